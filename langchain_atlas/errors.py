@@ -1,0 +1,70 @@
+"""The error family.
+
+Every error raised on purpose derives from `AtlasError`. A message names the bad value, what would be valid,
+and what to do next. Whatever the caller can mend is an `InvalidInputError` (the command line exits with 2);
+whatever went wrong while running is an `ExecutionError` (exit status 1).
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class AtlasError(Exception):
+    """Base of all errors raised by langchain-atlas."""
+
+
+class InvalidInputError(AtlasError, ValueError):
+    """The caller gave something that can't be used; the message says what would be."""
+
+
+class PoolError(InvalidInputError):
+    """A model, tool, pair or pool is not well formed, or names something that does not exist."""
+
+
+class OutcomeError(InvalidInputError):
+    """An outcome table or query file is missing, unreadable, or breaks the contract of its columns."""
+
+
+class SettingError(InvalidInputError):
+    """A parameter is out of range or unknown."""
+
+
+class ArtifactError(InvalidInputError):
+    """A saved router can't be read, or does not fit the encoder or the pool it is used with."""
+
+
+class ConstraintError(InvalidInputError):
+    """No pair satisfies the constraints of a query."""
+
+
+class ExecutionError(AtlasError):
+    """Running a pair failed, and the caller asked for an exception instead of an observation."""
+
+
+class MissingExtraError(AtlasError, ImportError):
+    """An optional dependency is not installed; the message gives the command that brings it."""
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed. "
+            f"Install them with: pip install 'langchain-atlas[{extra}]'"
+        )
+
+
+def suggest(bad: str, valid: Iterable[str], limit: int = 12) -> str:
+    """Say what would have been valid in place of `bad`, the closest names first.
+
+    Args:
+        bad: the name that was not found.
+        valid: the names that exist.
+        limit: how many names to list at most.
+
+    Returns:
+        A sentence such as ``Did you mean 'gpt-4o'? Valid: 'gpt-4o', 'claude'.``
+    """
+    names = list(dict.fromkeys(valid))
+    close = get_close_matches(bad, names, n=1)
+    shown = ", ".join(repr(name) for name in names[:limit])
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    return f"{hint}Valid: {shown}{more}." if names else f"{hint}There is nothing to choose from."
