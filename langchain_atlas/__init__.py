@@ -1,0 +1,88 @@
+"""langchain-atlas: which model, with which tool, answers this query best, for what money?
+
+The public names are imported at first use, so that ``import langchain_atlas`` costs next to nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_atlas.agents.graph import create_atlas_graph
+    from langchain_atlas.agents.node import AtlasNode
+    from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
+    from langchain_atlas.errors import AtlasError
+    from langchain_atlas.execution.base import Executor
+    from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.execution.replay import ReplayExecutor
+    from langchain_atlas.loop import asolve, solve
+    from langchain_atlas.outcomes.table import OutcomeTable
+    from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.trajectory import Constraints, Decision, Observation, Query, Step, Trajectory
+
+_HOMES = {
+    "AtlasError": "errors",
+    "AtlasNode": "agents.node",
+    "ClusterRouter": "routers.cluster",
+    "Constraints": "trajectory",
+    "Decision": "trajectory",
+    "EmbeddingsEncoder": "encoders",
+    "Encoder": "encoders",
+    "Executor": "execution.base",
+    "LiveExecutor": "execution.live",
+    "Model": "pool",
+    "NO_TOOL": "pool",
+    "Observation": "trajectory",
+    "OutcomeTable": "outcomes.table",
+    "Pair": "pool",
+    "Pool": "pool",
+    "Query": "trajectory",
+    "ReplayExecutor": "execution.replay",
+    "Router": "routers.base",
+    "SentenceTransformerEncoder": "encoders",
+    "Step": "trajectory",
+    "Tool": "pool",
+    "Trajectory": "trajectory",
+    "asolve": "loop",
+    "create_atlas_graph": "agents.graph",
+    "solve": "loop",
+}
+
+__all__ = [
+    "NO_TOOL",
+    "AtlasError",
+    "AtlasNode",
+    "ClusterRouter",
+    "Constraints",
+    "Decision",
+    "EmbeddingsEncoder",
+    "Encoder",
+    "Executor",
+    "LiveExecutor",
+    "Model",
+    "Observation",
+    "OutcomeTable",
+    "Pair",
+    "Pool",
+    "Query",
+    "ReplayExecutor",
+    "Router",
+    "SentenceTransformerEncoder",
+    "Step",
+    "Tool",
+    "Trajectory",
+    "asolve",
+    "create_atlas_graph",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"langchain_atlas.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'langchain_atlas' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The doors: LangGraph nodes and graphs that run the loop."""

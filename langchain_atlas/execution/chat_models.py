@@ -1,0 +1,64 @@
+"""One LangChain chat model for every model of a pool, through LiteLLM."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import PoolError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from langchain_atlas.pool import Model
+
+LOCAL_PROVIDER = "atlas-local"
+"""LiteLLM provider of the embedded models."""
+
+
+def check_key(model: Model) -> None:
+    """Make sure that a model's own key variable is set.
+
+    Raises:
+        PoolError: it is named and not set.
+    """
+    if model.api_key_env is not None and not os.environ.get(model.api_key_env):
+        raise PoolError(
+            f"Model {model.name!r} takes its key from the environment variable {model.api_key_env!r}, which is not set."
+        )
+
+
+def build_chat_model(model: Model, *, timeout_s: float, retries: int) -> BaseChatModel:
+    """Build the chat model that reaches `model`.
+
+    One object serves one model: `ChatLiteLLM` names its constructor's model in every reply, also when a call
+    overrides it.
+
+    Args:
+        model: the pool's model.
+        timeout_s: seconds that one request may take.
+        retries: how often LiteLLM repeats a request that failed for a passing reason.
+    """
+    # Unless told otherwise, LiteLLM looks for a newer price table on the network while it is imported.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    chat_litellm = importlib.import_module("langchain_litellm").ChatLiteLLM
+    if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
+        importlib.import_module("langchain_atlas.local").register()
+    known = {name: value for name, value in model.options.items() if name in chat_litellm.model_fields}
+    other = {name: value for name, value in model.options.items() if name not in known}
+    chat_model: BaseChatModel = chat_litellm(
+        **{
+            "model": model.litellm,
+            "request_timeout": timeout_s,
+            "api_key": os.environ.get(model.api_key_env) if model.api_key_env else None,
+            **known,
+            "model_kwargs": {"num_retries": retries, **other, **known.get("model_kwargs", {})},
+        }
+    )
+    return chat_model
+
+
+def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
+    """Wrap a JSON schema as the OpenAI-style ``response_format``."""
+    return {"type": "json_schema", "json_schema": {"name": "call", "schema": schema, "strict": True}}

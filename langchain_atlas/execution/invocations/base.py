@@ -1,0 +1,131 @@
+"""The contract of an invocation: how a model uses a tool.
+
+An invocation is a conversation written down once. It does no input or output itself: it yields the model calls and
+tool calls it wants, is sent what they returned, and ends with the answer. The executor carries the calls out, in the
+foreground or on the event loop, so that the synchronous and the asynchronous path share one body.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from pydantic import Field
+
+from langchain_atlas.errors import PoolError
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from langchain_atlas.pool import Tool
+    from langchain_atlas.trajectory import Query
+
+
+@dataclass(frozen=True)
+class ModelCall:
+    """A wish to call the model."""
+
+    messages: tuple[BaseMessage, ...]
+    """What to send."""
+    tools: tuple[BaseTool, ...] = ()
+    """Tools to bind natively."""
+    tool_choice: str | None = None
+    """``auto``, ``required``, ``none`` or a tool's name; None leaves it to the provider."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema the reply should keep to; sent where the model takes one."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of this call alone, such as ``max_tokens`` or ``stop``."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A wish to call a tool."""
+
+    tool: BaseTool
+    """The tool."""
+    arguments: Mapping[str, Any]
+    """What to call it with."""
+
+
+Call = ModelCall | ToolCall
+Conversation = Generator[tuple[Call, ...], tuple[Any, ...], str]
+"""Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`) in that order, returns the answer."""
+
+
+class InvocationSettings(Record):
+    """What every invocation can be told."""
+
+    system: str | None = None
+    """System message of the conversation."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Parameters of the model calls, such as ``{"max_tokens": 40, "stop": ["\\n"]}``."""
+
+    @classmethod
+    def _error(cls, message: str) -> PoolError:
+        return PoolError(message)
+
+
+class Invocation(ABC):
+    """One way of using a tool.
+
+    Args:
+        tool: the pool's tool.
+        tools: the LangChain tools that it wraps.
+
+    Raises:
+        PoolError: the tool's settings don't fit this invocation.
+    """
+
+    Settings: ClassVar[type[InvocationSettings]] = InvocationSettings
+
+    def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
+        self.tool = tool
+        self.tools = tools
+        try:
+            self.settings = self.Settings(**tool.settings)
+        except PoolError as error:
+            raise PoolError(f"Tool {tool.name!r}, invocation {tool.invocation!r}: {error}") from error
+
+    @abstractmethod
+    def converse(self, query: Query) -> Conversation:
+        """Hold the conversation that answers `query`."""
+
+    def opening(self, query: Query, *examples: BaseMessage, text: str | None = None) -> tuple[BaseMessage, ...]:
+        """Return the messages that a conversation starts with: system, examples, history, the ask."""
+        system = [SystemMessage(self.settings.system)] if self.settings.system else []
+        return (*system, *examples, *query.history, ask(query, text))
+
+
+class InvocationError(Exception):
+    """The conversation can't go on, for instance because the model never wrote a usable call."""
+
+
+def ask(query: Query, text: str | None = None) -> HumanMessage:
+    """Return the query as a human message, with its context and images.
+
+    Args:
+        query: the query.
+        text: what to ask instead of the query's own text and context.
+    """
+    if text is None:
+        text = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+    if not query.images:
+        return HumanMessage(text)
+    blocks: list[str | dict[str, Any]] = [{"type": "text", "text": text}]
+    blocks += [{"type": "image_url", "image_url": {"url": image}} for image in query.images]
+    return HumanMessage(content=blocks)
+
+
+def text_of(message: BaseMessage) -> str:
+    """Return the text of a message, whatever blocks it is made of."""
+    return str(message.text).strip()
+
+
+def fill(prompt: str, **values: str) -> str:
+    """Put values in place of their ``{name}``; other braces stay, and so do those inside the values."""
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), prompt)

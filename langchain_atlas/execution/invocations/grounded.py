@@ -1,0 +1,77 @@
+"""Grounded answering: the tool is called with the query itself, the model answers with the result in view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from langchain_atlas.errors import PoolError
+from langchain_atlas.execution.invocations.base import (
+    Conversation,
+    Invocation,
+    InvocationSettings,
+    ModelCall,
+    ToolCall,
+    fill,
+    text_of,
+)
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from langchain_atlas.pool import Tool
+    from langchain_atlas.trajectory import Query
+
+
+class GroundedExample(Record):
+    """A worked example: what was asked, what the tool returned, the right answer."""
+
+    query: str
+    """What is asked."""
+    result: str
+    """What the tool returned."""
+    answer: str
+    """The right answer."""
+
+
+class GroundedSettings(InvocationSettings):
+    """Settings of grounded answering."""
+
+    argument: str | None = None
+    """The tool's argument that takes the query; may be left out when it has only one."""
+    prompt: str = "{result}\n\nAnswer with the text above: {query}"
+    """What the model is asked; ``{result}`` and ``{query}`` are put in."""
+    examples: tuple[GroundedExample, ...] = ()
+    """Worked examples, shown as earlier turns of the conversation."""
+
+
+class Grounded(Invocation):
+    """One tool call with the query as it stands, then one model call."""
+
+    Settings: ClassVar[type[InvocationSettings]] = GroundedSettings
+    settings: GroundedSettings
+
+    def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
+        super().__init__(tool, tools)
+        if len(tools) != 1:
+            raise PoolError(f"Tool {tool.name!r}: invocation 'grounded' takes one LangChain tool, not {len(tools)}.")
+        names = list(tools[0].args)
+        self._argument = self.settings.argument or names[0]
+        if self._argument not in names:
+            raise PoolError(f"Tool {tool.name!r} has no argument {self._argument!r}; it has {', '.join(names)}.")
+
+    def converse(self, query: Query) -> Conversation:
+        """Call the tool with the query, then answer with what it returned."""
+        (trace,) = yield (ToolCall(self.tools[0], {self._argument: query.text}),)
+        result = trace.output if trace.error is None else trace.error
+        examples: list[BaseMessage] = []
+        for example in self.settings.examples:
+            examples += [HumanMessage(self._prompt(example.query, example.result)), AIMessage(example.answer)]
+        messages = self.opening(query, *examples, text=self._prompt(query.text, result or ""))
+        (reply,) = yield (ModelCall(messages, options=self.settings.options),)
+        return text_of(reply)
+
+    def _prompt(self, query: str, result: str) -> str:
+        return fill(self.settings.prompt, query=query, result=result)

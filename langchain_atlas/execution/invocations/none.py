@@ -1,0 +1,17 @@
+"""No tool: the model answers by itself."""
+
+from typing import TYPE_CHECKING
+
+from langchain_atlas.execution.invocations.base import Conversation, Invocation, ModelCall, text_of
+
+if TYPE_CHECKING:
+    from langchain_atlas.trajectory import Query
+
+
+class NoTool(Invocation):
+    """One call of the model, its reply is the answer."""
+
+    def converse(self, query: "Query") -> Conversation:
+        """Ask once."""
+        (reply,) = yield (ModelCall(self.opening(query), options=self.settings.options),)
+        return text_of(reply)

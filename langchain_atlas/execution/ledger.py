@@ -1,0 +1,67 @@
+"""Adds up what one run of a pair used, and makes the observation of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
+
+if TYPE_CHECKING:
+    from langchain_core.messages import AIMessage
+
+    from langchain_atlas.pool import Model, Pair
+
+
+class Ledger:
+    """What one run has used so far.
+
+    Args:
+        pair: the pair that runs.
+        model: its model, for the prices.
+    """
+
+    def __init__(self, pair: Pair, model: Model) -> None:
+        self._pair = pair
+        self._model = model
+        self._start = time.perf_counter()
+        self._usage = Usage(input_tokens=0, output_tokens=0)
+        self._cost: float | None = 0.0
+        self._calls = 0
+        self._traces: list[ToolTrace] = []
+
+    def add_reply(self, reply: AIMessage) -> None:
+        """Add a model's reply: its tokens, and its cost by the pool's prices or else by LiteLLM's."""
+        counts = reply.usage_metadata
+        usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
+        cost = self._model.price(usage.input_tokens, usage.output_tokens)
+        if cost is None:
+            cost = reply.response_metadata.get("response_cost")
+        self._usage += usage
+        self._cost = add_known(self._cost, cost)
+        self._calls += 1
+
+    def add_failed_call(self) -> None:
+        """Count a model call that raised: what it used is not known."""
+        self._usage, self._cost = Usage(), None
+        self._calls += 1
+
+    def add_trace(self, trace: ToolTrace) -> None:
+        """Add a tool call."""
+        self._traces.append(trace)
+
+    def observation(self, answer: str | None = None, error: BaseException | None = None) -> Observation:
+        """Close the run with its answer or its error."""
+        message = None if error is None else f"{type(error).__name__}: {error}"
+        if message is None and not answer:
+            answer, message = None, "EmptyAnswer: the model returned no text."
+        return Observation(
+            pair=self._pair,
+            answer=answer if message is None else None,
+            error=message,
+            usage=self._usage,
+            cost_usd=self._cost,
+            latency_s=time.perf_counter() - self._start,
+            model_calls=self._calls,
+            tool_trace=tuple(self._traces),
+        )

@@ -1,0 +1,213 @@
+"""The live executor: calls the model through LiteLLM, with the pair's tool wired in and no other."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.execution.base import Executor
+from langchain_atlas.execution.chat_models import build_chat_model, check_key, schema_format
+from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, ToolCall
+from langchain_atlas.execution.ledger import Ledger
+from langchain_atlas.trajectory import ToolTrace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+    from langchain_core.runnables import Runnable
+    from langchain_core.tools import BaseTool
+
+    from langchain_atlas.pool import Model, Pair, Pool, Tool
+    from langchain_atlas.trajectory import Observation, Query
+
+
+class LiveExecutor(Executor):
+    """Runs pairs for real.
+
+    A call that fails (the provider, the tool, a reply that can't be used) becomes an observation with its error.
+    Safe to share between threads and tasks.
+
+    Args:
+        pool: the pairs that may be run.
+        chat_models: chat models to use for some of the pool's models, by name, in place of LiteLLM's.
+        invocations: more ways of using a tool, by the name that a tool's `invocation` gives.
+        timeout_s: seconds that one request to a model may take.
+        retries: how often a request is repeated that failed for a passing reason.
+        raise_errors: raise `ExecutionError` where a call fails, instead of returning an observation with the error.
+
+    Raises:
+        PoolError: a tool can't be built, names an unknown invocation, or has settings that don't fit it; or a model's
+            key variable is not set.
+        SettingError: a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        chat_models: Mapping[str, BaseChatModel] | None = None,
+        invocations: Mapping[str, type[Invocation]] | None = None,
+        timeout_s: float = 60.0,
+        retries: int = 2,
+        raise_errors: bool = False,
+    ) -> None:
+        if timeout_s <= 0 or retries < 0:
+            raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
+        self.pool = pool
+        self.timeout_s = timeout_s
+        self.retries = retries
+        self.raise_errors = raise_errors
+        self._chat_models: dict[str, BaseChatModel] = {
+            pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
+        }
+        self._building = threading.Lock()
+        for model in pool.models:
+            if model.name not in self._chat_models:
+                check_key(model)
+        known = {**INVOCATIONS, **(invocations or {})}
+        self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
+
+    def run(self, pair: Pair, query: Query) -> Observation:
+        """Run `pair` on `query`; see `Executor.run`.
+
+        Raises:
+            PoolError: the pool has no such pair.
+            ExecutionError: the run failed, and `raise_errors` is set.
+        """
+        model = self.pool.model(self.pool.check(pair).model)
+        ledger = Ledger(pair, model)
+        conversation = self._invocations[pair.tool].converse(query)
+        try:
+            calls = next(conversation)
+            while True:
+                calls = conversation.send(tuple(self._perform(model, call, ledger) for call in calls))
+        except StopIteration as end:
+            return ledger.observation(answer=end.value)
+        except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
+            return self._failed(ledger, error)
+
+    async def arun(self, pair: Pair, query: Query) -> Observation:
+        """Do what `run` does on the event loop; calls that may run side by side do."""
+        model = self.pool.model(self.pool.check(pair).model)
+        ledger = Ledger(pair, model)
+        conversation = self._invocations[pair.tool].converse(query)
+        try:
+            calls = next(conversation)
+            while True:
+                replies = await asyncio.gather(*(self._aperform(model, call, ledger) for call in calls))
+                calls = conversation.send(tuple(replies))
+        except StopIteration as end:
+            return ledger.observation(answer=end.value)
+        except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
+            return self._failed(ledger, error)
+
+    def _failed(self, ledger: Ledger, error: Exception) -> Observation:
+        from langgraph.errors import GraphBubbleUp
+
+        if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph: that is no failure
+            raise error
+        observation = ledger.observation(error=error)
+        if self.raise_errors:
+            raise ExecutionError(f"{observation.pair} failed: {observation.error}") from error
+        return observation
+
+    def _perform(self, model: Model, call: Call, ledger: Ledger) -> AIMessage | ToolTrace:
+        if isinstance(call, ToolCall):
+            start = time.perf_counter()
+            try:
+                trace = _trace(call, start, message=call.tool.invoke(_tool_input(call)))
+            except Exception as error:  # noqa: BLE001  # the model is shown what its call led to
+                trace = _trace(call, start, error=error)
+            ledger.add_trace(trace)
+            return trace
+        try:
+            reply = self._bound(model, call).invoke(list(call.messages))
+        except Exception:
+            ledger.add_failed_call()
+            raise
+        ledger.add_reply(reply)
+        return reply
+
+    async def _aperform(self, model: Model, call: Call, ledger: Ledger) -> AIMessage | ToolTrace:
+        if isinstance(call, ToolCall):
+            start = time.perf_counter()
+            try:
+                trace = _trace(call, start, message=await call.tool.ainvoke(_tool_input(call)))
+            except Exception as error:  # noqa: BLE001  # the model is shown what its call led to
+                trace = _trace(call, start, error=error)
+            ledger.add_trace(trace)
+            return trace
+        try:
+            bound = await asyncio.to_thread(self._bound, model, call)  # the first call imports and connects
+            reply = await bound.ainvoke(list(call.messages))
+        except Exception:
+            ledger.add_failed_call()
+            raise
+        ledger.add_reply(reply)
+        return reply
+
+    def _bound(self, model: Model, call: ModelCall) -> Runnable[Any, AIMessage]:
+        """Return the chat model with the call's tools and parameters bound, and no others."""
+        options = dict(call.options)
+        if call.schema is not None and model.structured_output:
+            options["response_format"] = schema_format(dict(call.schema))
+        chat_model = self._chat_model(model)
+        if call.tools:
+            return chat_model.bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
+        return chat_model.bind(**options) if options else chat_model
+
+    def _chat_model(self, model: Model) -> BaseChatModel:
+        with self._building:
+            if model.name not in self._chat_models:
+                self._chat_models[model.name] = build_chat_model(model, timeout_s=self.timeout_s, retries=self.retries)
+            return self._chat_models[model.name]
+
+
+def _invocation(tool: Tool, known: Mapping[str, type[Invocation]]) -> Invocation:
+    from langchain_atlas.tools.registry import build_tools
+
+    if tool.invocation not in known:
+        raise PoolError(f"Tool {tool.name!r} has invocation {tool.invocation!r}. {suggest(tool.invocation, known)}")
+    built = build_tools(tool.use, tool.arguments) if tool.use else tuple(_as_tool(member) for member in tool.tools)
+    names = [member.name for member in built]
+    if len(set(names)) < len(names):
+        raise PoolError(f"Tool {tool.name!r} wraps two LangChain tools of one name: {', '.join(names)}.")
+    return known[tool.invocation](tool, built)
+
+
+def _as_tool(member: Any) -> BaseTool:
+    from langchain_core.tools import BaseTool, StructuredTool
+
+    if isinstance(member, BaseTool):
+        return member
+    if callable(member):
+        return StructuredTool.from_function(member)
+    raise PoolError(f"{member!r} is not a LangChain tool; give a BaseTool or a function with a docstring.")
+
+
+def _tool_input(call: ToolCall) -> dict[str, Any]:
+    """Return the call in the form that makes a LangChain tool report whether it failed."""
+    return {"name": call.tool.name, "args": dict(call.arguments), "id": "atlas", "type": "tool_call"}
+
+
+def _trace(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:
+    from langgraph.errors import GraphBubbleUp
+
+    if isinstance(error, GraphBubbleUp):
+        raise error
+    failed = None if error is None else f"{type(error).__name__}: {error}"
+    text = None if error is not None else str(getattr(message, "text", message))
+    if getattr(message, "status", "success") == "error":
+        failed, text = text, None
+    return ToolTrace(
+        name=call.tool.name,
+        arguments=dict(call.arguments),
+        output=text,
+        error=failed,
+        latency_s=time.perf_counter() - start,
+    )

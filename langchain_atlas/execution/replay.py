@@ -1,0 +1,92 @@
+"""The replay executor: looks a call up in recorded outcomes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.errors import OutcomeError
+from langchain_atlas.execution.base import Executor
+from langchain_atlas.trajectory import Observation, Usage
+
+if TYPE_CHECKING:
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.trajectory import Query
+
+
+class ReplayExecutor(Executor):
+    """Returns what a pair answered when it was recorded, at the recorded cost and latency.
+
+    Observations say what a live run would have said, never whether it was right; `score` tells that to whoever
+    evaluates. What a benchmark counts as an error is an answer like any other here: the live run got one.
+
+    Args:
+        table: the recorded outcomes.
+    """
+
+    def __init__(self, table: OutcomeTable) -> None:
+        self.table = table
+        self._rows = {name: number for number, name in enumerate(table.query_ids)}
+        self._score = table.matrix("score")
+        self._numbers = {
+            column: table.matrix(column) for column in ("cost_usd", "latency_s", "input_tokens", "output_tokens")
+        }
+        self._responses = table.texts("response")
+
+    def run(self, pair: Pair, query: Query) -> Observation:
+        """Look up what `pair` answered on `query`, found by the query's id.
+
+        Raises:
+            OutcomeError: the query is not recorded, or this pair was not recorded on it.
+            PoolError: the table has no outcome of the pair at all.
+        """
+        row, column = self._cell(pair, query)
+        number = {name: _or_none(values[row, column]) for name, values in self._numbers.items()}
+        tokens_in, tokens_out = number["input_tokens"], number["output_tokens"]
+        return Observation.model_construct(
+            pair=pair,
+            answer=self._responses[row][column] or "",
+            usage=Usage(
+                input_tokens=None if tokens_in is None else round(tokens_in),
+                output_tokens=None if tokens_out is None else round(tokens_out),
+            ),
+            cost_usd=number["cost_usd"],
+            latency_s=number["latency_s"],
+        )
+
+    def score(self, pair: Pair, query: Query) -> float:
+        """Return how right the recorded answer was, 0 to 1.
+
+        Raises:
+            OutcomeError: the query is not recorded, or this pair was not recorded on it.
+        """
+        return float(self._score[self._cell(pair, query)])
+
+    def recorded(self, query: Query) -> frozenset[Pair]:
+        """Return the pairs that were recorded on a query, and so can be called there.
+
+        Raises:
+            OutcomeError: the query is not recorded.
+        """
+        known = ~np.isnan(self._score[self._row(query)])
+        return frozenset(pair for pair, there in zip(self.table.pairs, known, strict=True) if there)
+
+    def _row(self, query: Query) -> int:
+        if query.id is None or query.id not in self._rows:
+            raise OutcomeError(
+                f"Query {query.id!r} is not recorded in {self.table.source}; only its own queries can be replayed."
+            )
+        return self._rows[query.id]
+
+    def _cell(self, pair: Pair, query: Query) -> tuple[int, int]:
+        row = self._row(query)
+        column = self.table.pair_number(pair)
+        if np.isnan(self._score[row, column]):
+            raise OutcomeError(f"Pair {str(pair)!r} was not recorded on query {query.id!r} in {self.table.source}.")
+        return row, column
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

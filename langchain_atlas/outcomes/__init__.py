@@ -1,0 +1,5 @@
+"""Experience: recorded outcomes of pairs on queries."""
+
+from langchain_atlas.outcomes.table import COLUMNS, OutcomeTable
+
+__all__ = ["COLUMNS", "OutcomeTable"]

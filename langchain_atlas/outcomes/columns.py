@@ -1,0 +1,209 @@
+"""The columns of an outcome table, and the checks on them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from langchain_atlas.errors import OutcomeError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+Kind = Literal["text", "number", "integer", "boolean"]
+
+_TYPES: dict[Kind, pa.DataType] = {
+    "text": pa.large_string(),
+    "number": pa.float64(),
+    "integer": pa.int64(),
+    "boolean": pa.bool_(),
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the contract."""
+
+    name: str
+    """Name in the file."""
+    kind: Kind
+    """What its values are."""
+    required: bool = False
+    """Whether every row must have a value."""
+    low: float | None = None
+    """Smallest value allowed."""
+    high: float | None = None
+    """Largest value allowed."""
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("query_id", "text", required=True),
+    Column("query", "text", required=True),
+    Column("context", "text"),
+    Column("domain", "text", required=True),
+    Column("model", "text", required=True),
+    Column("tool", "text", required=True),
+    Column("score", "number", low=0, high=1),
+    Column("input_tokens", "integer", low=0),
+    Column("output_tokens", "integer", low=0),
+    Column("cost_usd", "number", low=0),
+    Column("latency_s", "number", low=0),
+    Column("response", "text"),
+    Column("error", "text"),
+    Column("tokens_estimated", "boolean"),
+)
+"""What a table must have; other columns are kept as they are. A column without values is all null."""
+
+
+def checked(table: pa.Table, source: str) -> pa.Table:
+    """Return the table with the contract's columns first, cast to their types.
+
+    Args:
+        table: any Arrow table.
+        source: what to call it in messages, usually the file.
+
+    Raises:
+        OutcomeError: a column is missing or mistyped, or a value is missing or out of range; the message names
+            column, row (counted from 1) and source.
+    """
+    missing = [column.name for column in COLUMNS if column.name not in table.column_names]
+    if missing:
+        raise OutcomeError(
+            f"{source} has no column {missing[0]!r}"
+            + (f" (and no {', '.join(map(repr, missing[1:]))})" if len(missing) > 1 else "")
+            + f". An outcome table has the columns {', '.join(column.name for column in COLUMNS)}; one without "
+            "values is all null."
+        )
+    if table.num_rows == 0:
+        raise OutcomeError(f"{source} has no rows. An outcome table needs at least one recorded outcome.")
+    arrays = [_checked_column(table[column.name].combine_chunks(), column, source) for column in COLUMNS]
+    names = [column.name for column in COLUMNS]
+    for name in table.column_names:
+        if name not in names:
+            names.append(name)
+            arrays.append(table[name])
+    return pa.table(dict(zip(names, arrays, strict=True)))
+
+
+def _checked_column(array: pa.Array, column: Column, source: str) -> pa.Array:
+    array = _cast(array, column, source)
+    if column.required and array.null_count:
+        raise OutcomeError(
+            f"{source}, row {_first(pc.is_null(array)) + 1}: column {column.name!r} is empty; every row needs one."
+        )
+    if column.name == "error":
+        array = pc.fill_null(array, "")
+    if column.kind == "number":
+        _refuse(array, pc.invert(pc.is_finite(array)), column, source, "a finite number")
+    if column.low is not None:
+        bad = pc.less(array, column.low)
+        if column.high is not None:
+            bad = pc.or_(bad, pc.greater(array, column.high))
+        wanted = f"from {column.low} to {column.high}" if column.high is not None else f"at least {column.low}"
+        _refuse(array, bad, column, source, wanted)
+    return array
+
+
+def _cast(array: pa.Array, column: Column, source: str) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    fits = {
+        "text": pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind),
+        "number": pa.types.is_integer(kind) or pa.types.is_floating(kind),
+        "integer": pa.types.is_integer(kind) or _is_integral(array),
+        "boolean": pa.types.is_boolean(kind),
+    }
+    if not (fits[column.kind] or pa.types.is_null(kind)):
+        row = _first(pc.is_valid(array)) if array.null_count < len(array) else 0
+        raise OutcomeError(
+            f"{source}, row {row + 1}: column {column.name!r} holds {array[row].as_py()!r} ({kind}), "
+            f"but it must hold {_article(column.kind)}."
+        )
+    return array.cast(_TYPES[column.kind])
+
+
+def _is_integral(array: pa.Array) -> bool:
+    return pa.types.is_floating(array.type) and bool(
+        pc.all(pc.equal(pc.floor(array), array), skip_nulls=True).as_py() is not False
+    )
+
+
+def _refuse(array: pa.Array, bad: pa.Array, column: Column, source: str, wanted: str) -> None:
+    if pc.any(bad).as_py():
+        row = _first(bad)
+        raise OutcomeError(
+            f"{source}, row {row + 1}: column {column.name!r} is {array[row].as_py()!r}; it must be {wanted}."
+        )
+
+
+def _first(mask: pa.Array) -> int:
+    return int(np.flatnonzero(pc.fill_null(mask, fill_value=False).to_numpy(zero_copy_only=False))[0])
+
+
+def _article(kind: Kind) -> str:
+    return {"text": "text", "number": "numbers", "integer": "whole numbers", "boolean": "true or false"}[kind]
+
+
+def read_jsonl(path: Path) -> pa.Table:
+    """Read one JSON object a line into a table.
+
+    Raises:
+        OutcomeError: a line is not a JSON object, or a value does not fit its column; the message names the line.
+    """
+    rows: list[dict[str, Any]] = []
+    lines: list[int] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise OutcomeError(f"{path}, line {number} is not JSON: {error}.") from error
+        if not isinstance(row, dict):
+            raise OutcomeError(f"{path}, line {number} is {line.strip()[:40]!r}; it must be a JSON object.")
+        rows.append(row)
+        lines.append(number)
+    return table_of(rows, str(path), lines)
+
+
+def table_of(rows: Sequence[dict[str, Any]], source: str, lines: Sequence[int] | None = None) -> pa.Table:
+    """Make a table of rows given as dicts.
+
+    Args:
+        rows: the rows; a key that some rows lack is null there.
+        source: what to call them in messages.
+        lines: line of each row in its file; the row's number where not given.
+
+    Raises:
+        OutcomeError: a value does not fit its column.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    kinds = {column.name: column.kind for column in COLUMNS}
+    arrays: dict[str, pa.Array] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        if name in kinds:
+            _check_values(name, kinds[name], values, source, lines)
+        try:
+            arrays[name] = pa.array(values, type=_TYPES[kinds[name]] if name in kinds else None)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise OutcomeError(f"{source}: column {name!r} mixes kinds of values: {error}.") from error
+    return pa.table(arrays)
+
+
+def _check_values(name: str, kind: Kind, values: Sequence[Any], source: str, lines: Sequence[int] | None) -> None:
+    types = {"text": str, "number": int | float, "integer": int | float, "boolean": bool}[kind]
+    for index, value in enumerate(values):
+        right = isinstance(value, types) and (kind == "boolean" or not isinstance(value, bool))
+        if kind == "integer" and isinstance(value, float):
+            right = value.is_integer()
+        if value is not None and not right:
+            line = f"line {lines[index]}" if lines else f"row {index + 1}"
+            raise OutcomeError(f"{source}, {line}: column {name!r} holds {value!r}, but it must hold {_article(kind)}.")

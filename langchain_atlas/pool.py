@@ -1,0 +1,386 @@
+"""Who can be asked: models, tools, pairs of them, and pools of pairs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import core_schema
+
+from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.prices import find_facts
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+SEPARATOR = "@@"
+"""Stands between model and tool in the written form of a pair."""
+
+Modality = Literal["text", "image"]
+
+_SECRETS = ("api_key", "token", "secret", "password", "authorization")
+
+
+def _check_name(kind: str, name: str) -> str:
+    if not name or SEPARATOR in name or name != name.strip() or not name.isprintable():
+        raise PoolError(
+            f"{name!r} can't name a {kind}: a name is not empty, has no {SEPARATOR!r}, no line break and no space at "
+            "its ends."
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """One model with one tool, written ``model@@tool``."""
+
+    model: str
+    """Name of the model, as the pool has it."""
+    tool: str = "none"
+    """Name of the tool, as the pool has it; ``none`` is the model by itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse names that the written form can't carry.
+
+        Raises:
+            PoolError: a name is empty or contains ``@@`` or a line break.
+        """
+        for part, name in (("model", self.model), ("tool", self.tool)):
+            _check_name(part, name)
+
+    @classmethod
+    def parse(cls, text: str) -> Pair:
+        """Read ``model@@tool``; a bare ``model`` means the model without a tool.
+
+        Raises:
+            PoolError: the text is not of that form.
+        """
+        model, found, tool = text.strip().partition(SEPARATOR)
+        return cls(model, tool) if found else cls(model)
+
+    def __str__(self) -> str:
+        return f"{self.model}{SEPARATOR}{self.tool}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Let records hold pairs: written as text in JSON, read from text or from a `Pair`."""
+        del source, handler
+
+        def validate(value: object) -> Pair:
+            if isinstance(value, cls):
+                return value
+            if isinstance(value, str):
+                return cls.parse(value)
+            raise PoolError(f"A pair is written 'model{SEPARATOR}tool'; got {value!r}.")
+
+        return core_schema.no_info_plain_validator_function(validate, serialization=core_schema.to_string_ser_schema())
+
+
+def read_pairs(path: str | Path) -> tuple[Pair, ...]:
+    """Read a file of pairs, one ``model@@tool`` a line; empty lines and ``#`` comments are passed over.
+
+    Raises:
+        PoolError: the file can't be read, a line is not a pair, or there is none.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PoolError(f"Can't read the pairs file {str(path)!r}: {error}.") from error
+    pairs: list[Pair] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if SEPARATOR not in text:
+            raise PoolError(f"{path}, line {number}: {text!r} is not a pair; write 'model{SEPARATOR}tool'.")
+        try:
+            pairs.append(Pair.parse(text))
+        except PoolError as error:
+            raise PoolError(f"{path}, line {number}: {error}") from error
+    if not pairs:
+        raise PoolError(f"{path} names no pair; write one 'model{SEPARATOR}tool' a line.")
+    return tuple(dict.fromkeys(pairs))
+
+
+class Model(Record):
+    """A language model that can be asked."""
+
+    name: str
+    """What the pool calls it; part of every pair's name."""
+    litellm: str = ""
+    """LiteLLM's id, such as ``openai/gpt-4o-mini``; the name when left empty."""
+    description: str = ""
+    """What it is and what it is good at, for people and for policies that read descriptions."""
+    input_cost_per_token: float | None = Field(default=None, ge=0)
+    """Dollars per token read; None when unknown (LiteLLM's table is asked first)."""
+    output_cost_per_token: float | None = Field(default=None, ge=0)
+    """Dollars per token written; None when unknown (LiteLLM's table is asked first)."""
+    modalities: frozenset[Modality] = frozenset({"text"})
+    """What it can read."""
+    function_calling: bool | None = None
+    """Whether it takes tools natively; None when unknown, which is read as yes."""
+    structured_output: bool | None = None
+    """Whether it keeps to a JSON schema that is sent along; None when unknown, which is read as no."""
+    max_input_tokens: int | None = Field(default=None, gt=0)
+    """Longest prompt in tokens; None when unknown."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys."""
+    api_key_env: str | None = None
+    """Environment variable that holds the key, when LiteLLM's usual one is not meant."""
+
+    @classmethod
+    def _error(cls, message: str) -> PoolError:
+        return PoolError(message)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_writable(cls, name: str) -> str:
+        return _check_name("model", name)
+
+    @field_validator("options")
+    @classmethod
+    def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
+        for key in options:
+            if key.lower() in _SECRETS:
+                raise ValueError(
+                    f"option {key!r} would put a secret into the pool; set 'api_key_env' to the name of "
+                    "the environment variable that holds it"
+                )
+        return options
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_litellm(cls, data: Any) -> Any:
+        """Take what the caller left open from LiteLLM's local table; what that lacks stays unknown."""
+        if not isinstance(data, dict) or not isinstance(data.get("name"), str):
+            return data
+        filled = {**data, "litellm": data.get("litellm") or data["name"]}
+        for field, value in find_facts(filled["litellm"]).items():
+            if filled.get(field) is None:
+                filled[field] = value
+        return filled
+
+    def price(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
+        """Return the dollars that a call costs, or None where a price or a count is unknown."""
+        if self.input_cost_per_token is None or self.output_cost_per_token is None:
+            return None
+        if input_tokens is None or output_tokens is None:
+            return None
+        return input_tokens * self.input_cost_per_token + output_tokens * self.output_cost_per_token
+
+
+class Tool(Record):
+    """A tool, and how a model uses it.
+
+    A tool is named in one of two ways: `tools` holds LangChain tools, or `use` names one that can be built
+    (``calculator``, ``python``, ``search``, or ``package.module:attribute``) with `arguments`.
+    """
+
+    name: str
+    """What the pool calls it; part of every pair's name."""
+    description: str = ""
+    """What it does, for people and for policies that read descriptions."""
+    tools: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+    """LangChain tools (`BaseTool`) or plain functions that it wraps."""
+    use: str | None = None
+    """Name of a tool to build."""
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    """What `use` is built with, such as ``{"folder": "docs"}``."""
+    invocation: str = "native"
+    """How a model uses it: ``none``, ``native``, ``prompted``, ``grounded``, or one given to the executor."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocation`."""
+    needs: frozenset[Modality] = frozenset()
+    """What a model must be able to read to be paired with it, beyond text."""
+
+    @classmethod
+    def _error(cls, message: str) -> PoolError:
+        return PoolError(message)
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_writable(cls, name: str) -> str:
+        return _check_name("tool", name)
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if self.use is not None and self.tools:
+            raise ValueError(f"tool {self.name!r} has both 'tools' and 'use'; give one")
+        if self.invocation == "none" and (self.tools or self.use):
+            raise ValueError(f"tool {self.name!r} wraps tools, but its invocation 'none' would never call them")
+        if self.invocation in ("native", "prompted", "grounded") and not (self.tools or self.use):
+            raise ValueError(
+                f"tool {self.name!r} with invocation {self.invocation!r} wraps no tool; give 'tools' or 'use'"
+            )
+        return self
+
+
+NO_TOOL = Tool(name="none", description="The model by itself, without a tool.", invocation="none")
+"""The tool that is no tool."""
+
+
+class Pool(Record):
+    """Models times tools, less what is excluded and what can't work. Immutable."""
+
+    models: tuple[Model, ...]
+    """The models, in the order of their pairs."""
+    tools: tuple[Tool, ...] = (NO_TOOL,)
+    """The tools; `NO_TOOL` is one like any other."""
+    excluded: frozenset[Pair] = frozenset()
+    """Pairs left out by choice."""
+
+    @classmethod
+    def _error(cls, message: str) -> PoolError:
+        return PoolError(message)
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        for kind, members in (("model", self.models), ("tool", self.tools)):
+            names = [member.name for member in members]
+            if not names:
+                raise ValueError(f"a pool needs at least one {kind}")
+            doubled = sorted({name for name in names if names.count(name) > 1})
+            if doubled:
+                raise ValueError(f"{kind} names must differ; {doubled[0]!r} stands twice")
+        for pair in self.excluded:
+            self.model(pair.model)
+            self.tool(pair.tool)
+        if not self.pairs:
+            raise ValueError("no pair is left: every one is excluded or impossible")
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Pool:
+        """Read a pool from a YAML file; the format is in ``docs/pools.md``.
+
+        Raises:
+            PoolError: the file can't be read, or an entry is wrong; the message names file and entry.
+        """
+        from langchain_atlas.pool_file import read_pool
+
+        return read_pool(Path(path))
+
+    @cached_property
+    def impossible(self) -> dict[Pair, str]:
+        """Pairs that can't work, each with the reason."""
+        reasons: dict[Pair, str] = {}
+        for model in self.models:
+            for tool in self.tools:
+                missing = tool.needs - model.modalities
+                if missing:
+                    reasons[Pair(model.name, tool.name)] = f"the model can't read {', '.join(sorted(missing))}"
+                elif tool.invocation == "native" and model.function_calling is False:
+                    reasons[Pair(model.name, tool.name)] = "the model has no native function calling"
+        return reasons
+
+    @cached_property
+    def pairs(self) -> tuple[Pair, ...]:
+        """All pairs that may be asked, models first."""
+        product = (Pair(model.name, tool.name) for model in self.models for tool in self.tools)
+        return tuple(pair for pair in product if pair not in self.excluded and pair not in self.impossible)
+
+    def __contains__(self, pair: object) -> bool:
+        return pair in self.pairs
+
+    def __iter__(self) -> Iterator[Pair]:  # type: ignore[override]  # a pool is the set of its pairs
+        return iter(self.pairs)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def model(self, name: str) -> Model:
+        """Return the model of that name.
+
+        Raises:
+            PoolError: there is none; the message lists the names.
+        """
+        return _find("model", name, self.models)
+
+    def tool(self, name: str) -> Tool:
+        """Return the tool of that name.
+
+        Raises:
+            PoolError: there is none; the message lists the names.
+        """
+        return _find("tool", name, self.tools)
+
+    def check(self, pair: Pair) -> Pair:
+        """Return `pair` if it may be asked.
+
+        Raises:
+            PoolError: it may not; the message says why.
+        """
+        if pair in self.pairs:
+            return pair
+        if pair in self.impossible:
+            raise PoolError(f"Pair {str(pair)!r} can't work: {self.impossible[pair]}.")
+        if pair in self.excluded:
+            raise PoolError(f"Pair {str(pair)!r} is excluded from this pool.")
+        raise PoolError(f"Unknown pair {str(pair)!r}. {suggest(str(pair), map(str, self.pairs))}")
+
+    def extend(self, models: Iterable[Model] = (), tools: Iterable[Tool] = ()) -> Pool:
+        """Return a pool with more members.
+
+        Raises:
+            PoolError: a name is already taken.
+        """
+        return Pool(models=(*self.models, *models), tools=(*self.tools, *tools), excluded=self.excluded)
+
+    def restrict(self, pairs: Iterable[Pair | str]) -> Pool:
+        """Return a pool of just these pairs; members that no pair uses are dropped.
+
+        Raises:
+            PoolError: one of them is not in this pool.
+        """
+        kept = {self.check(pair if isinstance(pair, Pair) else Pair.parse(pair)) for pair in pairs}
+        models = tuple(model for model in self.models if any(pair.model == model.name for pair in kept))
+        tools = tuple(tool for tool in self.tools if any(pair.tool == tool.name for pair in kept))
+        product = {Pair(model.name, tool.name) for model in models for tool in tools}
+        return Pool(models=models, tools=tools, excluded=frozenset(product - kept - set(self.impossible)))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when a pair, a model's id, or a tool's way of use changes."""
+        members = [
+            [[model.name, model.litellm] for model in self.models],
+            [[tool.name, tool.use, tool.invocation] for tool in self.tools],
+            [str(pair) for pair in self.pairs],
+        ]
+        return hashlib.sha256(json.dumps(members).encode()).hexdigest()[:16]
+
+
+def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> list[Pair]:
+    """Return the pairs of the product that a pattern such as ``gemma*@@*`` names.
+
+    Raises:
+        PoolError: it names none.
+    """
+    model_part, _, tool_part = pattern.partition(SEPARATOR)
+    tools = tuple(tools)
+    found = [
+        Pair(model.name, tool.name)
+        for model in models
+        for tool in tools
+        if fnmatchcase(model.name, model_part) and fnmatchcase(tool.name, tool_part or "*")
+    ]
+    if not found:
+        raise PoolError(f"The pattern {pattern!r} names no pair of this pool; write 'model{SEPARATOR}tool', * allowed.")
+    return found
+
+
+_Member = TypeVar("_Member", Model, Tool)
+
+
+def _find(kind: str, name: str, members: tuple[_Member, ...]) -> _Member:
+    for member in members:
+        if member.name == name:
+            return member
+    raise PoolError(f"Unknown {kind} {name!r}. {suggest(name, (member.name for member in members))}")

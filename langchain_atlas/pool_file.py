@@ -1,0 +1,92 @@
+"""Pools in YAML files; the format is described in ``docs/pools.md``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool, matching
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SECTIONS = ("models", "tools", "exclude")
+
+
+def read_pool(path: Path) -> Pool:
+    """Read a pool file.
+
+    Raises:
+        PoolError: the file can't be read, or an entry is wrong; the message names file and entry.
+    """
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise PoolError(f"Can't read the pool file {str(path)!r}: {error}") from error
+    try:
+        return _build(data, path.parent)
+    except PoolError as error:
+        raise PoolError(f"{path}: {error}") from error
+
+
+def _build(data: Any, folder: Path) -> Pool:
+    if not isinstance(data, dict):
+        raise PoolError(f"a pool file has the sections {', '.join(_SECTIONS)}; this one holds {data!r}.")
+    for section in data:
+        if section not in _SECTIONS:
+            raise PoolError(f"unknown section {section!r}. {suggest(str(section), _SECTIONS)}")
+    models = [_member(Model, name, entry) for name, entry in _entries(data, "models")]
+    tools = [_tool(name, entry, folder) for name, entry in _entries(data, "tools")] or [NO_TOOL]
+    excluded: set[Pair] = set()
+    patterns = data.get("exclude") or []
+    if not isinstance(patterns, list):
+        raise PoolError(f"'exclude' is a list of patterns such as 'model@@*'; it holds {patterns!r}.")
+    for pattern in patterns:
+        excluded.update(matching(str(pattern), models, tools))
+    return Pool(models=tuple(models), tools=tuple(tools), excluded=frozenset(excluded))
+
+
+def _entries(data: dict[Any, Any], section: str) -> list[tuple[str, dict[str, Any]]]:
+    entries = data.get(section) or {}
+    if not isinstance(entries, dict):
+        raise PoolError(f"section {section!r} maps names to entries; it holds {entries!r}.")
+    for name, entry in entries.items():
+        if not isinstance(entry, dict | None):
+            raise PoolError(f"{section}.{name} must hold fields; it holds {entry!r}.")
+    return [(str(name), entry or {}) for name, entry in entries.items()]
+
+
+def _member(kind: type[Model | Tool], name: str, entry: dict[str, Any]) -> Any:
+    for field in entry:
+        if field not in kind.model_fields or field in ("name", "tools"):
+            valid = [known for known in kind.model_fields if known not in ("name", "tools")]
+            raise PoolError(f"{kind.__name__.lower()} {name!r} has no field {field!r}. {suggest(str(field), valid)}")
+    return kind(name=name, **entry)
+
+
+def _tool(name: str, entry: dict[str, Any], folder: Path) -> Tool:
+    if name == NO_TOOL.name and not entry:
+        return NO_TOOL
+    arguments = entry.get("arguments")
+    if isinstance(arguments, dict) and isinstance(arguments.get("folder"), str):
+        # A folder is meant from where the pool file lies, not from where the command was started.
+        entry = {**entry, "arguments": {**arguments, "folder": str(folder / arguments["folder"])}}
+    tool: Tool = _member(Tool, name, entry)
+    return tool
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which YAML would keep the second in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+            if name in seen:
+                raise yaml.constructor.ConstructorError(
+                    problem=f"the key {name!r} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(name)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,53 @@
+"""What LiteLLM's own table says about a model, read from its package file.
+
+The file is read directly because importing LiteLLM takes seconds and may look for a newer table on the network.
+"""
+
+import importlib.util
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_TABLE = "model_prices_and_context_window_backup.json"
+
+
+def find_facts(litellm_id: str) -> dict[str, Any]:
+    """Return what is known of a model, by the names of `Model`'s fields.
+
+    Args:
+        litellm_id: LiteLLM's id, with or without the provider, such as ``openai/gpt-4o-mini``.
+
+    Returns:
+        Any of ``input_cost_per_token``, ``output_cost_per_token`` (dollars), ``max_input_tokens``,
+        ``function_calling``, ``structured_output`` and ``modalities``. What the table lacks is left out.
+    """
+    table = _table()
+    entry = table.get(litellm_id)
+    if entry is None:  # some providers' models stand in the table without the provider
+        provider, _, bare = litellm_id.partition("/")
+        entry = table.get(bare, {})
+        if entry.get("litellm_provider") != provider:
+            return {}
+    facts: dict[str, Any] = {
+        "input_cost_per_token": entry.get("input_cost_per_token"),
+        "output_cost_per_token": entry.get("output_cost_per_token"),
+        "max_input_tokens": entry.get("max_input_tokens"),
+        "function_calling": entry.get("supports_function_calling"),
+        "structured_output": entry.get("supports_response_schema"),
+    }
+    if entry.get("supports_vision"):
+        facts["modalities"] = frozenset({"text", "image"})
+    return {name: value for name, value in facts.items() if isinstance(value, int | float | bool | frozenset)}
+
+
+@cache
+def _table() -> dict[str, dict[str, Any]]:
+    spec = importlib.util.find_spec("litellm")
+    if spec is None or spec.origin is None:
+        return {}
+    path = Path(spec.origin).parent / _TABLE
+    if not path.exists():
+        return {}
+    table: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    return table

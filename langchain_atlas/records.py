@@ -1,0 +1,63 @@
+"""The base of all records: frozen, strict about field names, and clear about what was wrong."""
+
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from langchain_atlas.errors import InvalidInputError
+
+
+class Record(BaseModel):
+    """An immutable value with named fields.
+
+    Raises:
+        InvalidInputError: a field is missing, unknown or out of range. Subclasses may narrow the error class
+            through `_error`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
+
+        def __init__(self, **data: Any) -> None:
+            try:
+                super().__init__(**data)
+            except ValidationError as error:
+                raise self._error(describe(error, type(self).__name__)) from error
+
+    @classmethod
+    def _error(cls, message: str) -> InvalidInputError:
+        return InvalidInputError(message)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, validated anew."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self)(**{**values, **changes})
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain JSON values (dicts, lists, strings, numbers, booleans, None)."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Rebuild a record from what `to_json` gave.
+
+        Raises:
+            InvalidInputError: `data` does not describe such a record.
+        """
+        return cls(**data)
+
+
+def describe(error: ValidationError, what: str) -> str:
+    """Turn a pydantic error into one sentence per problem: field, bad value, what is wanted."""
+    problems = []
+    for item in error.errors(include_url=False):
+        field = ".".join(str(part) for part in item["loc"]) or what
+        message = str(item["msg"]).removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            problems.append(f"{what} has no field {field!r}")
+        elif item["type"] == "missing":
+            problems.append(f"{what} needs the field {field!r}")
+        else:
+            problems.append(f"{what} field {field!r}: {message} (got {item['input']!r})")
+    return "; ".join(problems) + "."

@@ -1,0 +1,198 @@
+"""Saved routers: a folder with ``config.json`` beside safetensors, written whole and checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
+from langchain_atlas.files import write_folder
+from langchain_atlas.pool import Pair
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.routers.base import Router
+
+SCHEMA_VERSION = 1
+"""Version of the folder's layout; another one is refused."""
+
+CONFIG = "config.json"
+ARRAYS = "arrays.safetensors"
+
+_KINDS = {"cluster": "langchain_atlas.routers.cluster:ClusterRouter"}
+"""Where the class of each kind of saved router is."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a saved router holds."""
+
+    kind: str
+    """Kind of router."""
+    pairs: tuple[Pair, ...]
+    """The pairs it chooses from."""
+    encoder: dict[str, Any] | None
+    """Name, dimension and fingerprint of the encoder; None when it uses none."""
+    settings: dict[str, Any]
+    """What `Router.configure` can change."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """Whatever else the kind needs, as JSON."""
+    arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    """Learned numbers, by name."""
+
+
+def write_artifact(folder: str | Path, artifact: Artifact) -> None:
+    """Write a saved router, replacing the one in `folder` if there is one.
+
+    Raises:
+        ArtifactError: `folder` holds other files, which replacing would lose.
+    """
+    from safetensors.numpy import save_file
+
+    folder = Path(folder)
+    _refuse_to_lose(folder)
+
+    def fill(temporary: Path) -> None:
+        save_file(artifact.arrays, temporary / ARRAYS)
+        pairs = [str(pair) for pair in artifact.pairs]
+        config = {
+            "schema_version": SCHEMA_VERSION,
+            "package_version": version("langchain-atlas"),
+            "kind": artifact.kind,
+            "encoder": artifact.encoder,
+            "pool": {"pairs": pairs, "fingerprint": _digest(json.dumps(pairs).encode())},
+            "settings": artifact.settings,
+            "facts": artifact.facts,
+            "files": {ARRAYS: _digest((temporary / ARRAYS).read_bytes())},
+        }
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
+
+    write_folder(folder, fill)
+
+
+def read_artifact(folder: str | Path) -> Artifact:
+    """Read a saved router's folder.
+
+    Raises:
+        ArtifactError: it is not one, it is of another version, or it is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    folder = Path(folder)
+    config = _read_config(folder)
+    try:
+        data = (folder / ARRAYS).read_bytes()
+        if _digest(data) != config["files"][ARRAYS]:
+            raise ArtifactError(f"{folder / ARRAYS} is damaged: its checksum is not the one in {CONFIG}. Fit again.")
+        pairs = config["pool"]["pairs"]
+        if _digest(json.dumps(pairs).encode()) != config["pool"]["fingerprint"]:
+            raise ArtifactError(f"{folder / CONFIG} was changed: its pairs don't match their fingerprint. Fit again.")
+        return Artifact(
+            kind=config["kind"],
+            pairs=tuple(Pair.parse(pair) for pair in pairs),
+            encoder=config["encoder"],
+            settings=config["settings"],
+            facts=config["facts"],
+            arrays=load(data),
+        )
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{folder} has no {ARRAYS}; the saved router is incomplete. Fit again.") from error
+    except (KeyError, TypeError, AttributeError, PoolError, SafetensorError) as error:
+        raise ArtifactError(f"The saved router in {folder} is damaged: {error!r}. Fit again.") from error
+
+
+def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
+    """Read a saved router of whatever kind; see `Router.load`."""
+    artifact = read_artifact(folder)
+    if artifact.kind not in _KINDS:
+        raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}. {suggest(artifact.kind, _KINDS)}")
+    module, _, name = _KINDS[artifact.kind].partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    try:
+        router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(f"The saved router in {folder} is damaged: {error}. Fit again.") from error
+    return router
+
+
+def load_with_settings(spec: str, encoder: Encoder | None = None) -> Router:
+    """Read a saved router named as ``FOLDER?setting=value&...``, the settings optional.
+
+    Raises:
+        ArtifactError: the folder is not a saved router.
+        SettingError: a setting is unknown or out of range.
+    """
+    folder, _, query = spec.partition("?")
+    settings: dict[str, Any] = {}
+    for part in filter(None, query.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise SettingError(f"{part!r} in {spec!r} is not a setting; write FOLDER?name=value&name=value.")
+        settings[name] = _number(value)
+    return load_router(folder, encoder).configure(**settings)
+
+
+def _matching_encoder(artifact: Artifact, encoder: Encoder | None) -> Encoder | None:
+    from langchain_atlas.encoders import SentenceTransformerEncoder
+
+    recorded = artifact.encoder
+    if recorded is None:
+        return encoder
+    try:
+        encoder = encoder or SentenceTransformerEncoder(recorded["name"])
+        encoder.check(recorded["name"], recorded["dimension"], recorded["fingerprint"])
+    except SettingError as error:
+        raise ArtifactError(
+            f"The router was fitted with encoder {recorded['name']!r}, which can't be loaded: {error}"
+        ) from error
+    return encoder
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        raise ArtifactError(f"{str(folder)!r} is not a folder. A saved router is a folder that 'fit' or 'train' wrote.")
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{str(folder)!r} has no {CONFIG}; it is not a saved router.") from error
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"{folder / CONFIG} can't be read: {error}. Fit again.") from error
+    found = config.get("schema_version") if isinstance(config, dict) else None
+    if found != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"{folder / CONFIG} has schema version {found!r}; this release reads {SCHEMA_VERSION}. Fit again."
+        )
+    return dict(config)
+
+
+def _refuse_to_lose(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
+    foreign = [path.name for path in folder.iterdir() if path.name not in (CONFIG, ARRAYS)] if folder.exists() else []
+    if foreign:
+        raise ArtifactError(
+            f"{str(folder)!r} holds other files ({foreign[0]!r}); saving would replace the folder. Name an empty one."
+        )
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

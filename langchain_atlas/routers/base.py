@@ -1,0 +1,115 @@
+"""The contract of everything that decides."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from langchain_atlas.errors import ArtifactError, SettingError, suggest
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.pool import Pair
+
+
+class Router(ABC):
+    """Decides what to do next for a query: route to a pair, think, or answer.
+
+    One method must be written: `decide`. It must not change the router, so that threads can share one.
+    """
+
+    kind: ClassVar[str] = ""
+    """What saved routers of this class are known by; empty for one that can't be saved."""
+
+    @abstractmethod
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Decide the next step.
+
+        Args:
+            query: what is asked, with its constraints.
+            trajectory: what was decided and seen so far.
+
+        Returns:
+            The decision, with its reasons.
+
+        Raises:
+            ConstraintError: no pair satisfies the query's constraints.
+        """
+
+    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Do what `decide` does, in a thread, so that the event loop goes on."""
+        return await asyncio.to_thread(self.decide, query, trajectory)
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries; faster than one by one where a router can vectorise."""
+        return [self.decide(query) for query in queries]
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from; empty when it takes any."""
+        return ()
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """What `configure` can change, with the values now."""
+        return {}
+
+    def configure(self, **settings: Any) -> Self:
+        """Return a router like this one with other settings; nothing is fitted again.
+
+        Raises:
+            SettingError: there is no such setting, or the value is out of range.
+        """
+        for name in settings:
+            if name not in self.settings:
+                raise SettingError(f"{type(self).__name__} has no setting {name!r}. {suggest(name, self.settings)}")
+        return self if not settings else self._configured(settings)
+
+    def _configured(self, settings: Mapping[str, Any]) -> Self:
+        raise NotImplementedError  # only reached by a router that names settings and does not apply them
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return a router that chooses from these of its pairs only.
+
+        Raises:
+            PoolError: none of them is one of its pairs.
+        """
+        del pairs
+        return self
+
+    def save(self, folder: str | Path) -> None:
+        """Write the router to a folder: ``config.json`` and ``*.safetensors``, replaced as a whole.
+
+        Raises:
+            ArtifactError: this router can't be saved.
+        """
+        raise ArtifactError(f"{type(self).__name__} can't be saved: it holds nothing that was learned ({folder}).")
+
+    @staticmethod
+    def load(folder: str | Path, encoder: Encoder | None = None) -> Router:
+        """Read a saved router of whatever kind.
+
+        Args:
+            folder: what `save` wrote.
+            encoder: the encoder it was fitted with; found by its name when left out.
+
+        Raises:
+            ArtifactError: the folder is not a saved router, is damaged, or was fitted with another encoder.
+        """
+        from langchain_atlas.routers.artifact import load_router
+
+        return load_router(folder, encoder)
+
+
+def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
+    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty."""
+    for index in range(len(trajectory.steps) - 1, -1, -1):
+        observation = trajectory.steps[index].observation
+        if observation is not None and not observation.failed:
+            return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
+    return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")

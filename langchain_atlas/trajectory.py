@@ -1,0 +1,224 @@
+"""What goes round the loop: the query, decisions, observations, and the trajectory they make."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from langchain_atlas.pool import Pair
+from langchain_atlas.records import Record
+
+Kind = Literal["route", "think", "answer"]
+
+
+class Constraints(Record):
+    """What a query must keep to, whichever router decides."""
+
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    """Most dollars the whole trajectory may cost, by expectation; None for no limit."""
+    max_latency_s: float | None = Field(default=None, gt=0)
+    """Most seconds the whole trajectory may take, by expectation; None for no limit."""
+    pairs: frozenset[Pair] | None = None
+    """Pairs that may be asked; None for all of the router's."""
+
+
+class Query(Record):
+    """What somebody asks."""
+
+    text: str
+    """The ask itself."""
+    id: str | None = None
+    """Identifies a recorded query; replay looks outcomes up by it."""
+    context: str | None = None
+    """What comes with the query, such as the functions on offer, as text or JSON."""
+    history: tuple[Any, ...] = Field(default=(), repr=False)
+    """Messages (LangChain `BaseMessage`) that came before the ask, oldest first."""
+    images: tuple[str, ...] = Field(default=(), repr=False)
+    """Images as URLs or data URLs."""
+    constraints: Constraints = Constraints()
+    """What must be kept to."""
+    cost_weight: float | None = Field(default=None, ge=0, le=1)
+    """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
+
+    @classmethod
+    def of(cls, query: Query | str) -> Query:
+        """Return a query as it is, or make one of a text."""
+        return query if isinstance(query, Query) else cls(text=query)
+
+
+class Usage(Record):
+    """Tokens of one or more model calls."""
+
+    input_tokens: int | None = None
+    """Tokens read; None when unknown."""
+    output_tokens: int | None = None
+    """Tokens written; None when unknown."""
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=add_known(self.input_tokens, other.input_tokens),
+            output_tokens=add_known(self.output_tokens, other.output_tokens),
+        )
+
+
+class ToolTrace(Record):
+    """One call of a tool on the way to an answer."""
+
+    name: str
+    """Name of the LangChain tool."""
+    arguments: dict[str, Any]
+    """What it was called with."""
+    output: str | None = None
+    """What it returned, as text; None when it failed."""
+    error: str | None = None
+    """What went wrong, None when nothing did."""
+    latency_s: float | None = None
+    """Seconds it took."""
+
+
+class Observation(Record):
+    """What came back from running a pair. It never says whether the answer is right."""
+
+    pair: Pair
+    """The pair that was run."""
+    answer: str | None = None
+    """The answer; None when the run failed."""
+    error: str | None = None
+    """``ErrorType: message`` when the run failed, else None."""
+    usage: Usage = Usage()
+    """Tokens over all model calls of the run."""
+    cost_usd: float | None = None
+    """Dollars over all model calls of the run; None when a price or a count is unknown."""
+    latency_s: float | None = None
+    """Seconds from ask to answer; None when unknown."""
+    model_calls: int = 1
+    """How often the model was called."""
+    tool_trace: tuple[ToolTrace, ...] = ()
+    """The tool calls of the run, in order."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether no answer came back."""
+        return self.error is not None
+
+
+class Candidate(Record):
+    """What a router expects of one pair on one query."""
+
+    pair: Pair
+    """The pair."""
+    expected_success: float
+    """Expected score, 0 to 1."""
+    evidence: int | None = None
+    """Number of recorded outcomes behind the expectation."""
+    interval: tuple[float, float] | None = None
+    """95% interval of the expected success."""
+    expected_cost_usd: float | None = None
+    """Expected dollars of the call; None when unknown."""
+    expected_latency_s: float | None = None
+    """Expected seconds of the call; None when unknown."""
+    utility: float | None = None
+    """What the router compared pairs by; higher is better."""
+
+
+class Decision(Record):
+    """What a router decided, and why."""
+
+    kind: Kind
+    """``route``: run a pair. ``think``: go on without a call. ``answer``: stop."""
+    pair: Pair | None = None
+    """The pair to run, for ``route``."""
+    input: str | None = None
+    """What to ask the pair, for ``route``; None asks the query as it stands."""
+    answer: str | None = None
+    """What to answer, for ``answer``; the thought, for ``think``."""
+    source: int | None = None
+    """For ``answer``: index of the trajectory's step whose answer is given; None when there is none."""
+    rule: str = ""
+    """The rule that fired, such as ``nearest-cluster`` or ``turn-limit``."""
+    cluster: int | None = None
+    """The cluster that the query fell into."""
+    distance: float | None = None
+    """Distance of the query to that cluster's centre, in the encoder's space."""
+    chosen: Candidate | None = None
+    """What is expected of the chosen pair, with the evidence."""
+    runner_up: Candidate | None = None
+    """The next best pair, for comparison."""
+    reason: str = ""
+    """The decision in one sentence."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if (self.kind == "route") != (self.pair is not None):
+            raise ValueError("a decision to route names a pair, and no other decision does")
+        return self
+
+
+class Step(Record):
+    """A decision with what it led to."""
+
+    decision: Decision
+    """What was decided."""
+    observation: Observation | None = None
+    """What the call returned, for ``route``."""
+
+
+class Trajectory(Record):
+    """The steps taken for one query, oldest first."""
+
+    steps: tuple[Step, ...] = ()
+    """The steps."""
+
+    def then(self, decision: Decision, observation: Observation | None = None) -> Trajectory:
+        """Return the trajectory with one more step."""
+        return Trajectory.model_construct(
+            steps=(*self.steps, Step.model_construct(decision=decision, observation=observation))
+        )
+
+    @property
+    def observations(self) -> tuple[Observation, ...]:
+        """What the calls returned, oldest first."""
+        return tuple(step.observation for step in self.steps if step.observation is not None)
+
+    @property
+    def done(self) -> bool:
+        """Whether an answer was decided on."""
+        return bool(self.steps) and self.steps[-1].decision.kind == "answer"
+
+    @property
+    def answer(self) -> str | None:
+        """The answer given, or None while there is none or when every call failed."""
+        return self.steps[-1].decision.answer if self.done else None
+
+    @property
+    def answered_by(self) -> Observation | None:
+        """The observation whose answer was given; None while there is none."""
+        source = self.steps[-1].decision.source if self.done else None
+        return None if source is None else self.steps[source].observation
+
+    @property
+    def calls(self) -> int:
+        """How many pairs were run."""
+        return len(self.observations)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Dollars over all calls; None when one is unknown."""
+        total: float | None = add_known(0.0, *(seen.cost_usd for seen in self.observations))
+        return total
+
+    @property
+    def latency_s(self) -> float | None:
+        """Seconds over all calls; None when one is unknown."""
+        total: float | None = add_known(0.0, *(seen.latency_s for seen in self.observations))
+        return total
+
+
+START = Trajectory()
+"""The trajectory before anything was decided."""
+
+
+def add_known(*numbers: Any) -> Any:
+    """Add numbers; the sum is None as soon as one of them is."""
+    return None if any(number is None for number in numbers) else sum(numbers)
