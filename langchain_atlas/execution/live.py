@@ -169,15 +169,21 @@ class LiveExecutor(Executor):
 
 
 def _invocation(tool: Tool, known: Mapping[str, type[Invocation]]) -> Invocation:
-    from langchain_atlas.tools.registry import build_tools
-
     if tool.invocation not in known:
         raise PoolError(f"Tool {tool.name!r} has invocation {tool.invocation!r}. {suggest(tool.invocation, known)}")
-    built = build_tools(tool.use, tool.arguments) if tool.use else tuple(_as_tool(member) for member in tool.tools)
+    built = _built(tool)
     names = [member.name for member in built]
     if len(set(names)) < len(names):
         raise PoolError(f"Tool {tool.name!r} wraps two LangChain tools of one name: {', '.join(names)}.")
     return known[tool.invocation](tool, built)
+
+
+def _built(tool: Tool) -> tuple[BaseTool, ...]:
+    if tool.use is None:
+        return tuple(_as_tool(member) for member in tool.tools)
+    from langchain_atlas.tools.registry import build_tools
+
+    return build_tools(tool.use, tool.arguments)
 
 
 def _as_tool(member: Any) -> BaseTool:

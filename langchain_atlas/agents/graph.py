@@ -1,0 +1,136 @@
+"""The loop as a LangGraph graph, one node for each of its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
+
+from langchain_atlas.agents.messages import (
+    AtlasContext,
+    answer_message,
+    read_query,
+    record,
+    run_settings,
+)
+from langchain_atlas.errors import SettingError
+from langchain_atlas.loop import MAX_TURNS, asked, limit
+from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+
+if TYPE_CHECKING:
+    from langchain_atlas.execution.base import Executor
+    from langchain_atlas.routers.base import Router
+
+
+class AtlasState(TypedDict, total=False):
+    """State of the graph; all of it is plain JSON but for the messages."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    """The conversation."""
+    atlas: dict[str, Any]
+    """Record of the run: see `langchain_atlas.agents.messages.record`."""
+    atlas_next: dict[str, Any]
+    """The decision that is about to be carried out, with the id of the message it is for."""
+
+
+def create_atlas_graph(
+    router: Router, executor: Executor, *, max_turns: int = MAX_TURNS
+) -> StateGraph[AtlasState, AtlasContext, AtlasState, AtlasState]:
+    """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
+
+    Decisions are streamed as custom events (``stream_mode="custom"``), tokens as those of any chat model
+    (``stream_mode="messages"``).
+
+    Args:
+        router: who decides.
+        executor: who acts.
+        max_turns: most turns of the loop.
+
+    Returns:
+        The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
+
+    Raises:
+        SettingError: `max_turns` is below 1.
+    """
+    if max_turns < 1:
+        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
+    loop = _Loop(router, executor, max_turns)
+    graph = StateGraph(AtlasState, context_schema=AtlasContext)
+    graph.add_node("decide", RunnableLambda(loop.decide, loop.adecide))
+    graph.add_node("execute", RunnableLambda(loop.execute, loop.aexecute))
+    graph.add_node("answer", RunnableLambda(loop.answer))
+    graph.add_edge(START, "decide")
+    graph.add_conditional_edges("decide", _next, {"route": "execute", "think": "decide", "answer": "answer"})
+    graph.add_edge("execute", "decide")
+    graph.add_edge("answer", END)
+    return graph
+
+
+class _Loop:
+    """The graph's nodes: the sync and async forms share everything but the one call they make."""
+
+    def __init__(self, router: Router, executor: Executor, max_turns: int) -> None:
+        self._router = router
+        self._executor = executor
+        self._max_turns = max_turns
+
+    def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory = _read(state, config)
+        decision = limit(trajectory, self._max_turns) or self._router.decide(query, trajectory)
+        return _decided(query, trajectory, decision)
+
+    async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory = _read(state, config)
+        decision = limit(trajectory, self._max_turns) or await self._router.adecide(query, trajectory)
+        return _decided(query, trajectory, decision)
+
+    def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory, decision = _pending(state, config)
+        assert decision.pair is not None  # noqa: S101  # only routes lead here
+        return _executed(trajectory, decision, self._executor.run(decision.pair, asked(query, decision)))
+
+    async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory, decision = _pending(state, config)
+        assert decision.pair is not None  # noqa: S101  # only routes lead here
+        return _executed(trajectory, decision, await self._executor.arun(decision.pair, asked(query, decision)))
+
+    def answer(self, state: AtlasState) -> AtlasState:
+        message = answer_message(_trajectory(state))
+        return {"messages": [message]}
+
+
+def _next(state: AtlasState) -> str:
+    return str(state["atlas_next"]["decision"]["kind"])
+
+
+def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]:
+    """Return the ask and what was done for it; a new ask in an old thread starts afresh."""
+    query = read_query(state.get("messages", []), run_settings(config))
+    trajectory = _trajectory(state)
+    same_ask = state.get("atlas_next", {}).get("query_id") == query.id
+    return query, trajectory if same_ask and not trajectory.done else Trajectory()
+
+
+def _pending(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory, Decision]:
+    query, trajectory = _read(state, config)
+    return query, trajectory, Decision.from_json(state["atlas_next"]["decision"])
+
+
+def _trajectory(state: AtlasState) -> Trajectory:
+    return Trajectory.from_json({"steps": state.get("atlas", {}).get("steps", [])})
+
+
+def _decided(query: Query, trajectory: Trajectory, decision: Decision) -> AtlasState:
+    get_stream_writer()({"atlas_decision": decision.to_json()})
+    if decision.kind != "route":
+        trajectory = trajectory.then(decision)
+    return {"atlas": record(trajectory), "atlas_next": {"decision": decision.to_json(), "query_id": query.id}}
+
+
+def _executed(trajectory: Trajectory, decision: Decision, observation: Observation) -> AtlasState:
+    return {"atlas": record(trajectory.then(decision, observation))}

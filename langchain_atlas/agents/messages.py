@@ -1,0 +1,124 @@
+"""Between LangChain messages and the loop: reading the ask, writing the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.messages.ai import UsageMetadata
+
+from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.trajectory import Constraints, Query, Trajectory, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+RECORD_KEY = "atlas"
+"""Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
+
+
+@dataclass(frozen=True)
+class AtlasContext:
+    """What one run may set, as LangGraph's ``context`` or under ``configurable``."""
+
+    cost_weight: float | None = None
+    """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
+    max_cost_usd: float | None = None
+    """Most dollars the run may cost, by expectation."""
+    max_latency_s: float | None = None
+    """Most seconds the run may take, by expectation."""
+    pairs: list[str] | None = field(default=None)
+    """Pairs that may be asked, written ``model@@tool``."""
+
+
+def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
+    """Make a query of a conversation: its last human message is the ask, what came before is the history.
+
+    Args:
+        messages: the conversation.
+        settings: any of the fields of `AtlasContext`.
+
+    Raises:
+        InvalidInputError: no human message is there, it has no text, or a setting is out of range.
+    """
+    conversation = convert_to_messages(list(messages))
+    for index in range(len(conversation) - 1, -1, -1):
+        message = conversation[index]
+        if isinstance(message, HumanMessage):
+            break
+    else:
+        raise InvalidInputError("The messages hold no human message, so there is nothing to route.")
+    if not message.text.strip():
+        raise InvalidInputError("The last human message has no text, so there is nothing to route.")
+    pairs = settings.get("pairs")
+    return Query(
+        text=message.text,
+        id=message.id,
+        history=tuple(conversation[:index]),
+        images=tuple(_images(message)),
+        cost_weight=settings.get("cost_weight"),
+        constraints=Constraints(
+            max_cost_usd=settings.get("max_cost_usd"),
+            max_latency_s=settings.get("max_latency_s"),
+            pairs=None if pairs is None else frozenset(pairs),
+        ),
+    )
+
+
+def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what this run sets: from ``configurable``, and from the run's context, which wins."""
+    from langgraph.runtime import get_runtime
+
+    names = AtlasContext.__dataclass_fields__
+    given = {name: value for name, value in (config.get("configurable") or {}).items() if name in names}
+    try:
+        context = get_runtime().context
+    except (KeyError, RuntimeError):  # outside a graph there is no run, and so no context
+        return given
+    for name in names:
+        value = context.get(name) if isinstance(context, dict) else getattr(context, name, None)
+        if value is not None:
+            given[name] = value
+    return given
+
+
+def record(trajectory: Trajectory) -> dict[str, Any]:
+    """Return what happened as plain JSON: the answer, the pair that gave it, the totals, and every step."""
+    answered_by = trajectory.answered_by
+    return {
+        "answered": trajectory.answer is not None,
+        "pair": None if answered_by is None else str(answered_by.pair),
+        "calls": trajectory.calls,
+        "cost_usd": trajectory.cost_usd,
+        "latency_s": trajectory.latency_s,
+        "steps": trajectory.to_json()["steps"],
+    }
+
+
+def answer_message(trajectory: Trajectory) -> AIMessage:
+    """Return the answer as a message that carries the record; without an answer it says what failed."""
+    usage = sum((seen.usage for seen in trajectory.observations), Usage(input_tokens=0, output_tokens=0))
+    counts = None
+    if usage.input_tokens is not None and usage.output_tokens is not None:
+        counts = UsageMetadata(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            total_tokens=usage.input_tokens + usage.output_tokens,
+        )
+    text = trajectory.answer
+    if text is None:
+        errors = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.error)
+        text = f"No answer: every call failed ({errors})." if errors else "No answer: no pair was called."
+    return AIMessage(content=text, usage_metadata=counts, response_metadata={RECORD_KEY: record(trajectory)})
+
+
+def _images(message: BaseMessage) -> list[str]:
+    if isinstance(message.content, str):
+        return []
+    found = []
+    for block in message.content:
+        if isinstance(block, dict) and block.get("type") == "image_url":
+            value = block["image_url"]
+            found.append(value if isinstance(value, str) else str(value["url"]))
+    return found
