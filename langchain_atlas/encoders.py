@@ -91,6 +91,10 @@ class Encoder(ABC):
         """Length of the vectors."""
         return int(self.encode([_PROBE]).shape[1])
 
+    def identity(self) -> dict[str, Any]:
+        """Return what a saved router records of its encoder; `check` takes it back."""
+        return {"name": self.name, "dimension": self.dimension, "fingerprint": list(self.fingerprint)}
+
     def check(self, name: str, dimension: int, fingerprint: Sequence[float]) -> None:
         """Make sure that this is the encoder that some vectors were made with.
 

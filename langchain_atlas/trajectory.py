@@ -96,6 +96,9 @@ class Observation(Record):
     """How often the model was called."""
     tool_trace: tuple[ToolTrace, ...] = ()
     """The tool calls of the run, in order."""
+    message_id: str | None = None
+    """Id of the model's message that is the answer, so that a streamed answer is recognised; None when a tool's
+    output or a recorded response is."""
 
     @property
     def failed(self) -> bool:

@@ -110,7 +110,11 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
     if text is None:
         errors = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.error)
         text = f"No answer: every call failed ({errors})." if errors else "No answer: no pair was called."
-    return AIMessage(content=text, usage_metadata=counts, response_metadata={RECORD_KEY: record(trajectory)})
+    # The id of the streamed reply lets LangGraph see that the answer was streamed already.
+    message_id = None if trajectory.answered_by is None else trajectory.answered_by.message_id
+    return AIMessage(
+        content=text, id=message_id, usage_metadata=counts, response_metadata={RECORD_KEY: record(trajectory)}
+    )
 
 
 def _images(message: BaseMessage) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from langchain_atlas.execution.invocations import text_of
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ class Ledger:
         self._cost: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
+        self._last_reply: AIMessage | None = None
 
     def add_reply(self, reply: AIMessage) -> None:
         """Add a model's reply: its tokens, and its cost by the pool's prices or else by LiteLLM's."""
@@ -37,6 +39,7 @@ class Ledger:
         cost = self._model.price(usage.input_tokens, usage.output_tokens)
         if cost is None:
             cost = reply.response_metadata.get("response_cost")
+        self._last_reply = reply
         self._usage += usage
         self._cost = add_known(self._cost, cost)
         self._calls += 1
@@ -55,6 +58,7 @@ class Ledger:
         message = None if error is None else f"{type(error).__name__}: {error}"
         if message is None and not answer:
             answer, message = None, "EmptyAnswer: the model returned no text."
+        said = self._last_reply is not None and text_of(self._last_reply) == answer
         return Observation(
             pair=self._pair,
             answer=answer if message is None else None,
@@ -64,4 +68,5 @@ class Ledger:
             latency_s=time.perf_counter() - self._start,
             model_calls=self._calls,
             tool_trace=tuple(self._traces),
+            message_id=self._last_reply.id if self._last_reply is not None and said else None,
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.errors import PoolError
+from langchain_atlas.routers.utility import scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
 
-_CREDIBILITY = (0.025, 0.975)
+_SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
 
 
 @dataclass(frozen=True)
@@ -39,6 +38,7 @@ class ClusterStatistics:
     """Number of outcomes with a known latency."""
     latency: NDArray[np.float64]
     """Sum of their latencies, in seconds."""
+    _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, table: OutcomeTable, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
@@ -63,7 +63,7 @@ class ClusterStatistics:
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums by name, for saving."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "pairs"}
+        return {name: getattr(self, name) for name in _SUMS}
 
     def with_pairs(self, pairs: Sequence[Pair]) -> ClusterStatistics:
         """Return the statistics of these pairs, in this order; one that has none so far starts empty."""
@@ -78,73 +78,61 @@ class ClusterStatistics:
         mine, theirs = self.with_pairs(pairs).arrays(), other.with_pairs(pairs).arrays()
         return ClusterStatistics(pairs=pairs, **{name: mine[name] + theirs[name] for name in mine})
 
-    @cached_property
-    def number(self) -> dict[Pair, int]:
-        """Column of each pair."""
-        return {pair: number for number, pair in enumerate(self.pairs)}
+    def estimates(self, strength: float) -> Estimates:
+        """Estimate every cell, a pair's overall record counted as `strength` outcomes in every cluster."""
+        if strength not in self._estimated:
+            self._estimated[strength] = Estimates.of(self, strength)
+        return self._estimated[strength]
 
-    def columns(self, pairs: Sequence[Pair]) -> NDArray[np.int64]:
-        """Return the columns of some pairs.
 
-        Raises:
-            PoolError: one of them is not here.
-        """
-        missing = [str(pair) for pair in pairs if pair not in self.number]
-        if missing:
-            raise PoolError(f"The router knows no pair {missing[0]!r}. Add it with outcomes of a few probe queries.")
-        return np.array([self.number[pair] for pair in pairs], dtype=np.int64)
+@dataclass(frozen=True)
+class Estimates:
+    """What is expected of each pair in each cluster; every array has shape [n_clusters, n_pairs]."""
 
-    def overall_success(self, strength: float) -> NDArray[np.float64]:
-        """Estimate each pair's success over all clusters, shape [n_pairs].
+    solved: NDArray[np.float64]
+    """First count of the Beta belief about the success: outcomes that were right, and the prior's share."""
+    failed: NDArray[np.float64]
+    """Second count of that belief: outcomes that were wrong, and the prior's share."""
+    success: NDArray[np.float64]
+    """Mean of that belief."""
+    cost: NDArray[np.float64]
+    """Mean dollars a call; the pair's overall mean where the cell has none, NaN where unknown."""
+    latency: NDArray[np.float64]
+    """Mean seconds a call; the pair's overall mean where the cell has none, NaN where unknown."""
+    scaled_cost: NDArray[np.float64]
+    """Cost scaled to [0, 1] over the pool."""
+    scaled_latency: NDArray[np.float64]
+    """Latency scaled to [0, 1] over the pool."""
 
-        A pair with few outcomes leans on the mean of all pairs, counted as `strength` outcomes.
-        """
-        count, success = self.count.sum(axis=0), self.success.sum(axis=0)
-        seen = count > 0
-        mean = float(np.mean(success[seen] / count[seen])) if seen.any() else 0.5
-        weight = count + strength
-        return np.where(weight > 0, (success + strength * mean) / np.maximum(weight, 1e-12), mean)
-
-    def beliefs(self, strength: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the two counts of a Beta belief about each cell's success, solved and not solved.
-
-        The pair's overall record is counted as `strength` outcomes in every cluster, so that a cluster with few
-        outcomes of the pair leans on it.
-        """
-        prior = self.overall_success(strength)
-        return self.success + strength * prior, self.count - self.success + strength * (1 - prior)
-
-    def expected_success(self, strength: float) -> NDArray[np.float64]:
-        """Estimate each cell's success, shape [n_clusters, n_pairs]."""
-        solved, failed = self.beliefs(strength)
+    @classmethod
+    def of(cls, sums: ClusterStatistics, strength: float) -> Estimates:
+        """Make the estimates; see `ClusterStatistics.estimates`."""
+        prior = overall_success(sums, strength)
+        solved = sums.success + strength * prior
+        failed = sums.count - sums.success + strength * (1 - prior)
         total = solved + failed
-        overall = np.broadcast_to(self.overall_success(strength), total.shape)
-        return np.where(total > 0, solved / np.maximum(total, 1e-12), overall)
-
-    def interval(self, cluster: int, column: int, strength: float) -> tuple[float, float]:
-        """Return the 95% interval of one cell's success."""
-        from scipy.special import betaincinv
-
-        solved, failed = (float(part[cluster, column]) for part in self.beliefs(strength))
-        low, high = betaincinv(max(solved, 1e-9), max(failed, 1e-9), _CREDIBILITY)
-        return float(low), float(high)
-
-    def expected_cost(self) -> NDArray[np.float64]:
-        """Mean dollars a call in each cell; the pair's overall mean where the cell has none, NaN where unknown."""
-        return _means(self.cost, self.cost_count)
-
-    def expected_latency(self) -> NDArray[np.float64]:
-        """Mean seconds a call in each cell; the pair's overall mean where the cell has none, NaN where unknown."""
-        return _means(self.latency, self.latency_count)
+        cost, latency = _means(sums.cost, sums.cost_count), _means(sums.latency, sums.latency_count)
+        return cls(
+            solved=solved,
+            failed=failed,
+            success=np.where(total > 0, solved / np.maximum(total, 1e-12), prior),
+            cost=cost,
+            latency=latency,
+            scaled_cost=scaled(cost),
+            scaled_latency=scaled(latency),
+        )
 
 
-def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale costs or latencies to [0, 1] over the pool; an unknown one counts as the pool's highest.
+def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.float64]:
+    """Estimate each pair's success over all clusters, shape [n_pairs].
 
-    Counting it as free would make unpriced pairs win; leaving them out would hide them.
+    A pair with few outcomes leans on the mean of all pairs, counted as `strength` outcomes.
     """
-    highest = np.nanmax(values, initial=0.0)
-    return np.where(np.isnan(values), 1.0, values / highest if highest > 0 else 0.0)
+    count, success = sums.count.sum(axis=0), sums.success.sum(axis=0)
+    seen = count > 0
+    mean = float(np.mean(success[seen] / count[seen])) if seen.any() else 0.5
+    weight = count + strength
+    return np.where(weight > 0, (success + strength * mean) / np.maximum(weight, 1e-12), mean)
 
 
 def _by_cluster(values: NDArray[np.float64], clusters: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from langchain_atlas.execution.invocations.base import (
     InvocationSettings,
     ModelCall,
     ToolCall,
+    text_of,
 )
 from langchain_atlas.execution.invocations.grounded import Grounded
 from langchain_atlas.execution.invocations.native import Native
@@ -35,4 +36,5 @@ __all__ = [
     "NoTool",
     "Prompted",
     "ToolCall",
+    "text_of",
 ]

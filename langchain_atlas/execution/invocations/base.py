@@ -54,7 +54,7 @@ class ToolCall:
 
 Call = ModelCall | ToolCall
 Conversation = Generator[tuple[Call, ...], tuple[Any, ...], str]
-"""Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`) in that order, returns the answer."""
+"""Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`), returns the answer."""
 
 
 class InvocationSettings(Record):

@@ -1,0 +1,39 @@
+"""The commands, put together. Only this is imported to show the help, so nothing heavy is."""
+
+from typing import Annotated
+
+import typer
+
+from langchain_atlas.cli import ask, demo, fit, profile, route
+
+app = typer.Typer(
+    name="langchain-atlas",
+    help="Which model, with which tool, answers this query best, for what money?",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("langchain-atlas"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command()(demo.demo)
+app.command()(profile.profile)
+app.command()(fit.fit)
+app.command()(route.route)
+app.command()(ask.ask)

@@ -1,0 +1,110 @@
+"""What the commands share: options, tables on the terminal, progress, JSON files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.trajectory import Candidate, Decision
+
+DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
+PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File of pairs, one model@@tool a line: the pool.")]
+DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+RouterOption = Annotated[str, typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...")]
+PoolOption = Annotated[Path, typer.Option("--pool", help="Pool of models and tools, .yaml.")]
+
+
+def console() -> Console:
+    """Return the terminal to print to."""
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=False)
+
+
+def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTable:
+    """Load the outcomes that the options ask for.
+
+    Raises:
+        InvalidInputError: a file, a pair or a domain is wrong.
+    """
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import read_pairs
+
+    table = OutcomeTable.load(data)
+    wanted = None if domains is None else [name.strip() for name in domains.split(",") if name.strip()]
+    if pairs is None and wanted is None:
+        return table
+    return table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)
+
+
+def write_json(path: Path | None, figures: Any) -> None:
+    """Write figures to a file in one piece; None writes nothing."""
+    from langchain_atlas.files import write_text
+
+    if path is not None:
+        write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
+
+
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal, and nothing in a pipe.
+
+    Args:
+        label: what is being done.
+
+    Yields:
+        A function to call with how much is done and how much there is in all.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    terminal = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as bars:
+        task = bars.add_task(label, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
+
+
+def percent(value: float | None) -> str:
+    """Write a share as a percentage; ``?`` when unknown."""
+    return "?" if value is None else f"{100 * value:.1f}%"
+
+
+def dollars(value: float | None) -> str:
+    """Write dollars a thousand calls; ``unknown`` when they are."""
+    return "unknown" if value is None else f"${1000 * value:.3g}"
+
+
+def explain(decision: Decision, terminal: Console) -> None:
+    """Print a decision with its evidence."""
+    from rich.table import Table
+
+    terminal.print(f"[bold]{decision.pair}[/bold]  (rule: {decision.rule})")
+    terminal.print(decision.reason)
+    table = Table("", "pair", "expected", "95% interval", "outcomes", "cost / 1000", "utility", box=None)
+    for label, candidate in (("chosen", decision.chosen), ("runner-up", decision.runner_up)):
+        if candidate is not None:
+            table.add_row(label, *_cells(candidate))
+    terminal.print(table)
+
+
+def _cells(candidate: Candidate) -> list[str]:
+    low, high = candidate.interval or (None, None)
+    return [
+        str(candidate.pair),
+        percent(candidate.expected_success),
+        f"{percent(low)} to {percent(high)}",
+        "?" if candidate.evidence is None else str(candidate.evidence),
+        dollars(candidate.expected_cost_usd),
+        "?" if candidate.utility is None else f"{candidate.utility:.3f}",
+    ]

@@ -1,0 +1,277 @@
+"""What all routers share that compare pairs by utility and route once: constraints, failover, the decision."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from langchain_atlas.errors import ConstraintError, PoolError, SettingError
+from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.pool import Pair
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What a router expects of every pair on one query; arrays have shape [n_pairs]."""
+
+    success: NDArray[np.float64]
+    """Expected score, 0 to 1."""
+    cost: NDArray[np.float64]
+    """Expected dollars of a call; NaN where unknown."""
+    latency: NDArray[np.float64]
+    """Expected seconds of a call; NaN where unknown."""
+    scaled_cost: NDArray[np.float64]
+    """Cost scaled to [0, 1] over the pool."""
+    scaled_latency: NDArray[np.float64]
+    """Latency scaled to [0, 1] over the pool."""
+    rule: str
+    """The rule by which the expectation was made."""
+    where: str
+    """What the expectation rests on, for the decision's reason, such as ``cluster 3 (java)``."""
+    evidence: NDArray[np.float64] | None = None
+    """Number of outcomes behind each expected score; None when it can't be counted."""
+    solved: NDArray[np.float64] | None = None
+    """First count of a Beta belief about each score, for the interval; None when there is none."""
+    failed: NDArray[np.float64] | None = None
+    """Second count of that belief."""
+    cluster: int | None = None
+    """The cluster that the query fell into."""
+    distance: float | None = None
+    """Distance to what the expectation rests on."""
+
+
+class UtilityRouter(Router):
+    """Routes to the pair with the highest utility, ``(1 - alpha) * success - alpha * price`` (section 2 of the paper).
+
+    The price is the expected cost scaled to [0, 1] over the pool, of which `latency_share` may be latency, scaled
+    likewise. It routes once; when the call fails it tries the next best pair of another model, `failovers` times.
+
+    Args:
+        alpha: 0 for accuracy alone, 1 for cost alone.
+        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        failovers: how many other pairs to try when calls fail.
+
+    Raises:
+        SettingError: a parameter is out of range.
+    """
+
+    _pairs: tuple[Pair, ...]
+
+    def __init__(self, *, alpha: float = 0.5, latency_share: float = 0.0, failovers: int = 1) -> None:
+        self.alpha = alpha
+        self.latency_share = latency_share
+        self.failovers = failovers
+
+    @abstractmethod
+    def _prepare(self, queries: Sequence[Query]) -> Sequence[Any]:
+        """Do for many queries at once what does not depend on the pairs they allow; one item a query."""
+
+    @abstractmethod
+    def _believe(self, item: Any, permitted: NDArray[np.bool_]) -> Belief:
+        """Return what is expected of every pair, given an item of `_prepare` and the pairs that may be asked."""
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Route once, then answer; see `Router.decide`."""
+        tried = trajectory.observations
+        if tried and not tried[-1].failed:
+            return last_answer(trajectory, rule="routed-once", reason="This router asks one pair.")
+        if len(tried) > self.failovers:
+            return last_answer(trajectory, rule="failovers-used", reason=f"{len(tried)} calls failed.")
+        return self._decide(query, trajectory, self._prepare([query])[0])
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries with one pass of the encoder."""
+        items = self._prepare(queries) if queries else []
+        return [self._decide(query, START, item) for query, item in zip(queries, items, strict=True)]
+
+    def _decide(self, query: Query, trajectory: Trajectory, item: Any) -> Decision:
+        permitted = self._permitted(query)
+        if trajectory.observations:
+            permitted = self._untried(permitted, tuple(seen.pair for seen in trajectory.observations))
+            if not permitted.any():
+                return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
+        belief = self._believe(item, permitted)
+        allowed = within_limits(query, belief, permitted)
+        alpha = self.alpha if query.cost_weight is None else query.cost_weight
+        utility = np.where(allowed, self.utility(belief, alpha), -np.inf)
+        best, second = _top_two(utility)
+        chosen = self._candidate(belief, best, utility)
+        return Decision(
+            kind="route",
+            pair=chosen.pair,
+            rule=f"failover, {belief.rule}" if trajectory.observations else belief.rule,
+            cluster=belief.cluster,
+            distance=belief.distance,
+            chosen=chosen,
+            runner_up=None if second is None else self._candidate(belief, second, utility),
+            reason=_reason(belief, chosen),
+        )
+
+    def utility(self, belief: Belief, alpha: float) -> NDArray[np.float64]:
+        """Return the utility of every pair, shape [n_pairs]."""
+        price = (1 - self.latency_share) * belief.scaled_cost + self.latency_share * belief.scaled_latency
+        return (1 - alpha) * belief.success - alpha * price
+
+    def _permitted(self, query: Query) -> NDArray[np.bool_]:
+        """Return which pairs the query allows, shape [n_pairs].
+
+        Raises:
+            ConstraintError: it allows none of this router's.
+        """
+        pairs = query.constraints.pairs
+        if pairs is None:
+            return np.ones(len(self.pairs), dtype=bool)
+        permitted = np.array([pair in pairs for pair in self.pairs])
+        if not permitted.any():
+            raise ConstraintError(f"The router knows none of the pairs that the query allows: {_some(pairs)}.")
+        return permitted
+
+    def _untried(self, permitted: NDArray[np.bool_], tried: tuple[Pair, ...]) -> NDArray[np.bool_]:
+        """Leave out the pairs that failed, and their models too while others are left."""
+        failed_models = {pair.model for pair in tried}
+        fresh: NDArray[np.bool_] = permitted & np.array([pair not in tried for pair in self.pairs])
+        elsewhere: NDArray[np.bool_] = fresh & np.array([pair.model not in failed_models for pair in self.pairs])
+        return elsewhere if elsewhere.any() else fresh
+
+    def _candidate(self, belief: Belief, column: int, utility: NDArray[np.float64]) -> Candidate:
+        return Candidate(
+            pair=self.pairs[column],
+            expected_success=float(belief.success[column]),
+            evidence=None if belief.evidence is None else int(belief.evidence[column]),
+            interval=_interval(belief, column),
+            expected_cost_usd=_or_none(belief.cost[column]),
+            expected_latency_s=_or_none(belief.latency[column]),
+            utility=float(utility[column]),
+        )
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from."""
+        return self._pairs
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """What `configure` can change."""
+        return {"alpha": self.alpha, "latency_share": self.latency_share, "failovers": self.failovers}
+
+    def _configured(self, settings: Mapping[str, Any]) -> Self:
+        check_settings(settings)
+        router = copy.copy(self)
+        for name, value in settings.items():
+            setattr(router, name, value)
+        return router
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return a router that chooses from these of its pairs only.
+
+        Raises:
+            PoolError: none of them is one of its pairs.
+        """
+        wanted = set(pairs)
+        kept = [pair for pair in self.pairs if pair in wanted]
+        if not kept:
+            raise PoolError(
+                f"The router and the pool share no pair: the router knows {_some(self.pairs)}, "
+                f"the pool has {_some(wanted)}."
+            )
+        return self if len(kept) == len(self.pairs) else self._with_pairs(tuple(kept))
+
+    @abstractmethod
+    def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
+        """Return a router of these of its pairs, in this order."""
+
+
+def within_limits(query: Query, belief: Belief, permitted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which of the permitted pairs are expected to stay within the query's limits, shape [n_pairs].
+
+    A pair whose cost or latency is unknown can't be expected to.
+
+    Raises:
+        ConstraintError: none is.
+    """
+    limits = query.constraints
+    for limit, values, unit in (
+        (limits.max_cost_usd, belief.cost, "dollars"),
+        (limits.max_latency_s, belief.latency, "seconds"),
+    ):
+        if limit is None:
+            continue
+        known = values[permitted & ~np.isnan(values)]
+        permitted = permitted & (np.nan_to_num(values, nan=np.inf) <= limit)
+        if not permitted.any():
+            least = f"{known.min():.3g}" if known.size else "unknown for every pair"
+            raise ConstraintError(
+                f"No pair is expected to stay within {limit:g} {unit}; the least is {least}. Raise the limit."
+            )
+    return permitted
+
+
+def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale costs or latencies to [0, 1] over the pool; an unknown one counts as the pool's highest.
+
+    Counting it as free would make unpriced pairs win; leaving it out would hide them.
+    """
+    highest = np.nanmax(values, initial=0.0)
+    return np.where(np.isnan(values), 1.0, values / highest if highest > 0 else 0.0)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Make sure that settings are in range.
+
+    Raises:
+        SettingError: one is not.
+    """
+    highest = {"alpha": 1.0, "latency_share": 1.0}
+    for name, value in settings.items():
+        whole = name == "failovers"
+        right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        if not right or not 0 <= value <= highest.get(name, np.inf):
+            kind = "a whole number" if whole else "a number"
+            top = f" to {highest[name]:g}" if name in highest else ""
+            raise SettingError(f"{name} is {value!r}; it must be {kind} from 0{top}.")
+
+
+def _interval(belief: Belief, column: int) -> tuple[float, float] | None:
+    """Return the 95% interval of an expected score, from the Beta belief about it."""
+    from scipy.special import betaincinv
+
+    if belief.solved is None or belief.failed is None:
+        return None
+    solved, failed = max(float(belief.solved[column]), 1e-9), max(float(belief.failed[column]), 1e-9)
+    return float(betaincinv(solved, failed, 0.025)), float(betaincinv(solved, failed, 0.975))
+
+
+def _reason(belief: Belief, chosen: Candidate) -> str:
+    spread = "" if chosen.interval is None else f" ({chosen.interval[0]:.0%}-{chosen.interval[1]:.0%})"
+    dollars = chosen.expected_cost_usd
+    cost = "at unknown cost" if dollars is None else f"at ${1000 * dollars:.3g} per 1000"
+    count = "" if chosen.evidence is None else f", from {chosen.evidence} outcomes there"
+    return (
+        f"In {belief.where}{count}, {chosen.pair} is expected to solve {chosen.expected_success:.0%}{spread}, {cost}."
+    )
+
+
+def _top_two(utility: NDArray[np.float64]) -> tuple[int, int | None]:
+    order = np.argsort(-utility, kind="stable")
+    second = int(order[1]) if len(order) > 1 and np.isfinite(utility[order[1]]) else None
+    return int(order[0]), second
+
+
+def _some(pairs: Iterable[Pair], limit: int = 4) -> str:
+    names = sorted(map(str, pairs))
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
