@@ -1,0 +1,46 @@
+# `make` alone lists what there is to do. Everything runs in the project's own .venv, made at first use.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all check format bench-startup clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+install: $(INSTALLED) ## Make .venv and install the package with what development needs
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	# torch first and pinned: left open, it brings gigabytes for graphics cards
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,report,dev]'
+	touch $@
+
+demo: $(INSTALLED) ## The whole story offline, with real embedded models
+	$(BIN)/langchain-atlas demo
+
+test: check ## Lint, types, and the tests that take seconds
+	$(BIN)/python -m pytest -m 'not slow'
+
+test-all: check ## Lint, types, and all tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## Put the code into the one format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-startup: $(INSTALLED) ## How long importing the package and showing the help take
+	$(BIN)/python benchmarks/startup.py
+
+clean: ## Remove what was built
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

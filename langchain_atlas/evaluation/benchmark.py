@@ -1,0 +1,106 @@
+"""Replays routers on recorded outcomes, beside the baselines that they must beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.errors import OutcomeError, PoolError, SettingError
+from langchain_atlas.evaluation import policies
+from langchain_atlas.evaluation.comparison import Evaluation
+from langchain_atlas.evaluation.robustness import robustness
+from langchain_atlas.evaluation.runs import Recorded, Runs, run_router
+from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.loop import MAX_TURNS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.base import Router
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+def evaluate(
+    routers: Mapping[str, Router],
+    table: OutcomeTable,
+    *,
+    seed: int = 0,
+    n_bootstrap: int = 1000,
+    progress: Callable[[int, int], None] | None = None,
+    max_turns: int = MAX_TURNS,
+    edits: int = 0,
+) -> Evaluation:
+    """Replay routers on recorded outcomes.
+
+    Args:
+        routers: who decides, by name; none is allowed, for the baselines alone.
+        table: the outcomes to replay; queries that no router was fitted on.
+        seed: seed of the resamples and edits.
+        n_bootstrap: number of resamples behind every interval.
+        progress: called with the number of queries done and the number of all, over all routers.
+        max_turns: most turns of a trajectory.
+        edits: how many slightly edited versions of each query to test robustness on; 0 leaves it out.
+
+    Returns:
+        What they did, and the baselines.
+
+    Raises:
+        SettingError: `n_bootstrap` or `max_turns` is below 1, or `edits` below 0.
+        PoolError: a router knows none of the table's pairs.
+        OutcomeError: no outcome has a score, nothing of a router can be replayed, or it calls what is not recorded.
+    """
+    _check(n_bootstrap, max_turns, edits)
+    recorded = Recorded.of(table)
+    if np.isnan(recorded.score).all():
+        raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
+    executor = ReplayExecutor(table)
+    total, done = len(routers) * len(table.query_ids), 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+    runs: dict[str, Runs] = {}
+    for name, router in routers.items():
+        try:
+            runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+        except PoolError as error:
+            raise PoolError(f"Router {name!r}: {error}") from error
+    return Evaluation(
+        runs=runs,
+        baseline_runs=_baselines(recorded),
+        recorded=recorded,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+        robustness={
+            name: robustness(router.restrict(table.pairs), table.queries, versions=edits, seed=seed)
+            for name, router in routers.items()
+            if edits
+        },
+    )
+
+
+def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
+    if n_bootstrap < 1 or max_turns < 1 or edits < 0:
+        raise SettingError(
+            f"n_bootstrap is {n_bootstrap!r}, max_turns {max_turns!r} and edits {edits!r}; "
+            "the first two must be whole numbers from 1, the last from 0."
+        )
+
+
+def _baselines(recorded: Recorded) -> dict[str, Runs]:
+    singles = policies.SinglePairs.of(recorded)
+    baselines = {"best_single": policies.single_pair(recorded, singles.best)}
+    filled = policies.filled_pair(recorded, singles)
+    if filled is not None:
+        baselines["best_single_filled"] = filled
+    if singles.cheapest is not None:
+        baselines["cheapest"] = policies.single_pair(recorded, singles.cheapest)
+    baselines["random"] = policies.random_pair(recorded)
+    baselines["oracle"] = policies.oracle(recorded)
+    return baselines

@@ -1,0 +1,201 @@
+"""Policies that need no router: single pairs, chance, and the oracle, read straight off the recorded outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.evaluation.frontier import Mix, mix_at
+from langchain_atlas.evaluation.runs import Recorded, Runs, shares
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+COVERAGE = 0.9
+"""Part of the best-covered pair's queries that a pair must be recorded on to be compared as a single pair."""
+
+
+FILL_COVERAGE = 0.5
+"""Part of the queries that a pair must be recorded on to be filled in by another: see `filled_pair`."""
+
+
+@dataclass(frozen=True)
+class SinglePairs:
+    """Every pair asked for everything; arrays have shape [n_pairs]."""
+
+    accuracy: NDArray[np.float64]
+    """Mean score over the queries that the pair is recorded on; NaN when there are none."""
+    cost: NDArray[np.float64]
+    """Mean dollars over the calls with a known cost; NaN when none is known."""
+    latency: NDArray[np.float64]
+    """Mean seconds over the calls with a known latency; NaN when none is known."""
+    coverage: NDArray[np.float64]
+    """Share of the queries that the pair is recorded on, 0 to 1."""
+    comparable: NDArray[np.bool_]
+    """Whether the pair is recorded on enough queries to be compared with others: see `COVERAGE`."""
+    priced: NDArray[np.bool_]
+    """Whether it is comparable and the cost of enough of its calls is known, too."""
+
+    @classmethod
+    def of(cls, recorded: Recorded) -> SinglePairs:
+        """Add up the outcomes of each pair.
+
+        A pair that was run on a few easy queries would win by luck. So only pairs count whose coverage is at least
+        `COVERAGE` of the highest coverage: 90% of the queries where one pair was run on all of them.
+        """
+        coverage = (~np.isnan(recorded.score)).mean(axis=0)
+        comparable = (coverage > 0) & (coverage >= COVERAGE * coverage.max())
+        with np.errstate(invalid="ignore", divide="ignore"):
+            known_cost = (~np.isnan(recorded.cost)).mean(axis=0) / coverage
+        return cls(
+            accuracy=_column_means(recorded.score),
+            cost=_column_means(recorded.cost),
+            latency=_column_means(recorded.latency),
+            coverage=coverage,
+            comparable=comparable,
+            priced=comparable & (known_cost >= COVERAGE),
+        )
+
+    @property
+    def best(self) -> int:
+        """Column of the comparable pair with the highest accuracy, the cheapest among equals."""
+        accuracy = np.where(self.comparable, self.accuracy, -np.inf)
+        return int(np.lexsort((_last_if_unknown(self.cost), -accuracy))[0])
+
+    @property
+    def cheapest(self) -> int | None:
+        """Column of the priced pair with the lowest mean cost, the most accurate among equals; None if none is."""
+        if not self.priced.any():
+            return None
+        cost = np.where(self.priced, self.cost, np.inf)
+        return int(np.lexsort((-np.nan_to_num(self.accuracy), cost))[0])
+
+    @property
+    def priced_cost(self) -> NDArray[np.float64]:
+        """Mean dollars of the priced pairs, NaN for the others."""
+        return np.where(self.priced, self.cost, np.nan)
+
+    def mix(self, cost: float) -> Mix:
+        """Return the random mix of two pairs that costs as much and is right most often.
+
+        Raises:
+            SettingError: no pair is priced.
+        """
+        return mix_at(self.priced_cost, self.accuracy, cost)
+
+
+def single_pair(recorded: Recorded, column: int) -> Runs:
+    """Ask one pair everything; a query on which it is not recorded is left out."""
+    score = recorded.score[:, column]
+    there = ~np.isnan(score)
+    answered = np.where(there, column, -1)
+    return Runs(
+        score=score,
+        cost=recorded.cost[:, column],
+        latency=recorded.latency[:, column],
+        calls=np.where(there, 1.0, np.nan),
+        answered=answered,
+        answer_share=shares(answered, len(recorded.pairs)),
+        call_share=shares(answered, len(recorded.pairs)),
+        choices=1,
+    )
+
+
+def filled_pair(recorded: Recorded, singles: SinglePairs) -> Runs | None:
+    """Ask a pair that is too incomplete to be compared, and the best single pair where it is not recorded.
+
+    The stricter bar on incomplete records: of the pairs recorded on at least `FILL_COVERAGE` of the queries, the one
+    with the highest accuracy when filled in that way; None when none is better than the best single pair alone.
+    """
+    column, stand_in = singles.best, singles.best
+    score = _filled(recorded.score, column, stand_in)
+    for other in np.flatnonzero((singles.coverage >= FILL_COVERAGE) & ~singles.comparable):
+        candidate = _filled(recorded.score, int(other), stand_in)
+        if np.nanmean(candidate) > np.nanmean(score):
+            column, score = int(other), candidate
+    if column == stand_in:
+        return None
+    there = ~np.isnan(recorded.score[:, column])
+    answered = np.where(there, column, np.where(np.isnan(score), -1, stand_in))
+    share = shares(answered, len(recorded.pairs))
+    return Runs(
+        score=score,
+        cost=np.where(there, recorded.cost[:, column], recorded.cost[:, stand_in]),
+        latency=np.where(there, recorded.latency[:, column], recorded.latency[:, stand_in]),
+        calls=np.where(np.isnan(score), np.nan, 1.0),
+        answered=answered,
+        answer_share=share,
+        call_share=share,
+        choices=1,
+    )
+
+
+def random_pair(recorded: Recorded) -> Runs:
+    """Ask a pair drawn evenly from those recorded on the query: the exact expectation, nothing is drawn.
+
+    Cost and latency are expectations over the pairs for which they are known.
+    """
+    there = ~np.isnan(recorded.score)
+    measured = np.asarray(there.any(axis=1))
+    odds = there[measured] / there[measured].sum(axis=1, keepdims=True)
+    share = odds.mean(axis=0) if measured.any() else np.zeros(len(recorded.pairs))
+    return Runs(
+        score=_column_means(recorded.score.T),
+        cost=_column_means(recorded.cost.T),
+        latency=_column_means(recorded.latency.T),
+        calls=np.where(measured, 1.0, np.nan),
+        answered=np.full(len(measured), -1, dtype=np.int64),
+        answer_share=share,
+        call_share=share,
+        choices=len(recorded.pairs),
+        drawn=True,
+    )
+
+
+def oracle(recorded: Recorded) -> Runs:
+    """Ask the best pair for each query, the cheapest among equals; one of unknown cost comes last among them."""
+    score = np.where(np.isnan(recorded.score), -np.inf, recorded.score)
+    best = score.max(axis=1, keepdims=True)
+    column = np.argmin(np.where(score == best, _last_if_unknown(recorded.cost), np.inf), axis=1)
+    # where all of the best have an unknown cost, every one of them stands at infinity, and so do the others
+    column = np.where(np.take_along_axis(score, column[:, None], 1)[:, 0] < best[:, 0], score.argmax(axis=1), column)
+    rows = np.arange(len(column))
+    measured = np.isfinite(best[:, 0])
+    answered = np.where(measured, column, -1)
+    return Runs(
+        score=recorded.score[rows, column],
+        cost=recorded.cost[rows, column],
+        latency=recorded.latency[rows, column],
+        calls=np.where(measured, 1.0, np.nan),
+        answered=answered,
+        answer_share=shares(answered, len(recorded.pairs)),
+        call_share=shares(answered, len(recorded.pairs)),
+        choices=len(recorded.pairs),
+    )
+
+
+def mixed_scores(recorded: Recorded, mix: Mix) -> NDArray[np.float64]:
+    """Return what a mix of two pairs is expected to score on each query, shape [n]; NaN where one is not recorded."""
+    if mix.cheap == mix.dear:
+        return recorded.score[:, mix.cheap]
+    mixed: NDArray[np.float64] = (
+        mix.dear_share * recorded.score[:, mix.dear] + (1 - mix.dear_share) * recorded.score[:, mix.cheap]
+    )
+    return mixed
+
+
+def _filled(values: NDArray[np.float64], column: int, stand_in: int) -> NDArray[np.float64]:
+    return np.where(np.isnan(values[:, column]), values[:, stand_in], values[:, column])
+
+
+def _column_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    known = ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        means: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=0) / known.sum(axis=0)
+    return means
+
+
+def _last_if_unknown(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.where(np.isnan(values), np.inf, values)
