@@ -1,0 +1,26 @@
+"""How tools report a failure to the agent: as an answer that begins with ``Error:``, not as an exception.
+
+A caller who wants the exception sets ``handle_tool_error=False`` on the tool.
+"""
+
+from typing import Any
+
+from langchain_core.tools import ToolException
+
+
+def answer_error(error: ToolException) -> str:
+    """The answer in place of a failed run."""
+    return f"Error: {error}"
+
+
+def answer_validation_error(error: Any) -> str:
+    """The answer to arguments that the tool's schema refuses.
+
+    Args:
+        error: pydantic's `ValidationError`, of either major version.
+    """
+    problems = (
+        f"{'.'.join(str(part) for part in problem['loc']) or 'arguments'}: {problem['msg']}"
+        for problem in error.errors()
+    )
+    return f"Error: {'; '.join(problems)}"

@@ -1,0 +1,326 @@
+"""From the text of an arithmetic expression to its value, in one pass of a parser of our own.
+
+The text never reaches an interpreter: neither Python's nor sympy's. What the grammar does not name does not exist.
+
+    expression = term { ("+" | "-") term }
+    term       = factor { ("*" | "/" | "//" | "%" | "mod" | nothing) factor }
+    factor     = ("+" | "-") factor | power
+    power      = postfix [ "^" factor ]
+    postfix    = atom { "!" | "%" }
+    atom       = number | constant | function "(" expression { "," expression } ")" | "(" expression ")" | "√" atom
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from langchain_atlas.errors import InvalidInputError, suggest
+from langchain_atlas.tools import arithmetic, functions
+
+MAX_LENGTH = 2_000
+"""Characters of an expression."""
+
+MAX_TOKENS = 500
+"""Numbers, names and operators of an expression."""
+
+MAX_DEPTH = 40
+"""How deep parentheses, signs and powers may nest; well inside Python's own recursion limit."""
+
+# Look-alikes of operators, as escapes because an editor can't tell them from the real ones:
+# products (cross, dots, asterisk), quotients (obelus, slashes), dashes, and the full-width forms.
+_SYMBOLS = str.maketrans(
+    {
+        **dict.fromkeys("\u00d7\u00b7\u2219\u22c5\u2217\uff0a", "*"),
+        **dict.fromkeys("\u00f7\u2215\u2044\uff0f", "/"),
+        **dict.fromkeys("\u2212\u2013\u2014\u2012\ufe63\uff0d", "-"),
+        **dict.fromkeys("\uff0b\ufe62", "+"),
+        "\uff05": "%",
+        "\uff08": "(",
+        "\uff09": ")",
+        "\u03c0": "pi",
+        "\u03c4": "tau",
+    }
+)
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
+
+_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"(?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+_OPERATOR = re.compile(r"\*\*|//|[-+*/%^!(),√]")
+
+_WORDS = {"mod": "%", "of": "*", "times": "*", "x": "*", "plus": "+", "minus": "-"}
+"""What people write for an operator, understood only where an operator can stand."""
+
+_SUMS: dict[str, Callable[[Any, Any], Any]] = {"+": arithmetic.add, "-": arithmetic.subtract}
+_PRODUCTS: dict[str, Callable[[Any, Any], Any]] = {
+    "*": arithmetic.multiply,
+    "/": arithmetic.divide,
+    "//": arithmetic.floor_divide,
+    "%": arithmetic.modulo,
+}
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of an expression."""
+
+    kind: str
+    """``number``, ``name``, ``operator`` or ``end``."""
+
+    text: str
+    """As written, after symbols were brought to ASCII."""
+
+    spaced: bool
+    """Whether white space comes before it."""
+
+    @property
+    def ends_operand(self) -> bool:
+        """Whether an operator can stand after it."""
+        return self.kind in {"number", "name"} or self.text in {")", "!", "%"}
+
+
+def parse(text: str) -> Any:
+    """The value of an expression, a sympy number.
+
+    Args:
+        text: the expression, at most `MAX_LENGTH` characters.
+
+    Raises:
+        InvalidInputError: when it can't be read or computed within the bounds; the message says which and where.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InvalidInputError(f"the expression has {len(text)} characters; at most {MAX_LENGTH} are accepted")
+    tokens = tokenize(text)
+    if len(tokens) == 1:
+        raise InvalidInputError("the expression is empty")
+    if len(tokens) > MAX_TOKENS:
+        raise InvalidInputError(f"the expression has {len(tokens)} parts; at most {MAX_TOKENS} are accepted")
+    return _Parser(tokens).whole()
+
+
+def tokenize(text: str) -> list[Token]:
+    """Split an expression into tokens, the last of kind ``end``.
+
+    A comma between digits is a thousands separator, except directly inside the parentheses of a function, where it
+    separates arguments.
+
+    Raises:
+        InvalidInputError: at a character that no expression contains.
+    """
+    text = _SUPERSCRIPT_RUN.sub(lambda run: f"^({run[0].translate(_SUPERSCRIPTS)})", text)
+    # "2+2=?" asks for what "2+2" gives.
+    text = text.translate(_SYMBOLS).strip().rstrip("?").rstrip().rstrip("=").rstrip()
+    tokens: list[Token] = []
+    calls: list[bool] = []
+    position, spaced = 0, False
+    while position < len(text):
+        if text[position].isspace():
+            position, spaced = position + 1, True
+            continue
+        in_call = bool(calls) and calls[-1]
+        kind, piece = _piece(text, position, in_call=in_call)
+        if piece == "(":
+            calls.append(_opens_call(tokens))
+        elif piece == ")" and calls:
+            calls.pop()
+        tokens.append(Token(kind, "^" if piece == "**" else piece, spaced))
+        position, spaced = position + len(piece), False
+    return [*tokens, Token("end", "", spaced)]
+
+
+def _piece(text: str, position: int, *, in_call: bool) -> tuple[str, str]:
+    patterns = [("number", _NUMBER), ("name", _NAME), ("operator", _OPERATOR)]
+    for kind, pattern in patterns if in_call else [("number", _GROUPED), *patterns]:
+        if match := pattern.match(text, position):
+            return kind, match[0]
+    raise InvalidInputError(f"unexpected {text[position]!r}; write numbers, + - * / ^ % ! and functions")
+
+
+def _opens_call(tokens: list[Token]) -> bool:
+    """Whether a parenthesis after these tokens holds the arguments of a function."""
+    if not tokens or tokens[-1].kind != "name":
+        return False
+    return not (tokens[-1].text.lower() in _WORDS and len(tokens) > 1 and tokens[-2].ends_operand)
+
+
+class _Parser:
+    """Reads tokens from left to right, and computes as it reads."""
+
+    def __init__(self, tokens: list[Token]) -> None:
+        self._tokens = tokens
+        self._next = 0
+        self._depth = 0
+
+    def whole(self) -> Any:
+        value = self._expression()
+        if self._peek().kind != "end":
+            self._unexpected()
+        return value
+
+    def _expression(self) -> Any:
+        value = self._term()
+        while operator := self._operator(_SUMS):
+            value = _SUMS[operator](value, self._term())
+        return value
+
+    def _term(self) -> Any:
+        value = self._factor()
+        divided = False
+        while True:
+            if operator := self._operator(_PRODUCTS):
+                divided = divided or operator != "*"
+            elif self._implicit_product():
+                if divided:
+                    self._ambiguous()
+                operator = "*"
+            else:
+                return value
+            value = _PRODUCTS[operator](value, self._factor())
+
+    def _factor(self) -> Any:
+        token = self._peek()
+        if token.text not in _SUMS:
+            return self._power()
+        self._take()
+        with_sign = self._nested(self._factor)
+        return with_sign if token.text == "+" else -with_sign
+
+    def _power(self) -> Any:
+        base = self._postfix()
+        if self._peek().text != "^":
+            return base
+        self._take()
+        value = arithmetic.power(base, self._nested(self._factor))
+        if self._implicit_product():
+            self._ambiguous()
+        return value
+
+    def _postfix(self) -> Any:
+        value = self._atom()
+        while True:
+            if self._peek().text == "!":
+                self._take()
+                if self._peek().text == "!":
+                    raise InvalidInputError("'!!' can be read in two ways; use parentheses, as in (3!)!")
+                value = functions.factorial(value)
+            elif self._peek().text == "%" and self._is_percent():
+                self._take()
+                value = arithmetic.divide(value, arithmetic.rational(100))
+            else:
+                return value
+
+    def _atom(self) -> Any:
+        token = self._peek()
+        if token.kind == "operator" and token.text not in {"(", "√"}:
+            self._unexpected()
+        self._take()
+        if token.kind == "number":
+            return _literal(token.text)
+        if token.text == "(":
+            return self._closed(self._nested(self._expression))
+        if token.text == "√":
+            return functions.square_root(self._nested(self._atom))
+        if token.kind == "name":
+            return self._named(token.text.lower())
+        return self._unexpected()
+
+    def _named(self, name: str) -> Any:
+        called = self._peek().text == "("
+        if name in arithmetic.CONSTANTS and not called:
+            return arithmetic.constant(name)
+        if name not in functions.FUNCTIONS:
+            valid = functions.FUNCTIONS if called else (*arithmetic.CONSTANTS, *functions.FUNCTIONS)
+            raise InvalidInputError(f"unknown name {name!r}. {suggest(name, valid, limit=50)}")
+        if not called:
+            raise InvalidInputError(f"{name} is a function: write {name}(...)")
+        self._take()
+        arguments = [] if self._peek().text == ")" else [self._nested(self._expression)]
+        while self._peek().text == ",":
+            self._take()
+            arguments.append(self._nested(self._expression))
+        self._closed(None)
+        function = functions.FUNCTIONS[name]
+        if not function.fewest <= len(arguments) <= function.most:
+            raise InvalidInputError(_wrong_count(name, function, len(arguments)))
+        return function.apply(*arguments)
+
+    def _closed(self, value: Any) -> Any:
+        if self._peek().text != ")":
+            self._unexpected("')'")
+        self._take()
+        return value
+
+    def _nested(self, read: Callable[[], Any]) -> Any:
+        self._depth += 1
+        if self._depth > MAX_DEPTH:
+            raise InvalidInputError(f"the expression nests deeper than {MAX_DEPTH} levels")
+        value = read()
+        self._depth -= 1
+        return value
+
+    def _operator(self, operators: dict[str, Callable[[Any, Any], Any]]) -> str:
+        """Take the next token if it is one of these operators, in symbols or words; else an empty string."""
+        token = self._peek()
+        symbol = _WORDS.get(token.text.lower(), "") if token.kind == "name" else token.text
+        if symbol not in operators:
+            return ""
+        self._take()
+        return symbol
+
+    def _implicit_product(self) -> bool:
+        """Whether a product is written without its sign, as in ``2pi`` and ``3(4+5)``."""
+        before, token = self._tokens[self._next - 1], self._peek()
+        if before.kind != "number" and before.text not in {")", "!"}:
+            return False
+        return token.text in {"(", "√"} or (token.kind == "name" and token.text.lower() not in _WORDS)
+
+    def _is_percent(self) -> bool:
+        """Whether a ``%`` stands for hundredths; before an operand it is a modulo.
+
+        Before a sign both readings make sense. It is a modulo only where it is written as one: ``10 % -3``.
+        """
+        percent, after = self._peek(), self._tokens[self._next + 1]
+        if after.text in _SUMS:
+            operand = self._tokens[self._next + 2]
+            return not (percent.spaced and after.spaced and not operand.spaced)
+        if after.kind == "name":
+            return after.text.lower() in _WORDS
+        return after.kind != "number" and after.text not in {"(", "√"}
+
+    def _peek(self) -> Token:
+        return self._tokens[self._next]
+
+    def _take(self) -> None:
+        self._next += self._peek().kind != "end"
+
+    def _unexpected(self, wanted: str = "a number, a constant, a function or '('") -> NoReturn:
+        token = self._peek()
+        if token.kind == "end":
+            raise InvalidInputError(f"the expression ends where {wanted} should follow")
+        before = "".join(f" {t.text}" if t.spaced else t.text for t in self._tokens[: self._next]).strip()
+        where = f"after {before[-30:]!r}" if before else "at the start"
+        raise InvalidInputError(f"unexpected {token.text!r} {where}")
+
+    def _ambiguous(self) -> NoReturn:
+        raise InvalidInputError(
+            f"a product without a sign before {self._peek().text!r} can be read in two ways; write * or parentheses"
+        )
+
+
+def _literal(text: str) -> Any:
+    """The exact value of a decimal number."""
+    mantissa, _, exponent = text.replace(",", "").replace("_", "").lower().partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    shift = int(exponent or 0) - len(fraction)
+    if abs(shift) > arithmetic.MAX_DIGITS:
+        raise InvalidInputError(f"the number {text[:30]!r} has more than {arithmetic.MAX_DIGITS} digits")
+    digits = int(whole + fraction)
+    return arithmetic.settle(arithmetic.rational(digits * 10 ** max(shift, 0), 10 ** max(-shift, 0)))
+
+
+def _wrong_count(name: str, function: functions.Function, given: int) -> str:
+    wanted = str(function.fewest) if function.fewest == function.most else f"{function.fewest} to {function.most}"
+    hint = " (inside a function a comma separates arguments: write 1234, not 1,234)" if given > function.most else ""
+    return f"{name} takes {wanted} argument{'s' if wanted != '1' else ''}, not {given}{hint}"

@@ -1,0 +1,286 @@
+"""A sandbox made of Monty, an interpreter of a large subset of Python written in Rust.
+
+It runs in worker processes of its own and has no file, network or process access to lose.
+"""
+
+import ast
+import builtins
+import os
+import re
+import sys
+import threading
+import time
+import weakref
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+from typing import Any, ClassVar
+
+from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.tools.sandbox import Execution
+
+MAX_CODE = 100_000
+"""Characters of a program."""
+
+_VALUE_NAME = "__atlas_last_value__"
+
+_MESSAGE = 500
+"""Characters of an error message that are looked at for its cause."""
+
+_UNSUPPORTED_PREFIX = "The monty syntax parser does not yet support "
+
+
+class MontySandbox:
+    """A sandbox of Monty workers: no files, no environment, no network, no processes.
+
+    Workers start at the first run and serve all threads. `close` stops them, a later run starts them again; they also
+    stop when the sandbox is collected and when Python exits.
+    """
+
+    _process: ClassVar[int | None] = None
+    """Id of the process in which the first pool of this class was started."""
+
+    def __init__(
+        self,
+        *,
+        seconds: float = 2.0,
+        memory_mib: int = 64,
+        max_output: int = 10_000,
+        max_workers: int | None = None,
+    ) -> None:
+        """Store the limits; nothing is started.
+
+        Args:
+            seconds: running time of each program; sleeping takes no time in the sandbox.
+            memory_mib: memory of an interpreter, in MiB.
+            max_output: characters kept of the output, and of the value.
+            max_workers: programs that run at once; by default as many as there are processors.
+
+        Raises:
+            SettingError: when a limit is not positive.
+        """
+        limits = {
+            "seconds": seconds,
+            "memory_mib": memory_mib,
+            "max_output": max_output,
+            "max_workers": 1 if max_workers is None else max_workers,
+        }
+        for name, limit in limits.items():
+            if not isinstance(limit, int | float) or not limit > 0:
+                raise SettingError(f"{name} of a sandbox must be a number above 0, not {limit!r}")
+        self.seconds = seconds
+        self.memory_mib = memory_mib
+        self.max_output = max_output
+        self.max_workers = max_workers
+        self._lock = threading.Lock()
+        self._pool: Any = None
+        self._stop: weakref.finalize[..., MontySandbox] | None = None
+
+    def run(self, *programs: str) -> Execution:
+        """Run programs one after another in one fresh interpreter, up to the first error.
+
+        Args:
+            programs: source texts of at most `MAX_CODE` characters each.
+
+        Returns:
+            Output, value and error; see `Execution`.
+
+        Raises:
+            ExecutionError: in a process that was forked after the sandbox was first used.
+        """
+        from pydantic_monty import MontyError
+
+        for index, program in enumerate(programs):
+            if len(program) > MAX_CODE:
+                error = f"ValueError: the program has {len(program)} characters; at most {MAX_CODE} are accepted"
+                return Execution(error=error, snippet=index)
+        started = time.perf_counter()
+        printed = _Printed(self.max_output)
+        value, index = None, 0
+        try:
+            with ExitStack() as stack:
+                session = self._checkout(stack)
+                for index, program in enumerate(programs):  # noqa: B007 -- read where the error is explained
+                    value = session.feed_run(_showing_value(program, self.max_output), print_callback=printed)
+            # Only the text that `_showing_value` asks for; a `return` of the program could hand out anything.
+            shown = value if isinstance(value, str) else None
+            result = Execution(value=shown and shown[: self.max_output], truncated=_exceeds(shown, self.max_output))
+        except MontyError as failure:
+            result = replace(self._explain(failure, programs[index]), snippet=index)
+        return replace(
+            result,
+            output=printed.text(),
+            truncated=result.truncated or printed.truncated,
+            seconds=time.perf_counter() - started,
+        )
+
+    def close(self) -> None:
+        """Stop the workers; programs that run now end first. A later run starts new ones."""
+        with self._lock:
+            if self._stop is not None:
+                self._stop()
+            self._pool = self._stop = None
+
+    def _checkout(self, stack: ExitStack) -> Any:
+        """A fresh interpreter, given back when the stack unwinds."""
+        # Under the lock, so that `close` can't stop the pool between finding it and taking a worker from it.
+        with self._lock:
+            session = self._running_pool().checkout(
+                limits={"max_feed_duration_secs": self.seconds, "max_memory": self.memory_mib * 2**20},
+                # Sleeps do not count as running time, so a program could hold a worker for hours.
+                os_policy={"sleep": "zero"},
+            )
+            return stack.enter_context(session)
+
+    def _running_pool(self) -> Any:
+        from pydantic_monty import Monty
+
+        # The threads that Monty runs on do not survive a fork: in the child it would wait for them without end.
+        if MontySandbox._process not in {None, os.getpid()}:
+            raise ExecutionError(
+                "the Python sandbox was used before this process was forked, and can't run in the child; fork before "
+                "its first use, or start processes with the 'spawn' method"
+            )
+        if self._pool is None:
+            pool = Monty(max_processes=self.max_workers)
+            pool.__enter__()
+            MontySandbox._process = os.getpid()
+            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, os.getpid())
+        return self._pool
+
+    def _explain(self, failure: Any, program: str) -> Execution:
+        """What an error of Monty's says about the program."""
+        from pydantic_monty import MontyCrashedError
+
+        if isinstance(failure, MontyCrashedError):
+            if failure.timed_out:
+                return Execution(error=f"TimeoutError: the program ran longer than {self.seconds:g} s")
+            return Execution(error="RuntimeError: the program made its interpreter stop")
+        exception, error = failure.exception(), failure.display("type-msg")
+        message = str(exception)[:_MESSAGE]
+        if isinstance(exception, TimeoutError) and message.startswith("feed time limit exceeded"):
+            error = f"TimeoutError: the program ran longer than {self.seconds:g} s"
+        elif isinstance(exception, MemoryError) and message.startswith(("memory limit", "the worker exceeded")):
+            error = f"MemoryError: the program needed more than {self.memory_mib} MiB"
+        frames = failure.traceback()
+        # The innermost frame that lies in this program, rather than in one that ran before it.
+        lines = [frame.line for frame in frames if frame.filename == frames[0].filename]
+        inside = lines and lines[-1] <= program.count("\n") + 1
+        return Execution(
+            error=error[: self.max_output],
+            line=lines[-1] if inside else None,
+            unsupported=_missing_feature(exception, message),
+            truncated=_exceeds(error, self.max_output),
+        )
+
+
+@cache
+def shared_sandbox() -> MontySandbox:
+    """The sandbox with default limits that everything in this process shares, so that its workers are started once."""
+    return MontySandbox()
+
+
+class _Printed:
+    """Keeps the first characters that a program prints and drops the rest.
+
+    Monty's own collectors end the program when they are full, and lose what it printed.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.truncated = False
+        self._room = limit
+        self._pieces: list[str] = []
+
+    def __call__(self, _stream: str, text: str) -> None:
+        self.truncated = self.truncated or len(text) > self._room
+        if piece := text[: self._room]:
+            self._pieces.append(piece)
+            self._room -= len(piece)
+
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+
+def _showing_value(program: str, limit: int) -> str:
+    """The program, changed so that it hands out the text of its last expression and nothing else.
+
+    The text is made inside the sandbox, whose limits hold for it: a few lines build a nested list with a `repr` of
+    terabytes. Lines keep their numbers.
+    """
+    span = _last_expression(program)
+    if span is None:
+        return f"{program}\nNone"
+    head, expression, tail = program[: span[0]], program[span[0] : span[1]], program[span[1] :]
+    show = f"None if {_VALUE_NAME} is None else f'{{{_VALUE_NAME}!r}}'[:{limit + 1}]"
+    return f"{head}{_VALUE_NAME} = ({expression}){tail}\n{show}"
+
+
+def _last_expression(program: str) -> tuple[int, int] | None:
+    """Where the statement that ends a program stands, in characters, if it is an expression."""
+    # The parser warns of unknown escapes, and warnings can't be silenced for one thread; without backslashes it has
+    # nothing to warn of. Those before a quote, a backslash or a line end decide where a string ends, and stay.
+    harmless = re.sub(r"\\(?s:(.))", lambda pair: pair[0] if pair[1] in "\\'\"\n" else f"_{pair[1]}", program)
+    try:
+        body = ast.parse(harmless).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        # Not Python, or nested too deeply: Monty will say so in its own words.
+        return None
+    if not body or not isinstance(body[-1], ast.Expr):
+        return None
+    node = body[-1]
+    if node.end_lineno is None or node.end_col_offset is None:
+        return None
+    lines = program.split("\n")
+    return _offset(lines, node.lineno, node.col_offset), _offset(lines, node.end_lineno, node.end_col_offset)
+
+
+def _offset(lines: list[str], line: int, column: int) -> int:
+    """Characters before a place that `ast` gives as a line, from 1, and a column in bytes of UTF-8."""
+    before = sum(len(text) + 1 for text in lines[: line - 1])
+    return before + len(lines[line - 1].encode()[:column].decode())
+
+
+_NO_ATTRIBUTE = re.compile(r"(?:type object )?'(\w+)' (?:object )?has no attribute '(\w+)'")
+_NO_MODULE_ATTRIBUTE = re.compile(r"module '(\w+)' has no attribute '(\w+)'")
+_QUOTED = re.compile(r"'([^']+)'")
+
+
+def _missing_feature(exception: BaseException, message: str) -> str | None:
+    """What Python has and Monty lacks, if that is why a program failed."""
+    names = [*_QUOTED.findall(message), "", ""]
+    feature = None
+    match exception:
+        case NotImplementedError() if message.startswith(_UNSUPPORTED_PREFIX):
+            feature = message.removeprefix(_UNSUPPORTED_PREFIX)
+        case PermissionError():
+            feature = "access to files and the environment"
+        case RuntimeError() if message.endswith("is not supported in this environment"):
+            feature = names[0]
+        case ModuleNotFoundError():
+            feature = f"the module {names[0]}"
+        case ImportError():
+            feature = f"{names[1]}.{names[0]}"
+        case NameError() if hasattr(builtins, names[0]):
+            feature = f"the built-in {names[0]}"
+        case AttributeError() if _python_has_attribute(message):
+            feature = ".".join(names[:2])
+    return feature
+
+
+def _python_has_attribute(message: str) -> bool:
+    """Whether Python itself has the attribute that a message says is missing."""
+    if match := _NO_MODULE_ATTRIBUTE.match(message):
+        # Never import a module on a program's behalf; one that is not loaded here gets the benefit of the doubt.
+        module = sys.modules.get(match[1])
+        return module is None or hasattr(module, match[2])
+    match = _NO_ATTRIBUTE.match(message)
+    return match is not None and hasattr(getattr(builtins, match[1], None), match[2])
+
+
+def _exceeds(text: str | None, limit: int) -> bool:
+    return text is not None and len(text) > limit
+
+
+def _stop(pool: Any, owner: int) -> None:
+    if os.getpid() == owner:
+        pool.__exit__(None, None, None)

@@ -1,0 +1,105 @@
+"""A Python tool for agents: model-written programs, run in a sandbox."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Any
+
+from langchain_core.tools import BaseTool, ToolException
+from pydantic import BaseModel, Field
+
+from langchain_atlas.tools.answers import answer_error, answer_validation_error
+from langchain_atlas.tools.monty import shared_sandbox
+from langchain_atlas.tools.sandbox import Execution, Sandbox
+
+_FENCED = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+def unwrap_fences(text: str) -> str:
+    """The program in a model's answer.
+
+    Args:
+        text: a program, with or without Markdown fences and talk around it.
+
+    Returns:
+        The content of the first block marked as Python, or of the first block; the text itself when it has no fences.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    blocks = [(match[1].lower(), match[2]) for match in _FENCED.finditer(text)]
+    if not blocks:
+        return text
+    marked = [program for language, program in blocks if language in {"python", "py", "python3"}]
+    return (marked or [program for _, program in blocks])[0]
+
+
+def run_unit_tests(code: str, tests: str, sandbox: Sandbox | None = None) -> Execution:
+    """Run a program and then its tests in the same fresh interpreter, as a scorer of model-written code does.
+
+    The tests are a program of their own, so that an unfinished string or an early return can't swallow them. A class of
+    the program can still answer every ``==`` with true: scores of adversarial code need a look.
+
+    Args:
+        code: what the model wrote; Markdown fences are removed.
+        tests: statements that raise when the code is wrong, usually ``assert``.
+        sandbox: where to run; by default the shared Monty sandbox.
+
+    Returns:
+        An execution that succeeded when the tests passed; ``snippet`` is 0 for an error in the code and 1 in the tests.
+    """
+    return (sandbox or shared_sandbox()).run(unwrap_fences(code), tests)
+
+
+def describe(execution: Execution, code: str) -> str:
+    """What an agent is told about a run: output and value, or the error with its line and cause."""
+    notes = ["(cut: the full text is longer)"] if execution.truncated else []
+    printed = execution.output.rstrip("\n")
+    if execution.error is None:
+        parts = [part for part in (printed, execution.value) if part]
+        return "\n".join([*(parts or ["(the program ran, printed nothing and has no value)"]), *notes])
+    where = ""
+    if execution.line is not None:
+        source = code.split("\n")[execution.line - 1].strip()
+        where = f"\nLine {execution.line}: {source[:200]}"
+    lacks = f"\nThe sandbox lacks {execution.unsupported}; write it another way." if execution.unsupported else ""
+    before = f"\nPrinted before the error:\n{printed}" if printed else ""
+    return "\n".join([f"{execution.error}{where}{lacks}{before}", *notes])
+
+
+class PythonInput(BaseModel):
+    """Arguments of the Python tool."""
+
+    code: str = Field(
+        description="A complete Python program. What it prints, and the value of its last expression, is the answer."
+    )
+
+
+class PythonTool(BaseTool):
+    """A LangChain tool that runs a Python program in a sandbox.
+
+    A program that fails comes back as an answer that begins with ``Error:``. Set ``handle_tool_error=False`` for a
+    `ToolException`.
+    """
+
+    name: str = "python"
+    description: str = (
+        "Runs a Python program in a sandbox; returns what it prints, the value of its last expression, or its error. "
+        "There are no files, no network, no input and no installed packages; modules such as math, re, json, datetime, "
+        "itertools, functools, collections, random and decimal can be imported. Each run starts afresh and is short."
+    )
+    args_schema: type[BaseModel] = PythonInput
+    handle_tool_error: bool | str | Callable[[ToolException], str] | None = answer_error
+    handle_validation_error: bool | str | Callable[[Any], str] | None = answer_validation_error
+
+    sandbox: Sandbox = Field(default_factory=shared_sandbox, exclude=True, repr=False)
+    """Where programs run; tools share one unless given their own."""
+
+    def _run(self, code: str) -> str:
+        program = unwrap_fences(code)
+        execution = self.sandbox.run(program)
+        answer = describe(execution, program)
+        if not execution.succeeded:
+            raise ToolException(answer)
+        return answer
+
+    async def _arun(self, code: str) -> str:
+        return await asyncio.to_thread(self._run, code)

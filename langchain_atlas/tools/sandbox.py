@@ -1,0 +1,57 @@
+"""What a sandbox promises: it runs Python that nobody vouches for, and tells what came of it.
+
+A backend is a class with the one method of `Sandbox`; `langchain_atlas.tools.monty` has the one in use.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What came of running a program."""
+
+    output: str = ""
+    """What it printed, cut to the sandbox's limit."""
+
+    value: str | None = None
+    """The `repr` of its last expression, cut to the same limit; none when there is none, or when it is None."""
+
+    error: str | None = None
+    """Kind and message of the exception, as ``ZeroDivisionError: division by zero``; none when it ended well."""
+
+    line: int | None = None
+    """Line of the program where the error arose, from 1; none when the error has no line."""
+
+    snippet: int = 0
+    """Which of several programs the error arose in, from 0."""
+
+    unsupported: str | None = None
+    """What Python has and this sandbox lacks, when the program failed for that; none otherwise."""
+
+    truncated: bool = False
+    """Whether output or value was cut."""
+
+    seconds: float = 0.0
+    """Wall-clock time of the run, in seconds."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended without an error."""
+        return self.error is None
+
+
+@runtime_checkable
+class Sandbox(Protocol):
+    """Runs programs that nobody vouches for."""
+
+    def run(self, *programs: str) -> Execution:
+        """Run programs one after another in one fresh interpreter, up to the first error.
+
+        Args:
+            programs: source texts; later ones see the names of earlier ones.
+
+        Returns:
+            The output of all, and the value of the last. Errors of the programs are in the result, not raised.
+        """
+        ...  # pragma: no cover
