@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 Kind = Literal["text", "number", "integer", "boolean"]
 
 _TYPES: dict[Kind, pa.DataType] = {
@@ -24,6 +26,9 @@ _TYPES: dict[Kind, pa.DataType] = {
     "integer": pa.int64(),
     "boolean": pa.bool_(),
 }
+
+_MISFITS = (pa.ArrowException, OverflowError, UnicodeEncodeError)
+"""What Arrow raises for a value that a column can't hold."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,11 @@ def checked(table: pa.Table, source: str) -> pa.Table:
         OutcomeError: a column is missing or mistyped, or a value is missing or out of range; the message names
             column, row (counted from 1) and source.
     """
+    if table.num_rows == 0:
+        raise OutcomeError(f"{source} has no rows. An outcome table needs at least one recorded outcome.")
+    doubled = [name for name in table.column_names if table.column_names.count(name) > 1]
+    if doubled:
+        raise OutcomeError(f"{source} has two columns {doubled[0]!r}; names of columns must differ.")
     missing = [column.name for column in COLUMNS if column.name not in table.column_names]
     if missing:
         raise OutcomeError(
@@ -80,8 +90,6 @@ def checked(table: pa.Table, source: str) -> pa.Table:
             + f". An outcome table has the columns {', '.join(column.name for column in COLUMNS)}; one without "
             "values is all null."
         )
-    if table.num_rows == 0:
-        raise OutcomeError(f"{source} has no rows. An outcome table needs at least one recorded outcome.")
     arrays = [_checked_column(table[column.name].combine_chunks(), column, source) for column in COLUMNS]
     names = [column.name for column in COLUMNS]
     for name in table.column_names:
@@ -114,14 +122,16 @@ def _cast(array: pa.Array, column: Column, source: str) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     kind = array.type
+    whole = _whole(array)
     fits = {
         "text": pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind),
         "number": pa.types.is_integer(kind) or pa.types.is_floating(kind),
-        "integer": pa.types.is_integer(kind) or _is_integral(array),
+        "integer": bool(whole.all()),
         "boolean": pa.types.is_boolean(kind),
     }
     if not (fits[column.kind] or pa.types.is_null(kind)):
-        row = _first(pc.is_valid(array)) if array.null_count < len(array) else 0
+        wrong = pa.array(~whole) if column.kind == "integer" else pc.is_valid(array)
+        row = _first(wrong) if pc.any(wrong).as_py() else 0
         raise OutcomeError(
             f"{source}, row {row + 1}: column {column.name!r} holds {array[row].as_py()!r} ({kind}), "
             f"but it must hold {_article(column.kind)}."
@@ -129,10 +139,17 @@ def _cast(array: pa.Array, column: Column, source: str) -> pa.Array:
     return array.cast(_TYPES[column.kind])
 
 
-def _is_integral(array: pa.Array) -> bool:
-    return pa.types.is_floating(array.type) and bool(
-        pc.all(pc.equal(pc.floor(array), array), skip_nulls=True).as_py() is not False
-    )
+def _whole(array: pa.Array) -> NDArray[np.bool_]:
+    """Return which values are whole numbers that fit 64 bits, or null; shape [n]."""
+    kind = array.type
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        return np.asarray(pc.is_null(array))
+    known = array.cast(pa.float32()) if pa.types.is_float16(kind) else array
+    numbers: NDArray[Any] = pc.fill_null(known, 0).to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(kind):
+        return numbers <= np.iinfo(np.int64).max
+    whole: NDArray[np.bool_] = (np.floor(numbers) == numbers) & (np.abs(numbers) < 2.0**63)
+    return whole
 
 
 def _refuse(array: pa.Array, bad: pa.Array, column: Column, source: str, wanted: str) -> None:
@@ -159,12 +176,13 @@ def read_jsonl(path: Path) -> pa.Table:
     """
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    # Not splitlines: texts may hold U+2028 and other characters that it takes for the end of a line.
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # beside broken JSON: numbers too long, brackets too deep
             raise OutcomeError(f"{path}, line {number} is not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise OutcomeError(f"{path}, line {number} is {line.strip()[:40]!r}; it must be a JSON object.")
@@ -191,11 +209,26 @@ def table_of(rows: Sequence[dict[str, Any]], source: str, lines: Sequence[int] |
         values = [row.get(name) for row in rows]
         if name in kinds:
             _check_values(name, kinds[name], values, source, lines)
+        wanted = _TYPES[kinds[name]] if name in kinds else None
         try:
-            arrays[name] = pa.array(values, type=_TYPES[kinds[name]] if name in kinds else None)
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise OutcomeError(f"{source}: column {name!r} mixes kinds of values: {error}.") from error
+            arrays[name] = pa.array(values, type=wanted)
+        except _MISFITS as error:
+            where = "" if wanted is None else f", {_place(_first_misfit(values, wanted), lines)}"
+            raise OutcomeError(f"{source}{where}: column {name!r} holds values that do not fit: {error}.") from error
     return pa.table(arrays)
+
+
+def _first_misfit(values: Sequence[Any], wanted: pa.DataType) -> int:
+    for index, value in enumerate(values):
+        try:
+            pa.array([value], type=wanted)
+        except _MISFITS:
+            return index
+    return 0
+
+
+def _place(index: int, lines: Sequence[int] | None) -> str:
+    return f"line {lines[index]}" if lines else f"row {index + 1}"
 
 
 def _check_values(name: str, kind: Kind, values: Sequence[Any], source: str, lines: Sequence[int] | None) -> None:
@@ -205,5 +238,6 @@ def _check_values(name: str, kind: Kind, values: Sequence[Any], source: str, lin
         if kind == "integer" and isinstance(value, float):
             right = value.is_integer()
         if value is not None and not right:
-            line = f"line {lines[index]}" if lines else f"row {index + 1}"
-            raise OutcomeError(f"{source}, {line}: column {name!r} holds {value!r}, but it must hold {_article(kind)}.")
+            raise OutcomeError(
+                f"{source}, {_place(index, lines)}: column {name!r} holds {value!r}, but it must hold {_article(kind)}."
+            )

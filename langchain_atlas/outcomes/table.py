@@ -132,6 +132,9 @@ class OutcomeTable:
         """
         if column not in self.table.column_names:
             raise OutcomeError(f"{self.source} has no column {column!r}. {suggest(column, self.table.column_names)}")
+        kind = self.table[column].type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+            raise OutcomeError(f"{self.source}: column {column!r} holds no numbers ({kind}).")
         values = self.table[column].to_numpy().astype(np.float64)
         shape = (len(self.query_ids), len(self.pairs))
         cells = self._query_index[1] * shape[1] + self._pair_index[1]
@@ -204,9 +207,12 @@ class OutcomeTable:
         """Return the rows of both tables; extra columns that one lacks are null there.
 
         Raises:
-            OutcomeError: the tables disagree on the text of a query.
+            OutcomeError: the tables disagree on the text of a query, or on the type of an extra column.
         """
-        table = pa.concat_tables([self.table, other.table], promote_options="permissive")
+        try:
+            table = pa.concat_tables([self.table, other.table], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise OutcomeError(f"{self.source} and {other.source} can't be joined: {error}.") from error
         return OutcomeTable(table, f"{self.source} with {other.source}")
 
     def _of(self, table: pa.Table) -> OutcomeTable:
@@ -227,11 +233,13 @@ class OutcomeTable:
         order = np.argsort(first, kind="stable")
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order))
-        try:
-            pairs = tuple(Pair(models[code // len(tools)], tools[code % len(tools)]) for code in unique[order])
-        except PoolError as error:
-            raise OutcomeError(f"{self.source}: {error}") from error
-        return pairs, rank[codes]
+        pairs: list[Pair] = []
+        for code, row in zip(unique[order], first[order], strict=True):
+            try:
+                pairs.append(Pair(models[code // len(tools)], tools[code % len(tools)]))
+            except PoolError as error:
+                raise OutcomeError(f"{self.source}, row {row + 1}: {error}") from error
+        return tuple(pairs), rank[codes]
 
     @cached_property
     def _pair_numbers(self) -> dict[Pair, int]:

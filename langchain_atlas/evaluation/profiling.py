@@ -1,0 +1,263 @@
+"""Profiling: run every pair of a pool on every query, score the answers, record the outcomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.outcomes.journal import Journal, Key
+from langchain_atlas.records import Record
+from langchain_atlas.trajectory import add_known
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_atlas.evaluation.queries import CheckableQuery
+    from langchain_atlas.execution.base import Executor
+    from langchain_atlas.pool import Pair, Pool
+    from langchain_atlas.trajectory import Observation
+
+Progress = Callable[[int, int, dict[str, Any] | None], None]
+"""Called with the outcomes that are there, those wanted, and the newest; None for the newest before the first run."""
+
+
+class ProfileReport(Record):
+    """What a call of `profile` did."""
+
+    total: int
+    """Outcomes wanted: queries times pairs."""
+    done_before: int
+    """How many of them were recorded already, and not repeated."""
+    run_now: int
+    """How many were run by this call."""
+    failed: int
+    """How many of all wanted outcomes are failed runs, with score 0; `repeat_failed` runs them again."""
+    cost_usd: float | None = None
+    """Dollars of the runs of this call; None when the cost of one is unknown."""
+    known_cost_usd: float = 0.0
+    """Dollars of those runs of this call whose cost is known."""
+    unpriced: int = 0
+    """How many runs of this call have an unknown cost."""
+
+    @property
+    def nothing_left(self) -> bool:
+        """Whether everything was recorded before."""
+        return self.run_now == 0
+
+
+def profile(
+    pool: Pool,
+    queries: Sequence[CheckableQuery],
+    out: str | Path,
+    executor: Executor | None = None,
+    *,
+    concurrency: int = 4,
+    repeat_failed: bool = False,
+    progress: Progress | None = None,
+) -> ProfileReport:
+    """Run every pair of a pool on every query, score the answers, and write the outcome table.
+
+    Outcomes are recorded one by one in a journal beside the table. After a kill or Ctrl-C the same call goes on where
+    it stopped. A run that fails is recorded with score 0 and its error. Outcomes of other queries and pairs that the
+    table holds stay there.
+
+    Args:
+        pool: who is asked.
+        queries: what is asked; each needs an answer and a scorer.
+        out: the outcome table, ``.parquet`` or ``.jsonl``; one that is there is completed.
+        executor: who acts; by default a `LiveExecutor` for the pool.
+        concurrency: most runs at once.
+        repeat_failed: run again what failed before; the new outcome takes the old one's place.
+        progress: called before the first run and after each; see `Progress`.
+
+    Raises:
+        OutcomeError: there is no query, one lacks an answer or a scorer, two share an id, one is recorded under its id
+            with another text, context or domain, the table can't be read, another run is writing to it, or a scoring
+            function failed.
+        SettingError: `concurrency` is below 1, or an event loop is running: await `aprofile` there.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        pass
+    else:
+        raise SettingError("profile() can't be called while an event loop is running; write 'await aprofile(...)'.")
+    return asyncio.run(
+        aprofile(
+            pool,
+            queries,
+            out,
+            executor,
+            concurrency=concurrency,
+            repeat_failed=repeat_failed,
+            progress=progress,
+        )
+    )
+
+
+async def aprofile(
+    pool: Pool,
+    queries: Sequence[CheckableQuery],
+    out: str | Path,
+    executor: Executor | None = None,
+    *,
+    concurrency: int = 4,
+    repeat_failed: bool = False,
+    progress: Progress | None = None,
+) -> ProfileReport:
+    """Do what `profile` does on the running event loop; cancelling leaves the journal for the next call.
+
+    The table is read and written on the loop itself: a cancelled call must not leave a thread behind that writes.
+    """
+    if concurrency < 1:
+        raise SettingError(f"concurrency is {concurrency!r}; at least 1 run must be allowed at once.")
+    _check(queries)
+    if executor is None:
+        from langchain_atlas.execution.live import LiveExecutor
+
+        executor = LiveExecutor(pool)
+    with Journal(out) as journal:
+        work = _Work(pool, queries, executor, journal, repeat_failed=repeat_failed, progress=progress)
+        await work.run(concurrency)
+        journal.merge(_key(item, pair) for item in queries for pair in pool.pairs)
+        return work.report()
+
+
+class _Work:
+    """One call of `profile`: what is left, and what came of it so far."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        queries: Sequence[CheckableQuery],
+        executor: Executor,
+        journal: Journal,
+        *,
+        repeat_failed: bool,
+        progress: Progress | None,
+    ) -> None:
+        self._pairs, self._queries = pool.pairs, queries
+        self._executor = executor
+        self._journal = journal
+        self._repeat_failed = repeat_failed
+        self._progress = progress
+        _check_recorded(queries, journal)
+        self._total = len(self._pairs) * len(queries)
+        self._done_before = self._total - sum(1 for _ in self._jobs())
+        self._costs: list[float | None] = []
+
+    async def run(self, concurrency: int) -> None:
+        """Run what is left, query by query, so that whatever is recorded at any time is balanced over the pairs."""
+        self._tell(None)
+        jobs = self._jobs()  # shared: each worker takes the next one, and no task waits in memory
+        count = min(concurrency, self._total - self._done_before)
+        workers = [asyncio.create_task(self._worker(jobs)) for _ in range(count)]
+        try:
+            await asyncio.gather(*workers)
+        finally:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    def _jobs(self) -> Iterator[tuple[CheckableQuery, Pair]]:
+        for item in self._queries:
+            for pair in self._pairs:
+                key = _key(item, pair)
+                if key not in self._journal or (self._repeat_failed and self._journal.failed(key)):
+                    yield item, pair
+
+    async def _worker(self, jobs: Iterator[tuple[CheckableQuery, Pair]]) -> None:
+        for item, pair in jobs:
+            observation = await self._executor.arun(pair, item.query)
+            # A scorer may run the answer's code or a function of the user's: not on the event loop.
+            score = 0.0 if observation.failed else await asyncio.to_thread(_score, item, pair, observation)
+            row = _row(item, pair, observation, score)
+            self._journal.append(row)
+            self._costs.append(row["cost_usd"])
+            self._tell(row)
+
+    def _tell(self, row: dict[str, Any] | None) -> None:
+        if self._progress is not None:
+            self._progress(self._done_before + len(self._costs), self._total, row)
+
+    def report(self) -> ProfileReport:
+        """Return what was done."""
+        known = [cost for cost in self._costs if cost is not None]
+        return ProfileReport(
+            total=self._total,
+            done_before=self._done_before,
+            run_now=len(self._costs),
+            failed=sum(self._journal.failed(_key(item, pair)) for item in self._queries for pair in self._pairs),
+            cost_usd=add_known(0.0, *self._costs),
+            known_cost_usd=sum(known),
+            unpriced=len(self._costs) - len(known),
+        )
+
+
+def _check(queries: Sequence[CheckableQuery]) -> None:
+    if not queries:
+        raise OutcomeError("There is no query to profile on; give at least one.")
+    ids: set[str | None] = set()
+    for item in queries:
+        for name in ("answer", "scorer"):
+            if getattr(item, name) is None:
+                raise OutcomeError(
+                    f"Query {item.query.id!r} ({item.query.text[:60]!r}) has no {name!r}; to score answers, every "
+                    "query needs an 'answer' and a 'scorer'."
+                )
+        if item.query.id in ids:
+            raise OutcomeError(f"Two queries have the id {item.query.id!r}; give each an id of its own.")
+        ids.add(item.query.id)
+
+
+def _check_recorded(queries: Sequence[CheckableQuery], journal: Journal) -> None:
+    for item in queries:
+        known = journal.query(str(item.query.id))
+        now = (item.query.text, item.query.context, item.domain)
+        if known is None or known == now:
+            continue
+        what, old, new = next(
+            change for change in zip(("text", "context", "domain"), known, now, strict=True) if change[1] != change[2]
+        )
+        raise OutcomeError(
+            f"Query {item.query.id!r} is recorded in {str(journal.out)!r} with another {what}: {str(old)[:80]!r} "
+            f"there, {str(new)[:80]!r} now. Give the changed query a new id, or write to another file."
+        )
+
+
+def _key(item: CheckableQuery, pair: Pair) -> Key:
+    return str(item.query.id), pair.model, pair.tool
+
+
+def _score(item: CheckableQuery, pair: Pair, observation: Observation) -> float:
+    assert item.scorer is not None  # noqa: S101  # `_check` has seen to it; this tells the type checker
+    try:
+        return item.scorer.score(observation.answer or "", item.answer)
+    except OutcomeError as error:
+        raise OutcomeError(f"Query {item.query.id!r}, answered by {str(pair)!r}: {error}") from error
+
+
+def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: float) -> dict[str, Any]:
+    return {
+        "query_id": item.query.id,
+        "query": item.query.text,
+        "context": item.query.context,
+        "domain": item.domain,
+        "model": pair.model,
+        "tool": pair.tool,
+        "score": score,
+        "input_tokens": observation.usage.input_tokens,
+        "output_tokens": observation.usage.output_tokens,
+        "cost_usd": observation.cost_usd,
+        "latency_s": observation.latency_s,
+        "response": None if observation.failed else _storable(observation.answer or ""),
+        "error": _storable(observation.error or ""),
+        "tokens_estimated": False,
+    }
+
+
+def _storable(text: str) -> str:
+    """Return the text with halves of characters, which models do write, replaced: no file can hold them."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,299 @@
+"""Scorers: how right is an answer, 0 to 1?
+
+A query file names a scorer by its kind, ``"numeric"``, or with settings, ``{"kind": "numeric", "tolerance": 0.01}``.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import math
+import re
+import unicodedata
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
+
+from pydantic import Field, field_validator
+
+from langchain_atlas.errors import OutcomeError, SettingError, suggest
+from langchain_atlas.records import Record
+
+
+class Scorer(Record):
+    """Compares an answer with what was expected. A setting that is unknown or out of range is a `SettingError`."""
+
+    kind: str
+    """Its name in `SCORERS`."""
+
+    @classmethod
+    def _error(cls, message: str) -> SettingError:
+        return SettingError(message)
+
+    def check(self, expected: Any) -> None:
+        """Make sure that `expected` is something this scorer can compare with.
+
+        Raises:
+            OutcomeError: it is not; the message says what would be.
+        """
+        self._target(expected)
+
+    def score(self, answer: str, expected: Any) -> float:
+        """Return how right `answer` is, 0 to 1.
+
+        Raises:
+            OutcomeError: `expected` does not fit this scorer, or a scoring function of the user's failed.
+        """
+        return self._compare(answer, self._target(expected))
+
+    @abstractmethod
+    def _target(self, expected: Any) -> Any:
+        """Return `expected` in the form that `_compare` takes, or raise an `OutcomeError`."""
+
+    @abstractmethod
+    def _compare(self, answer: str, target: Any) -> float:
+        """Return how right `answer` is, 0 to 1."""
+
+
+class _TextScorer(Scorer):
+    """Expects a text, a number, true or false, or a list of these of which any will do."""
+
+    ignore_case: bool = True
+    """Whether ``Paris`` is ``paris``."""
+
+    def _target(self, expected: Any) -> list[str]:
+        several = expected if isinstance(expected, list) else [expected]
+        plain = all(isinstance(item, str | int | float) for item in several)
+        texts = [item if isinstance(item, str) else json.dumps(item) for item in several] if plain else []
+        if not texts or not all(text.strip() for text in texts):
+            raise OutcomeError(
+                f"Scorer {self.kind!r} needs a text, or a list of them, as the answer; got {expected!r}."
+            )
+        return [self._normal(text) for text in texts]
+
+    def _normal(self, text: str) -> str:
+        spaced = " ".join(unicodedata.normalize("NFC", text).split())
+        return spaced.casefold() if self.ignore_case else spaced
+
+
+class ExactScorer(_TextScorer):
+    """1 when the answer is the expected text, or one of several, else 0; how it is spaced does not count."""
+
+    kind: Literal["exact"] = "exact"
+    """Its name in `SCORERS`."""
+    ignore_end_punctuation: bool = True
+    """Whether ``Paris.`` is ``Paris``."""
+
+    def _normal(self, text: str) -> str:
+        text = super()._normal(text)
+        return (text.rstrip(".!?,;: ") or text) if self.ignore_end_punctuation else text
+
+    def _compare(self, answer: str, target: list[str]) -> float:
+        return float(self._normal(answer) in target)
+
+
+class ContainsScorer(_TextScorer):
+    """1 when the expected text, or one of several, stands in the answer as whole words, else 0.
+
+    A number is not found inside a longer one: neither ``17`` in ``17.5`` nor ``234`` in ``1,234``.
+    """
+
+    kind: Literal["contains"] = "contains"
+    """Its name in `SCORERS`."""
+
+    def _compare(self, answer: str, target: list[str]) -> float:
+        edges = r"(?<!\w)(?<![0-9][.,]){}(?!\w)(?![.,][0-9])"
+        text = self._normal(answer)
+        return float(any(re.search(edges.format(re.escape(wanted)), text) for wanted in target))
+
+
+_NUMBER = r"""
+    (?<!\w)(?<!\w\.)                                            # not in a word, a version or another number
+    ((?<![)\]}%])[+\-\u2212\u2013])?[$\u20ac\u00a3\u00a5]?      # after a closed bracket it is a difference
+    (?P<digits>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<!\.)\.[0-9]+)
+    (?:[eE](?P<exponent>[+\-\u2212]?[0-9]+)
+      |\s*(?:[*xX\u00d7\u00b7]|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?(?P<power>[+\-\u2212]?[0-9]+)\}?)?
+    (?:\s?/\s?(?P<denominator>[0-9]+))FRACTION
+    (?P<percent>\s?(?:\\?%|percent\b))?
+"""
+_PLAIN, _WITH_FRACTIONS = (re.compile(_NUMBER.replace("FRACTION", often), re.VERBOSE) for often in ("{0}", "?"))
+
+
+class _Number(NamedTuple):
+    value: float
+    percent: bool
+
+    @classmethod
+    def of(cls, match: re.Match[str]) -> _Number:
+        power = (match["exponent"] or match["power"] or "0").replace("\u2212", "-")
+        value = float(f"{match['digits'].replace(',', '')}e{power}")
+        if match["denominator"]:
+            divisor = float(match["denominator"])
+            value = value / divisor if divisor else math.nan
+        return cls(-value if match[1] in ("-", "\u2212", "\u2013") else value, match["percent"] is not None)
+
+    @property
+    def readings(self) -> tuple[float, ...]:
+        """What it may mean next to a number without a percent sign."""
+        return (self.value, self.value / 100) if self.percent else (self.value,)
+
+
+class NumericScorer(Scorer):
+    """1 when a number in the answer is the expected one within the tolerance, else 0.
+
+    Read are ``1,234.5``, ``-7``, ``.5``, ``1.2e-3``, ``3 x 10^8`` and ``45%``. Where only one of the two has a percent
+    sign, ``45%`` may mean 45 as well as 0.45.
+    """
+
+    kind: Literal["numeric"] = "numeric"
+    """Its name in `SCORERS`."""
+    tolerance: float = Field(default=1e-6, ge=0, allow_inf_nan=False)
+    """Largest distance, absolute below 1 and relative above: ``|a - b| <= tolerance * max(1, |b|)``, b expected."""
+    which: Literal["last", "first"] = "last"
+    """Which number of the answer counts; models give reasons first and the result last."""
+    fractions: bool = False
+    """Whether ``3/4`` is 0.75, rather than 3 and 4."""
+
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        return _WITH_FRACTIONS if self.fractions else _PLAIN
+
+    def _target(self, expected: Any) -> _Number:
+        text = expected if isinstance(expected, str) else ""
+        if isinstance(expected, int | float) and not isinstance(expected, bool):
+            text = str(expected)
+        match = self._pattern.fullmatch(text.strip())
+        number = _Number.of(match) if match else _Number(math.nan, percent=False)
+        if not math.isfinite(number.value):
+            hint = "" if self.fractions else " (with 'fractions': true also such as '3/4')"
+            raise OutcomeError(f"Scorer 'numeric' needs a finite number as the answer{hint}; got {expected!r}.")
+        return number
+
+    def _compare(self, answer: str, target: _Number) -> float:
+        numbers = [number for number in map(_Number.of, self._pattern.finditer(answer)) if math.isfinite(number.value)]
+        given = numbers[0 if self.which == "first" else -1] if numbers else _Number(math.nan, percent=False)
+        if given.percent and target.percent:
+            return float(self._near(given.value, target.value))
+        return float(any(self._near(one, other) for one in given.readings for other in target.readings))
+
+    def _near(self, given: float, target: float) -> bool:
+        return abs(given - target) <= self.tolerance * max(1.0, abs(target))
+
+
+class PythonTestsScorer(Scorer):
+    """1 when the answer's Python, in a fence or bare, passes the expected tests in the sandbox, else 0.
+
+    Expects Python with at least one assert statement, as a text or a list of lines. Code that needs what the sandbox
+    lacks scores 0, right or not.
+    """
+
+    kind: Literal["python_tests"] = "python_tests"
+    """Its name in `SCORERS`."""
+
+    def _target(self, expected: Any) -> str:
+        lines = expected if isinstance(expected, list) else [expected]
+        tests = "\n".join(line for line in lines if isinstance(line, str))
+        parsed = _parsed(tests)
+        asserts = parsed is not None and any(isinstance(node, ast.Assert) for node in ast.walk(parsed))
+        if not asserts or not all(isinstance(line, str) for line in lines):
+            raise OutcomeError(
+                f"Scorer 'python_tests' needs assert statements in Python as the answer; got {expected!r}."
+            )
+        return tests
+
+    def _compare(self, answer: str, target: str) -> float:
+        from langchain_atlas.tools.python import run_unit_tests
+
+        return float(run_unit_tests(answer, target).succeeded)
+
+
+def _parsed(code: str) -> ast.Module | None:
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # what the parser raises on hostile input
+        return None
+
+
+class FunctionScorer(Scorer):
+    """What a function of the user's says: ``function(answer, expected)``, 0 to 1. Threads may call it side by side."""
+
+    kind: Literal["function"] = "function"
+    """Its name in `SCORERS`."""
+    name: str
+    """Where the function is, as ``package.module:attribute``; it is imported when the scorer is made."""
+
+    @field_validator("name")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        _imported(name)
+        return name
+
+    def _target(self, expected: Any) -> Any:
+        return expected
+
+    def _compare(self, answer: str, target: Any) -> float:
+        try:
+            value = _imported(self.name)(answer, target)
+        except Exception as error:
+            raise OutcomeError(f"The scoring function {self.name!r} raised {type(error).__name__}: {error}.") from error
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            number = math.nan
+        if not 0 <= number <= 1:
+            raise OutcomeError(
+                f"The scoring function {self.name!r} returned {value!r}; a score is a number from 0 to 1."
+            )
+        return number
+
+
+def _imported(name: str) -> Callable[[str, Any], Any]:
+    module, _, attribute = name.partition(":")
+    if not module or not attribute:
+        raise ValueError("write 'package.module:attribute'")
+    try:
+        found = attrgetter(attribute)(importlib.import_module(module))
+    except Exception as error:  # a user's module may raise anything while it is imported
+        raise ValueError(f"can't be imported: {type(error).__name__}: {error}") from error
+    if not callable(found):
+        raise ValueError("is not a function")  # noqa: TRY004  # pydantic makes a message of a ValueError only
+    return found  # type: ignore[no-any-return]
+
+
+SCORERS: dict[str, type[Scorer]] = {
+    "exact": ExactScorer,
+    "numeric": NumericScorer,
+    "contains": ContainsScorer,
+    "python_tests": PythonTestsScorer,
+    "function": FunctionScorer,
+}
+"""The scorers by kind."""
+
+
+def build_scorer(given: Scorer | str | Mapping[str, Any]) -> Scorer:
+    """Return the scorer that a kind, or a kind with settings, names.
+
+    Raises:
+        SettingError: there is none of that kind, or a setting is unknown or out of range.
+    """
+    if isinstance(given, Scorer):
+        return given
+    settings = {"kind": given} if isinstance(given, str) else given
+    if not isinstance(settings, Mapping) or "kind" not in settings:
+        raise SettingError(f"{given!r} is not a scorer; write a kind such as 'exact', or {{'kind': 'exact', ...}}.")
+    kind = SCORERS.get(str(settings["kind"]))
+    if kind is None:
+        raise SettingError(f"Unknown scorer {settings['kind']!r}. {suggest(str(settings['kind']), SCORERS)}")
+    for name in settings:
+        if name not in kind.model_fields:
+            raise SettingError(
+                f"Scorer {settings['kind']!r} has no setting {name!r}. {suggest(name, kind.model_fields)}"
+            )
+    return kind(**settings)
+
+
+def score(scorer: Scorer | str | Mapping[str, Any], answer_given: str, expected: Any) -> float:
+    """Return how right an answer is, 0 to 1; raises what `build_scorer` and `Scorer.score` raise."""
+    return build_scorer(scorer).score(answer_given, expected)
