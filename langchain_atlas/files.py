@@ -42,9 +42,10 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     """Write a folder of files so that `target` is either the old one or the new one, whole.
 
     Args:
-        target: the folder to write; one that is there is replaced.
+        target: the folder to write; one that is there is replaced, and put back when that fails.
         fill: writes the files into the folder it is given.
     """
+    target = target.resolve()  # a link's folder is replaced, not the link
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
@@ -53,15 +54,26 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
             if path.is_file():
                 _flush(path)
         temporary.chmod(0o777 & ~_umask())
-        old = None
-        if target.exists():
-            old = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
-            target.replace(old)
-        temporary.replace(target)
-        if old is not None:
-            shutil.rmtree(old)
+        _exchange(temporary, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _exchange(new: Path, target: Path) -> None:
+    if not target.exists():
+        new.replace(target)
+        return
+    holder = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.old."))
+    old = holder / target.name
+    try:
+        target.replace(old)
+        new.replace(target)
+    except BaseException:
+        if old.exists() and not target.exists():
+            old.replace(target)
+        raise
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
 
 
 def _flush(path: Path) -> None:

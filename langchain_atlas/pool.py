@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -27,14 +28,15 @@ SEPARATOR = "@@"
 
 Modality = Literal["text", "image"]
 
-_SECRETS = ("api_key", "token", "secret", "password", "authorization")
+_SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
 
 
 def _check_name(kind: str, name: str) -> str:
-    if not name or SEPARATOR in name or name != name.strip() or not name.isprintable():
+    unclear = kind == "model" and name.endswith("@")  # its pair 'm@@@tool' would read as model 'm', tool '@tool'
+    if not name or SEPARATOR in name or unclear or name != name.strip() or not name.isprintable():
         raise PoolError(
-            f"{name!r} can't name a {kind}: a name is not empty, has no {SEPARATOR!r}, no line break and no space at "
-            "its ends."
+            f"{name!r} can't name a {kind}: a name is not empty, has no {SEPARATOR!r}, no line break, no space at its "
+            "ends, and a model's does not end in '@'."
         )
     return name
 
@@ -149,8 +151,8 @@ class Model(Record):
     @field_validator("options")
     @classmethod
     def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for key in options:
-            if key.lower() in _SECRETS:
+        for key in _keys(options):
+            if _SECRET.search(key):
                 raise ValueError(
                     f"option {key!r} would put a secret into the pool; set 'api_key_env' to the name of "
                     "the environment variable that holds it"
@@ -164,6 +166,8 @@ class Model(Record):
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
             return data
         filled = {**data, "litellm": data.get("litellm") or data["name"]}
+        if not isinstance(filled["litellm"], str):
+            return data
         for field, value in find_facts(filled["litellm"]).items():
             if filled.get(field) is None:
                 filled[field] = value
@@ -356,6 +360,15 @@ class Pool(Record):
             [str(pair) for pair in self.pairs],
         ]
         return hashlib.sha256(json.dumps(members).encode()).hexdigest()[:16]
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """Yield the names of all fields of nested dicts and lists."""
+    if isinstance(value, dict):
+        yield from map(str, value)
+    if isinstance(value, dict | list | tuple):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _keys(inner)
 
 
 def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> list[Pair]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -23,7 +24,8 @@ def read_pool(path: Path) -> Pool:
     """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
+        # The last three are what PyYAML meets in a date or a number that can't be one, and lets through.
         raise PoolError(f"Can't read the pool file {str(path)!r}: {error}") from error
     try:
         return _build(data, path.parent)
@@ -84,6 +86,8 @@ class _StrictLoader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             name = self.construct_object(key, deep=True)
+            if not isinstance(name, Hashable):
+                raise yaml.constructor.ConstructorError(problem=f"{name!r} can't be a key", problem_mark=key.start_mark)
             if name in seen:
                 raise yaml.constructor.ConstructorError(
                     problem=f"the key {name!r} stands twice", problem_mark=key.start_mark

@@ -38,6 +38,8 @@ def find_facts(litellm_id: str) -> dict[str, Any]:
     }
     if entry.get("supports_vision"):
         facts["modalities"] = frozenset({"text", "image"})
+    if facts["max_input_tokens"] == 0:  # the table's way to say that it is not known
+        del facts["max_input_tokens"]
     return {name: value for name, value in facts.items() if isinstance(value, int | float | bool | frozenset)}
 
 

@@ -15,11 +15,11 @@ class Record(BaseModel):
             through `_error`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
 
-        def __init__(self, **data: Any) -> None:
+        def __init__(self, /, **data: Any) -> None:
             try:
                 super().__init__(**data)
             except ValidationError as error:
@@ -45,6 +45,8 @@ class Record(BaseModel):
         Raises:
             InvalidInputError: `data` does not describe such a record.
         """
+        if not (isinstance(data, dict) and all(isinstance(name, str) for name in data)):
+            raise cls._error(f"A {cls.__name__} is read from an object with named fields; got {data!r}.")
         return cls(**data)
 
 
@@ -58,6 +60,8 @@ def describe(error: ValidationError, what: str) -> str:
             problems.append(f"{what} has no field {field!r}")
         elif item["type"] == "missing":
             problems.append(f"{what} needs the field {field!r}")
+        elif item["type"] == "value_error":  # our own sentence: it names what is wrong, and may be about a secret
+            problems.append(f"{what} field {field!r}: {message}" if item["loc"] else f"{what}: {message}")
         else:
             problems.append(f"{what} field {field!r}: {message} (got {item['input']!r})")
-    return "; ".join(problems) + "."
+    return "; ".join(problem.removesuffix(".") for problem in problems) + "."

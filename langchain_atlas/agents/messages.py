@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 RECORD_KEY = "atlas"
 """Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
 
+_NOT_CARRIED = ("image", "audio", "video", "file", "text-plain")
+
 
 @dataclass(frozen=True)
 class AtlasContext:
@@ -40,7 +42,8 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
         settings: any of the fields of `AtlasContext`.
 
     Raises:
-        InvalidInputError: no human message is there, it has no text, or a setting is out of range.
+        InvalidInputError: no human message is there, it has no text or holds more than text and images, or a setting
+            is out of range.
     """
     conversation = convert_to_messages(list(messages))
     for index in range(len(conversation) - 1, -1, -1):
@@ -52,6 +55,8 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
     if not message.text.strip():
         raise InvalidInputError("The last human message has no text, so there is nothing to route.")
     pairs = settings.get("pairs")
+    if isinstance(pairs, str):
+        pairs = [pairs]
     return Query(
         text=message.text,
         id=message.id,
@@ -73,7 +78,7 @@ def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     names = AtlasContext.__dataclass_fields__
     given = {name: value for name, value in (config.get("configurable") or {}).items() if name in names}
     try:
-        context = get_runtime().context
+        context = getattr(get_runtime(), "context", None)
     except (KeyError, RuntimeError):  # outside a graph there is no run, and so no context
         return given
     for name in names:
@@ -118,11 +123,24 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
 
 
 def _images(message: BaseMessage) -> list[str]:
-    if isinstance(message.content, str):
-        return []
+    """Return the images of a message as URLs, in whichever of the usual forms it holds them.
+
+    Raises:
+        InvalidInputError: the message holds something besides text and images, which would be lost.
+    """
     found = []
-    for block in message.content:
-        if isinstance(block, dict) and block.get("type") == "image_url":
-            value = block["image_url"]
-            found.append(value if isinstance(value, str) else str(value["url"]))
+    for block in message.content_blocks:
+        value: Any = block.get("value") if block["type"] == "non_standard" else block
+        kind = value.get("type") if isinstance(value, dict) else None
+        if kind == "image_url" and isinstance(value["image_url"], str):
+            found.append(value["image_url"])
+        elif kind == "image" and value.get("url"):
+            found.append(value["url"])
+        elif kind == "image" and value.get("base64"):
+            found.append(f"data:{value.get('mime_type') or 'image/png'};base64,{value['base64']}")
+        elif kind in _NOT_CARRIED:
+            raise InvalidInputError(
+                f"The last human message holds a block of type {kind!r} that a query can't carry; it carries text, and "
+                "images as URLs or data."
+            )
     return found

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config
 
 from langchain_atlas.agents.messages import RECORD_KEY, answer_message, read_query, run_settings
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.loop import MAX_TURNS, asolve, solve
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
+
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Query, Trajectory
@@ -55,21 +56,31 @@ class AtlasNode(Runnable[Any, dict[str, Any]]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> dict[str, Any]:  # noqa: A002
         """Route, run and answer; `input` is the graph's state."""
-        query = self._query(input, config)
-        return self._update(solve(query, self.router, self.executor, max_turns=self.max_turns))
+        return self._call_with_config(self._solve, input, config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> dict[str, Any]:  # noqa: A002
         """Do what `invoke` does on the event loop."""
-        query = self._query(input, config)
+        return await self._acall_with_config(self._asolve, input, config)
+
+    def _solve(self, state: Any, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> dict[str, Any]:
+        del run_manager  # LangChain passes it by name
+        query = self._query(state, config)
+        return self._update(solve(query, self.router, self.executor, max_turns=self.max_turns))
+
+    async def _asolve(
+        self, state: Any, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig
+    ) -> dict[str, Any]:
+        del run_manager
+        query = self._query(state, config)
         return self._update(await asolve(query, self.router, self.executor, max_turns=self.max_turns))
 
-    def _query(self, state: Any, config: RunnableConfig | None) -> Query:
+    def _query(self, state: Any, config: RunnableConfig) -> Query:
         messages = state.get(self.messages_key) if isinstance(state, dict) else getattr(state, self.messages_key, None)
         if not messages:
             raise InvalidInputError(
                 f"The state has no messages under {self.messages_key!r}; name the right key with messages_key=..."
             )
-        return read_query(messages, run_settings(ensure_config(config)))
+        return read_query(messages, run_settings(config))
 
     def _update(self, trajectory: Trajectory) -> dict[str, Any]:
         answer = answer_message(trajectory)

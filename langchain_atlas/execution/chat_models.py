@@ -38,11 +38,13 @@ def build_chat_model(model: Model, *, timeout_s: float, retries: int) -> BaseCha
     Args:
         model: the pool's model.
         timeout_s: seconds that one request may take.
-        retries: how often LiteLLM repeats a request that failed for a passing reason.
+        retries: how often a request is repeated that failed for a passing reason.
     """
     # Unless told otherwise, LiteLLM looks for a newer price table on the network while it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
-    chat_litellm = importlib.import_module("langchain_litellm").ChatLiteLLM
+    chat_litellm = importlib.import_module("langchain_atlas.execution.litellm_chat").RetryingChatLiteLLM
+    litellm: Any = importlib.import_module("litellm")
+    litellm.suppress_debug_info = True  # else it prints where to report bugs whenever a provider refuses a request
     if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
         importlib.import_module("langchain_atlas.local").register()
     known = {name: value for name, value in model.options.items() if name in chat_litellm.model_fields}
@@ -52,8 +54,9 @@ def build_chat_model(model: Model, *, timeout_s: float, retries: int) -> BaseCha
             "model": model.litellm,
             "request_timeout": timeout_s,
             "api_key": os.environ.get(model.api_key_env) if model.api_key_env else None,
+            "retries": retries,
             **known,
-            "model_kwargs": {"num_retries": retries, **other, **known.get("model_kwargs", {})},
+            "model_kwargs": {"num_retries": 0, **other, **known.get("model_kwargs", {})},
         }
     )
     return chat_model

@@ -32,6 +32,10 @@ class Ledger:
         self._traces: list[ToolTrace] = []
         self._last_reply: AIMessage | None = None
 
+    def start(self) -> None:
+        """Start the clock: what came before, such as importing LiteLLM, is not the pair's latency."""
+        self._start = time.perf_counter()
+
     def add_reply(self, reply: AIMessage) -> None:
         """Add a model's reply: its tokens, and its cost by the pool's prices or else by LiteLLM's."""
         counts = reply.usage_metadata

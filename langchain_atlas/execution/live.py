@@ -7,6 +7,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from langgraph.constants import TAG_NOSTREAM
+from langgraph.errors import GraphBubbleUp
+
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, schema_format
@@ -83,6 +86,8 @@ class LiveExecutor(Executor):
         ledger = Ledger(pair, model)
         conversation = self._invocations[pair.tool].converse(query)
         try:
+            self._chat_model(model)
+            ledger.start()
             calls = next(conversation)
             while True:
                 calls = conversation.send(tuple(self._perform(model, call, ledger) for call in calls))
@@ -97,6 +102,9 @@ class LiveExecutor(Executor):
         ledger = Ledger(pair, model)
         conversation = self._invocations[pair.tool].converse(query)
         try:
+            if model.name not in self._chat_models:
+                await asyncio.to_thread(self._chat_model, model)
+            ledger.start()
             calls = next(conversation)
             while True:
                 replies = await asyncio.gather(*(self._aperform(model, call, ledger) for call in calls))
@@ -107,8 +115,6 @@ class LiveExecutor(Executor):
             return self._failed(ledger, error)
 
     def _failed(self, ledger: Ledger, error: Exception) -> Observation:
-        from langgraph.errors import GraphBubbleUp
-
         if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph: that is no failure
             raise error
         observation = ledger.observation(error=error)
@@ -143,8 +149,7 @@ class LiveExecutor(Executor):
             ledger.add_trace(trace)
             return trace
         try:
-            bound = await asyncio.to_thread(self._bound, model, call)  # the first call imports and connects
-            reply = await bound.ainvoke(list(call.messages))
+            reply = await self._bound(model, call).ainvoke(list(call.messages))
         except Exception:
             ledger.add_failed_call()
             raise
@@ -156,10 +161,12 @@ class LiveExecutor(Executor):
         options = dict(call.options)
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
-        chat_model = self._chat_model(model)
+        bound: Runnable[Any, AIMessage] = self._chat_model(model)
         if call.tools:
-            return chat_model.bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
-        return chat_model.bind(**options) if options else chat_model
+            bound = self._chat_model(model).bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
+        elif options:
+            bound = bound.bind(**options)
+        return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound
 
     def _chat_model(self, model: Model) -> BaseChatModel:
         with self._building:
@@ -202,8 +209,6 @@ def _tool_input(call: ToolCall) -> dict[str, Any]:
 
 
 def _trace(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:
-    from langgraph.errors import GraphBubbleUp
-
     if isinstance(error, GraphBubbleUp):
         raise error
     failed = None if error is None else f"{type(error).__name__}: {error}"

@@ -26,7 +26,15 @@ SCHEMA_VERSION = 1
 CONFIG = "config.json"
 ARRAYS = "arrays.safetensors"
 
-_KINDS = {"cluster": "langchain_atlas.routers.cluster:ClusterRouter"}
+_KINDS = {
+    "bert": "langchain_atlas.routers.classifier:ClassifierRouter",
+    "cluster": "langchain_atlas.routers.cluster:ClusterRouter",
+    "knn": "langchain_atlas.routers.neighbours:NeighbourRouter",
+    "linear": "langchain_atlas.routers.linear:LinearRouter",
+    "mf": "langchain_atlas.routers.factorization:FactorizationRouter",
+    "mlp": "langchain_atlas.routers.perceptron:PerceptronRouter",
+    "routerdc": "langchain_atlas.routers.contrastive:ContrastiveRouter",
+}
 """Where the class of each kind of saved router is."""
 
 
@@ -54,13 +62,15 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
     Raises:
         ArtifactError: `folder` holds other files, which replacing would lose.
     """
+    import numpy as np
     from safetensors.numpy import save_file
 
     folder = Path(folder)
     _refuse_to_lose(folder)
 
     def fill(temporary: Path) -> None:
-        save_file(artifact.arrays, temporary / ARRAYS)
+        # safetensors writes memory as it lies and reads it as rows: an array in column order would come back mixed up.
+        save_file({name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()}, temporary / ARRAYS)
         pairs = [str(pair) for pair in artifact.pairs]
         config = {
             "schema_version": SCHEMA_VERSION,
@@ -105,6 +115,8 @@ def read_artifact(folder: str | Path) -> Artifact:
         )
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} has no {ARRAYS}; the saved router is incomplete. Fit again.") from error
+    except OSError as error:
+        raise ArtifactError(f"{folder / ARRAYS} can't be read: {error}. Fit again.") from error
     except (KeyError, TypeError, AttributeError, PoolError, SafetensorError) as error:
         raise ArtifactError(f"The saved router in {folder} is damaged: {error!r}. Fit again.") from error
 
@@ -179,10 +191,21 @@ def _refuse_to_lose(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
     foreign = [path.name for path in folder.iterdir() if path.name not in (CONFIG, ARRAYS)] if folder.exists() else []
+    if (folder / CONFIG).exists() and not _may_be_ours(folder / CONFIG):
+        foreign.append(CONFIG)
     if foreign:
         raise ArtifactError(
             f"{str(folder)!r} holds other files ({foreign[0]!r}); saving would replace the folder. Name an empty one."
         )
+
+
+def _may_be_ours(config: Path) -> bool:
+    """Whether a config file is a router's, or so damaged that nobody can read it."""
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return True
+    return isinstance(content, dict) and "schema_version" in content
 
 
 def _digest(data: bytes) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Candidate, Query
 
 _MAX_ITERATIONS = 1000
+_HIGHEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,18 @@ class ClusterRouter(UtilityRouter):
         random_state: int = 0,
     ) -> None:
         super().__init__(alpha=alpha, latency_share=latency_share, failovers=failovers)
-        if not (isinstance(n_clusters, int) and n_clusters >= 1):
-            raise SettingError(f"n_clusters is {n_clusters!r}; it must be a whole number from 1.")
+        for name, value, low, high in (
+            ("n_clusters", n_clusters, 1, sys.maxsize),
+            ("random_state", random_state, 0, _HIGHEST_SEED),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                top = f" to {high}" if high < sys.maxsize else ""
+                raise SettingError(f"{name} is {value!r}; it must be a whole number from {low}{top}.")
         self.encoder = encoder or SentenceTransformerEncoder()
         self.n_clusters = n_clusters
         self.strength = strength
         self.random_state = random_state
+        self._learning = threading.Lock()
         check_settings(self.settings)
 
     def fit(self, table: OutcomeTable) -> Self:
@@ -88,12 +97,13 @@ class ClusterRouter(UtilityRouter):
         from sklearn.cluster import KMeans
 
         vectors = self._vectors(table.queries)
+        n_clusters = min(self.n_clusters, len(np.unique(vectors, axis=0)))
         means = KMeans(
-            n_clusters=min(self.n_clusters, len(np.unique(vectors, axis=0))),
+            n_clusters=n_clusters,
             init="k-means++",
             n_init="auto",
             max_iter=_MAX_ITERATIONS,
-            algorithm="elkan",
+            algorithm="elkan" if n_clusters > 1 else "lloyd",  # of one cluster, both find the mean; Elkan's warns
             random_state=self.random_state,
         ).fit(vectors)
         self.centroids_: NDArray[np.float32] = means.cluster_centers_.astype(np.float32)
@@ -123,8 +133,10 @@ class ClusterRouter(UtilityRouter):
             The router itself.
         """
         clusters = self._nearest(self._vectors(probes.queries))[0][:, 0]
-        # One assignment, so that a thread that decides meanwhile sees the old statistics or the new ones, whole.
-        self.statistics_ = self.statistics_ + ClusterStatistics.of(probes, clusters, len(self.centroids_))
+        fresh = ClusterStatistics.of(probes, clusters, len(self.centroids_))
+        with self._learning:  # else of two threads that learn at once, the slower would undo the faster
+            # One assignment, so that a thread that decides meanwhile sees the old statistics or the new ones, whole.
+            self.statistics_ = self.statistics_ + fresh
         return self
 
     def best(self, cluster: int) -> Candidate:
@@ -219,6 +231,9 @@ class ClusterRouter(UtilityRouter):
         router.centroids_ = arrays.pop("centroids")
         router.statistics_ = ClusterStatistics(pairs=artifact.pairs, **arrays)
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
+        shape = (len(router.clusters_), len(artifact.pairs))
+        if len(router.centroids_) != shape[0] or any(array.shape != shape for array in arrays.values()):
+            raise ValueError("its clusters, its pairs and its statistics don't fit together")
         return router
 
 

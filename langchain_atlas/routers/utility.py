@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -88,12 +89,19 @@ class UtilityRouter(Router):
             return last_answer(trajectory, rule="routed-once", reason="This router asks one pair.")
         if len(tried) > self.failovers:
             return last_answer(trajectory, rule="failovers-used", reason=f"{len(tried)} calls failed.")
-        return self._decide(query, trajectory, self._prepare([query])[0])
+        router = self._as_it_is()
+        return router._decide(query, trajectory, router._prepare([query])[0])  # noqa: SLF001  # of its own class
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries with one pass of the encoder."""
-        items = self._prepare(queries) if queries else []
-        return [self._decide(query, START, item) for query, item in zip(queries, items, strict=True)]
+        router = self._as_it_is()
+        items = router._prepare(queries) if queries else []  # noqa: SLF001  # of its own class
+        decided = zip(queries, items, strict=True)
+        return [router._decide(query, START, item) for query, item in decided]  # noqa: SLF001  # of its own class
+
+    def _as_it_is(self) -> Self:
+        """Return a copy that learning in another thread does not change between two looks at its pairs."""
+        return copy.copy(self)
 
     def _decide(self, query: Query, trajectory: Trajectory, item: Any) -> Decision:
         permitted = self._permitted(query)
@@ -102,7 +110,12 @@ class UtilityRouter(Router):
             if not permitted.any():
                 return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
         belief = self._believe(item, permitted)
-        allowed = within_limits(query, belief, permitted)
+        try:
+            allowed = within_limits(query, belief, permitted)
+        except ConstraintError as error:
+            if not trajectory.observations:
+                raise
+            return last_answer(trajectory, rule="failovers-used", reason=f"No other pair may be tried: {error}")
         alpha = self.alpha if query.cost_weight is None else query.cost_weight
         utility = np.where(allowed, self.utility(belief, alpha), -np.inf)
         best, second = _top_two(utility)
@@ -236,7 +249,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     for name, value in settings.items():
         whole = name == "failovers"
         right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not right or not 0 <= value <= highest.get(name, np.inf):
+        if not right or not 0 <= value <= highest.get(name, sys.float_info.max):
             kind = "a whole number" if whole else "a number"
             top = f" to {highest[name]:g}" if name in highest else ""
             raise SettingError(f"{name} is {value!r}; it must be {kind} from 0{top}.")

@@ -40,6 +40,8 @@ class ModelCall:
     """JSON schema the reply should keep to; sent where the model takes one."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of this call alone, such as ``max_tokens`` or ``stop``."""
+    inward: bool = False
+    """Whether the reply is for the invocation alone; its tokens are then kept out of a graph's message stream."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -41,6 +42,9 @@ class GroundedSettings(InvocationSettings):
 
     argument: str | None = None
     """The tool's argument that takes the query; may be left out when it has only one."""
+    pattern: str | None = None
+    """Regular expression whose first group is what the tool is called with, such as the code in a question; the whole
+    query where it does not match."""
     prompt: str = "{result}\n\nAnswer with the text above: {query}"
     """What the model is asked; ``{result}`` and ``{query}`` are put in."""
     examples: tuple[GroundedExample, ...] = ()
@@ -57,14 +61,24 @@ class Grounded(Invocation):
         super().__init__(tool, tools)
         if len(tools) != 1:
             raise PoolError(f"Tool {tool.name!r}: invocation 'grounded' takes one LangChain tool, not {len(tools)}.")
+        try:
+            self._pattern = re.compile(self.settings.pattern) if self.settings.pattern else None
+        except re.error as error:
+            raise PoolError(f"Tool {tool.name!r}: 'pattern' is not a regular expression: {error}.") from error
+        if self._pattern is not None and self._pattern.groups < 1:
+            raise PoolError(
+                f"Tool {tool.name!r}: 'pattern' needs a group, in parentheses, that says what to call with."
+            )
         names = list(tools[0].args)
+        if not names:
+            raise PoolError(f"Tool {tool.name!r}: {tools[0].name!r} takes no argument that could hold the query.")
         self._argument = self.settings.argument or names[0]
         if self._argument not in names:
             raise PoolError(f"Tool {tool.name!r} has no argument {self._argument!r}; it has {', '.join(names)}.")
 
     def converse(self, query: Query) -> Conversation:
         """Call the tool with the query, then answer with what it returned."""
-        (trace,) = yield (ToolCall(self.tools[0], {self._argument: query.text}),)
+        (trace,) = yield (ToolCall(self.tools[0], {self._argument: self._input(query.text)}),)
         result = trace.output if trace.error is None else trace.error
         examples: list[BaseMessage] = []
         for example in self.settings.examples:
@@ -72,6 +86,10 @@ class Grounded(Invocation):
         messages = self.opening(query, *examples, text=self._prompt(query.text, result or ""))
         (reply,) = yield (ModelCall(messages, options=self.settings.options),)
         return text_of(reply)
+
+    def _input(self, text: str) -> str:
+        found = self._pattern.search(text) if self._pattern else None
+        return text if found is None else found[1]
 
     def _prompt(self, query: str, result: str) -> str:
         return fill(self.settings.prompt, query=query, result=result)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
+from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.execution.invocations.base import (
     Conversation,
     Invocation,
@@ -24,6 +25,7 @@ from langchain_atlas.records import Record
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
+    from langchain_atlas.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
 _INSTRUCTIONS = """You have these tools:
@@ -56,7 +58,7 @@ class PromptedSettings(InvocationSettings):
     """Whether the tools and the form of a call are described in the system message."""
     arguments_schema: dict[str, Any] | None = None
     """JSON schema of the arguments in place of the tool's own, for instance with patterns and lengths."""
-    answer: str = "model"
+    answer: Literal["model", "tool"] = "model"
     """``model``: the model answers with the result in view. ``tool``: what the tool returned is the answer."""
     result_prompt: str = _RESULT
     """Prompt of the answer; ``{result}`` and ``{query}`` are put in."""
@@ -69,6 +71,20 @@ class Prompted(Invocation):
 
     Settings: ClassVar[type[InvocationSettings]] = PromptedSettings
     settings: PromptedSettings
+
+    def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
+        super().__init__(tool, tools)
+        names = [member.name for member in tools]
+        for example in self.settings.examples:
+            if example.tool is None and len(names) > 1:
+                raise PoolError(
+                    f"Tool {tool.name!r}: the example {example.query!r} must name one of {names} as 'tool'."
+                )
+            if example.tool is not None and example.tool not in names:
+                raise PoolError(
+                    f"Tool {tool.name!r}: the example {example.query!r} calls {example.tool!r}. "
+                    f"{suggest(example.tool, names)}"
+                )
 
     def converse(self, query: Query) -> Conversation:
         """Get a call, run it, answer with the result."""
@@ -111,7 +127,7 @@ class Prompted(Invocation):
         return self.settings.arguments_only and len(self.tools) == 1
 
     def _call(self, messages: list[BaseMessage]) -> ModelCall:
-        return ModelCall(tuple(messages), schema=self._schema(), options=self.settings.options)
+        return ModelCall(tuple(messages), schema=self._schema(), options=self.settings.options, inward=True)
 
     def _schema(self) -> dict[str, Any]:
         if self._bare:

@@ -1,0 +1,183 @@
+"""``demo``: the whole story, offline, with real embedded models."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from langchain_atlas.evaluation.queries import CheckableQuery
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import Pool
+    from langchain_atlas.routers.base import Router
+
+_ALPHA = 0.1
+_ASKED_PER_KIND = 2
+
+
+def demo(json: common.JsonOption = None) -> None:
+    """Profile, fit, route and answer, inside a LangGraph graph. Offline: no key, no network."""
+    from langchain_atlas import demo as material
+    from langchain_atlas.errors import MissingExtraError
+    from langchain_atlas.evaluation.queries import read_queries
+    from langchain_atlas.local import installed_models
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import Pool
+    from langchain_atlas.routers.cluster import ClusterRouter
+
+    if len(installed_models()) < 2:  # noqa: PLR2004  # the demo's pool has two
+        raise MissingExtraError("The demo", "local")
+    terminal = common.console()
+    pool, outcomes = Pool.load(material.POOL), OutcomeTable.load(material.OUTCOMES)
+    questions = read_queries(material.QUERIES)
+    _introduce(pool, outcomes, terminal)
+
+    terminal.rule("1. Profile: run every pair on a few questions and score the answers")
+    _profile_a_few(pool, [item for item in questions if not material.is_held_out(item.query.id or "")], terminal)
+
+    terminal.rule("2. Fit: learn from recorded outcomes which pair is good at what")
+    seen, unseen = material.split(outcomes.query_ids)
+    router = ClusterRouter(alpha=_ALPHA).fit(outcomes.select(query_ids=seen))
+    _show_clusters(router, terminal)
+
+    terminal.rule("3. Route and answer questions it has not seen, inside a LangGraph graph")
+    chosen = _a_few_of_each_kind([item for item in questions if material.is_held_out(item.query.id or "")])
+    answered = _answer(router, pool, chosen, terminal)
+
+    terminal.rule(f"4. Was it worth it? The router and every single pair on {len(unseen)} held-out questions")
+    comparison = _compare(router, outcomes.select(query_ids=unseen), terminal)
+    terminal.print("\nNext: put AtlasNode into a graph of your own. README.md shows how, in 15 lines.")
+    common.write_json(json, {"answered": answered, "held_out": comparison})
+
+
+def _introduce(pool: Pool, outcomes: OutcomeTable, terminal: Console) -> None:
+    terminal.print(
+        f"Two small real models on this machine, {len(pool.tools)} tools, {len(pool)} pairs; "
+        f"{len(outcomes.query_ids)} questions of {len(set(outcomes.domains))} kinds "
+        f"({', '.join(dict.fromkeys(outcomes.domains))})."
+    )
+
+
+def _profile_a_few(pool: Pool, questions: Sequence[CheckableQuery], terminal: Console) -> None:
+    from langchain_atlas.evaluation.profiling import profile
+    from langchain_atlas.outcomes import OutcomeTable
+
+    few = _a_few_of_each_kind(questions, count=1)
+    with tempfile.TemporaryDirectory() as folder, common.progress("profiling") as bar:
+        out = Path(folder) / "outcomes.parquet"
+        profile(pool, few, out, concurrency=2, progress=lambda done, total, _: bar(done, total))
+        table = OutcomeTable.load(out)
+    from rich.table import Table
+
+    shown = Table("pair", *[item.domain for item in few], title="right (1) or wrong (0), just now", box=None)
+    scores = table.matrix("score", pool.pairs)
+    for column, pair in enumerate(pool.pairs):
+        shown.add_row(str(pair), *[f"{score:.0f}" for score in scores[:, column]])
+    terminal.print(shown)
+
+
+def _a_few_of_each_kind(questions: Sequence[CheckableQuery], count: int = _ASKED_PER_KIND) -> list[CheckableQuery]:
+    """Take questions spread over each kind, by position, so that nobody picked the nice ones."""
+    kinds: dict[str, list[CheckableQuery]] = {}
+    for item in questions:
+        kinds.setdefault(item.domain, []).append(item)
+    return [items[(2 * part + 1) * len(items) // (2 * count)] for items in kinds.values() for part in range(count)]
+
+
+def _show_clusters(router: Any, terminal: Console) -> None:
+    from rich.table import Table
+
+    table = Table("cluster", "mostly", "questions", "best pair", "solves", "outcomes", box=None)
+    for number, cluster in enumerate(router.clusters_):
+        best = router.best(number)
+        cells = (str(best.pair), common.percent(best.expected_success), str(best.evidence))
+        table.add_row(str(number), cluster.label, str(cluster.queries), *cells)
+    terminal.print(table)
+
+
+def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], terminal: Console) -> list[dict[str, Any]]:
+    from rich.table import Table
+
+    from langchain_atlas.agents.graph import create_atlas_graph
+    from langchain_atlas.execution.live import LiveExecutor
+
+    graph = create_atlas_graph(router, LiveExecutor(pool)).compile()
+    table = Table("question", "cluster", "pair", "why", "answer", "right?", "$ / 1000", "seconds")
+    rows: list[dict[str, Any]] = []
+    with common.progress("answering") as bar:
+        for number, item in enumerate(chosen):
+            bar(number, len(chosen))
+            record = graph.invoke({"messages": [("user", item.query.text)]})["atlas"]
+            rows.append(_row(item, record))
+    for row in rows:
+        why = f"solved {row['expected_success']:.0%} of {row['evidence']} there"
+        right = "[green]yes[/green]" if row["right"] else "[red]no[/red]"
+        cost = common.dollars(row["cost_usd"])
+        cells = (_short(row["query"], 46), str(row["cluster"]), row["pair"], why, _short(row["answer"], 26))
+        table.add_row(*cells, right, cost, f"{row['latency_s']:.2f}")
+    terminal.print(table)
+    return rows
+
+
+def _row(item: CheckableQuery, record: dict[str, Any]) -> dict[str, Any]:
+    decision = record["steps"][0]["decision"]
+    answer = record["steps"][-1]["decision"]["answer"]
+    right = answer is not None and item.scorer is not None and item.scorer.score(answer, item.answer) == 1
+    return {
+        "query": item.query.text,
+        "domain": item.domain,
+        "cluster": decision["cluster"],
+        "pair": record["pair"] or decision["pair"],
+        "rule": decision["rule"],
+        "expected_success": decision["chosen"]["expected_success"],
+        "evidence": decision["chosen"]["evidence"],
+        "answer": answer,
+        "right": right,
+        "cost_usd": record["cost_usd"],
+        "latency_s": record["latency_s"],
+    }
+
+
+def _compare(router: Router, table: OutcomeTable, terminal: Console) -> dict[str, Any]:
+    from rich.table import Table
+
+    from langchain_atlas.evaluation.benchmark import evaluate
+
+    evaluation = evaluate({"router": router}, table)
+    figures = evaluation.to_json()
+    routed, best = figures["routers"]["router"], figures["baselines"]["best_single"]
+    shown = Table("", "right", "95% interval", "$ / 1000", "seconds", box=None)
+    shown.add_row("[bold]the router[/bold]", *_cells(routed))
+    for name, single in sorted(figures["pairs"].items(), key=lambda entry: -entry[1]["accuracy"]):
+        shown.add_row(name, *_cells(single))
+    shown.add_row("oracle", *_cells(figures["baselines"]["oracle"]))
+    terminal.print(shown)
+    gain = evaluation.compare("router", "best_single")
+    terminal.print(
+        f"The router beats the best single pair by {100 * gain.difference:.1f} points "
+        f"(95% interval {100 * gain.ci95[0]:.1f} to {100 * gain.ci95[1]:.1f})."
+    )
+    return {"router": routed, "best_single": best, "gain": gain.to_json()}
+
+
+def _cells(result: dict[str, Any]) -> list[str]:
+    low, high = result["accuracy_ci95"]
+    cost, seconds = result["cost_usd_per_1k"], result["latency_s_mean"]
+    return [
+        common.percent(result["accuracy"]),
+        f"{common.percent(low)} to {common.percent(high)}",
+        "unknown" if cost is None else f"${cost:.3g}",
+        "?" if seconds is None else f"{seconds:.2f}",
+    ]
+
+
+def _short(text: str | None, length: int) -> str:
+    line = " ".join((text or "(none)").split())
+    return line if len(line) <= length else line[: length - 1] + "…"

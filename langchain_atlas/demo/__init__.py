@@ -1,0 +1,30 @@
+"""The demo's material: a pool of embedded models, questions of four kinds, documents, and recorded outcomes.
+
+The outcomes were recorded by running every pair on every question, with the command
+
+    langchain-atlas profile --pool langchain_atlas/demo/pool.yaml --queries langchain_atlas/demo/queries.jsonl \
+        --out langchain_atlas/demo/outcomes.parquet --concurrency 2
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+POOL = FOLDER / "pool.yaml"
+QUERIES = FOLDER / "queries.jsonl"
+OUTCOMES = FOLDER / "outcomes.parquet"
+
+_HELD_OUT_PERCENT = 40
+
+
+def is_held_out(query_id: str) -> bool:
+    """Say whether a question is kept from the router when it is fitted; decided by its id alone."""
+    digest = hashlib.sha256(query_id.encode()).digest()
+    return int.from_bytes(digest[:4], "big") % 100 < _HELD_OUT_PERCENT
+
+
+def split(query_ids: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Part questions into those to fit on and those held out."""
+    ids = list(query_ids)
+    return [name for name in ids if not is_held_out(name)], [name for name in ids if is_held_out(name)]

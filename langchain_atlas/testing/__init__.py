@@ -1,0 +1,37 @@
+"""Fakes and tests for people who build on langchain-atlas.
+
+`FakeEncoder`, `ScriptedRouter` and `ScriptedExecutor` stand in for the real ones in unit tests; `OpenAIServer` is a
+model provider on this machine that says what it is told to; `RouterConformance` holds the tests that every router
+must pass.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.testing.fakes import FakeEncoder, ScriptedExecutor, ScriptedRouter
+from langchain_atlas.testing.server import HANG, Failure, OpenAIServer, Request, call_tool
+
+if TYPE_CHECKING:
+    from langchain_atlas.testing.conformance import RouterConformance
+
+__all__ = [
+    "HANG",
+    "Failure",
+    "FakeEncoder",
+    "OpenAIServer",
+    "Request",
+    "RouterConformance",
+    "ScriptedExecutor",
+    "ScriptedRouter",
+    "call_tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "RouterConformance":
+        raise AttributeError(f"module 'langchain_atlas.testing' has no attribute {name!r}")
+    import pytest  # only the conformance tests need it
+
+    module = "langchain_atlas.testing.conformance"
+    pytest.register_assert_rewrite(module)  # so that a failing assertion shows its values
+    return import_module(module).RouterConformance

@@ -1,0 +1,145 @@
+"""An encoder, a router and an executor that do as they are told."""
+
+from __future__ import annotations
+
+import re
+import threading
+import zlib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from langchain_atlas.encoders import Encoder
+from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
+from langchain_atlas.execution.base import Executor
+from langchain_atlas.pool import Pair
+from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+_WORD = re.compile(r"\w+")
+
+
+class FakeEncoder(Encoder):
+    """Counts words by their hash: texts that share words are near each other. Needs no model, and never changes.
+
+    Args:
+        dimension: length of the vectors.
+        name: what saved routers call it.
+        cache_size: how many texts to remember.
+
+    Raises:
+        SettingError: `dimension` is below 1, or `cache_size` negative.
+    """
+
+    def __init__(self, dimension: int = 64, name: str = "fake", cache_size: int = 10_000) -> None:
+        if dimension < 1:
+            raise SettingError(f"dimension is {dimension!r}; it must be a whole number from 1.")
+        super().__init__(name, cache_size)
+        self._length = dimension
+
+    def _encode(self, texts: list[str]) -> NDArray[np.float32]:
+        vectors = np.zeros((len(texts), self._length), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in _WORD.findall(text.lower()) or [""]:
+                vectors[row, zlib.crc32(word.encode()) % self._length] += 1
+        return vectors
+
+
+Told = Observation | str | Exception
+"""What a scripted executor is told to observe: an observation, an answer, or what the call failed with."""
+
+
+class ScriptedExecutor(Executor):
+    """Returns the observations it is told to, and remembers the calls. Safe to share between threads.
+
+    Args:
+        told: what each pair returns (``{"small@@none": "42"}``), or a function of the pair and the query. An
+            exception becomes an observation with that error.
+    """
+
+    def __init__(self, told: Mapping[str, Told] | Callable[[Pair, Query], Told]) -> None:
+        self._told = told
+        self._lock = threading.Lock()
+        self.calls: list[tuple[Pair, Query]] = []
+
+    def run(self, pair: Pair, query: Query) -> Observation:
+        """Return what was told for `pair`.
+
+        Raises:
+            PoolError: nothing was told for it.
+        """
+        with self._lock:
+            self.calls.append((pair, query))
+        told = self._lookup(pair, query)
+        if isinstance(told, Observation):
+            return told
+        if isinstance(told, Exception):
+            return Observation(pair=pair, error=f"{type(told).__name__}: {told}")
+        return Observation(pair=pair, answer=told)
+
+    def _lookup(self, pair: Pair, query: Query) -> Told:
+        if not isinstance(self._told, Mapping):
+            return self._told(pair, query)
+        if str(pair) not in self._told:
+            raise PoolError(f"This executor was told nothing of pair {str(pair)!r}. {suggest(str(pair), self._told)}")
+        return self._told[str(pair)]
+
+
+class ScriptedRouter(Router):
+    """Takes the given decisions in turn, one a step of the trajectory, and then answers with the last answer.
+
+    It remembers the queries it was asked. Safe to share between threads.
+
+    Args:
+        script: the decisions; a pair, or its written form, stands for the decision to route there.
+    """
+
+    def __init__(self, *script: Decision | Pair | str) -> None:
+        self._script = tuple(_decision(item) for item in script)
+        self._lock = threading.Lock()
+        self.queries: list[Query] = []
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Return the next decision of the script; see `Router.decide`."""
+        with self._lock:
+            self.queries.append(query)
+        if len(trajectory.steps) >= len(self._script):
+            return last_answer(trajectory, rule="script-ended", reason="The script has no more decisions.")
+        decision = self._script[len(trajectory.steps)]
+        allowed = query.constraints.pairs
+        if decision.pair is not None and allowed is not None and decision.pair not in allowed:
+            raise ConstraintError(
+                f"The script routes to {str(decision.pair)!r}, which is not among the pairs that the query allows: "
+                f"{', '.join(sorted(map(str, allowed)))}."
+            )
+        return decision
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of the script."""
+        return tuple(dict.fromkeys(decision.pair for decision in self._script if decision.pair is not None))
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return the router as it is, if the script keeps to `pairs`.
+
+        Raises:
+            PoolError: it does not.
+        """
+        wanted = set(pairs)
+        foreign = [str(pair) for pair in self.pairs if pair not in wanted]
+        if foreign:
+            raise PoolError(f"The script routes to {foreign[0]!r}. {suggest(foreign[0], map(str, wanted))}")
+        return self
+
+
+def _decision(item: Decision | Pair | str) -> Decision:
+    if isinstance(item, Decision):
+        return item
+    pair = Pair.parse(item) if isinstance(item, str) else item
+    return Decision(kind="route", pair=pair, rule="script", reason="The script says so.")
