@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import ask, demo, fit, profile, route
+from langchain_atlas.cli import ask, demo, evaluate, fit, profile, route
 
 app = typer.Typer(
     name="langchain-atlas",
@@ -35,5 +35,6 @@ def _options(
 app.command()(demo.demo)
 app.command()(profile.profile)
 app.command()(fit.fit)
+app.command()(evaluate.evaluate)
 app.command()(route.route)
 app.command()(ask.ask)

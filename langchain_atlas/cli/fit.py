@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,64 +11,112 @@ import typer
 from langchain_atlas.cli import common
 
 if TYPE_CHECKING:
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from rich.console import Console
 
-ROUTERS = ("cluster",)
-"""Kinds of router that `fit` can fit."""
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.embedding import EmbeddingRouter
+
+ROUTERS = {
+    "cluster": "langchain_atlas.routers.cluster:ClusterRouter",
+    "knn": "langchain_atlas.routers.neighbours:NeighbourRouter",
+    "linear": "langchain_atlas.routers.linear:LinearRouter",
+    "mlp": "langchain_atlas.routers.perceptron:PerceptronRouter",
+    "mf": "langchain_atlas.routers.factorization:FactorizationRouter",
+    "routerdc": "langchain_atlas.routers.contrastive:ContrastiveRouter",
+    "bert": "langchain_atlas.routers.classifier:ClassifierRouter",
+}
+"""Where the class of each kind of router that `fit` can fit is."""
+
+_CLUSTERS = 8
 
 
 def fit(
     data: common.DataOption,
     out: Annotated[Path, typer.Option("--out", help="Folder to save the router to.")],
     router: Annotated[str, typer.Option("--router", help=f"Kind of router: {', '.join(ROUTERS)}.")] = "cluster",
-    clusters: Annotated[int, typer.Option("--clusters", help="Number of clusters.")] = 8,
+    clusters: Annotated[
+        int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
+    ] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="0 for accuracy alone, 1 for cost alone.")] = 0.5,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[
-        str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
+        str | None,
+        typer.Option("--encoder", help="sentence-transformers model, by name or folder; 'bert' fine-tunes it."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
-    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
-    from langchain_atlas.errors import SettingError, suggest
-    from langchain_atlas.routers.cluster import ClusterRouter
-
-    if router not in ROUTERS:
-        raise SettingError(f"Unknown router {router!r}. {suggest(router, ROUTERS)}")
-    fitted = ClusterRouter(
-        SentenceTransformerEncoder(encoder or DEFAULT_ENCODER), n_clusters=clusters, alpha=alpha, random_state=seed
-    )
+    fitted = _unfitted(router, clusters, encoder, alpha=alpha, random_state=seed)
     table = common.load_table(data, pairs, domains)
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
-    fitted.fit(table)
+    _learn(fitted, table)
     fitted.save(out)
-    figures = _figures(fitted)
+    figures = {
+        "router": fitted.kind,
+        "encoder": fitted.encoder.name,
+        "settings": dict(fitted.settings),
+        "n_queries": len(table.query_ids),
+        "n_pairs": len(fitted.pairs),
+        **_clusters(fitted),
+    }
     _show(figures, terminal)
     terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
     common.write_json(json, figures)
 
 
-def _figures(router: ClusterRouter) -> dict[str, Any]:
+def _unfitted(kind: str, clusters: int | None, encoder: str | None, **settings: Any) -> ClusterRouter | EmbeddingRouter:
+    """Make a router of some kind that has learned nothing yet.
+
+    Raises:
+        SettingError: there is no such kind, or an option does not suit it.
+    """
+    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.errors import SettingError, suggest
+
+    if kind not in ROUTERS:
+        raise SettingError(f"Unknown router {kind!r}. {suggest(kind, ROUTERS)}")
+    if kind == "cluster":
+        settings["n_clusters"] = _CLUSTERS if clusters is None else clusters
+    elif clusters is not None:
+        raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
+    module, _, name = ROUTERS[kind].partition(":")
+    made = getattr(importlib.import_module(module), name)
+    if kind == "bert":  # it brings an encoder of its own, which it changes
+        return made(model=encoder or DEFAULT_ENCODER, **settings)  # type: ignore[no-any-return]
+    return made(SentenceTransformerEncoder(encoder or DEFAULT_ENCODER), **settings)  # type: ignore[no-any-return]
+
+
+def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None:
+    from langchain_atlas.routers.embedding import EmbeddingRouter
+
+    if isinstance(router, EmbeddingRouter):
+        with common.progress("fitting") as bar:
+            router.fit(table, progress=bar)
+    else:
+        router.fit(table)
+
+
+def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
+    from langchain_atlas.routers.cluster import ClusterRouter
+
+    if not isinstance(router, ClusterRouter):
+        return {}
     clusters = []
     for number, cluster in enumerate(router.clusters_):
         best = router.best(number)
         clusters.append({"cluster": number, "queries": cluster.queries, "label": cluster.label, "best": best.to_json()})
-    return {
-        "router": router.kind,
-        "encoder": router.encoder.name,
-        "settings": dict(router.settings),
-        "n_pairs": len(router.pairs),
-        "clusters": clusters,
-    }
+    return {"clusters": clusters}
 
 
-def _show(figures: dict[str, Any], terminal: Any) -> None:
+def _show(figures: dict[str, Any], terminal: Console) -> None:
     from rich.table import Table
 
+    if "clusters" not in figures:
+        return
     table = Table("cluster", "mostly", "queries", "best pair", "expected", "cost / 1000", box=None)
     for entry in figures["clusters"]:
         best = entry["best"]

@@ -167,8 +167,9 @@ def _watch_process() -> None:
 def _forget_all() -> None:
     """Threads do not survive a fork: the child loads models of its own.
 
-    llama.cpp's own end does not know about forks and aborts in a child that leaves through `sys.exit`.
-    `multiprocessing` leaves through `os._exit`, which is fine.
+    llama.cpp's own end does not know about forks and aborts in a child that leaves through `sys.exit`;
+    `multiprocessing` leaves through `os._exit`, which is fine. LiteLLM has threads too, and a child may
+    inherit one of its locks taken: with LiteLLM, start processes by "spawn".
     """
     global _engines_lock  # noqa: PLW0603
     _engines_lock = threading.Lock()

@@ -42,8 +42,8 @@ _GEMMA = LocalModel(
     description="Gemma-3-270M (base), 4 bit: short facts, colours, proverbs, copying text word for word.",
     weights=gemma_weights,
     write_prompt=question_answer,
-    # A base model goes on with a question of its own making.
-    stop=("\nQuestion:",),
+    # A base model goes on with questions and answers of its own making.
+    stop=("\nQuestion:", "\nAnswer:"),
 )
 
 MODELS: Mapping[str, LocalModel] = MappingProxyType({model.name: model for model in (_SMOLLM2, _GEMMA)})

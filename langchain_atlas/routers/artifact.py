@@ -33,7 +33,9 @@ _KINDS = {
     "linear": "langchain_atlas.routers.linear:LinearRouter",
     "mf": "langchain_atlas.routers.factorization:FactorizationRouter",
     "mlp": "langchain_atlas.routers.perceptron:PerceptronRouter",
+    "random": "langchain_atlas.routers.baselines:RandomRouter",
     "routerdc": "langchain_atlas.routers.contrastive:ContrastiveRouter",
+    "single": "langchain_atlas.routers.baselines:SinglePairRouter",
 }
 """Where the class of each kind of saved router is."""
 

@@ -7,15 +7,17 @@ import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
-from langchain_atlas.routers.statistics import ClusterStatistics
+from langchain_atlas.routers.clusterings import Clusterings
+from langchain_atlas.routers.statistics import SUMS, ClusterStatistics
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
+from langchain_atlas.routers.views import QueryView, Sight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Candidate, Query
 
-_MAX_ITERATIONS = 1000
+_REFINEMENTS = (2, 2, 2, 4, 4)
+_FEWEST_IN_CLUSTER = 10
 _HIGHEST_SEED = 2**32 - 1
 
 
@@ -44,12 +47,19 @@ class Cluster:
 class ClusterRouter(UtilityRouter):
     """Routes each query to the pair with the highest utility in the query's cluster.
 
+    By default it goes beyond the paper in three ways, each of which can be turned off: queries are seen with what comes
+    with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, and a
+    pair's record in a cluster leans on its overall record. `ClusterRouter.as_in_paper` has none of them.
+
     Args:
         encoder: text to vectors; the default encoder when left out.
-        n_clusters: number of clusters; no more than there are queries.
+        n_clusters: number of clusters of the first clustering; no more than there are queries.
         alpha: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         strength: the pair's overall record counts as this many outcomes in every cluster.
+        n_refinements: how many finer clusterings, of two to four times as many clusters, stand beside it; 0 to 5.
+        view: ``full``, or ``text`` for the embedding of the text alone.
+        n_directions: how many directions of the outcomes the full view has.
         failovers: how many other pairs to try when calls fail.
         random_state: seed of the clustering.
 
@@ -66,24 +76,39 @@ class ClusterRouter(UtilityRouter):
         n_clusters: int = 8,
         alpha: float = 0.5,
         latency_share: float = 0.0,
-        strength: float = 10.0,
+        strength: float = 30.0,
+        n_refinements: int = len(_REFINEMENTS),
+        view: Literal["full", "text"] = "full",
+        n_directions: int = 3,
         failovers: int = 1,
         random_state: int = 0,
     ) -> None:
         super().__init__(alpha=alpha, latency_share=latency_share, failovers=failovers)
         for name, value, low, high in (
             ("n_clusters", n_clusters, 1, sys.maxsize),
+            ("n_refinements", n_refinements, 0, len(_REFINEMENTS)),
+            ("n_directions", n_directions, 0, sys.maxsize),
             ("random_state", random_state, 0, _HIGHEST_SEED),
         ):
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 top = f" to {high}" if high < sys.maxsize else ""
                 raise SettingError(f"{name} is {value!r}; it must be a whole number from {low}{top}.")
+        if view not in ("full", "text"):
+            raise SettingError(f"view is {view!r}; it must be 'full' or 'text'.")
         self.encoder = encoder or SentenceTransformerEncoder()
         self.n_clusters = n_clusters
         self.strength = strength
+        self.n_refinements = n_refinements
+        self.view = view
+        self.n_directions = n_directions
         self.random_state = random_state
         self._learning = threading.Lock()
         check_settings(self.settings)
+
+    @classmethod
+    def as_in_paper(cls, encoder: Encoder | None = None, **settings: Any) -> Self:
+        """Return a router that does just what section 2 of the paper says: one clustering of texts, raw statistics."""
+        return cls(encoder, **{"n_refinements": 0, "view": "text", "strength": 0.0, **settings})
 
     def fit(self, table: OutcomeTable) -> Self:
         """Cluster the table's queries and add up its outcomes.
@@ -94,22 +119,19 @@ class ClusterRouter(UtilityRouter):
         Returns:
             The router itself.
         """
-        from sklearn.cluster import KMeans
-
-        vectors = self._vectors(table.queries)
-        n_clusters = min(self.n_clusters, len(np.unique(vectors, axis=0)))
-        means = KMeans(
-            n_clusters=n_clusters,
-            init="k-means++",
-            n_init="auto",
-            max_iter=_MAX_ITERATIONS,
-            algorithm="elkan" if n_clusters > 1 else "lloyd",  # of one cluster, both find the mean; Elkan's warns
-            random_state=self.random_state,
-        ).fit(vectors)
-        self.centroids_: NDArray[np.float32] = means.cluster_centers_.astype(np.float32)
-        clusters = self._nearest(vectors)[0][:, 0]
-        self.statistics_ = ClusterStatistics.of(table, clusters, len(self.centroids_))
-        self.clusters_ = _labelled(clusters, table.domains, len(self.centroids_))
+        vectors: NDArray[np.floating]
+        self.view_: QueryView | None = None
+        if self.view == "text":
+            vectors = self._vectors(table.queries)
+        else:
+            sight = Sight.of(table.queries, self.encoder)
+            self.view_, vectors = QueryView.learn(sight, table.matrix("score"), self.n_directions, self.random_state)
+        finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
+        finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
+        self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
+        rows = self.clusterings_.nearest(self.clusterings_.distances(vectors))
+        self.statistics_ = ClusterStatistics.of(table, rows, sum(self.clusterings_.sizes))
+        self.clusters_ = _labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         return self
 
     def partial_fit(self, table: OutcomeTable) -> Self:
@@ -132,63 +154,71 @@ class ClusterRouter(UtilityRouter):
         Returns:
             The router itself.
         """
-        clusters = self._nearest(self._vectors(probes.queries))[0][:, 0]
-        fresh = ClusterStatistics.of(probes, clusters, len(self.centroids_))
+        rows = self.clusterings_.nearest(self._distances(probes.queries))
+        fresh = ClusterStatistics.of(probes, rows, sum(self.clusterings_.sizes))
         with self._learning:  # else of two threads that learn at once, the slower would undo the faster
             # One assignment, so that a thread that decides meanwhile sees the old statistics or the new ones, whole.
             self.statistics_ = self.statistics_ + fresh
         return self
 
+    def place(self, queries: Sequence[Query]) -> NDArray[np.int64]:
+        """Return the cluster of each query in the first clustering, shape [n_queries]."""
+        return self.clusterings_.nearest(self._distances(queries))[:, 0]
+
     def best(self, cluster: int) -> Candidate:
-        """Return the pair with the highest utility in a cluster, with the evidence."""
-        belief = self._row(cluster, "nearest-cluster", None)
+        """Return the pair with the highest utility in a cluster of the first clustering, with the evidence."""
+        belief = self._average([cluster], "nearest-cluster", None)
         utility = self.utility(belief, self.alpha)
         return self._candidate(belief, int(np.argmax(utility)), utility)
 
-    def _vectors(self, queries: Sequence[Query]) -> NDArray[np.float32]:
-        return self.encoder.encode([query.text for query in queries])
+    def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
+        if self.view_ is None:
+            return self.encoder.encode([query.text for query in queries])
+        return self.view_.vectors(Sight.of(queries, self.encoder))
 
-    def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        return list(zip(*self._nearest(self._vectors(queries)), strict=True))
+    def _distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
+        return self.clusterings_.distances(self._vectors(queries))
 
-    def _believe(self, item: tuple[NDArray[np.int64], NDArray[np.float32]], permitted: NDArray[np.bool_]) -> Belief:
-        """Take the nearest cluster with outcomes of a permitted pair; with none at all, the overall records.
+    def _prepare(self, queries: Sequence[Query]) -> NDArray[np.float64]:
+        return self._distances(queries)
 
-        The paper leaves open what happens where a cluster has no statistics.
+    def _believe(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> Belief:
+        """Average over the clusterings the nearest cluster with outcomes of a permitted pair.
+
+        The paper leaves open what happens where a cluster has no statistics: here the next nearest one speaks, and with
+        none at all the overall records.
         """
-        order, distances = item
-        count = self.statistics_.count
-        for position, cluster in enumerate(order):
-            if count[cluster, permitted].any():
-                rule = "nearest-cluster" if position == 0 else "nearby-cluster"
-                return self._row(int(cluster), rule, float(distances[position]))
-        return self._row(int(order[0]), "best-overall", float(distances[0]))
+        rows, first = [], 0
+        for number, (start, size) in enumerate(zip(self.clusterings_.starts, self.clusterings_.sizes, strict=True)):
+            part = item[start : start + size]
+            row, position = start + int(part.argmin()), 0
+            if not self.statistics_.count[row, permitted].any():
+                evidenced = self.statistics_.count[start : start + size, permitted].any(axis=1)
+                if not evidenced.any():
+                    return self._average([int(part.argmin())], "best-overall", float(part.min()))
+                row = start + int(np.where(evidenced, part, np.inf).argmin())
+                position = int((part < part[row - start]).sum())
+            rows.append(row)
+            first = position if number == 0 else first
+        return self._average(rows, "nearby-cluster" if first else "nearest-cluster", float(item[rows[0]]))
 
-    def _row(self, cluster: int, rule: str, distance: float | None) -> Belief:
-        known = self.statistics_.estimates(self.strength)
+    def _average(self, rows: list[int], rule: str, distance: float | None) -> Belief:
+        known, cluster = self.statistics_.estimates(self.strength), rows[0]
         where = f"cluster {cluster} ({self.clusters_[cluster].label})"
         return Belief(
-            success=known.success[cluster],
-            cost=known.cost[cluster],
-            latency=known.latency[cluster],
-            scaled_cost=known.scaled_cost[cluster],
-            scaled_latency=known.scaled_latency[cluster],
+            success=known.success[rows].mean(axis=0),
+            cost=known.cost[rows].mean(axis=0),
+            latency=known.latency[rows].mean(axis=0),
+            scaled_cost=known.scaled_cost[rows].mean(axis=0),
+            scaled_latency=known.scaled_latency[rows].mean(axis=0),
             rule=rule,
             where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
             evidence=self.statistics_.count[cluster],
-            solved=known.solved[cluster],
-            failed=known.failed[cluster],
+            solved=known.solved[rows].mean(axis=0),
+            failed=known.failed[rows].mean(axis=0),
             cluster=cluster,
             distance=distance,
         )
-
-    def _nearest(self, vectors: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Return clusters by distance and the distances, both of shape [n, n_clusters], nearest first."""
-        squared = (
-            (vectors**2).sum(axis=1, keepdims=True) - 2 * vectors @ self.centroids_.T + (self.centroids_**2).sum(axis=1)
-        )
-        order = np.argsort(squared, axis=1, kind="stable")
-        return order, np.sqrt(np.maximum(np.take_along_axis(squared, order, axis=1), 0))
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -207,6 +237,7 @@ class ClusterRouter(UtilityRouter):
 
     def save(self, folder: str | Path) -> None:
         """Write the router to a folder; see `Router.save`."""
+        arrays = {"centres": self.clusterings_.centres, **self.statistics_.arrays()}
         write_artifact(
             folder,
             Artifact(
@@ -215,11 +246,17 @@ class ClusterRouter(UtilityRouter):
                 encoder=self.encoder.identity(),
                 settings=dict(self.settings),
                 facts={
-                    "n_clusters": self.n_clusters,
-                    "random_state": self.random_state,
+                    "parameters": {
+                        "n_clusters": self.n_clusters,
+                        "n_refinements": self.n_refinements,
+                        "view": self.view,
+                        "n_directions": self.n_directions,
+                        "random_state": self.random_state,
+                    },
+                    "sizes": list(self.clusterings_.sizes),
                     "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
                 },
-                arrays={"centroids": self.centroids_, **self.statistics_.arrays()},
+                arrays=arrays if self.view_ is None else {**arrays, **self.view_.arrays()},
             ),
         )
 
@@ -227,12 +264,20 @@ class ClusterRouter(UtilityRouter):
     def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
         """Rebuild the router from what `save` wrote."""
         facts, arrays = artifact.facts, dict(artifact.arrays)
-        router = cls(encoder, n_clusters=facts["n_clusters"], random_state=facts["random_state"], **artifact.settings)
-        router.centroids_ = arrays.pop("centroids")
-        router.statistics_ = ClusterStatistics(pairs=artifact.pairs, **arrays)
+        router = cls(encoder, **facts["parameters"], **artifact.settings)
+        router.view_ = QueryView.from_arrays(arrays) if router.view == "full" else None
+        router.clusterings_ = Clusterings(arrays.pop("centres"), tuple(facts["sizes"]))
+        router.statistics_ = ClusterStatistics(
+            pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
+        )
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
-        shape = (len(router.clusters_), len(artifact.pairs))
-        if len(router.centroids_) != shape[0] or any(array.shape != shape for array in arrays.values()):
+        rows = sum(router.clusterings_.sizes)
+        shapes = {array.shape for array in router.statistics_.arrays().values()}
+        if (
+            shapes != {(rows, len(artifact.pairs))}
+            or len(router.clusterings_.centres) != rows
+            or len(router.clusters_) != router.clusterings_.sizes[0]
+        ):
             raise ValueError("its clusters, its pairs and its statistics don't fit together")
         return router
 

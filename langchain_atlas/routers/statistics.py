@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
 
-_SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
+SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class ClusterStatistics:
     """Number of outcomes with a known latency."""
     latency: NDArray[np.float64]
     """Sum of their latencies, in seconds."""
+    repeats: int = 1
+    """How many clusterings the rows hold: each outcome is counted once in each of them."""
     _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -46,9 +48,11 @@ class ClusterStatistics:
 
         Args:
             table: the outcomes.
-            clusters: cluster of each of the table's queries, shape [n_queries].
-            n_clusters: how many clusters there are.
+            clusters: cluster of each of the table's queries, shape [n_queries]; with several clusterings, one column
+                for each, shape [n_queries, n_clusterings], clusters numbered through.
+            n_clusters: how many clusters there are in all.
         """
+        columns = clusters.reshape(len(clusters), -1)
         sums: dict[str, NDArray[np.float64]] = {}
         for column, total, count in (
             ("score", "success", "count"),
@@ -57,26 +61,27 @@ class ClusterStatistics:
         ):
             values = table.matrix(column)
             known = ~np.isnan(values)
-            sums[total] = _by_cluster(np.where(known, values, 0.0), clusters, n_clusters)
-            sums[count] = _by_cluster(known.astype(np.float64), clusters, n_clusters)
-        return cls(pairs=table.pairs, **sums)
+            sums[total] = _by_cluster(np.where(known, values, 0.0), columns, n_clusters)
+            sums[count] = _by_cluster(known.astype(np.float64), columns, n_clusters)
+        return cls(pairs=table.pairs, repeats=columns.shape[1], **sums)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums by name, for saving."""
-        return {name: getattr(self, name) for name in _SUMS}
+        return {name: getattr(self, name) for name in SUMS}
 
     def with_pairs(self, pairs: Sequence[Pair]) -> ClusterStatistics:
         """Return the statistics of these pairs, in this order; one that has none so far starts empty."""
         numbers = {pair: number for number, pair in enumerate(self.pairs)}
         taken = np.array([numbers.get(pair, -1) for pair in pairs])
         columns = {name: np.where(taken >= 0, array[:, taken], 0.0) for name, array in self.arrays().items()}
-        return ClusterStatistics(pairs=tuple(pairs), **columns)
+        return ClusterStatistics(pairs=tuple(pairs), repeats=self.repeats, **columns)
 
     def __add__(self, other: ClusterStatistics) -> ClusterStatistics:
         """Add up two sets of outcomes over the same clusters; pairs of either are kept."""
         pairs = tuple(dict.fromkeys((*self.pairs, *other.pairs)))
         mine, theirs = self.with_pairs(pairs).arrays(), other.with_pairs(pairs).arrays()
-        return ClusterStatistics(pairs=pairs, **{name: mine[name] + theirs[name] for name in mine})
+        sums = {name: mine[name] + theirs[name] for name in mine}
+        return ClusterStatistics(pairs=pairs, repeats=self.repeats, **sums)
 
     def estimates(self, strength: float) -> Estimates:
         """Estimate every cell, a pair's overall record counted as `strength` outcomes in every cluster."""
@@ -128,7 +133,7 @@ def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.floa
 
     A pair with few outcomes leans on the mean of all pairs, counted as `strength` outcomes.
     """
-    count, success = sums.count.sum(axis=0), sums.success.sum(axis=0)
+    count, success = sums.count.sum(axis=0) / sums.repeats, sums.success.sum(axis=0) / sums.repeats
     seen = count > 0
     mean = float(np.mean(success[seen] / count[seen])) if seen.any() else 0.5
     weight = count + strength
@@ -137,7 +142,8 @@ def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.floa
 
 def _by_cluster(values: NDArray[np.float64], clusters: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:
     sums = np.zeros((n_clusters, values.shape[1]))
-    np.add.at(sums, clusters, values)
+    for column in clusters.T:
+        np.add.at(sums, column, values)
     return sums
 
 

@@ -1,4 +1,4 @@
-"""What of a query is looked at: its text, what comes with it, how the two fit, its shape, and what outcomes that predicts.
+"""What of a query is looked at: text, context, how the two fit, shape, and the outcomes that these predict.
 
 The text alone can't tell apart two queries that differ only in the functions on offer; and of all that distinguishes
 texts, only some decides which pair is right. So the view of a query adds to its embedding:
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -140,8 +140,8 @@ class QueryView:
         return np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
 
     def _plain(self, sight: Sight) -> NDArray[np.float64]:
-        parts = [sight.text, sight.context, _FIT_WEIGHT * sight.fit, _COUNT_WEIGHT * sight.items]
-        return np.hstack([*parts, _SHAPE_WEIGHT * self._shape(sight)])
+        fit, items, shape = _FIT_WEIGHT * sight.fit, _COUNT_WEIGHT * sight.items, _SHAPE_WEIGHT * self._shape(sight)
+        return np.hstack([sight.text, sight.context, fit, items, shape])
 
     def _seen(self, sight: Sight) -> NDArray[np.float64]:
         # Weights bring the parts to like lengths, so that one penalty serves all.
@@ -149,6 +149,11 @@ class QueryView:
         return np.hstack(
             [sight.text, sight.context, *both, 3.0 * sight.fit, 0.3 * sight.items, 0.2 * self._shape(sight)]
         )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> QueryView:
+        """Rebuild a view from what `arrays` gave."""
+        return cls(arrays["view_centre"], arrays["view_spread"], arrays["view_directions"])
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return what was learned by name, for saving."""
@@ -172,7 +177,7 @@ def context_items(context: str | None) -> list[str]:
 
 def _item_text(entry: Any) -> str:
     if isinstance(entry, dict):
-        inner = entry.get("function") if isinstance(entry.get("function"), dict) else entry
+        inner: dict[str, Any] = entry["function"] if isinstance(entry.get("function"), dict) else entry
         named = [str(inner[key]) for key in ("name", "description") if inner.get(key)]
         return ": ".join(named) if named else json.dumps(entry, ensure_ascii=False)
     return entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)

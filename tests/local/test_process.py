@@ -44,17 +44,24 @@ def test_a_process_ends_cleanly_in_the_middle_of_an_answer() -> None:
 @pytest.mark.usefixtures("local_models")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_loads_a_model_of_its_own() -> None:
+    # The engine alone: LiteLLM's logging threads may hold a lock at the moment of a fork.
     done = run(
-        ASK + "import multiprocessing\n"
+        "import multiprocessing\n"
+        "from langchain_atlas.local.engine import get_engine\n"
+        "def ask():\n"
+        "    pieces = []\n"
+        "    get_engine('smollm2-135m').run({'prompt': 'Once', 'max_tokens': 4, 'temperature': 0}, pieces.append)\n"
+        "    return [piece['choices'][0]['text'] for piece in pieces]\n"
         "def child():\n"
-        "    print(ask().choices[0].message.content == first, flush=True)\n"
-        "first = ask().choices[0].message.content\n"
+        "    print(ask() == first, len(first) > 2, flush=True)\n"
+        "first = ask()\n"
         "process = multiprocessing.get_context('fork').Process(target=child)\n"
         "process.start()\n"
         "process.join()\n"
         "print(process.exitcode)"
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n0\n", "")
+    # Later Pythons warn on stderr about forking with threads.
+    assert (done.returncode, done.stdout) == (0, "True True\n0\n"), done.stderr
 
 
 def test_nothing_reaches_the_terminal(smollm2: str, gemma: str, capfd: pytest.CaptureFixture[str]) -> None:

@@ -23,12 +23,12 @@ def body(**options: Any) -> Any:
 
 def test_left_alone_an_answer_is_greedy_and_bounded() -> None:
     asked = body()
-    assert (asked["temperature"], asked["max_tokens"], asked["stop"]) == (0, 256, ["\nQuestion:"])
+    assert (asked["temperature"], asked["max_tokens"], asked["stop"]) == (0, 256, ["\nQuestion:", "\nAnswer:"])
 
 
 def test_options_reach_the_engine() -> None:
     asked = body(temperature=0.7, max_tokens=5, stop="x", seed=3, top_p=0.9, user="ignored")
-    expected = {"temperature": 0.7, "max_tokens": 5, "stop": ["x", "\nQuestion:"], "seed": 3, "top_p": 0.9}
+    expected = {"temperature": 0.7, "max_tokens": 5, "stop": ["x", "\nQuestion:", "\nAnswer:"], "seed": 3, "top_p": 0.9}
     assert expected.items() <= asked.items()
     assert "user" not in asked
 

@@ -72,6 +72,13 @@ class TestBoth:
         assert again.pairs == router.pairs
         assert again.decide_batch(queries) == router.decide_batch(queries)
 
+    def test_are_loaded_from_their_folder_like_any_router(self, router: Router, tmp_path: Path) -> None:
+        router.save(tmp_path / "router")
+        again = Router.load(tmp_path / "router")
+        queries = [Query(text=f"Why {n}?") for n in range(20)]
+        assert type(again) is type(router)
+        assert again.decide_batch(queries) == router.decide_batch(queries)
+
 
 def test_a_pair_may_be_written() -> None:
     assert SinglePairRouter("b@@search").pairs == (B,)

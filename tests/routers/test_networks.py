@@ -19,6 +19,7 @@ from langchain_atlas.routers.contrastive import ContrastiveRouter, group_loss, p
 from langchain_atlas.routers.descent import Descent, masked_cross_entropy
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.testing.conformance import RouterConformance
+from langchain_atlas.trajectory import Query
 
 
 class TestLosses:

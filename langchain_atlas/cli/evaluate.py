@@ -1,0 +1,195 @@
+"""``evaluate``: replay routers on recorded outcomes, beside the baselines that they must beat."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+
+import typer
+
+from langchain_atlas.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import Console
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.comparison import Evaluation
+    from langchain_atlas.evaluation.results import Result
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
+
+
+def evaluate(
+    data: common.DataOption,
+    router: Annotated[
+        list[str], typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2; may be repeated.")
+    ],
+    pairs: common.PairsOption = None,
+    domains: common.DomainsOption = None,
+    probes: Annotated[
+        Path | None,
+        typer.Option("--probes", help="Outcomes from which the routers learn about pairs that they have never seen."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the resamples behind the intervals.")] = 0,
+    json: common.JsonOption = None,
+) -> None:
+    """Replay routers on recorded outcomes, and say whether they were worth it."""
+    from langchain_atlas.evaluation.benchmark import evaluate as replay
+
+    if seed < 0:
+        from langchain_atlas.errors import SettingError
+
+        raise SettingError(f"seed is {seed!r}; it must be 0 or more.")
+    _refuse_twice(router)
+    table = common.load_table(data, pairs, domains)
+    routers = _load(router, table)
+    seen = {name: set(decider.pairs) for name, decider in routers.items()}
+    notes: list[str] = []
+    if probes is not None:
+        learned = _probes(probes, table.pairs if pairs is not None else None)
+        routers = {name: _taught(name, decider, learned) for name, decider in routers.items()}
+        notes += _about_probes(table, learned)
+    notes += _about_pairs(routers, seen, table)
+    terminal = common.console()
+    terminal.print(f"Replaying on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    with common.progress("replaying") as bar:
+        evaluation = replay(routers, table, seed=seed, progress=bar)
+    notes += evaluation.notes
+    _show(evaluation, terminal)
+    for note in notes:
+        terminal.print(f"Note: {note}", markup=False)
+    common.write_json(json, {**evaluation.to_json(), "notes": notes})
+
+
+@runtime_checkable
+class _Learner(Protocol):
+    """A router that can learn about new pairs."""
+
+    def add_pairs(self, probes: OutcomeTable) -> Router:
+        """Learn from a few outcomes of new pairs; return the router."""
+
+
+def _refuse_twice(specs: Sequence[str]) -> None:
+    from langchain_atlas.errors import SettingError
+
+    for number, spec in enumerate(specs):
+        if spec in specs[:number]:
+            raise SettingError(
+                f"--router {spec!r} is given twice. Name each router once; to compare settings, write "
+                f"'{spec.partition('?')[0]}?alpha=0.1' and the like."
+            )
+
+
+def _load(specs: Sequence[str], table: OutcomeTable) -> dict[str, Router]:
+    """Read the routers; those that were fitted with the same encoder share it, so that each text is encoded once."""
+    from langchain_atlas.encoders import SentenceTransformerEncoder
+    from langchain_atlas.routers.artifact import load_with_settings, read_artifact
+
+    encoders: dict[str, Encoder] = {}
+    routers: dict[str, Router] = {}
+    for spec in specs:
+        recorded = read_artifact(spec.partition("?")[0]).encoder
+        encoder = None
+        if recorded is not None:
+            name = str(recorded.get("name"))
+            size = max(10_000, 20 * len(table.query_ids))  # the items of a context are encoded one by one
+            encoder = encoders.setdefault(name, SentenceTransformerEncoder(name, cache_size=size))
+        routers[spec] = load_with_settings(spec, encoder)
+    return routers
+
+
+def _probes(path: Path, pool: tuple[Pair, ...] | None) -> OutcomeTable:
+    from langchain_atlas.errors import OutcomeError
+    from langchain_atlas.outcomes import OutcomeTable
+
+    table = OutcomeTable.load(path)
+    if pool is None:
+        return table
+    kept = [pair for pair in table.pairs if pair in set(pool)]
+    if not kept:
+        raise OutcomeError(f"{path} has no outcome of the pairs that --pairs names; probe some of those.")
+    return table.select(pairs=kept)
+
+
+def _taught(name: str, router: Router, probes: OutcomeTable) -> Router:
+    from langchain_atlas.errors import SettingError
+
+    if not isinstance(router, _Learner):
+        raise SettingError(
+            f"Router {name!r} is of kind {router.kind!r}, which can't learn about new pairs from --probes. "
+            "Fit it again on outcomes of all pairs, or use a 'cluster' router."
+        )
+    return router.add_pairs(probes)  # read from its folder for this command alone; what is saved stays as it is
+
+
+def _about_probes(table: OutcomeTable, probes: OutcomeTable) -> list[str]:
+    both = len(set(table.query_ids).intersection(probes.query_ids))
+    if not both:
+        return []
+    return [f"{both} of the {len(table.query_ids)} evaluated queries are among the probes; the figures may flatter."]
+
+
+def _about_pairs(routers: Mapping[str, Router], before: Mapping[str, set[Pair]], table: OutcomeTable) -> list[str]:
+    notes = []
+    for name, router in routers.items():
+        known = set(router.pairs).intersection(table.pairs)
+        fresh = known - before[name]
+        if fresh and before[name]:
+            notes.append(f"{name}: knows {len(fresh)} of the {len(table.pairs)} pairs from the probes alone.")
+        if known and len(known) < len(table.pairs):
+            notes.append(f"{name}: chooses from {len(known)} of the {len(table.pairs)} pairs; it knows no more.")
+    return notes
+
+
+def _show(evaluation: Evaluation, terminal: Console) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold", ratio=1)
+    for heading in ("right", "95% interval", "$ / 1000", "seconds", "calls", "to best single", "to mix of its cost"):
+        table.add_column(heading, justify="right")
+    for name, result in evaluation.routers.items():
+        table.add_row(f"[bold]{_escaped(name)}[/bold]", *_cells(result))
+    table.add_section()
+    for name, result in evaluation.baselines.items():
+        table.add_row(_baseline(name, result), *_cells(result))
+    terminal.print(table)
+    terminal.print(
+        "Differences are in points, on the same queries, with their 95% interval. The mix tosses a coin between two "
+        "single pairs, at the router's cost.",
+        style="dim",
+    )
+
+
+def _baseline(name: str, result: Result) -> str:
+    if name in ("best_single", "cheapest"):
+        return f"{name}: {_escaped(next(iter(result.pair_share)))}"
+    return name
+
+
+def _cells(result: Result) -> list[str]:
+    low, high = result.accuracy_ci95
+    cost, seconds = result.cost_usd_per_1k, result.latency_s_mean
+    mix = None if result.versus_mix is None else result.versus_mix.versus
+    return [
+        common.percent(result.accuracy),
+        f"{100 * low:.1f}-{100 * high:.1f}",
+        "unknown" if cost is None else f"{cost:.3g}",
+        "?" if seconds is None else f"{seconds:.2f}",
+        f"{result.calls_per_query:.2f}",
+        *(
+            ""
+            if apart is None
+            else f"{100 * apart.difference:+.1f} ({100 * apart.ci95[0]:+.1f}, {100 * apart.ci95[1]:+.1f})"
+            for apart in (result.versus_best_single, mix)
+        ),
+    ]
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,163 @@
+"""Whether routing pays on recorded outcomes: the verdict of `doctor`. The rules are in ``docs/doctor.md``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.evaluation import verdicts
+from langchain_atlas.evaluation.crossfit import crossfit, grouped, near_duplicates
+from langchain_atlas.evaluation.findings import Finding, find
+from langchain_atlas.evaluation.runs import Recorded
+from langchain_atlas.evaluation.verdicts import Advice, Headroom, Need, Tried
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import Pair
+
+__all__ = ["Diagnosis", "Finding", "diagnose"]
+
+MARGIN = 0.01
+"""Accuracy that may be given up for money, 0 to 1."""
+MOST_QUERIES = 10_000
+"""On larger tables the verdict is made on a random part of this size."""
+
+_CHUNK = 256
+
+
+class Diagnosis(Record):
+    """What `doctor` says."""
+
+    verdict: Literal["route", "do not route", "too little data"]
+    """Whether routing pays."""
+    reason: str
+    """Why, in a few sentences."""
+    use: Advice
+    """What to use: a router with its settings, or a single pair."""
+    gain: float | None
+    """Accuracy of the router less that of the best single pair, on held-out queries, -1 to 1; None when not tried."""
+    gain_ci95: tuple[float, float] | None
+    """95% interval of the gain, from a paired bootstrap over queries."""
+    cost_ratio: float | None
+    """Dollars of the router over those of the pair that it is compared with; None when unknown."""
+    best_single: str | None
+    """The best single pair over all queries."""
+    headroom: Headroom | None
+    """What a router that is always right would have on top of it; None where nothing is scored."""
+    need: Need | None
+    """How many more queries, and where, when there are too few."""
+    tried: tuple[Tried, ...] = ()
+    """Every router that was tried, most accurate first."""
+    findings: tuple[Finding, ...] = ()
+    """What is missing or wrong in the data."""
+    margin: float
+    """Accuracy that may be given up for money, 0 to 1."""
+    n_queries: int
+    """Number of queries with a score."""
+    n_pairs: int
+    """Number of pairs."""
+
+
+def diagnose(
+    table: OutcomeTable,
+    *,
+    encoder: Encoder | None = None,
+    pool: Iterable[Pair] | None = None,
+    margin: float = MARGIN,
+    seed: int = 0,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Diagnosis:
+    """Say whether routing pays on a table of outcomes, and what is missing or wrong in it.
+
+    Args:
+        table: the outcomes.
+        encoder: text to vectors; the default encoder when left out.
+        pool: the pairs that can be asked; those of the table when left out.
+        margin: accuracy that may be given up for money, 0 to 1.
+        seed: seed of the parts, the clusterings and the resamples.
+        progress: called with what is being done, how much of it is done, and how much there is.
+
+    Raises:
+        SettingError: `margin` is out of range.
+        OutcomeError: the table and the pool have no pair in common.
+    """
+    if not 0 <= margin <= 1:
+        raise SettingError(f"margin is {margin!r}; it is a part of 1, such as 0.01 for one point of accuracy.")
+    known = tuple(table.pairs) if pool is None else tuple(pair for pair in pool if pair in set(table.pairs))
+    if not known:
+        raise OutcomeError(f"{table.source} has no outcome of any pair of the pool; there is nothing to judge.")
+    report = progress or (lambda *_: None)
+    vectors = _vectors(table, encoder := encoder or default_encoder(), report)
+    links = near_duplicates(vectors)
+    findings = find(table, links, pool)
+    chosen = table if pool is None else table.select(pairs=known)
+    part = _scored(chosen, seed)
+    facts = {"findings": findings, "margin": margin, "n_pairs": len(known)}
+    if part is None:
+        return Diagnosis(**verdicts.nothing_scored(), n_queries=0, **facts)
+    groups = _groups(table, part, links)
+    recorded = Recorded.of(part)
+    headroom = Headroom.of(recorded, margin)
+    facts |= {"headroom": headroom, "best_single": headroom.pair, "n_queries": len(part.query_ids)}
+    early = verdicts.before_trying(recorded, headroom, n_groups=len(np.unique(groups)))
+    if early is not None:
+        return Diagnosis(**early, **facts)
+    crossed = crossfit(
+        part,
+        groups,
+        encoder,
+        margin=margin,
+        seed=seed,
+        progress=lambda done, total: report("trying routers", done, total),
+    )
+    return Diagnosis(**verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed), **facts)
+
+
+def default_encoder(name: str | None = None) -> Encoder:
+    """Return an encoder that remembers enough texts for every router to be fitted on one pass over them."""
+    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+
+    return SentenceTransformerEncoder(name or DEFAULT_ENCODER, cache_size=20 * MOST_QUERIES)
+
+
+def _vectors(
+    table: OutcomeTable, encoder: Encoder, report: Callable[[str, int, int], None]
+) -> NDArray[np.float32]:
+    """Encode all queries, shape [n_queries, dimension]."""
+    texts = [query.text for query in table.queries]
+    vectors = []
+    for start in range(0, len(texts), _CHUNK):
+        vectors.append(encoder.encode(texts[start : start + _CHUNK]))
+        report("reading queries", min(start + _CHUNK, len(texts)), len(texts))
+    return np.concatenate(vectors)
+
+
+def _scored(table: OutcomeTable, seed: int) -> OutcomeTable | None:
+    """Return the queries with a score, at most `MOST_QUERIES` of them; None when there are none."""
+    there = np.flatnonzero(~np.isnan(table.matrix("score")).all(axis=1))
+    if not len(there):
+        return None
+    if len(there) > MOST_QUERIES:
+        there = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_QUERIES])
+    if len(there) == len(table.query_ids):
+        return table
+    return table.select(query_ids=[table.query_ids[row] for row in there])
+
+
+def _groups(table: OutcomeTable, part: OutcomeTable, links: NDArray[np.int64]) -> NDArray[np.int64]:
+    place = {name: number for number, name in enumerate(part.query_ids)}
+    linked = [
+        (place[table.query_ids[first]], place[table.query_ids[second]])
+        for first, second in links
+        if table.query_ids[first] in place and table.query_ids[second] in place
+    ]
+    texts = [query.text for query in part.queries]
+    return grouped(len(texts), np.array(linked, dtype=np.int64).reshape(-1, 2), texts)

@@ -1,0 +1,72 @@
+"""Several k-means clusterings of the same queries, from coarse to fine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_MAX_ITERATIONS = 1000
+
+
+@dataclass(frozen=True)
+class Clusterings:
+    """Centres of several clusterings, one below the other; a row number names a cluster of one of them."""
+
+    centres: NDArray[np.float64]
+    """Shape [n_rows, dimension]: the first clustering's centres, then the second's, and so on."""
+    sizes: tuple[int, ...]
+    """Number of clusters of each clustering."""
+
+    @classmethod
+    def fit(cls, vectors: NDArray[np.floating], sizes: Sequence[int], seed: int) -> Clusterings:
+        """Cluster vectors once for every size, each time from another start (section 2 of the paper, step 2).
+
+        Args:
+            vectors: shape [n, dimension].
+            sizes: wanted numbers of clusters; no more are made than there are different vectors.
+            seed: seed of the first clustering; the next ones count up from it.
+        """
+        from sklearn.cluster import KMeans
+
+        distinct = len(np.unique(vectors, axis=0))
+        centres = []
+        for number, size in enumerate(min(size, distinct) for size in sizes):
+            means = KMeans(
+                n_clusters=size,
+                init="k-means++",
+                n_init="auto",
+                max_iter=_MAX_ITERATIONS,
+                algorithm="elkan" if size > 1 else "lloyd",  # of one cluster, both find the mean; Elkan's warns
+                random_state=(seed + number) % 2**32,
+            ).fit(vectors)
+            centres.append(means.cluster_centers_)
+        return cls(np.vstack(centres).astype(np.float64), tuple(len(part) for part in centres))
+
+    @cached_property
+    def starts(self) -> tuple[int, ...]:
+        """Row of each clustering's first centre."""
+        return tuple(int(start) for start in np.cumsum((0, *self.sizes[:-1])))
+
+    @cached_property
+    def _squares(self) -> NDArray[np.float64]:
+        squares: NDArray[np.float64] = (self.centres**2).sum(axis=1)
+        return squares
+
+    def distances(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the distance of each vector to every centre, shape [n, n_rows]."""
+        squared = (vectors**2).sum(axis=1, keepdims=True) - 2 * vectors @ self.centres.T + self._squares
+        return np.sqrt(np.maximum(squared, 0))
+
+    def nearest(self, distances: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the row of the nearest centre in each clustering, shape [n, n_clusterings]."""
+        parts = zip(self.starts, self.sizes, strict=True)
+        rows = [start + distances[:, start : start + size].argmin(axis=1) for start, size in parts]
+        return np.stack(rows, axis=1)
