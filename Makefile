@@ -7,7 +7,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format bench-startup clean
+.PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
+	bench-routerdc bench-routing clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -41,6 +42,21 @@ format: $(INSTALLED) ## Put the code into the one format
 
 bench-startup: $(INSTALLED) ## How long importing the package and showing the help take
 	$(BIN)/python benchmarks/startup.py
+
+bench-bfcl: $(INSTALLED) ## Routers on function calling (needs ../shared/data, like the next three)
+	$(BIN)/python benchmarks/bfcl.py
+
+bench-reasoning: $(INSTALLED) ## Routers on multi-domain reasoning
+	$(BIN)/python benchmarks/reasoning.py
+
+bench-routerbench: $(INSTALLED) ## Routers on RouterBench's zero-shot part
+	$(BIN)/python benchmarks/routerbench.py
+
+bench-routerdc: $(INSTALLED) ## Routers on RouterDC's data, beside published figures
+	$(BIN)/python benchmarks/routerdc.py
+
+bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and whether it grows
+	$(BIN)/python benchmarks/routing.py
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,5 +1,6 @@
 """Small outcome tables and an encoder, for tests that work numbers out by hand."""
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -88,3 +89,40 @@ def kinds_of_query() -> OutcomeTable:
         for pair in costs
     ]
     return OutcomeTable.from_rows(rows, "the kinds of query")
+
+
+CALLER, TALKER = Pair("small", "functions"), Pair("large")
+"""Of `offers`: who is right where a function fits the query, and who is right where none does."""
+
+ACTIONS = ("open", "close", "count", "paint", "measure", "rent", "clean", "move", "price", "draw", "weigh", "sell")
+THINGS = ("door", "window", "bridge", "garden", "cellar", "wagon", "boiler", "carpet", "mirror", "piano", "kettle")
+
+
+def offer(*functions: str) -> str:
+    """Return a context as JSON: the functions on offer, by their descriptions."""
+    return json.dumps([{"name": f"f{number}", "description": text} for number, text in enumerate(functions)])
+
+
+def offers(n_texts: int = 60) -> OutcomeTable:
+    """Make outcomes of two pairs on texts that occur twice: with a function that fits on offer, and with another.
+
+    The text alone says nothing of which pair is right; only whether a function fits does.
+    """
+    asks = [(action, thing) for action in ACTIONS for thing in THINGS][:n_texts]
+    rows = []
+    for number, (action, thing) in enumerate(asks):
+        other_action, other_thing = asks[(number + n_texts // 2) % n_texts]
+        for fits, named in ((True, f"{action} {thing}"), (False, f"{other_action} {other_thing}")):
+            rows += [
+                row(
+                    f"{action}-{thing}-{fits}",
+                    str(pair),
+                    float(fits == (pair == CALLER)),
+                    0.001,
+                    query=f"{action} the {thing}",
+                    context=offer(named),
+                    domain="fits" if fits else "does not",
+                )
+                for pair in (CALLER, TALKER)
+            ]
+    return OutcomeTable.from_rows(rows, "functions on offer")

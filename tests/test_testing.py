@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from recorded import kinds_of_query
+from recorded import kinds_of_query, offer, offers
 
 from langchain_atlas import ClusterRouter, Decision, Observation, Pair, Query, solve
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
@@ -264,6 +264,26 @@ class TestClusterRouterConforms(RouterConformance):
 
     def queries(self) -> list[Query]:
         return [Query(text="numbers sum add two"), Query(text="say hello to me", cost_weight=0.0), Query(text="?")]
+
+
+class TestClusterRouterAsInPaperConforms(TestClusterRouterConforms):
+    def make_router(self) -> Router:
+        return ClusterRouter.as_in_paper(FakeEncoder(), n_clusters=3).fit(kinds_of_query())
+
+
+class TestClusterRouterWithContextConforms(TestClusterRouterConforms):
+    """On enough queries that the view has directions, and the finer clusterings more clusters than the first."""
+
+    def make_router(self) -> Router:
+        router = ClusterRouter(FakeEncoder(), n_clusters=2).fit(offers())
+        assert router.view_ is not None
+        assert router.view_.directions.shape[1] == 2
+        assert router.clusterings_.sizes == (2, 4, 4, 4, 6, 6)
+        return router
+
+    def queries(self) -> list[Query]:
+        fits, unfit = (Query(text="open the door", context=offer(text)) for text in ("open door", "sell piano"))
+        return [fits, unfit, Query(text="open", context="a door", cost_weight=0.0), Query(text="?")]
 
 
 class TestScriptedRouterConforms(RouterConformance):

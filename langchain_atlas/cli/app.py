@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import ask, demo, evaluate, fit, profile, route
+from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, profile, report, route
 
 app = typer.Typer(
     name="langchain-atlas",
@@ -38,3 +38,5 @@ app.command()(fit.fit)
 app.command()(evaluate.evaluate)
 app.command()(route.route)
 app.command()(ask.ask)
+app.command()(doctor.doctor)
+app.command()(report.report)

@@ -103,6 +103,7 @@ def _show_clusters(router: Any, terminal: Console) -> None:
 
 
 def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], terminal: Console) -> list[dict[str, Any]]:
+    from langchain_core.messages import HumanMessage
     from rich.table import Table
 
     from langchain_atlas.agents.graph import create_atlas_graph
@@ -114,7 +115,7 @@ def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], termin
     with common.progress("answering") as bar:
         for number, item in enumerate(chosen):
             bar(number, len(chosen))
-            record = graph.invoke({"messages": [("user", item.query.text)]})["atlas"]
+            record = graph.invoke({"messages": [HumanMessage(item.query.text)]})["atlas"]
             rows.append(_row(item, record))
     for row in rows:
         why = f"solved {row['expected_success']:.0%} of {row['evidence']} there"

@@ -189,7 +189,6 @@ def _rows(recorded: Recorded, rows: NDArray[np.int64]) -> Recorded:
 
 
 def _ask(recorded: Recorded, rows: NDArray[np.int64], order: Sequence[int], held: Held) -> None:
-    score = recorded.score[np.ix_(rows, order)]
-    first = np.argmax(~np.isnan(score), axis=1)
-    columns = np.asarray(order)[first]
+    asked = np.asarray(order)
+    columns = asked[np.argmax(~np.isnan(recorded.score[rows][:, asked]), axis=1)]
     held.score[rows], held.cost[rows] = recorded.score[rows, columns], recorded.cost[rows, columns]

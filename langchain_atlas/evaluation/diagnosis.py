@@ -11,7 +11,8 @@ from langchain_atlas.evaluation import verdicts
 from langchain_atlas.evaluation.crossfit import crossfit, grouped, near_duplicates
 from langchain_atlas.evaluation.findings import Finding, find
 from langchain_atlas.evaluation.runs import Recorded
-from langchain_atlas.evaluation.verdicts import Advice, Headroom, Need, Tried
+from langchain_atlas.evaluation.trials import Tried
+from langchain_atlas.evaluation.verdicts import Advice, Headroom, Need
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -128,9 +129,7 @@ def default_encoder(name: str | None = None) -> Encoder:
     return SentenceTransformerEncoder(name or DEFAULT_ENCODER, cache_size=20 * MOST_QUERIES)
 
 
-def _vectors(
-    table: OutcomeTable, encoder: Encoder, report: Callable[[str, int, int], None]
-) -> NDArray[np.float32]:
+def _vectors(table: OutcomeTable, encoder: Encoder, report: Callable[[str, int, int], None]) -> NDArray[np.float32]:
     """Encode all queries, shape [n_queries, dimension]."""
     texts = [query.text for query in table.queries]
     vectors = []

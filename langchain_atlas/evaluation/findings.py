@@ -37,7 +37,7 @@ class Finding(Record):
     kind: str
     """What it is, such as ``duplicated-queries``; see ``docs/doctor.md`` for all kinds."""
     severity: Severity
-    """``wrong``: figures can't be trusted until it is mended. ``missing``: less can be said. ``note``: worth knowing."""
+    """``wrong``: mend it before you trust the figures. ``missing``: less can be said. ``note``: worth knowing."""
     message: str
     """The finding in a sentence or two, with what to do."""
     where: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def _duplicates(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
     extra = sum(len(rows) - 1 for rows in copies)
     yield Finding(
         kind="duplicated-queries",
-        severity="wrong" if extra > 0.05 * len(table.query_ids) else "note",  # noqa: PLR2004  # one query in twenty
+        severity="wrong" if extra > 0.05 * len(table.query_ids) else "note",  # one query in twenty
         message=f"{extra} queries repeat another one under another id, context included. They count twice, and a "
         "random split tests on what was learned. Keep one of each.",
         where=tuple(table.query_ids[rows[1]] for rows in copies[:_SHOWN]),
@@ -106,7 +106,7 @@ def _leakage(table: OutcomeTable, links: NDArray[np.int64]) -> Iterator[Finding]
         number = len(np.unique(links))
         yield Finding(
             kind="near-duplicates",
-            severity="wrong" if number > 0.2 * len(ids) else "note",  # noqa: PLR2004  # one query in five
+            severity="wrong" if number > 0.2 * len(ids) else "note",  # one query in five
             message=f"The texts of {number} queries are nearly the same as another's (cosine above 0.98). A random "
             "split would put them on both sides and flatter a router; here they are held out together.",
             where=tuple(f"{ids[first]} ~ {ids[second]}" for first, second in links[:_SHOWN]),
@@ -187,8 +187,10 @@ def _thin(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
     domains = np.array(table.domains)
     for domain in dict.fromkeys(table.domains):
         there = run[domains == domain]
-        for column in np.flatnonzero((~there).any(axis=0) & run.any(axis=0)):
-            holes.append(f"{recorded.pairs[column]}: {there[:, column].sum()} of {len(there)} in {domain}")
+        holes += [
+            f"{recorded.pairs[column]}: {there[:, column].sum()} of {len(there)} in {domain}"
+            for column in np.flatnonzero((~there).any(axis=0) & run.any(axis=0))
+        ]
     if holes:
         yield Finding(
             kind="incomplete-records",
@@ -242,8 +244,8 @@ def _unneeded(recorded: Recorded) -> Iterator[Finding]:
         yield Finding(
             kind="unneeded-pairs",
             severity="note",
-            message=f"{len(names)} of {len(recorded.pairs)} pairs are beaten in every domain by one that costs no more. "
-            "They could be dropped from the pool.",
+            message=f"{len(names)} of {len(recorded.pairs)} pairs are beaten in every domain by one that costs "
+            "no more. They could be dropped from the pool.",
             where=names,
             count=len(names),
         )
@@ -281,4 +283,4 @@ def _spread(score: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _named(pairs: Sequence[Pair], which: NDArray[np.bool_]) -> tuple[str, ...]:
-    return tuple(str(pairs[column]) for column in np.flatnonzero(which))
+    return tuple(str(pair) for pair, named in zip(pairs, which, strict=True) if named)

@@ -2,38 +2,33 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from pydantic import Field
 
 from langchain_atlas.evaluation import policies
-from langchain_atlas.evaluation.bootstrap import Difference, paired_difference
 from langchain_atlas.evaluation.crossfit import N_FOLDS, single_orders
+from langchain_atlas.evaluation.trials import GOALS, SAVING, WORTH, Case, Trial, points, ratio_of
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.evaluation.crossfit import Crossfit, Held, Setting
+    from langchain_atlas.evaluation.crossfit import Crossfit
     from langchain_atlas.evaluation.runs import Recorded
 
-SAVING = 0.7
-"""A router that is only as accurate must cost at most this part of the single pair's dollars."""
-WORTH = 0.02
-"""A gain in accuracy that must not be missed for want of data, 0 to 1."""
 FEWEST_QUERIES = 50
 """With fewer, a single query is more than `WORTH`."""
 LITTLE_HEADROOM = 0.01
 """When even the oracle gains less than this, there is nothing to gain."""
 
-_N_BOOTSTRAP = 2000
 _POWER = 1.96 + 0.84
 """Normal quantiles: a two-sided 95% interval that excludes 0 with a chance of 80%."""
-_Z = 1.96
-_PLACES = 3
 
 
 class Advice(Record):
@@ -41,27 +36,10 @@ class Advice(Record):
 
     router: str | None = None
     """Kind of router, for `fit --router`; None to use one pair."""
-    settings: dict[str, float] = {}
+    settings: dict[str, float] = Field(default_factory=dict)
     """Its settings."""
     pair: str | None = None
     """The single pair; None to use a router, or when nothing is known."""
-
-
-class Tried(Record):
-    """A router on held-out queries, beside the best single pair chosen on the other parts."""
-
-    router: str
-    """Kind of router."""
-    alpha: float
-    """0 for accuracy alone, 1 for cost alone."""
-    accuracy: float
-    """Mean score, 0 to 1."""
-    cost_usd_per_1k: float | None
-    """Dollars for 1000 queries; None when unknown."""
-    gain: float
-    """Accuracy less that of the best single pair, -1 to 1."""
-    cost_ratio: float | None
-    """Dollars over those of the best single pair; None when unknown."""
 
 
 class Headroom(Record):
@@ -76,7 +54,7 @@ class Headroom(Record):
     cost_ratio: float | None
     """The oracle's dollars, the cheapest right pair on each query, over that pair's; None when unknown."""
     cheapest_and_best: bool
-    """Whether that pair is the most accurate and the cheapest in every domain."""
+    """Whether in every domain no pair is more accurate than that one, and all others cost more."""
 
     @classmethod
     def of(cls, recorded: Recorded, margin: float) -> Self:
@@ -91,7 +69,7 @@ class Headroom(Record):
             pair=str(recorded.pairs[order[0]]),
             accuracy=float(np.nanmean(score)),
             gain=max(float(np.nanmean(best.score - score)), 0.0),
-            cost_ratio=_ratio(best.cost, recorded.cost[rows, columns]),
+            cost_ratio=ratio_of(best.cost, recorded.cost[rows, columns]),
             cheapest_and_best=_dominates(recorded, order[0]),
         )
 
@@ -124,65 +102,118 @@ def before_trying(recorded: Recorded, headroom: Headroom, *, n_groups: int) -> d
     single, n_queries = Advice(pair=headroom.pair), len(recorded.domains)
     if len(recorded.pairs) == 1:
         return _verdict("do not route", f"There is one pair, {headroom.pair}; nothing to choose from.", single)
-    distinct = min(n_queries, n_groups)
     if n_queries < FEWEST_QUERIES or n_groups < 2 * N_FOLDS:
-        need = Need(more_queries=max(FEWEST_QUERIES - distinct, 1), where=_shared(recorded.domains, None))
-        return _verdict(
-            "too little data",
-            f"There are {n_queries} scored queries, {n_groups} of them different. With fewer than {FEWEST_QUERIES} "
-            f"one query is more than {_points(WORTH)}, and nothing smaller can be seen. Until then use "
-            f"{headroom.pair}, the best so far.",
-            single,
-            need=need.replace(where=_scaled_to(need.where, need.more_queries)),
+        more = max(FEWEST_QUERIES - min(n_queries, n_groups), 1)
+        reason = (
+            f"There are {n_queries} scored queries, {n_groups} of them different. Among fewer than {FEWEST_QUERIES} "
+            f"one query is more than {points(WORTH)}, so no smaller gain can be seen. Until there are more use "
+            f"{headroom.pair}, the best so far."
         )
+        need = Need(more_queries=more, where=_shared(Counter(recorded.domains), more))
+        return _verdict("too little data", reason, single, need=need)
     return None
 
 
 def after_trying(
     crossed: Crossfit, recorded: Recorded, headroom: Headroom, *, margin: float, seed: int
 ) -> dict[str, Any]:
-    """Return the verdict on held-out results."""
-    tried = _tried(crossed)
-    thrifty = _compare(crossed.thrifty, crossed.best, seed)
-    frugal = thrifty.difference.ci95[0] >= -margin and thrifty.ratio is not None and thrifty.ratio < 1
-    rival = crossed.thrifty if frugal else crossed.best
-    single = _single(recorded, headroom, margin, frugal=frugal)
-    for goal in (_more_accurate, _as_accurate, _more_for_more):
-        held, setting = _pick(crossed, rival, goal, margin)
-        if held is None or setting is None:
-            continue
-        against = _compare(held, rival if goal is _as_accurate else crossed.best, seed)
-        gain = _compare(held, crossed.best, seed).difference
-        if not headroom.nothing and _passes(goal, gain, against.ratio, margin):
-            advice = Advice(router=setting.router, settings={"alpha": setting.alpha})
-            reason = _because(goal, setting, gain, against.ratio, single, margin, frugal=frugal)
-            return _verdict("route", reason, advice, gain, against.ratio, tried=tried)
-    held, setting = _pick(crossed, rival, _more_accurate, margin)
-    if held is None or setting is None:  # every router costs more than the single pair
-        held, setting = _pick(crossed, rival, _more_for_more, margin)
-    best = _compare(held or crossed.best, crossed.best, seed)
-    advice = Advice(pair=single)
-    need = _need(held or crossed.best, crossed.best, recorded.domains)
-    told = f"The best router tried ({setting}) gains {_interval(best.difference)} on held-out queries"
-    told += "." if best.ratio is None else f" at {best.ratio:.0%} of the cost."
+    """Return the verdict on held-out results.
+
+    Args:
+        crossed: what was tried.
+        recorded: the outcomes.
+        headroom: what the oracle would gain.
+        margin: accuracy that may be given up for money, 0 to 1.
+        seed: seed of the resamples.
+    """
+    case = Case.of(crossed, recorded, margin=margin, seed=seed)
+    for goal in GOALS:
+        trial = case.trial(goal)
+        if trial is not None and trial.passed(margin) and not headroom.nothing:
+            advice = Advice(router=trial.setting.router, settings={"alpha": trial.setting.alpha})
+            return _verdict("route", case.why(trial), advice, trial) | {"tried": case.tried}
+    trial = case.trial("accuracy") or case.trial("premium")
+    advice, told = Advice(pair=case.single), case.told(trial)
     if headroom.nothing or headroom.cheapest_and_best:
-        return _verdict(
-            "do not route",
-            f"{_why_not(headroom)} {told}",
-            advice,
-            best.difference,
-            best.ratio,
-            tried=tried,
+        return _verdict("do not route", f"{_why_not(headroom)} {told}", advice, trial) | {"tried": case.tried}
+    need = None if trial is None else needed(trial.apart, recorded.domains)
+    if trial is not None and need is not None and trial.gain.ci95[1] >= WORTH:
+        told += (
+            f" That neither shows nor rules out a gain of {points(WORTH)}; about {need.more_queries} more queries "
+            f"would. Until then use {case.single}."
         )
-    if best.difference.ci95[1] >= WORTH and need is not None:
-        return _verdict(
-            "too little data",
-            f"{told} That neither shows nor rules out a gain of {_points(WORTH)}; about {need.more_queries} more "
-            f"queries would. Until then use {single}.",
-            advice,
-            best.difference,
-            best.ratio,
-            tried=tried,
-            need=need,
+        return _verdict("too little data", told, advice, trial, need=need) | {"tried": case.tried}
+    return _verdict("do not route", f"{told} {case.instead()}", advice, trial) | {"tried": case.tried}
+
+
+def needed(apart: NDArray[np.float64], domains: Sequence[str]) -> Need | None:
+    """Say how many more queries would show a gain of `WORTH`, and in which domains.
+
+    ``n = ((1.96 + 0.84) * sd / WORTH) ** 2``, where sd is the standard deviation of the differences: the number at
+    which a 95% interval around a true gain of `WORTH` excludes 0 with a chance of 80%. They are shared out in
+    proportion to each domain's number of queries times its own standard deviation (Neyman's allocation).
+
+    Args:
+        apart: score of the router less that of the single pair on each query; NaN where not measured.
+        domains: domain of each query.
+
+    Returns:
+        None when there are enough.
+    """
+    there = ~np.isnan(apart)
+    more = ceil((_POWER * float(apart[there].std()) / WORTH) ** 2) - int(there.sum())
+    if more <= 0:
+        return None
+    names = np.asarray(domains)[there]
+    weight = {name: float((names == name).sum() * apart[there][names == name].std()) for name in dict.fromkeys(names)}
+    return Need(more_queries=more, where=_shared(weight, more))
+
+
+def _shared(weight: Mapping[str, float], number: int) -> dict[str, int]:
+    """Share a number out over domains by weight, the largest part first."""
+    total = sum(weight.values())
+    shares = {str(name): round(number * value / total) for name, value in weight.items()} if total > 0 else {}
+    return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share}
+
+
+def _verdict(
+    verdict: str, reason: str, use: Advice, trial: Trial | None = None, need: Need | None = None
+) -> dict[str, Any]:
+    return {
+        "verdict": verdict,
+        "reason": reason,
+        "use": use,
+        "gain": None if trial is None else trial.gain.difference,
+        "gain_ci95": None if trial is None else trial.gain.ci95,
+        "cost_ratio": None if trial is None else trial.ratio,
+        "need": need,
+    }
+
+
+def _why_not(headroom: Headroom) -> str:
+    if headroom.nothing:
+        return (
+            f"Even an oracle would gain only {points(headroom.gain)} over {headroom.pair}, and save little: hardly any "
+            "query is answered better, or as well for less, by another pair. Use that pair for everything."
         )
-    return _verdict("do not route", f"{told} {_instead(single, frugal)}", advice, best.difference, best.ratio, tried=tried)
+    return f"{headroom.pair} is the most accurate pair and the cheapest in every domain. Use it for everything."
+
+
+def _dominates(recorded: Recorded, column: int) -> bool:
+    """Whether in every domain no pair is more accurate than this one, and all others cost more."""
+    domains = np.asarray(recorded.domains)
+    for domain in dict.fromkeys(recorded.domains):
+        rows = domains == domain
+        score, cost = _means(recorded.score[rows]), _means(recorded.cost[rows])
+        others = np.delete(cost, column)
+        if not score[column] >= np.nanmax(score) or not cost[column] < np.nanmin(others, initial=np.inf):
+            return False
+    return True
+
+
+def _means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average each column over what is known; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis=0)
+    means: NDArray[np.float64] = np.where(known, values, 0.0).sum(axis=0) / np.maximum(count, 1)
+    return np.where(count > 0, means, np.nan)

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Candidate, Query
 
-_REFINEMENTS = (2, 2, 2, 4, 4)
+_REFINEMENTS = (2, 2, 2, 3, 3)
+"""How many times as many clusters each finer clustering has."""
 _FEWEST_IN_CLUSTER = 10
 _HIGHEST_SEED = 2**32 - 1
 
@@ -57,7 +58,7 @@ class ClusterRouter(UtilityRouter):
         alpha: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         strength: the pair's overall record counts as this many outcomes in every cluster.
-        n_refinements: how many finer clusterings, of two to four times as many clusters, stand beside it; 0 to 5.
+        n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
         view: ``full``, or ``text`` for the embedding of the text alone.
         n_directions: how many directions of the outcomes the full view has.
         failovers: how many other pairs to try when calls fail.
@@ -76,7 +77,7 @@ class ClusterRouter(UtilityRouter):
         n_clusters: int = 8,
         alpha: float = 0.5,
         latency_share: float = 0.0,
-        strength: float = 30.0,
+        strength: float = 20.0,
         n_refinements: int = len(_REFINEMENTS),
         view: Literal["full", "text"] = "full",
         n_directions: int = 3,
@@ -179,8 +180,8 @@ class ClusterRouter(UtilityRouter):
     def _distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         return self.clusterings_.distances(self._vectors(queries))
 
-    def _prepare(self, queries: Sequence[Query]) -> NDArray[np.float64]:
-        return self._distances(queries)
+    def _prepare(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
+        return list(self._distances(queries))
 
     def _believe(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> Belief:
         """Average over the clusterings the nearest cluster with outcomes of a permitted pair.
@@ -205,8 +206,9 @@ class ClusterRouter(UtilityRouter):
     def _average(self, rows: list[int], rule: str, distance: float | None) -> Belief:
         known, cluster = self.statistics_.estimates(self.strength), rows[0]
         where = f"cluster {cluster} ({self.clusters_[cluster].label})"
+        success, total = known.success[rows].mean(axis=0), (known.solved + known.failed)[rows].mean(axis=0)
         return Belief(
-            success=known.success[rows].mean(axis=0),
+            success=success,
             cost=known.cost[rows].mean(axis=0),
             latency=known.latency[rows].mean(axis=0),
             scaled_cost=known.scaled_cost[rows].mean(axis=0),
@@ -214,8 +216,8 @@ class ClusterRouter(UtilityRouter):
             rule=rule,
             where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
             evidence=self.statistics_.count[cluster],
-            solved=known.solved[rows].mean(axis=0),
-            failed=known.failed[rows].mean(axis=0),
+            solved=success * total,  # not the mean of the counts: the interval is to be one about `success`
+            failed=(1 - success) * total,
             cluster=cluster,
             distance=distance,
         )
@@ -271,11 +273,12 @@ class ClusterRouter(UtilityRouter):
             pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
         )
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
-        rows = sum(router.clusterings_.sizes)
+        rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
+        seen = encoded if router.view_ is None else router.view_.dimension(encoded)
         shapes = {array.shape for array in router.statistics_.arrays().values()}
         if (
             shapes != {(rows, len(artifact.pairs))}
-            or len(router.clusterings_.centres) != rows
+            or router.clusterings_.centres.shape != (rows, seen)
             or len(router.clusters_) != router.clusterings_.sizes[0]
         ):
             raise ValueError("its clusters, its pairs and its statistics don't fit together")

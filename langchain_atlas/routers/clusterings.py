@@ -63,7 +63,8 @@ class Clusterings:
     def distances(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the distance of each vector to every centre, shape [n, n_rows]."""
         squared = (vectors**2).sum(axis=1, keepdims=True) - 2 * vectors @ self.centres.T + self._squares
-        return np.sqrt(np.maximum(squared, 0))
+        distances: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0))
+        return distances
 
     def nearest(self, distances: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the row of the nearest centre in each clustering, shape [n, n_clusterings]."""

@@ -13,7 +13,7 @@ import numpy as np
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
-from langchain_atlas.routers.statistics import ClusterStatistics, overall_success
+from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, overall_success
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 
 if TYPE_CHECKING:
@@ -193,14 +193,14 @@ class EmbeddingRouter(UtilityRouter):
     def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
         """Rebuild the router from what `save` wrote."""
         router = cls(encoder, **artifact.facts["parameters"], **artifact.settings)
-        records = {name: array for name, array in artifact.arrays.items() if name.startswith(_RECORDS)}
-        router.records_ = ClusterStatistics(
-            pairs=artifact.pairs, **{name.removeprefix(_RECORDS): array for name, array in records.items()}
-        )
+        sums: dict[str, Any] = {name: artifact.arrays[_RECORDS + name] for name in SUMS}
+        router.records_ = ClusterStatistics(pairs=artifact.pairs, **sums)
         router.n_queries_ = artifact.facts["n_queries"]
-        router.arrays_ = {name: array for name, array in artifact.arrays.items() if name not in records}
+        router.arrays_ = {name: array for name, array in artifact.arrays.items() if not name.startswith(_RECORDS)}
         counts = {router.arrays_[name].shape[axis] for name, axis in cls._pair_axes.items()}
-        if counts != {len(artifact.pairs)} or any(array.shape != (1, *counts) for array in records.values()):
+        if counts != {len(artifact.pairs)} or any(
+            array.shape != (1, *counts) for array in router.records_.arrays().values()
+        ):
             raise ValueError("its pairs and what was learned don't fit together")
         return router
 

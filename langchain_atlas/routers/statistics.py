@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
 
 SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
+"""The sums that are kept, in the order of `ClusterStatistics`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,11 @@ class ClusterStatistics:
         """Return the statistics of these pairs, in this order; one that has none so far starts empty."""
         numbers = {pair: number for number, pair in enumerate(self.pairs)}
         taken = np.array([numbers.get(pair, -1) for pair in pairs])
-        columns = {name: np.where(taken >= 0, array[:, taken], 0.0) for name, array in self.arrays().items()}
+        # Choosing columns lays them in memory by column, where means round otherwise than those of a loaded router.
+        columns = {
+            name: np.ascontiguousarray(np.where(taken >= 0, array[:, taken], 0.0))
+            for name, array in self.arrays().items()
+        }
         return ClusterStatistics(pairs=tuple(pairs), repeats=self.repeats, **columns)
 
     def __add__(self, other: ClusterStatistics) -> ClusterStatistics:

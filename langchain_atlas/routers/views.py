@@ -106,7 +106,9 @@ class QueryView:
         Returns:
             The view, and the vectors of these queries, in which each query's directions were predicted from the others.
         """
-        centre, spread = sight.shape.mean(axis=0), sight.shape.std(axis=0)
+        centre = sight.shape.mean(axis=0)
+        # Of equal numbers, rounding may leave a tiny deviation, by which any other number would be huge.
+        spread = np.where(np.ptp(sight.shape, axis=0) > 0, sight.shape.std(axis=0), 0.0)
         empty = cls(centre, spread, np.zeros((1, 0)))
         if n_directions == 0 or len(scores) < _FEWEST_QUERIES or scores.shape[1] < 2:  # noqa: PLR2004  # a choice
             return empty, empty.vectors(sight)
@@ -133,6 +135,10 @@ class QueryView:
         if not self.directions.shape[1]:
             return self._plain(sight)
         return np.hstack([self._plain(sight), _with_constant(self._seen(sight)) @ self.directions])
+
+    def dimension(self, encoded: int) -> int:
+        """Return the length of its vectors, given the length of the encoder's."""
+        return 2 * encoded + 2 + len(self.centre) + int(self.directions.shape[1])
 
     def _shape(self, sight: Sight) -> NDArray[np.float64]:
         varied = self.spread > 0
@@ -169,10 +175,13 @@ def context_items(context: str | None) -> list[str]:
         return []
     try:
         value = json.loads(context)
+        entries = value if isinstance(value, list) else [value]
+        texts = [_item_text(entry) for entry in entries[:_MOST_ITEMS]]
     except (ValueError, RecursionError):
-        value = context
-    entries = value if isinstance(value, list) else [value]
-    return [text for entry in entries[:_MOST_ITEMS] if (text := _item_text(entry)[:_LONGEST_ITEM].strip())]
+        texts = [context]
+    # JSON may escape half of a surrogate pair, which tokenizers refuse.
+    whole = (text.strip()[:_LONGEST_ITEM].encode("utf-8", "replace").decode() for text in texts)
+    return [text for text in whole if text]
 
 
 def _item_text(entry: Any) -> str:

@@ -5,6 +5,7 @@ model provider on this machine that says what it is told to; `RouterConformance`
 must pass.
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -33,5 +34,6 @@ def __getattr__(name: str) -> Any:
     import pytest  # only the conformance tests need it
 
     module = "langchain_atlas.testing.conformance"
-    pytest.register_assert_rewrite(module)  # so that a failing assertion shows its values
+    if module not in sys.modules:
+        pytest.register_assert_rewrite(module)  # so that a failing assertion shows its values
     return import_module(module).RouterConformance

@@ -1,4 +1,8 @@
-"""The cluster router: section 2 of the paper, and what we add to it; all numbers are worked out by hand."""
+"""The cluster router: section 2 of the paper, with and without shrinkage; all numbers are worked out by hand.
+
+Most tests here are of one clustering of texts; what several clusterings and the richer view add is tested in
+test_clusterings.py and test_views.py.
+"""
 
 import math
 import threading
@@ -45,9 +49,25 @@ def two_clusters() -> OutcomeTable:
     )
 
 
+def in_paper(**settings: Any) -> ClusterRouter:
+    """Return a router as in the paper: one clustering of texts, no shrinkage unless asked for."""
+    return ClusterRouter.as_in_paper(Compass(DIRECTIONS), **settings)
+
+
+def shrunk(**settings: Any) -> ClusterRouter:
+    """Return a router of one clustering of texts, with the default shrinkage unless asked otherwise."""
+    return ClusterRouter(Compass(DIRECTIONS), n_refinements=0, view="text", **settings)
+
+
 def fitted(**settings: Any) -> ClusterRouter:
-    """Return a router of the two clusters, by the paper's equation: no shrinkage unless asked for."""
-    return ClusterRouter(Compass(DIRECTIONS), **{"strength": 0.0, **settings}).fit(two_clusters())
+    """Return a router of the two clusters, as in the paper."""
+    return in_paper(**settings).fit(two_clusters())
+
+
+BOTH = pytest.mark.parametrize("make", [ClusterRouter, ClusterRouter.as_in_paper], ids=["full", "as in paper"])
+"""Of both the default router and the paper's."""
+
+Make = Callable[..., ClusterRouter]
 
 
 def ask(text: str, **fields: Any) -> Query:
@@ -82,7 +102,7 @@ class TestClustering:
         return calls
 
     def test_it_is_the_papers(self, asked_of_kmeans: list[dict[str, Any]], outcomes: OutcomeTable) -> None:
-        ClusterRouter(FakeEncoder(), random_state=5).fit(outcomes)
+        ClusterRouter.as_in_paper(FakeEncoder(), random_state=5).fit(outcomes)
         assert len(asked_of_kmeans) == 1
         used = asked_of_kmeans[0]
         names = ("n_clusters", "init", "max_iter", "n_init", "algorithm", "random_state")
@@ -94,6 +114,7 @@ class TestClustering:
             "algorithm": "elkan",
             "random_state": 5,
         }
+        np.testing.assert_array_equal(used["vectors"], FakeEncoder().encode([query.text for query in outcomes.queries]))
 
     def test_every_query_counts_once_however_many_pairs_were_run_on_it(
         self, asked_of_kmeans: list[dict[str, Any]]
@@ -112,7 +133,7 @@ class TestClustering:
     def test_clusters_know_their_size_and_where_they_come_from(self) -> None:
         table = table_of(row("e1", "cheap", 1.0, domain="a"), row("e2", "cheap", 1.0, domain="b"),
                          row("e3", "cheap", 1.0, domain="b"), row("n1", "cheap", 1.0, domain="c"))  # fmt: skip
-        router = ClusterRouter(Compass(DIRECTIONS)).fit(table)
+        router = in_paper().fit(table)
         assert set(router.clusters_) == {Cluster(queries=3, label="b"), Cluster(queries=1, label="c")}
 
     def test_a_query_goes_to_the_nearest_centre(self) -> None:
@@ -124,9 +145,10 @@ class TestClustering:
         assert decision.distance == pytest.approx(2 * math.sin(math.radians(15)), abs=1e-4)
         assert router.decide(ask("n1")).distance == pytest.approx(0, abs=1e-3)
 
-    def test_the_same_seed_makes_the_same_router(self, outcomes: OutcomeTable) -> None:
-        one, other = (ClusterRouter(FakeEncoder(), random_state=3).fit(outcomes) for _ in range(2))
-        np.testing.assert_array_equal(one.centroids_, other.centroids_)
+    @BOTH
+    def test_the_same_seed_makes_the_same_router(self, make: Make, outcomes: OutcomeTable) -> None:
+        one, other = (make(FakeEncoder(), random_state=3).fit(outcomes) for _ in range(2))
+        assert frozen(one) == frozen(other)
         assert one.decide_batch(outcomes.queries) == other.decide_batch(outcomes.queries)
 
 
@@ -162,8 +184,15 @@ class TestEquation:
         assert decision.runner_up.utility == pytest.approx(second)
 
     def test_half_and_half_is_the_default(self) -> None:
-        assert ClusterRouter(FakeEncoder()).alpha == 0.5
-        assert ClusterRouter(FakeEncoder()).n_clusters == 8
+        for router in (ClusterRouter(FakeEncoder()), ClusterRouter.as_in_paper(FakeEncoder())):
+            assert router.alpha == 0.5
+            assert router.n_clusters == 8
+
+    def test_as_in_paper_is_one_clustering_of_texts_without_shrinkage(self) -> None:
+        router = ClusterRouter.as_in_paper(FakeEncoder(), n_clusters=3, failovers=2)
+        assert (router.n_refinements, router.view, router.strength) == (0, "text", 0.0)
+        assert (router.n_clusters, router.failovers) == (3, 2)
+        assert ClusterRouter.as_in_paper(FakeEncoder(), strength=3.0).strength == 3.0
 
     def test_configure_leaves_the_router_as_it_was(self) -> None:
         router = fitted(alpha=0.0)
@@ -180,7 +209,7 @@ class TestEquation:
         # Half of it:   slow 0.5 - 0.5 * (0.5 * 0.25 + 0.5 * 1)   = 0.1875
         #               quick 0.25 - 0.5 * (0.5 * 1 + 0.5 * 0.2)  = -0.05
         # None of it:   slow 0.5 - 0.5 * 0.25 = 0.375.
-        router = ClusterRouter(Compass(DIRECTIONS), strength=0.0).fit(table)
+        router = in_paper().fit(table)
         for share, model, utility in ((1.0, "quick", 0.15), (0.5, "slow", 0.1875), (0.0, "slow", 0.375)):
             decision = router.configure(latency_share=share).decide(ask("e1"))
             assert decision.pair == Pair(model)
@@ -191,7 +220,7 @@ class TestEquation:
             row("e1", "unpriced", 1.0, None), row("e1", "cheap", 0.8, 0.001), row("e1", "dear", 0.5, 0.004)
         )
         # alpha 0.5: unpriced 0.5 - 0.5 = 0; cheap 0.4 - 0.125 = 0.275. If it counted as free it would win with 0.5.
-        router = ClusterRouter(Compass(DIRECTIONS), strength=0.0).fit(table)
+        router = in_paper().fit(table)
         assert router.decide(ask("e1")).pair == CHEAP
         decision = router.decide(ask("e1", pairs=[Pair("unpriced")]))
         assert chosen(decision).utility == pytest.approx(0.0)
@@ -199,7 +228,7 @@ class TestEquation:
         assert "at unknown cost" in decision.reason
 
     def test_of_equals_the_first_recorded_wins(self) -> None:
-        router = ClusterRouter(Compass(DIRECTIONS)).fit(table_of(row("e1", "b", 1.0), row("e1", "a", 1.0)))
+        router = shrunk().fit(table_of(row("e1", "b", 1.0), row("e1", "a", 1.0)))
         assert router.decide(ask("e1")).pair == Pair("b")
 
 
@@ -216,12 +245,12 @@ class TestEvidence:
         assert decision.reason.endswith("at $4 per 1000.")
 
     def test_expectations_are_shrunk_to_the_pairs_overall_record(self) -> None:
-        # See test_statistics.py: with the default strength of 10, east: cheap 0.5029762, dear 0.7648810.
+        # See test_statistics.py: with a strength of 10, east: cheap 0.5029762, dear 0.7648810.
         decision = fitted(alpha=0.0, strength=10.0).decide(ask("e1"))
         assert chosen(decision).expected_success == pytest.approx(0.7648810, abs=1e-6)
         assert decision.runner_up is not None
         assert decision.runner_up.expected_success == pytest.approx(0.5029762, abs=1e-6)
-        assert ClusterRouter(FakeEncoder()).strength == 10.0
+        assert ClusterRouter(FakeEncoder()).strength == 20.0
 
     def test_strength_can_be_changed_without_fitting(self) -> None:
         decision = fitted(strength=0.0, alpha=0.0).configure(strength=10.0).decide(ask("e1"))
@@ -240,21 +269,21 @@ class TestEvidence:
     )
     def test_the_interval_holds_95_percent_of_the_belief(self, scores: list[float], low: float, high: float) -> None:
         table = table_of(*(row(name, "cheap", score) for name, score in zip(EAST, scores, strict=False)))
-        decision = ClusterRouter(Compass(DIRECTIONS), strength=0.0).fit(table).decide(ask("e1"))
+        decision = in_paper().fit(table).decide(ask("e1"))
         assert chosen(decision).interval == pytest.approx((low, high))
 
     def test_the_prior_narrows_the_interval(self) -> None:
         # One pair, right 1 of 2: with strength 2 the belief is Beta(1 + 1, 1 + 1), the distribution function
         # 3x^2 - 2x^3; at 0.0942993 it is 0.025.
         table = table_of(row("e1", "cheap", 1.0), row("e2", "cheap", 0.0))
-        decision = ClusterRouter(Compass(DIRECTIONS), strength=2.0).fit(table).decide(ask("e1"))
+        decision = shrunk(strength=2.0).fit(table).decide(ask("e1"))
         low, high = chosen(decision).interval or (0.0, 0.0)
         assert 3 * low**2 - 2 * low**3 == pytest.approx(0.025)
         assert (low, high) == (pytest.approx(0.0942993, abs=1e-6), pytest.approx(1 - 0.0942993, abs=1e-6))
 
     def test_what_never_failed_is_still_not_sure(self) -> None:
         table = table_of(row("e1", "cheap", 1.0), row("e1", "dear", 0.0))
-        decision = ClusterRouter(Compass(DIRECTIONS)).fit(table).decide(ask("e1", cost_weight=0))
+        decision = shrunk().fit(table).decide(ask("e1", cost_weight=0))
         assert chosen(decision).expected_success < 1
         low, high = chosen(decision).interval or (0.0, 0.0)
         assert 0 < low < chosen(decision).expected_success < high < 1
@@ -295,7 +324,7 @@ class TestConstraints:
 
     def test_what_is_unknown_cannot_be_expected_to_stay_within_a_limit(self) -> None:
         table = table_of(row("e1", "unpriced", 1.0), row("e1", "cheap", 0.0, 0.001))
-        router = ClusterRouter(Compass(DIRECTIONS), alpha=0.0).fit(table)
+        router = shrunk(alpha=0.0).fit(table)
         assert router.decide(ask("e1")).pair == Pair("unpriced")
         assert router.decide(ask("e1", max_cost_usd=1.0)).pair == CHEAP
         with pytest.raises(ConstraintError, match="unknown for every pair"):
@@ -311,7 +340,7 @@ class TestConstraints:
             row("e1", "dear", 1.0, 0.009, latency_s=1.0),
             row("e1", "fair", 0.0, 0.002, latency_s=2.0),
         )
-        router = ClusterRouter(Compass(DIRECTIONS)).fit(table)
+        router = shrunk().fit(table)
         assert router.decide(ask("e1", max_cost_usd=0.005, max_latency_s=5)).pair == Pair("fair")
         with pytest.raises(ConstraintError, match="within 1 seconds; the least is 2"):
             router.decide(ask("e1", max_cost_usd=0.005, max_latency_s=1))
@@ -328,7 +357,7 @@ class TestFallback:
         )
 
     def test_a_cluster_without_outcomes_of_the_allowed_pairs_gives_way_to_the_nearest_that_has_some(self) -> None:
-        router = ClusterRouter(Compass(DIRECTIONS), strength=0.0).fit(self.table())
+        router = in_paper().fit(self.table())
         decision = router.decide(ask("between", pairs=[Pair("b")]))
         assert decision.rule == "nearby-cluster"
         assert decision.cluster is not None
@@ -339,7 +368,7 @@ class TestFallback:
         assert "(west)" in decision.reason
 
     def test_without_any_outcome_the_overall_record_decides(self) -> None:
-        router = ClusterRouter(Compass(DIRECTIONS), strength=0.0).fit(self.table())
+        router = in_paper().fit(self.table())
         decision = router.decide(ask("between", pairs=[Pair("c")]))
         assert decision.rule == "best-overall"
         assert decision.pair == Pair("c")
@@ -358,7 +387,7 @@ class TestFailover:
     )
 
     def router(self, **settings: Any) -> ClusterRouter:
-        return ClusterRouter(Compass(DIRECTIONS), strength=0.0, **settings).fit(self.TABLE)
+        return in_paper(**settings).fit(self.TABLE)
 
     def test_it_asks_one_pair_and_gives_its_answer(self) -> None:
         router, query = self.router(), ask("e1")
@@ -397,7 +426,7 @@ class TestFailover:
 
     def test_a_failover_that_no_limit_allows_ends_in_an_answer_not_in_an_exception(self) -> None:
         table = table_of(row("e1", "cheap", 1.0, 0.001), row("e1", "dear", 1.0, 0.004))
-        router = ClusterRouter(Compass(DIRECTIONS)).fit(table)
+        router = shrunk().fit(table)
         executor = ScriptedExecutor({"cheap@@none": TimeoutError("60 s")})
         trajectory = solve(ask("e1", max_cost_usd=0.002), router, executor)
         last = trajectory.steps[-1].decision
@@ -424,10 +453,10 @@ class TestLearning:
         # e1 and n1 stay with the first part, and with them both clusters.
         later = [at for at in later if rows[at]["query"] not in ("e1", "n1")]
         early = table_of(*(found for at, found in enumerate(rows) if at not in later))
-        router = ClusterRouter(Compass(DIRECTIONS)).fit(early)
+        router = shrunk().fit(early)
         if later:
             router.partial_fit(table_of(*(rows[at] for at in later)))
-        whole = ClusterRouter(Compass(DIRECTIONS)).fit(two_clusters())
+        whole = shrunk().fit(two_clusters())
         for text in ("e1", "n1"):
             mine, other = router.decide(ask(text)), whole.decide(ask(text))
             for name, array in router.statistics_.with_pairs(whole.pairs).arrays().items():
@@ -515,9 +544,10 @@ class TestBatch:
         router = fitted(alpha=0.2, strength=3.0)
         assert router.decide_batch(queries) == [router.decide(query) for query in queries]
 
-    def test_the_encoder_is_asked_once(self) -> None:
+    @BOTH
+    def test_the_encoder_is_asked_once(self, make: Make) -> None:
         compass = Compass(DIRECTIONS)
-        router = ClusterRouter(compass).fit(table_of(row("e1", "cheap", 1.0), row("n1", "cheap", 1.0)))
+        router = make(compass).fit(table_of(row("e1", "cheap", 1.0), row("n1", "cheap", 1.0)))
         compass.passes.clear()
         router.decide_batch([ask("e2"), ask("n2"), ask("west")])
         assert compass.passes == [["e2", "n2", "west"]]
@@ -533,8 +563,11 @@ def frozen(router: ClusterRouter) -> dict[str, Any]:
         "settings": dict(router.settings),
         "pairs": router.pairs,
         "clusters": router.clusters_,
-        "centroids": router.centroids_.tolist(),
+        "repeats": router.statistics_.repeats,
+        "sizes": router.clusterings_.sizes,
+        "centres": router.clusterings_.centres.tolist(),
         **{name: array.tolist() for name, array in router.statistics_.arrays().items()},
+        **{name: array.tolist() for name, array in (router.view_.arrays() if router.view_ else {}).items()},
     }
 
 
@@ -550,22 +583,26 @@ def test_decisions_do_not_change_the_router() -> None:
 
 
 class TestSmallTables:
-    def test_one_query_and_one_pair(self) -> None:
-        router = ClusterRouter(FakeEncoder()).fit(table_of(row("q", "only", 1.0)))
+    @BOTH
+    def test_one_query_and_one_pair(self, make: Make) -> None:
+        router = make(FakeEncoder()).fit(table_of(row("q", "only", 1.0)))
         decision = router.decide(Query(text="Something else entirely?"))
         assert decision.pair == Pair("only")
         assert decision.runner_up is None
         assert len(router.clusters_) == 1
 
-    def test_more_clusters_than_queries(self) -> None:
-        router = ClusterRouter(Compass(DIRECTIONS), n_clusters=50).fit(two_clusters())
+    @BOTH
+    def test_more_clusters_than_queries(self, make: Make) -> None:
+        router = make(Compass(DIRECTIONS), n_clusters=50).fit(two_clusters())
         assert sorted(router.clusters_, key=lambda cluster: cluster.label) == [Cluster(4, "east"), Cluster(4, "north")]
 
-    def test_no_score_at_all(self) -> None:
-        router = ClusterRouter(FakeEncoder()).fit(table_of(row("q", "a", None, 0.002), row("q", "b", None, 0.001)))
+    @BOTH
+    def test_no_score_at_all(self, make: Make) -> None:
+        router = make(FakeEncoder()).fit(table_of(row("q", "a", None, 0.002), row("q", "b", None, 0.001)))
         decision = router.decide(Query(text="q"))
         assert (decision.pair, decision.rule) == (Pair("b"), "best-overall")  # the cheaper of two unknowns
 
+    @BOTH
     @settings(max_examples=30)
     @given(
         st.lists(
@@ -579,11 +616,11 @@ class TestSmallTables:
         st.floats(0, 1),
     )
     def test_whatever_the_table_a_decision_is_one_of_its_pairs(
-        self, runs: list[tuple[int, str, float | None, float | None]], n_clusters: int, alpha: float
+        self, make: Make, runs: list[tuple[int, str, float | None, float | None]], n_clusters: int, alpha: float
     ) -> None:
         table = table_of(*(row(f"q{at}", model, score, cost) for at, model, score, cost in runs))
         encoder = Compass({f"q{at}": 50.0 * at for at in range(6)})
-        router = ClusterRouter(encoder, n_clusters=n_clusters, alpha=alpha).fit(table)
+        router = make(encoder, n_clusters=n_clusters, alpha=alpha).fit(table)
         for decision in router.decide_batch([Query(text=f"q{at}") for at in range(6)]):
             assert decision.pair in table.pairs
             assert 0 <= chosen(decision).expected_success <= 1
@@ -597,6 +634,13 @@ class TestSettings:
             ({"n_clusters": 0}, "n_clusters is 0; it must be a whole number from 1"),
             ({"n_clusters": 2.5}, "n_clusters is 2.5"),
             ({"n_clusters": True}, "n_clusters is True"),
+            ({"n_refinements": -1}, "n_refinements is -1; it must be a whole number from 0 to 5"),
+            ({"n_refinements": 6}, "n_refinements is 6; it must be a whole number from 0 to 5"),
+            ({"n_refinements": 1.0}, "n_refinements is 1.0"),
+            ({"n_directions": -1}, "n_directions is -1; it must be a whole number from 0"),
+            ({"n_directions": False}, "n_directions is False"),
+            ({"view": "fulll"}, "view is 'fulll'; it must be 'full' or 'text'"),
+            ({"view": None}, "view is None"),
             ({"random_state": -1}, "random_state is -1; it must be a whole number from 0 to 4294967295"),
             ({"random_state": None}, "random_state is None"),
             ({"alpha": 1.1}, "alpha is 1.1; it must be a number from 0 to 1"),
@@ -624,16 +668,16 @@ class TestSettings:
         with pytest.raises(SettingError, match=r"ClusterRouter has no setting 'alhpa'. Did you mean 'alpha'"):
             fitted().configure(alhpa=0.5)
 
-    def test_the_number_of_clusters_cannot_be_changed_without_fitting(self) -> None:
-        with pytest.raises(SettingError, match="has no setting 'n_clusters'"):
-            fitted().configure(n_clusters=3)
+    @pytest.mark.parametrize("settings", [{"n_clusters": 3}, {"n_refinements": 1}, {"view": "full"}])
+    def test_what_shapes_the_clusters_cannot_be_changed_without_fitting(self, settings: dict[str, Any]) -> None:
+        with pytest.raises(SettingError, match=f"has no setting '{next(iter(settings))}'"):
+            fitted().configure(**settings)
 
 
 class TestSaved:
-    def test_it_decides_as_before(self, tmp_path: Path, outcomes: OutcomeTable, encoder: Encoder) -> None:
-        router = ClusterRouter(encoder, n_clusters=3, alpha=0.3, strength=2.5, failovers=2, latency_share=0.1).fit(
-            outcomes
-        )
+    @BOTH
+    def test_it_decides_as_before(self, make: Make, tmp_path: Path, outcomes: OutcomeTable, encoder: Encoder) -> None:
+        router = make(encoder, n_clusters=3, alpha=0.3, strength=2.5, failovers=2, latency_share=0.1).fit(outcomes)
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", FakeEncoder())
         assert isinstance(again, ClusterRouter)
@@ -641,6 +685,7 @@ class TestSaved:
         queries = [*outcomes.queries, Query(text="hello numbers of the harbour"), Query(text="")]
         assert again.decide_batch(queries) == router.decide_batch(queries)
 
+    @BOTH
     @pytest.mark.parametrize(
         "change",
         [
@@ -651,11 +696,13 @@ class TestSaved:
         ],
         ids=["restricted", "taught", "extended", "configured"],
     )
-    def test_so_does_a_changed_one(self, tmp_path: Path, change: Callable[[ClusterRouter], ClusterRouter]) -> None:
+    def test_so_does_a_changed_one(
+        self, make: Make, tmp_path: Path, change: Callable[[ClusterRouter], ClusterRouter]
+    ) -> None:
         scores, costs = {"a": 0.1, "b": 0.2, "c": 0.9, "d": 0.4}, {"a": 0.5, "b": 0.1, "c": 0.3, "d": 0.2}
         east = [row("e1", name, scores[name], costs[name]) for name in scores]
         table = table_of(*east, row("n1", "c", 0.0), row("n1", "a", 1.0), row("west", "d", 1.0, 0.1))
-        router = change(ClusterRouter(Compass(DIRECTIONS)).fit(table))
+        router = change(make(Compass(DIRECTIONS), strength=20.0).fit(table))
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", Compass(DIRECTIONS))
         assert isinstance(again, ClusterRouter)
@@ -733,27 +780,32 @@ class TestThreads:
         self.run(learn, *[decide] * 8)
         assert len(router.pairs) == 42
 
-    def test_nothing_is_lost_when_two_threads_learn(self) -> None:
-        router = fitted()
+    @pytest.mark.parametrize(("refinements", "clusterings"), [(0, 1), (2, 3)])
+    def test_nothing_is_lost_when_two_threads_learn(self, refinements: int, clusterings: int) -> None:
+        router = fitted(n_refinements=refinements)
         self.run(*[lambda: [router.partial_fit(two_clusters()) for _ in range(30)] and None] * 4)
-        assert router.statistics_.count.sum() == 16 * (1 + 4 * 30)
+        assert router.statistics_.count.sum() == clusterings * 16 * (1 + 4 * 30)
 
 
 class TestRouting:
+    @BOTH
     @pytest.mark.parametrize("kind", KINDS)
-    def test_each_kind_of_query_gets_its_pair(self, kind: str, outcomes: OutcomeTable, encoder: Encoder) -> None:
+    def test_each_kind_of_query_gets_its_pair(
+        self, make: Make, kind: str, outcomes: OutcomeTable, encoder: Encoder
+    ) -> None:
         best, words, sentence = KINDS[kind]
-        router = ClusterRouter(encoder, n_clusters=3, alpha=0.1).fit(outcomes)
+        router = make(encoder, n_clusters=3, alpha=0.1).fit(outcomes)
         decision = router.decide(Query(text=sentence.format("something new")))
         assert str(decision.pair) == best
         assert decision.cluster is not None
         assert router.clusters_[decision.cluster] == Cluster(queries=len(words), label=kind)
 
-    def test_real_data_is_routed_better_than_at_random(self, shared_data: Path) -> None:
+    @BOTH
+    def test_real_data_is_routed_better_than_at_random(self, make: Make, shared_data: Path) -> None:
         table = OutcomeTable.load(shared_data / "routerdc.parquet")
         ids = list(dict.fromkeys(table.query_ids))
         train, test = table.select(query_ids=ids[::4]), table.select(query_ids=ids[1::4])
-        router = ClusterRouter(FakeEncoder(256), alpha=0.0, n_clusters=16).fit(train)
+        router = make(FakeEncoder(256), alpha=0.0, n_clusters=16).fit(train)
         scores = test.matrix("score", router.pairs)
         taken = [router.pairs.index(decision.pair) for decision in router.decide_batch(test.queries) if decision.pair]
         assert scores[np.arange(len(scores)), taken].mean() > scores.mean() + 0.05

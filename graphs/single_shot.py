@@ -1,0 +1,11 @@
+"""A ready graph: the demo's questions, routed to a pair of the embedded models and answered.
+
+Served by ``langgraph dev``, which imports this file once when it starts. The pool, the experience and the models are
+those of ``langchain-atlas demo``; to serve your own, load your router with `Router.load` and your pool with `Pool.load`.
+"""
+
+from langchain_atlas import ClusterRouter, LiveExecutor, OutcomeTable, Pool, create_atlas_graph
+from langchain_atlas.demo import OUTCOMES, POOL
+
+router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+graph = create_atlas_graph(router, LiveExecutor(Pool.load(POOL))).compile(name="atlas")

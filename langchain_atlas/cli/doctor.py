@@ -1,0 +1,112 @@
+"""``doctor``: does routing pay on this data, and what is missing or wrong in it?"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from langchain_atlas.cli import common
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from langchain_atlas.evaluation.diagnosis import Diagnosis
+
+_COLOURS = {"route": "green", "do not route": "yellow", "too little data": "yellow"}
+_LISTED = 4
+
+
+def doctor(
+    data: common.DataOption,
+    pool: Annotated[Path | None, typer.Option("--pool", help="Pool to compare the outcomes with, .yaml.")] = None,
+    pairs: common.PairsOption = None,
+    domains: common.DomainsOption = None,
+    margin: Annotated[float, typer.Option("--margin", help="Points of accuracy you would give up for money.")] = 1.0,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    json: common.JsonOption = None,
+) -> None:
+    """Say whether routing pays on recorded outcomes, and what is missing or wrong in them."""
+    from langchain_atlas.evaluation.diagnosis import default_encoder, diagnose
+    from langchain_atlas.pool import Pool
+
+    table = common.load_table(data, pairs, domains)
+    members = None if pool is None else Pool.load(pool).pairs
+    with common.progress("examining") as bar:
+        diagnosis = diagnose(
+            table,
+            encoder=default_encoder(encoder),
+            pool=members,
+            margin=margin / 100,
+            seed=seed,
+            progress=lambda _, done, total: bar(done, total),
+        )
+    parts = ["langchain-atlas", "fit", "--data", str(data)]
+    for option, value in (("--pairs", pairs), ("--domains", domains), ("--encoder", encoder)):
+        parts += [] if value is None else [option, str(value)]
+    parts += ["--router", diagnosis.use.router or "", "--out", "router"]
+    parts += [part for name, value in diagnosis.use.settings.items() for part in (f"--{name}", f"{value:g}")]
+    command = None if diagnosis.use.router is None else shlex.join(parts)
+    _show(diagnosis, command, common.console())
+    common.write_json(json, {**diagnosis.to_json(), "next": command})
+
+
+def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:
+    from rich.markup import escape
+
+    colour = _COLOURS[diagnosis.verdict]
+    terminal.print(f"[bold {colour}]{diagnosis.verdict.upper()}[/bold {colour}]")
+    terminal.print(escape(diagnosis.reason))
+    if command is not None:
+        terminal.print(f"Next: {escape(command)}", soft_wrap=True)
+    if diagnosis.need is not None and diagnosis.need.where:
+        shares = [f"{name} {number}" for name, number in list(diagnosis.need.where.items())[:_LISTED]]
+        rest = " ..." if len(diagnosis.need.where) > _LISTED else ""
+        terminal.print(escape(f"Where: {diagnosis.need.more_queries} more queries, of {', '.join(shares)}{rest}"))
+    if diagnosis.headroom is not None:
+        terminal.print(
+            escape(
+                f"Best single pair in hindsight: {diagnosis.headroom.pair}, {100 * diagnosis.headroom.accuracy:.1f}%. "
+                f"An oracle would gain {100 * diagnosis.headroom.gain:.1f} points on it."
+            )
+        )
+    _show_tried(diagnosis, terminal)
+    _show_findings(diagnosis, terminal)
+
+
+def _show_tried(diagnosis: Diagnosis, terminal: Console) -> None:
+    from rich.table import Table
+
+    if not diagnosis.tried:
+        return
+    table = Table(
+        "tried on held-out queries", "accuracy", "against the single pair", "cost / 1000", "of its cost", box=None
+    )
+    for entry in diagnosis.tried:
+        table.add_row(
+            f"{entry.router}, alpha {entry.alpha:g}",
+            common.percent(entry.accuracy),
+            f"{100 * entry.gain:+.1f}",
+            common.dollars(None if entry.cost_usd_per_1k is None else entry.cost_usd_per_1k / 1000),
+            "unknown" if entry.cost_ratio is None else f"{entry.cost_ratio:.0%}",
+        )
+    terminal.print()
+    terminal.print(table)
+
+
+def _show_findings(diagnosis: Diagnosis, terminal: Console) -> None:
+    from rich.markup import escape
+
+    terminal.print()
+    terminal.print("Findings" if diagnosis.findings else "Nothing is missing or wrong in the data.")
+    for finding in diagnosis.findings:
+        colour = {"wrong": "red", "missing": "yellow", "note": "dim"}[finding.severity]
+        terminal.print(f"  [{colour}]{finding.severity:8}[/{colour}] {finding.kind}: {escape(finding.message)}")
+        if finding.where:
+            more = f" and {finding.count - _LISTED} more" if finding.count > _LISTED else ""
+            terminal.print(f"           {escape(', '.join(finding.where[:_LISTED]))}{more}", soft_wrap=True)

@@ -1,0 +1,45 @@
+"""``report``: routers on recorded outcomes, as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_atlas.cli import common
+
+
+def report(
+    data: common.DataOption,
+    router: Annotated[list[str], typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...; repeat.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
+    pairs: common.PairsOption = None,
+    domains: common.DomainsOption = None,
+    show_queries: Annotated[
+        bool, typer.Option("--show-queries", help="Write sample query texts into the file; else none is.")
+    ] = False,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    json: common.JsonOption = None,
+) -> None:
+    """Draw routers on recorded outcomes: one HTML file that opens without a network."""
+    from langchain_atlas.errors import SettingError
+    from langchain_atlas.evaluation.report import figures, page, require_plotly
+    from langchain_atlas.files import write_text
+    from langchain_atlas.routers.artifact import load_with_settings
+
+    require_plotly()
+    if out.suffix != ".html":
+        raise SettingError(f"--out is {str(out)!r}; the report is an .html file.")
+    table = common.load_table(data, pairs, domains)
+    loaded = {name: load_with_settings(name) for name in router}
+    with common.progress("replaying") as bar:
+        content = figures(loaded, table, show_queries=show_queries, seed=seed, progress=bar)
+    write_text(out, page(content))
+    terminal = common.console()
+    for entry in content["routers"]:
+        now = entry["steps"][entry["start"]]
+        cost = common.dollars(None if now["cost"] is None else now["cost"] / 1000)
+        terminal.print(f"{entry['name']}: {common.percent(now['accuracy'])} at {cost} per 1000 queries.", markup=False)
+    terminal.print(f"Written to {out}. Open it in a browser.", markup=False)
+    common.write_json(json, content)

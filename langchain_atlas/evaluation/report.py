@@ -1,0 +1,228 @@
+"""The report: one HTML file that opens without a network. Described in ``docs/report.md``."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_atlas.errors import InvalidInputError, MissingExtraError
+from langchain_atlas.evaluation.benchmark import evaluate
+from langchain_atlas.evaluation.bootstrap import bootstrap_means, intervals
+from langchain_atlas.evaluation.frontier import hull_quality
+from langchain_atlas.evaluation.metrics import known_mean
+from langchain_atlas.evaluation.reporting.clusters import clusters_of
+from langchain_atlas.evaluation.reporting.sweeps import settings_of, sweep
+from langchain_atlas.evaluation.results import by_domain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langchain_atlas.evaluation.comparison import Evaluation
+    from langchain_atlas.evaluation.reporting.sweeps import Sweep
+    from langchain_atlas.evaluation.results import Result
+    from langchain_atlas.evaluation.runs import Runs
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.base import Router
+
+_HULL_POINTS = 160
+_N_BOOTSTRAP = 1000
+
+
+def report(
+    routers: Mapping[str, Router],
+    table: OutcomeTable,
+    *,
+    show_queries: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
+    """Draw routers on a table of outcomes.
+
+    Args:
+        routers: who decides, by name; at least one.
+        table: the outcomes; best those of queries that no router was fitted on.
+        show_queries: whether to write the texts of some queries into the file.
+        seed: seed of the resamples and of the choice of queries.
+        progress: called with how much is done and how much there is.
+
+    Returns:
+        An HTML page, complete in itself.
+
+    Raises:
+        InvalidInputError: there is no router.
+        MissingExtraError: plotly is not installed.
+        PoolError: a router knows none of the table's pairs.
+        OutcomeError: no outcome has a score, or nothing of a router can be replayed.
+    """
+    require_plotly()
+    return page(figures(routers, table, show_queries=show_queries, seed=seed, progress=progress))
+
+
+def require_plotly() -> None:
+    """Make sure that the page can be drawn, before anything is worked out.
+
+    Raises:
+        MissingExtraError: plotly is not installed.
+    """
+    if importlib.util.find_spec("plotly") is None:
+        raise MissingExtraError("The report", "report")
+
+
+def figures(
+    routers: Mapping[str, Router],
+    table: OutcomeTable,
+    *,
+    show_queries: bool = False,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Work out everything that the page shows, as plain JSON values; takes and raises what `report` does."""
+    if not routers:
+        raise InvalidInputError("A report needs a router; name at least one.")
+    total = sum(len(settings_of(router)[1]) for router in routers.values()) * len(table.query_ids)
+    done = 0
+
+    def step(number: int) -> None:
+        nonlocal done
+        done += number
+        if progress is not None:
+            progress(done, total)
+
+    evaluation = evaluate({}, table, seed=seed, n_bootstrap=_N_BOOTSTRAP)
+    bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
+    domains = list(dict.fromkeys(table.domains))
+    return {
+        "source": Path(table.source).name,
+        "n_queries": len(table.query_ids),
+        "n_outcomes": len(table),
+        "domains": domains,
+        "domain_sizes": [table.domains.count(name) for name in domains],
+        "pairs": [{"name": name, **result.to_json()} for name, result in evaluation.pairs.items()],
+        "hull": _hull(evaluation),
+        "baselines": {name: _baseline(result) for name, result in evaluation.baselines.items()},
+        "bar": bar,
+        "routers": [
+            _router(
+                name,
+                sweep(router, table, step),
+                table,
+                evaluation.baseline_runs[bar],
+                seed=seed,
+                show_queries=show_queries,
+            )
+            for name, router in routers.items()
+        ],
+        "notes": list(evaluation.notes),
+    }
+
+
+def page(content: dict[str, Any]) -> str:
+    """Put what `figures` worked out on a page.
+
+    Raises:
+        MissingExtraError: plotly is not installed.
+    """
+    require_plotly()
+    from plotly.offline import get_plotlyjs
+
+    folder = files("langchain_atlas.evaluation.reporting")
+    values = {
+        "TITLE": html.escape(f"Routing on {content['source']}"),
+        "STYLE": (folder / "page.css").read_text(encoding="utf-8"),
+        "CONTENT": embedded(content),
+        "LIBRARY": get_plotlyjs(),
+        "CHARTS": (folder / "charts.js").read_text(encoding="utf-8"),
+        "SCRIPT": (folder / "page.js").read_text(encoding="utf-8"),
+    }
+    template = (folder / "page.html").read_text(encoding="utf-8")
+    # In one pass, so that nothing that stands in a value is taken for a place to fill.
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: values[match[1]], template)
+
+
+def embedded(content: Any) -> str:
+    """Write JSON that can't end the script element it stands in, whatever texts it holds."""
+    text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def _hull(evaluation: Evaluation) -> dict[str, list[float]]:
+    """Draw what random mixes of single pairs reach: points enough for the line to look right on a logarithmic axis."""
+    cost, quality = 1000 * evaluation.singles.priced_cost, evaluation.singles.accuracy
+    known = cost[~np.isnan(cost)]
+    if not known.size or known.min() <= 0:
+        return {"cost": [], "accuracy": []}
+    at = np.geomspace(known.min(), known.max(), _HULL_POINTS)
+    return {"cost": at.tolist(), "accuracy": hull_quality(cost, quality, at).round(5).tolist()}
+
+
+def _baseline(result: Result) -> dict[str, Any]:
+    return {
+        "accuracy": result.accuracy,
+        "interval": list(result.accuracy_ci95),
+        "cost": result.cost_usd_per_1k,
+        "pairs": list(result.pair_share)[:2],
+        "domains": list(result.per_domain.values()),
+    }
+
+
+def _router(
+    name: str, swept: Sweep, table: OutcomeTable, bar: Runs, *, seed: int, show_queries: bool
+) -> dict[str, Any]:
+    scores = np.stack([runs.score for runs in swept.runs], axis=1)
+    columns = np.hstack([scores, scores - bar.score[:, None]])
+    bounds = intervals(bootstrap_means(columns, n_bootstrap=_N_BOOTSTRAP, seed=seed))
+    n_steps = len(swept.values)
+    return {
+        "name": name,
+        "label": _label(name),
+        "kind": swept.router.kind or type(swept.router).__name__,
+        "knob": swept.knob,
+        "start": swept.start,
+        "steps": [
+            {
+                "value": value,
+                "interval": list(bounds[number]),
+                "gain": known_mean(runs.score - bar.score),
+                "gain_interval": list(bounds[n_steps + number]),
+                "cost_ratio": _ratio(runs, bar),
+                **_step(runs, table),
+            }
+            for number, (value, runs) in enumerate(zip(swept.values, swept.runs, strict=True))
+        ],
+        "clusters": clusters_of(swept, table, show_queries=show_queries, seed=seed),
+    }
+
+
+def _label(name: str) -> str:
+    """Shorten a router's name to its folder's own, with its settings: where the folder lies is nobody's business."""
+    folder, mark, settings = name.partition("?")
+    return (Path(folder).name or folder) + mark + settings
+
+
+def _step(runs: Runs, table: OutcomeTable) -> dict[str, Any]:
+    cost = known_mean(runs.cost)
+    calls = runs.calls[~np.isnan(runs.calls)].astype(np.int64)
+    return {
+        "accuracy": known_mean(runs.score),
+        "cost": None if cost is None else 1000 * cost,
+        "latency": known_mean(runs.latency),
+        "calls": known_mean(runs.calls),
+        "calls_share": (np.bincount(calls) / max(len(calls), 1)).round(4).tolist(),
+        "shares": [
+            [int(column), round(float(runs.answer_share[column]), 4)] for column in np.flatnonzero(runs.answer_share)
+        ],
+        "domains": list(by_domain(runs.score, table.domains).values()),
+    }
+
+
+def _ratio(runs: Runs, bar: Runs) -> float | None:
+    both = ~np.isnan(runs.cost) & ~np.isnan(bar.cost)
+    total = float(bar.cost[both].sum())
+    return float(runs.cost[both].sum()) / total if total > 0 else None

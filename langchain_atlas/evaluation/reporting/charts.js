@@ -1,0 +1,202 @@
+"use strict";
+// The charts. Each takes the content, the chosen router and the number of its setting, and draws itself anew.
+
+const PALETTE = ["#2f8f89", "#cf8a35", "#6573c3", "#c45c78", "#83953f", "#4d9dc8", "#93609f", "#b96842", "#6f7f8d", "#52a071", "#a89132", "#7d6bd0"];
+const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
+
+const colour = (number) => PALETTE[number % PALETTE.length];
+const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const narrow = () => window.innerWidth < 640;
+const percent = (value, digits = 1) => (value === null ? "?" : `${(100 * value).toFixed(digits)}%`);
+const dollars = (value) => (value === null ? "unknown cost" : `$${value === 0 ? "0" : Number(value.toPrecision(3))}`);
+// Plotly reads a little HTML in its texts; what comes from the data is none.
+const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+const cut = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
+const wrapped = (text, width = 60) => plain(text).replace(new RegExp(`(.{1,${width}})(?:\\s|$)|(.{${width}})`, "g"), "$1$2<br>");
+
+function layout(more) {
+  const axis = { gridcolor: ink("line"), linecolor: ink("line"), zeroline: false, tickfont: { color: ink("soft") }, automargin: true };
+  return {
+    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", hovermode: "closest", dragmode: false,
+    font: { family: getComputedStyle(document.body).fontFamily, size: 12.5, color: ink("ink") },
+    margin: { l: 10, r: 16, t: 12, b: 10 }, showlegend: false,
+    hoverlabel: { bgcolor: ink("card"), bordercolor: ink("line"), font: { color: ink("ink"), size: 12.5 }, align: "left" },
+    ...more,
+    xaxis: { ...axis, ...(more.xaxis || {}) }, yaxis: { ...axis, ...(more.yaxis || {}) },
+  };
+}
+
+function said(step) {
+  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])})<br>${dollars(step.cost)} per 1000`;
+}
+
+/** Ticks of a logarithmic axis at 1, 2 and 5 of every power of ten; on a narrow screen at 1 alone. */
+function ticks(costs) {
+  const values = [];
+  const known = costs.filter((cost) => cost > 0);
+  for (let power = Math.floor(Math.log10(Math.min(...known))); power <= Math.ceil(Math.log10(Math.max(...known))); power += 1) {
+    for (const digit of narrow() ? [1] : [1, 2, 5]) values.push(Number(`${digit}e${power}`));
+  }
+  return { tickvals: values, ticktext: values.map(dollars) };
+}
+
+function frontier(content, router, at) {
+  const priced = content.pairs.filter((pair) => pair.cost_usd_per_1k !== null && pair.accuracy !== null);
+  const traces = [
+    { x: content.hull.cost, y: content.hull.accuracy, mode: "lines", hoverinfo: "skip", line: { color: ink("mark"), width: 1.5, dash: "dot" } },
+    {
+      x: priced.map((pair) => pair.cost_usd_per_1k), y: priced.map((pair) => pair.accuracy), mode: "markers",
+      marker: { color: priced.map((pair) => (pair.on_hull ? ink("soft") : ink("mark"))), size: 8, opacity: priced.map((pair) => (pair.comparable ? 0.85 : 0.35)) },
+      text: priced.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right at ${dollars(pair.cost_usd_per_1k)} per 1000` +
+        (pair.coverage < 1 ? `<br>recorded on ${percent(pair.coverage, 0)} of the queries` : "")),
+      hovertemplate: "%{text}<extra></extra>",
+    },
+  ];
+  const shapes = { best_single: "diamond", best_single_filled: "diamond", cheapest: "triangle-down", random: "x", oracle: "star" };
+  const names = { best_single: "best single pair", best_single_filled: "best pair, gaps filled", cheapest: "cheapest pair", random: "random pair", oracle: "oracle" };
+  for (const [name, baseline] of Object.entries(content.baselines)) {
+    if (baseline.cost === null) continue;
+    traces.push({
+      x: [baseline.cost], y: [baseline.accuracy], mode: "markers+text", text: [names[name]], cliponaxis: false,
+      textposition: name === "cheapest" ? "bottom right" : baseline.cost > router.steps[at].cost * 3 ? "top left" : "top center",
+      textfont: { color: ink("soft"), size: 11.5 },
+      marker: { symbol: shapes[name], size: 12, color: name === "oracle" ? ink("other") : ink("ink") },
+      hovertemplate: `<b>${names[name]}</b><br>${name === "random" || name === "oracle" ? "" : `${plain(baseline.pairs.join(", else "))}<br>`}` +
+        `${percent(baseline.accuracy)} right at ${dollars(baseline.cost)} per 1000<extra></extra>`,
+    });
+  }
+  content.routers.forEach((other, number) => {
+    const steps = other.steps.filter((step) => step.cost !== null);
+    const shade = number === 0 ? ink("accent") : colour(number + 1);
+    traces.push({
+      x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", opacity: other === router ? 1 : 0.45,
+      line: { color: shade, width: 2, shape: "linear" }, marker: { color: shade, size: 5 },
+      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(other.knob)} ${step.value}` : ""}<br>${said(step)}`),
+      hovertemplate: "%{text}<extra></extra>",
+    });
+  });
+  const step = router.steps[at];
+  const shade = content.routers.indexOf(router) === 0 ? ink("accent") : colour(content.routers.indexOf(router) + 1);
+  if (step.cost !== null) {
+    traces.push({
+      x: [step.cost], y: [step.accuracy], mode: "markers", cliponaxis: false,
+      error_y: { type: "data", symmetric: false, array: [step.interval[1] - step.accuracy], arrayminus: [step.accuracy - step.interval[0]], color: shade, thickness: 1.4, width: 4 },
+      marker: { size: 17, color: shade, line: { color: ink("paper"), width: 2.5 } },
+      text: [`<b>${plain(router.label)}</b><br>${said(step)}`], hovertemplate: "%{text}<extra></extra>",
+    });
+  }
+  Plotly.react("frontier", traces, layout({
+    height: narrow() ? 380 : 480, margin: { l: 10, r: 24, t: 24, b: 10 },
+    xaxis: { type: "log", title: { text: "dollars per 1000 queries", font: { color: ink("soft") } }, ...ticks(priced.map((pair) => pair.cost_usd_per_1k)) },
+    yaxis: { tickformat: ".0%", title: { text: narrow() ? "" : "accuracy", font: { color: ink("soft") } } },
+  }), CONFIG);
+}
+
+function clusterMap(content, router) {
+  const drawn = router.clusters.map;
+  const traces = router.clusters.clusters.map((cluster, number) => {
+    const rows = drawn.cluster.map((place, row) => (place === number ? row : -1)).filter((row) => row >= 0);
+    return {
+      x: rows.map((row) => drawn.x[row]), y: rows.map((row) => drawn.y[row]), mode: "markers", type: "scatter",
+      marker: { size: 6, color: colour(number), opacity: 0.62 },
+      text: rows.map((row) => `<b>cluster ${number}</b>, ${plain(content.domains[drawn.domain[row]])}` + (drawn.text ? `<br>${wrapped(drawn.text[row])}` : "")),
+      hovertemplate: "%{text}<extra></extra>",
+    };
+  });
+  const middle = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+  const annotations = traces.map((trace, number) => ({ trace, number })).filter(({ trace }) => trace.x.length).map(({ trace, number }) => ({
+    x: middle(trace.x), y: middle(trace.y), text: `<b>${number}</b>`, showarrow: false, bgcolor: ink("card"), bordercolor: colour(number),
+    borderpad: 3, font: { size: 11.5, color: ink("ink") }, opacity: 0.92,
+  }));
+  const bare = { showticklabels: false, showgrid: false, zeroline: false, showline: false, ticks: "" };
+  Plotly.react("map", traces, layout({ height: narrow() ? 340 : 460, xaxis: bare, yaxis: bare, annotations }), CONFIG);
+  document.getElementById("map-caption").textContent = `${drawn.x.length} of ${content.n_queries} queries, their embeddings projected onto the plane ` +
+    "that spreads the clusters most. Near means alike; the axes have no unit." + (drawn.text ? "" : " Texts are left out; --show-queries writes some into the file.");
+}
+
+function heat(content, router, at) {
+  const { success, count } = router.clusters.heat;
+  const best = router.clusters.best[at].map((entry) => entry.pair);
+  const ever = new Set(router.clusters.best.flat().map((entry) => entry.pair));
+  const order = content.pairs.map((pair, number) => number).sort((a, b) => (content.pairs[b].accuracy ?? 0) - (content.pairs[a].accuracy ?? 0));
+  const rows = order.filter((pair, rank) => rank < 24 || ever.has(pair)).reverse();
+  const label = (pair) => {
+    const [model, tool] = content.pairs[pair].name.split("@@");
+    return plain(`${cut(model, narrow() ? 17 : 34)}@@${cut(tool, narrow() ? 9 : 20)}`);
+  };
+  const columns = success.map((_, cluster) => cluster);
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  Plotly.react("heat", [
+    {
+      type: "heatmap", x: columns, y: rows.map((_, row) => row), z: rows.map((pair) => columns.map((cluster) => success[cluster][pair])), xgap: 2, ygap: 2,
+      zmin: 0, zmax: 1, colorscale: dark ? [[0, "#20262a"], [0.5, "#2c4f50"], [1, "#5cc0b7"]] : [[0, "#f6f2ea"], [0.5, "#cfe0dc"], [1, "#1f7a75"]],
+      colorbar: { tickformat: ".0%", thickness: 9, outlinewidth: 0, len: 0.5, tickfont: { color: ink("soft") } }, showscale: !narrow(),
+      text: rows.map((pair) => columns.map((cluster) => `<b>${plain(content.pairs[pair].name)}</b><br>cluster ${cluster}, mostly ${plain(router.clusters.clusters[cluster].label)}` +
+        `<br>${percent(success[cluster][pair])} right of ${count[cluster][pair]} outcomes`)),
+      hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
+    },
+    {
+      x: columns, y: columns.map((cluster) => rows.indexOf(best[cluster])), mode: "markers", hoverinfo: "skip",
+      marker: { symbol: "circle", size: 9, color: ink("card"), line: { color: ink("other"), width: 3 } },
+    },
+  ], layout({
+    height: 70 + 21 * rows.length, margin: { l: 10, r: 10, t: 34, b: 6 },
+    xaxis: { side: "top", tickvals: columns, ticktext: columns.map((cluster) => (narrow() || columns.length > 9 ? `${cluster}` : `${cluster} ${plain(cut(router.clusters.clusters[cluster].label, 11))}`)), showgrid: false, tickfont: { size: 11, color: ink("soft") }, tickangle: 0 },
+    yaxis: { tickvals: rows.map((_, row) => row), ticktext: rows.map(label), showgrid: false, tickfont: { size: narrow() ? 9.5 : 11, color: ink("soft") }, range: [-0.6, rows.length - 0.4] },
+  }), CONFIG);
+  document.getElementById("heat-caption").textContent = rows.length < content.pairs.length ? `${rows.length} of ${content.pairs.length} pairs: the most accurate, and those that a cluster asks at some setting.` : "";
+}
+
+function shares(content, router, at) {
+  const total = new Map();
+  router.steps.forEach((step) => step.shares.forEach(([pair, share]) => total.set(pair, (total.get(pair) || 0) + share)));
+  const top = [...total.entries()].sort((a, b) => b[1] - a[1]).slice(0, 9).map(([pair]) => pair);
+  const of = (step, pair) => (step.shares.find(([number]) => number === pair) || [0, 0])[1];
+  const rest = (step) => step.shares.reduce((sum, [pair, share]) => sum + (top.includes(pair) ? 0 : share), 0);
+  const bands = top.map((pair, number) => ({ name: content.pairs[pair].name, shade: colour(number), values: router.steps.map((step) => of(step, pair)) }));
+  bands.push({ name: "others", shade: ink("mark"), values: router.steps.map(rest) });
+  const shown = bands.filter((band) => band.values.some((value) => value > 0.0005));
+  const x = router.steps.map((step) => step.value);
+  const single = x.length === 1;
+  const traces = shown.map((band) => ({
+    name: plain(cut(band.name, narrow() ? 34 : 42)), hovertemplate: `<b>${plain(band.name)}</b><br>%{${single ? "x" : "y"}:.1%} of the answers<extra></extra>`,
+    ...(single
+      ? { type: "bar", orientation: "h", x: band.values, y: [""], marker: { color: band.shade } }
+      : { x, y: band.values, mode: "lines", stackgroup: "all", line: { width: 0.6, color: band.shade }, fillcolor: `${band.shade}d0` }),
+  }));
+  const shapes = single ? [] : [{ type: "line", x0: x[at], x1: x[at], y0: 0, y1: 1, line: { color: ink("ink"), width: 1.6, dash: "dot" } }];
+  Plotly.react("shares", traces, layout({
+    height: narrow() ? 480 : 360, barmode: "stack", shapes, showlegend: true, hovermode: single ? "closest" : "x",
+    legend: narrow() ? { orientation: "h", y: -0.25, font: { size: 10.5 } } : { font: { size: 11.5 }, traceorder: "normal", x: 1.02 },
+    xaxis: single ? { tickformat: ".0%", range: [0, 1] } : { title: { text: router.knob, font: { color: ink("soft") } }, range: [0, 1], showgrid: false },
+    yaxis: single ? {} : { tickformat: ".0%", range: [0, 1] },
+  }), CONFIG);
+}
+
+function domains(content, router, at) {
+  const bar = content.baselines[content.bar];
+  const order = content.domains.map((_, number) => number).sort((a, b) => content.domain_sizes[a] - content.domain_sizes[b]);
+  const y = order.map((number) => number);
+  const mine = order.map((number) => router.steps[at].domains[number]);
+  const other = order.map((number) => bar.domains[number]);
+  const joins = { x: [], y: [] };
+  order.forEach((number, row) => { joins.x.push(mine[row], other[row], null); joins.y.push(row, row, null); });
+  const hover = (who, values) => order.map((number, row) => `<b>${plain(content.domains[number])}</b>, ${content.domain_sizes[number]} queries<br>${who}: ${percent(values[row])}`);
+  Plotly.react("domains", [
+    { ...joins, mode: "lines", hoverinfo: "skip", line: { color: ink("mark"), width: 2.5 }, showlegend: false },
+    { x: other, y: y.map((_, row) => row), mode: "markers", name: "single pair", marker: { size: 10, symbol: "diamond", color: ink("ink") }, text: hover("single pair", other), hovertemplate: "%{text}<extra></extra>" },
+    { x: mine, y: y.map((_, row) => row), mode: "markers", name: "router", marker: { size: 12, color: ink("accent") }, text: hover("router", mine), hovertemplate: "%{text}<extra></extra>" },
+  ], layout({
+    height: 90 + 27 * order.length, showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
+    xaxis: { tickformat: ".0%" },
+    yaxis: { tickvals: y.map((_, row) => row), ticktext: order.map((number) => plain(cut(content.domains[number], narrow() ? 18 : 40))), showgrid: true, range: [-0.7, order.length - 0.3] },
+  }), CONFIG);
+}
+
+function calls(router, at) {
+  const share = router.steps[at].calls_share;
+  Plotly.react("calls", [{
+    type: "bar", x: share.map((_, number) => number), y: share, marker: { color: ink("accent") }, text: share.map((value) => percent(value, 0)), textposition: "outside", cliponaxis: false,
+    hovertemplate: "%{x} calls: %{y:.1%} of the queries<extra></extra>",
+  }], layout({ height: 240, bargap: 0.45, margin: { l: 10, r: 16, t: 26, b: 10 }, xaxis: { dtick: 1, showgrid: false, title: { text: "calls", font: { color: ink("soft") } } }, yaxis: { tickformat: ".0%", rangemode: "tozero" } }), CONFIG);
+}

@@ -1,0 +1,116 @@
+"""``fit``: every kind of router from the command line, saved and loaded again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from recorded import kinds_of_query
+from typer.testing import CliRunner, Result
+
+from langchain_atlas import encoders
+from langchain_atlas.cli.app import app
+from langchain_atlas.cli.fit import ROUTERS
+from langchain_atlas.errors import SettingError
+from langchain_atlas.pool import Pair
+from langchain_atlas.routers.artifact import _KINDS
+from langchain_atlas.routers.base import Router
+from langchain_atlas.testing import FakeEncoder
+
+
+@pytest.fixture(autouse=True)
+def fake_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand the fake encoder in for the one that would load a model."""
+    monkeypatch.setattr(encoders, "SentenceTransformerEncoder", lambda name, **_: FakeEncoder(name=name))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    kinds_of_query().save(tmp_path / "outcomes.parquet")
+    return str(tmp_path / "outcomes.parquet")
+
+
+def fit(data: str, out: Path, *more: str) -> Result:
+    result = CliRunner().invoke(app, ["fit", "--data", data, "--out", str(out), *more], env={"COLUMNS": "200"})
+    if result.exception is not None:
+        raise result.exception
+    return result
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ROUTERS if kind != "bert"])
+def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: Path) -> None:
+    out, file = tmp_path / "router", tmp_path / "figures.json"
+    printed = fit(data, out, "--router", kind, "--alpha", "0.25", "--seed", "3", "--json", str(file)).output
+    router = Router.load(out, FakeEncoder(name=encoders.DEFAULT_ENCODER))
+    assert router.kind == kind
+    assert router.settings["alpha"] == 0.25
+    assert set(router.pairs) == set(kinds_of_query().pairs)
+    assert router.decide(kinds_of_query().queries[0]).pair in router.pairs
+    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    assert (figures["router"], figures["n_queries"], figures["n_pairs"]) == (kind, 18, 3)
+    assert figures["settings"] == dict(router.settings)
+    assert ("clusters" in figures) == (kind == "cluster")
+    assert "Saved to" in printed
+    assert "\x1b" not in printed  # no progress bar in a pipe
+
+
+def test_the_table_of_kinds_agrees_with_what_is_loaded() -> None:
+    assert {kind: _KINDS[kind] for kind in ROUTERS} == ROUTERS
+
+
+def test_a_text_classifier_fine_tunes_the_encoder_that_is_named(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fit itself takes a model and minutes; here only what it is asked for."""
+    from langchain_atlas.routers import classifier
+
+    asked: list[dict[str, Any]] = []
+
+    class Refusing(classifier.ClassifierRouter):
+        def __init__(self, **settings: Any) -> None:
+            asked.append(settings)
+            raise SettingError("enough")
+
+    monkeypatch.setattr(classifier, "ClassifierRouter", Refusing)
+    for more in ((), ("--encoder", "folder")):
+        with pytest.raises(SettingError, match="enough"):
+            fit(data, tmp_path / "router", "--router", "bert", *more)
+    assert [settings["model"] for settings in asked] == [encoders.DEFAULT_ENCODER, "folder"]
+
+
+def test_the_pool_and_the_domains_are_kept_to(data: str, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.txt"
+    pool.write_text("small@@search\nlarge@@none\n", encoding="utf-8")
+    fit(data, tmp_path / "router", "--router", "knn", "--pairs", str(pool), "--domains", "facts,talk")
+    router = Router.load(tmp_path / "router", FakeEncoder(name=encoders.DEFAULT_ENCODER))
+    assert set(router.pairs) == {Pair("small", "search"), Pair("large")}
+
+
+def test_the_number_of_clusters_is_for_cluster_routers(data: str, tmp_path: Path) -> None:
+    file = tmp_path / "figures.json"
+    fit(data, tmp_path / "router", "--clusters", "2", "--json", str(file))
+    assert len(json.loads(file.read_text(encoding="utf-8"))["clusters"]) == 2
+    with pytest.raises(SettingError, match="a 'linear' router has no clusters"):
+        fit(data, tmp_path / "other", "--router", "linear", "--clusters", "2")
+
+
+def test_an_unknown_kind_is_refused_with_the_kinds_there_are(data: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"Unknown router 'clutser'\. Did you mean 'cluster'\?"):
+        fit(data, tmp_path / "router", "--router", "clutser")
+    assert not (tmp_path / "router").exists()
+
+
+def test_a_long_fit_tells_how_far_it_is(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
+
+    from langchain_atlas.cli import common
+
+    told: list[tuple[int, int]] = []
+
+    @contextmanager
+    def progress(label: str) -> Any:
+        yield lambda done, total: told.append((done, total))
+
+    monkeypatch.setattr(common, "progress", progress)
+    fit(data, tmp_path / "router", "--router", "mlp")
+    assert told[-1][0] == told[-1][1] == len(told)

@@ -1,0 +1,82 @@
+"""The examples in README.md and docs/pools.md run."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from recorded import row, table_of
+
+from langchain_atlas.evaluation.queries import read_queries
+from langchain_atlas.pool import Pool
+from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.testing import OpenAIServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
+    with OpenAIServer(lambda _: "4929.91") as running:
+        monkeypatch.setenv("OPENAI_API_BASE", running.url)
+        monkeypatch.setenv("OPENAI_API_KEY", "not-a-secret")
+        monkeypatch.setenv("DISABLE_AIOHTTP_TRANSPORT", "True")
+        yield running
+
+
+def test_the_readmes_python_runs(server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = {"mini@@calculator": 1.0, "mini@@none": 0.0, "sonnet@@none": 0.0}
+    outcomes = [row(f"what is {n} times 3?", pair, score, 0.001) for n in range(8) for pair, score in pairs.items()]
+    ClusterRouter(n_clusters=1).fit(table_of(*outcomes)).save(tmp_path / "router")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for code in blocks("README.md", "python"):
+        exec(compile(code, "README.md", "exec"), names)  # noqa: S102  # our own text
+    record = names["state"]["messages"][-1].response_metadata["atlas"]
+    assert record["pair"] == "mini@@calculator"
+    assert names["state"]["messages"][-1].content == "4929.91"
+    assert [tool["function"]["name"] for tool in server.requests[0].body["tools"]] == ["calculator"]
+    assert str(names["decision"].pair) == "mini@@calculator"
+
+
+def test_the_readmes_questions_are_read(tmp_path: Path) -> None:
+    (lines,) = blocks("README.md", "json")
+    (tmp_path / "questions.jsonl").write_text(lines, encoding="utf-8")
+    asked = read_queries(tmp_path / "questions.jsonl")
+    assert [item.query.id for item in asked] == ["q1", "q2", "q3"]
+    assert [item.scorer.score(given, item.answer) for item, given in zip(asked, ("80", "It was Ode.", "?"), strict=True) if item.scorer] == [1.0, 1.0, 0.0]  # fmt: skip # noqa: E501
+
+
+def test_the_pool_of_the_docs_is_read(tmp_path: Path) -> None:
+    (text,) = blocks("docs/pools.md", "yaml")
+    (tmp_path / "pool.yaml").write_text(text, encoding="utf-8")
+    pool = Pool.load(tmp_path / "pool.yaml")
+    assert {model.name for model in pool.models} == {"mini", "sonnet", "ours"}
+    assert pool.model("mini").input_cost_per_token == 1.5e-7  # from LiteLLM's table
+    names: dict[str, Any] = {}
+    (code,) = blocks("docs/pools.md", "python")
+    exec(compile(code, "docs/pools.md", "exec"), names)  # noqa: S102  # our own text
+    assert len(names["pool"].pairs) == 4
+
+
+def test_every_file_that_the_docs_link_to_is_there() -> None:
+    for name in ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text(encoding="utf-8")):
+            assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
+
+
+def test_langgraph_json_names_graphs_that_are_there() -> None:
+    for target in json.loads((ROOT / "langgraph.json").read_text())["graphs"].values():
+        path, _, attribute = target.partition(":")
+        assert re.search(rf"^{attribute} = ", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
