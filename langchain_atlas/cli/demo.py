@@ -110,7 +110,11 @@ def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], termin
     from langchain_atlas.execution.live import LiveExecutor
 
     graph = create_atlas_graph(router, LiveExecutor(pool)).compile()
-    table = Table("question", "cluster", "pair", "why", "answer", "right?", "$ / 1000", "seconds")
+    widths = {"cl.": 3, "pair": 24, "why": 9, "answer": 10, "ok": 3, "$/1000": 6, "s": 3}
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    room = terminal.width - sum(widths.values()) - len(widths)
+    for name, width in {"question": max(12, min(room, 60)), **widths}.items():
+        table.add_column(name, width=width, no_wrap=True, overflow="ellipsis")
     rows: list[dict[str, Any]] = []
     with common.progress("answering") as bar:
         for number, item in enumerate(chosen):
@@ -118,12 +122,13 @@ def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], termin
             record = graph.invoke({"messages": [HumanMessage(item.query.text)]})["atlas"]
             rows.append(_row(item, record))
     for row in rows:
-        why = f"solved {row['expected_success']:.0%} of {row['evidence']} there"
+        why = f"{row['expected_success']:.0%} of {row['evidence']}"
         right = "[green]yes[/green]" if row["right"] else "[red]no[/red]"
-        cost = common.dollars(row["cost_usd"])
-        cells = (_short(row["query"], 46), str(row["cluster"]), row["pair"], why, _short(row["answer"], 26))
-        table.add_row(*cells, right, cost, f"{row['latency_s']:.2f}")
+        cells = (_short(row["query"]), str(row["cluster"]), row["pair"], why, _short(row["answer"]), right)
+        cost = "?" if row["cost_usd"] is None else f"{1000 * row['cost_usd']:.4f}"
+        table.add_row(*cells, cost, f"{row['latency_s']:.1f}")
     terminal.print(table)
+    terminal.print("cl.: cluster.  why: what the pair is expected to solve, of so many like it.", style="dim")
     return rows
 
 
@@ -179,6 +184,7 @@ def _cells(result: dict[str, Any]) -> list[str]:
     ]
 
 
-def _short(text: str | None, length: int) -> str:
-    line = " ".join((text or "(none)").split())
-    return line if len(line) <= length else line[: length - 1] + "…"
+def _short(text: str | None) -> str:
+    from rich.markup import escape
+
+    return escape(" ".join((text or "(none)").split()))

@@ -15,7 +15,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.clusterings import Clusterings
-from langchain_atlas.routers.statistics import SUMS, ClusterStatistics
+from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 from langchain_atlas.routers.views import QueryView, Sight
 
@@ -57,7 +57,8 @@ class ClusterRouter(UtilityRouter):
         n_clusters: number of clusters of the first clustering; no more than there are queries.
         alpha: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
-        strength: the pair's overall record counts as this many outcomes in every cluster.
+        strength: the pair's overall record counts as this many outcomes in every cluster; when left out, `fit` takes
+            it from the data, see `statistics.natural_strength`.
         n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
         view: ``full``, or ``text`` for the embedding of the text alone.
         n_directions: how many directions of the outcomes the full view has.
@@ -77,7 +78,7 @@ class ClusterRouter(UtilityRouter):
         n_clusters: int = 8,
         alpha: float = 0.5,
         latency_share: float = 0.0,
-        strength: float = 20.0,
+        strength: float | None = None,
         n_refinements: int = len(_REFINEMENTS),
         view: Literal["full", "text"] = "full",
         n_directions: int = 3,
@@ -132,6 +133,8 @@ class ClusterRouter(UtilityRouter):
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
         rows = self.clusterings_.nearest(self.clusterings_.distances(vectors))
         self.statistics_ = ClusterStatistics.of(table, rows, sum(self.clusterings_.sizes))
+        if self.strength is None:
+            self.strength = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = _labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         return self
 
@@ -204,7 +207,7 @@ class ClusterRouter(UtilityRouter):
         return self._average(rows, "nearby-cluster" if first else "nearest-cluster", float(item[rows[0]]))
 
     def _average(self, rows: list[int], rule: str, distance: float | None) -> Belief:
-        known, cluster = self.statistics_.estimates(self.strength), rows[0]
+        known, cluster = self.statistics_.estimates(self.strength or 0.0), rows[0]
         where = f"cluster {cluster} ({self.clusters_[cluster].label})"
         success, total = known.success[rows].mean(axis=0), (known.solved + known.failed)[rows].mean(axis=0)
         return Belief(

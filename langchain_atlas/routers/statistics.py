@@ -21,6 +21,9 @@ SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
 """The sums that are kept, in the order of `ClusterStatistics`."""
 
 
+_STRENGTHS = (1.0, 100.0)
+
+
 @dataclass(frozen=True)
 class ClusterStatistics:
     """Sums of outcomes by cluster and pair; every array has shape [n_clusters, n_pairs]."""
@@ -143,6 +146,39 @@ def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.floa
     mean = float(np.mean(success[seen] / count[seen])) if seen.any() else 0.5
     weight = count + strength
     return np.where(weight > 0, (success + strength * mean) / np.maximum(weight, 1e-12), mean)
+
+
+def natural_strength(sums: ClusterStatistics, sizes: Sequence[int]) -> float:
+    """Find how many outcomes a pair's overall record is worth in a cluster, from how much its clusters differ.
+
+    By analysis of variance, for every pair and clustering: the variance of outcomes within clusters, over what the
+    clusters' means vary beyond that. Where clusters hardly differ the overall record is worth much, where they differ
+    widely it is worth little. The ratio is doubled, as the best of many pairs is looked for, and the best of many
+    estimates is too high.
+
+    Args:
+        sums: the outcomes.
+        sizes: number of clusters of each clustering, in the order of the rows.
+
+    Returns:
+        A number of outcomes, 1 to 100.
+    """
+    within, between, start = [], [], 0
+    for size in sizes:
+        count, success = sums.count[start : start + size], sums.success[start : start + size]
+        start += size
+        total, filled = count.sum(axis=0), (count > 0).sum(axis=0)
+        usable = (filled > 1) & (total > filled)
+        count, success, total, filled = count[:, usable], success[:, usable], total[usable], filled[usable]
+        mean = success / np.maximum(count, 1)
+        inner = (count * mean * (1 - mean)).sum(axis=0) / (total - filled)
+        outer = (count * (mean - success.sum(axis=0) / total) ** 2).sum(axis=0) / (filled - 1)
+        usual_count = (total - (count**2).sum(axis=0) / total) / (filled - 1)
+        within.extend(inner)
+        between.extend((outer - inner) / usual_count)
+    if not within:
+        return _STRENGTHS[1]
+    return float(np.clip(2 * np.mean(within) / max(float(np.mean(between)), 1e-9), *_STRENGTHS))
 
 
 def _by_cluster(values: NDArray[np.float64], clusters: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:

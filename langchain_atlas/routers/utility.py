@@ -265,6 +265,8 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     """
     highest = {"alpha": 1.0, "latency_share": 1.0}
     for name, value in settings.items():
+        if value is None and name == "strength":
+            continue
         whole = name == "failovers"
         right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         if not right or not 0 <= value <= highest.get(name, sys.float_info.max):
