@@ -1,7 +1,7 @@
 """A ready graph: the demo's questions, routed to a pair of the embedded models and answered.
 
 Served by ``langgraph dev``, which imports this file once when it starts. The pool, the experience and the models are
-those of ``langchain-atlas demo``; to serve your own, load your router with `Router.load` and your pool with `Pool.load`.
+those of ``langchain-atlas demo``; to serve your own, use `Router.load` and `Pool.load`.
 """
 
 from langchain_atlas import ClusterRouter, LiveExecutor, OutcomeTable, Pool, create_atlas_graph

@@ -54,10 +54,11 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("DISABLE_AIOHTTP_TRANSPORT", "True")
     with OpenAIServer(lambda body: body["messages"][-1]["content"].split()[-1]) as server:
         entry = f"options: {{api_base: '{server.url}'}}, api_key_env: KEY_OF_THE_TEST"
+        prices = "input_cost_per_token: 1.0e-6, output_cost_per_token: 1.0e-6"
         path = tmp_path / "pool.yaml"
         path.write_text(
             "models:\n"
-            f"  small: {{litellm: openai/small, input_cost_per_token: 1.0e-6, output_cost_per_token: 1.0e-6, {entry}}}\n"
+            f"  small: {{litellm: openai/small, {prices}, {entry}}}\n"
             f"  large: {{litellm: openai/large, {entry}}}\n"
             "tools: {none: {}, calculator: {use: calculator}}\n",
             encoding="utf-8",
