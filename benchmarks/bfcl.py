@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import reporting
 from common import Clock, check, encoder_for, families, listed, load, options, show_checks, write
-from selection import STANDARD
+from selection import STANDARD, within
 from study import TRAINED, Sheet, Study, drops
 
 if TYPE_CHECKING:
@@ -33,6 +33,10 @@ TRIOS = {
 }
 CONSTANTS = {"gpt-4o-mini, prompt, always": "gpt-4o-mini-2024-07-18@@prompt"}
 SHARE = 0.25
+AFFORDABLE = f"{SHARE:.0%} of its cost"
+SEEDS = 8
+"""Splits in distribution: one test part has 306 queries, and an interval of three points either way."""
+SEEDS_ELSEWHERE = 3
 _BASELINES = ("cluster (paper)", "knn", "linear", "mlp", "mf", "routerdc", "bert")
 
 
@@ -43,14 +47,18 @@ def main_pool(table: OutcomeTable) -> OutcomeTable:
 
 def must_show(inside: Sheet) -> list[dict[str, Any]]:
     """Compare with what the project set itself."""
-    frugal, trained = (inside.figures()[row] for row in ("cluster, frugal", TRAINED))
-    share, apart = frugal["share_of_best_single_cost"], 100 * frugal["versus_best_single"]
+    routed, trained = (inside.figures()[row] for row in (f"cluster, {AFFORDABLE}", TRAINED))
+    share, apart = routed["share_of_best_single_cost"], 100 * routed["versus_best_single"]
     aiq = {name: entry["mean"] for name, entry in inside.to_json()["aiq"].items()}
     rival = max((name for name in _BASELINES if name in aiq), key=aiq.__getitem__)
     # Hindsight may pick a dear pair that is best by a hair; the pair to pick beforehand is the stricter bar.
-    part = frugal["cost_usd_per_1k"] / trained["cost_usd_per_1k"]
+    part = routed["cost_usd_per_1k"] / trained["cost_usd_per_1k"]
     return [
-        check("within 1.0 point of the best single pair (cluster, frugal)", f"{apart:+.2f} points", passed=apart >= -1),
+        check(
+            f"within 1.0 point of the best single pair (cluster, {AFFORDABLE})",
+            f"{apart:+.2f} points",
+            passed=apart >= -1,
+        ),
         check("at no more than 25% of its cost", f"{100 * share:.1f}%", passed=share <= SHARE),
         check("and of the cost of the training part's best single pair", f"{100 * part:.1f}%", passed=part <= SHARE),
         check(
@@ -63,12 +71,14 @@ def must_show(inside: Sheet) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, and write the figures."""
-    asked, clock = options("bfcl", "Routers on the Berkeley Function Calling Leaderboard, main pool."), Clock()
+    asked, clock = options("bfcl", "Routers on the Berkeley Function Calling Leaderboard, main pool.", SEEDS), Clock()
     table = main_pool(load("bfcl_pairs.parquet"))
     with clock.part("encode"):
         routers = families(encoder_for(table), bert=asked.bert)
-    study = Study(routers, STANDARD, asked.seeds, clock, CONSTANTS)
-    inside, outside = study.in_distribution(table), study.out_of_distribution(table, TRIOS)
+    rules = {**STANDARD, AFFORDABLE: within(SHARE)}
+    inside = Study(routers, rules, asked.seeds, clock, CONSTANTS).in_distribution(table)
+    elsewhere = Study(routers, rules, asked.seeds[:SEEDS_ELSEWHERE], clock, CONSTANTS)
+    outside = elsewhere.out_of_distribution(table, TRIOS)
     reporting.show_sheet(f"BFCL, {len(table.pairs)} pairs, in distribution, seeds {listed(asked.seeds)}", inside)
     dropped = drops(inside, outside)
     reporting.show_drops("BFCL, out of distribution: fitted on three domains, tested on nine others", dropped)

@@ -77,10 +77,10 @@ class Options:
     """File for the figures."""
 
 
-def options(name: str, description: str) -> Options:
+def options(name: str, description: str, seeds: int = 3) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds: 0, 1, ... (default 3)")
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many seeds: 0, 1, ... (default %(default)s)")
     parser.add_argument("--bert", action="store_true", help="also fine-tune a text classifier, which takes minutes")
     parser.add_argument("--out", type=Path, default=RESULTS / f"{name}.json", help="file for the figures")
     given = parser.parse_args()

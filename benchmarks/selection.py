@@ -106,13 +106,13 @@ def accurate(measured: Curve, bar: Bar) -> float:
 
 
 def within(share: float) -> Rule:
-    """Choose the setting whose cost comes nearest, from below, to a share of the best single pair's."""
+    """Choose the most accurate setting that costs at most a share of what the best single pair does."""
 
     def choose(measured: Curve, bar: Bar) -> float:
         affordable = measured.cost <= share * bar.cost
         if not affordable.any():
             return ALPHAS[int(np.argmin(measured.cost))]
-        return ALPHAS[int(np.argmax(np.where(affordable, measured.cost, -np.inf)))]
+        return ALPHAS[int(np.argmax(np.where(affordable, measured.accuracy, -np.inf)))]
 
     return choose
 

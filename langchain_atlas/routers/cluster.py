@@ -133,8 +133,7 @@ class ClusterRouter(UtilityRouter):
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
         rows = self.clusterings_.nearest(self.clusterings_.distances(vectors))
         self.statistics_ = ClusterStatistics.of(table, rows, sum(self.clusterings_.sizes))
-        if self.strength is None:
-            self.strength = natural_strength(self.statistics_, self.clusterings_.sizes)
+        self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = _labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         return self
 
@@ -207,7 +206,8 @@ class ClusterRouter(UtilityRouter):
         return self._average(rows, "nearby-cluster" if first else "nearest-cluster", float(item[rows[0]]))
 
     def _average(self, rows: list[int], rule: str, distance: float | None) -> Belief:
-        known, cluster = self.statistics_.estimates(self.strength or 0.0), rows[0]
+        strength = self.natural_strength_ if self.strength is None else self.strength
+        known, cluster = self.statistics_.estimates(strength), rows[0]
         where = f"cluster {cluster} ({self.clusters_[cluster].label})"
         success, total = known.success[rows].mean(axis=0), (known.solved + known.failed)[rows].mean(axis=0)
         return Belief(
@@ -258,6 +258,7 @@ class ClusterRouter(UtilityRouter):
                         "n_directions": self.n_directions,
                         "random_state": self.random_state,
                     },
+                    "natural_strength": self.natural_strength_,
                     "sizes": list(self.clusterings_.sizes),
                     "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
                 },
@@ -275,6 +276,7 @@ class ClusterRouter(UtilityRouter):
         router.statistics_ = ClusterStatistics(
             pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
         )
+        router.natural_strength_ = float(facts["natural_strength"])
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
         rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
         seen = encoded if router.view_ is None else router.view_.dimension(encoded)

@@ -138,7 +138,7 @@ class QueryView:
 
     def dimension(self, encoded: int) -> int:
         """Return the length of its vectors, given the length of the encoder's."""
-        return 2 * encoded + 2 + len(self.centre) + int(self.directions.shape[1])
+        return int(2 * encoded + 2 + len(self.centre) + self.directions.shape[1])
 
     def _shape(self, sight: Sight) -> NDArray[np.float64]:
         varied = self.spread > 0

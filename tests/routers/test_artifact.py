@@ -172,6 +172,8 @@ class TestDamaged:
             (lambda config: config["facts"]["parameters"].update(n_cluster=8), "is damaged"),
             (lambda config: config["facts"]["parameters"].update(view="text"), "don't fit together"),
             (lambda config: config["facts"]["parameters"].update(view="half"), "is damaged: view is 'half'"),
+            (lambda config: config["facts"].pop("natural_strength"), "is damaged"),
+            (lambda config: config["facts"].update(natural_strength="much"), "is damaged"),
             (lambda config: config["facts"].pop("sizes"), "is damaged"),
             (lambda config: config["facts"].update(sizes=[]), "is damaged"),
             (lambda config: config["facts"].update(sizes=["3"] * 6), "is damaged"),

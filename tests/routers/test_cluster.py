@@ -55,8 +55,8 @@ def in_paper(**settings: Any) -> ClusterRouter:
 
 
 def shrunk(**settings: Any) -> ClusterRouter:
-    """Return a router of one clustering of texts, with the default shrinkage unless asked otherwise."""
-    return ClusterRouter(Compass(DIRECTIONS), n_refinements=0, view="text", **settings)
+    """Return a router of one clustering of texts, with a shrinkage of 10 outcomes unless asked otherwise."""
+    return ClusterRouter(Compass(DIRECTIONS), n_refinements=0, view="text", **{"strength": 10.0, **settings})
 
 
 def fitted(**settings: Any) -> ClusterRouter:
@@ -250,11 +250,27 @@ class TestEvidence:
         assert chosen(decision).expected_success == pytest.approx(0.7648810, abs=1e-6)
         assert decision.runner_up is not None
         assert decision.runner_up.expected_success == pytest.approx(0.5029762, abs=1e-6)
-        assert ClusterRouter(FakeEncoder()).strength == 20.0
 
     def test_strength_can_be_changed_without_fitting(self) -> None:
         decision = fitted(strength=0.0, alpha=0.0).configure(strength=10.0).decide(ask("e1"))
         assert chosen(decision).expected_success == pytest.approx(0.7648810, abs=1e-6)
+
+    def test_without_one_it_is_taken_from_the_data_each_time_it_is_fitted(self) -> None:
+        assert ClusterRouter(FakeEncoder()).strength is None
+        # Cheap is right on all 20 of one cluster's queries and none of the other's: a record elsewhere is worth least.
+        apart = [row(f"{side}{at}", "cheap", float(side == "e")) for side in "en" for at in range(20)]
+        # Right on half of either's: its record over all is worth most.
+        alike = [row(f"{side}{at}", "cheap", float(at % 2)) for side in "en" for at in range(20)]
+        compass = Compass({f"{side}{at}": 90.0 * (side == "n") for side in "en" for at in range(20)})
+        router = ClusterRouter(compass, n_refinements=0, view="text").fit(table_of(*alike))
+        assert (router.strength, router.natural_strength_) == (None, 100.0)
+        # By strength 1, to the east: (20 + 0.5) / 21.
+        decision = router.fit(table_of(*apart)).decide(ask("e1"))
+        assert (router.strength, router.natural_strength_) == (None, 1.0)
+        assert chosen(decision).expected_success == pytest.approx(20.5 / 21)
+        other = router.configure(strength=20.0)
+        assert chosen(other.decide(ask("e1"))).expected_success == pytest.approx(30 / 40)
+        assert other.configure(strength=None).decide(ask("e1")) == decision
 
     @pytest.mark.parametrize(
         ("scores", "low", "high"),
@@ -564,6 +580,7 @@ def frozen(router: ClusterRouter) -> dict[str, Any]:
         "pairs": router.pairs,
         "clusters": router.clusters_,
         "repeats": router.statistics_.repeats,
+        "natural strength": router.natural_strength_,
         "sizes": router.clusterings_.sizes,
         "centres": router.clusterings_.centres.tolist(),
         **{name: array.tolist() for name, array in router.statistics_.arrays().items()},
@@ -702,7 +719,7 @@ class TestSaved:
         scores, costs = {"a": 0.1, "b": 0.2, "c": 0.9, "d": 0.4}, {"a": 0.5, "b": 0.1, "c": 0.3, "d": 0.2}
         east = [row("e1", name, scores[name], costs[name]) for name in scores]
         table = table_of(*east, row("n1", "c", 0.0), row("n1", "a", 1.0), row("west", "d", 1.0, 0.1))
-        router = change(make(Compass(DIRECTIONS), strength=20.0).fit(table))
+        router = change(make(Compass(DIRECTIONS), strength=None).fit(table))
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", Compass(DIRECTIONS))
         assert isinstance(again, ClusterRouter)

@@ -18,7 +18,7 @@ from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.clusterings import Clusterings
-from langchain_atlas.routers.statistics import ClusterStatistics, overall_success
+from langchain_atlas.routers.statistics import ClusterStatistics, natural_strength, overall_success
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Candidate, Constraints, Decision, Query
 
@@ -218,6 +218,41 @@ class TestStacked:
         assert (sums + sums).repeats == 2
         assert sums.with_pairs((Pair("b"), Pair("new"))).repeats == 2
         np.testing.assert_allclose(overall_success(sums + sums, 0.0), [0.75, 0.5])
+
+
+class TestNaturalStrength:
+    """How many outcomes a pair's overall record is worth, by analysis of variance."""
+
+    @staticmethod
+    def of(count: list[list[float]], success: list[list[float]], *sizes: int) -> float:
+        counts, pairs = np.array(count, dtype=float), tuple(Pair(name) for name in "abc"[: len(count[0])])
+        sums = {"success": np.array(success, dtype=float), "cost": 0 * counts, "latency": 0 * counts}
+        counted = {"count": counts, "cost_count": counts, "latency_count": counts}
+        return natural_strength(ClusterStatistics(pairs=pairs, **sums, **counted, repeats=len(sizes)), sizes)
+
+    def test_it_is_twice_the_variance_within_over_that_between(self) -> None:
+        # 8 of 10 right here, 2 of 10 there. Within: (10 * 0.16 + 10 * 0.16) / 18 = 0.1777778.
+        # Between: (10 * 0.09 + 10 * 0.09) / 1 = 1.8, less that, over the usual count of 10: 0.1622222.
+        assert self.of([[10], [10]], [[8], [2]], 2) == pytest.approx(2 * 0.1777778 / 0.1622222, rel=1e-6)
+
+    def test_it_is_the_mean_over_pairs_and_clusterings(self) -> None:
+        # Pair b: 6 of 10 and 2 of 10. Within: (2.4 + 1.6) / 18 = 0.2222222; between: (0.8 - 0.2222222) / 10.
+        one = 2 * (0.1777778 + 0.2222222) / (0.1622222 + 0.0577778)
+        assert self.of([[10, 10], [10, 10]], [[8, 6], [2, 2]], 2) == pytest.approx(one, rel=1e-6)
+        assert self.of([[10], [10], [10], [10]], [[8], [2], [6], [2]], 2, 2) == pytest.approx(one, rel=1e-6)
+
+    def test_it_is_1_to_100(self) -> None:
+        assert self.of([[10], [10]], [[10], [0]], 2) == 1.0  # no variance within
+        assert self.of([[10], [10]], [[5], [5]], 2) == 100.0  # none between
+
+    @pytest.mark.parametrize(
+        ("count", "success"),
+        [([[10]], [[5]]), ([[0], [0]], [[0], [0]]), ([[1], [1]], [[1], [0]]), ([[9], [0]], [[3], [0]])],
+    )
+    def test_where_clusters_cannot_be_compared_the_overall_record_counts_most(
+        self, count: list[list[float]], success: list[list[float]]
+    ) -> None:
+        assert self.of(count, success, len(count)) == 100.0
 
 
 class TestAverage:
