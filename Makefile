@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing clean
+	bench-routerdc bench-routing bench-ablation clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -57,6 +57,9 @@ bench-routerdc: $(INSTALLED) ## Routers on RouterDC's data, beside published fig
 
 bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and whether it grows
 	$(BIN)/python benchmarks/routing.py
+
+bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
+	$(BIN)/python benchmarks/ablation.py
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

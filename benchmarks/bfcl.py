@@ -33,6 +33,8 @@ TRIOS = {
 }
 CONSTANTS = {"gpt-4o-mini, prompt, always": "gpt-4o-mini-2024-07-18@@prompt"}
 SHARE = 0.25
+LOSS = 0.01
+"""Share of the best single pair's cost, and accuracy that may be lost to it, in what the project set itself."""
 AFFORDABLE = f"{SHARE:.0%} of its cost"
 SEEDS = 8
 """Splits in distribution: one test part has 306 queries, and an interval of three points either way."""
@@ -47,26 +49,26 @@ def main_pool(table: OutcomeTable) -> OutcomeTable:
 
 def must_show(inside: Sheet) -> list[dict[str, Any]]:
     """Compare with what the project set itself."""
-    routed, trained = (inside.figures()[row] for row in (f"cluster, {AFFORDABLE}", TRAINED))
-    share, apart = routed["share_of_best_single_cost"], 100 * routed["versus_best_single"]
+    rows = inside.figures()
+    default, quarter, trained = rows["cluster, default"], rows[f"cluster, {AFFORDABLE}"], rows[TRAINED]
     aiq = {name: entry["mean"] for name, entry in inside.to_json()["aiq"].items()}
     rival = max((name for name in _BASELINES if name in aiq), key=aiq.__getitem__)
     # Hindsight may pick a dear pair that is best by a hair; the pair to pick beforehand is the stricter bar.
-    part = routed["cost_usd_per_1k"] / trained["cost_usd_per_1k"]
+    part = quarter["cost_usd_per_1k"] / trained["cost_usd_per_1k"]
     return [
-        check(
-            f"within 1.0 point of the best single pair (cluster, {AFFORDABLE})",
-            f"{apart:+.2f} points",
-            passed=apart >= -1,
-        ),
-        check("at no more than 25% of its cost", f"{100 * share:.1f}%", passed=share <= SHARE),
-        check("and of the cost of the training part's best single pair", f"{100 * part:.1f}%", passed=part <= SHARE),
+        _near("within 1.0 point of the best single pair, for at most 25% of its cost (cluster, default)", default),
+        _near(f"the same (cluster, {AFFORDABLE}); {part:.0%} of what the training part's best pair costs", quarter),
         check(
             "AIQ above every baseline that routes once",
             f"{100 * aiq['cluster']:.2f}; the best of them, {rival}, {100 * aiq[rival]:.2f}",
             passed=aiq["cluster"] > aiq[rival],
         ),
     ]
+
+
+def _near(what: str, row: dict[str, Any]) -> dict[str, Any]:
+    apart, share = row["versus_best_single"], row["share_of_best_single_cost"]
+    return check(what, f"{100 * apart:+.2f} points at {share:.1%}", passed=apart >= -LOSS and share <= SHARE)
 
 
 def main() -> None:

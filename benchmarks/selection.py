@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     Rule = Callable[["Curve", "Bar"], float]
     """Chooses an `alpha`, given the cross-validated curve and the bar."""
 
-ALPHAS = (0.0, *(round(float(value), 4) for value in np.geomspace(0.003, 0.6, 54)), 0.65, 0.7, 0.8, 0.9, 1.0)
+DEFAULT_ALPHA = 0.5
+"""The setting of a router whose user chose none, and of the paper."""
+
+_NEAR_ZERO = (round(float(value), 4) for value in np.geomspace(0.003, 0.6, 54))
+ALPHAS = tuple(sorted((0.0, *_NEAR_ZERO, DEFAULT_ALPHA, 0.65, 0.7, 0.8, 0.9, 1.0)))
 """The settings tried, of every router alike; close together near 0, where most of the accuracy is decided."""
 
 FOLDS = 4
@@ -117,5 +121,11 @@ def within(share: float) -> Rule:
     return choose
 
 
-STANDARD: Mapping[str, Rule] = {"frugal": frugal, "accurate": accurate}
+def default(measured: Curve, bar: Bar) -> float:
+    """Choose nothing: the setting that a user has who chose none."""
+    del measured, bar
+    return DEFAULT_ALPHA
+
+
+STANDARD: Mapping[str, Rule] = {"default": default, "frugal": frugal, "accurate": accurate}
 """The rules that hold on every data set."""

@@ -87,24 +87,21 @@ def dollars(value: float | None) -> str:
 
 def explain(decision: Decision, terminal: Console) -> None:
     """Print a decision with its evidence."""
-    from rich.table import Table
-
     terminal.print(f"[bold]{decision.pair}[/bold]  (rule: {decision.rule})")
     terminal.print(decision.reason)
-    table = Table("", "pair", "expected", "95% interval", "outcomes", "cost / 1000", "utility", box=None)
     for label, candidate in (("chosen", decision.chosen), ("runner-up", decision.runner_up)):
         if candidate is not None:
-            table.add_row(label, *_cells(candidate))
-    terminal.print(table)
+            terminal.print(f"  {label:10} {candidate.pair}")
+            terminal.print(f"  {'':10} {_evidence(candidate)}", style="dim")
 
 
-def _cells(candidate: Candidate) -> list[str]:
-    low, high = candidate.interval or (None, None)
-    return [
-        str(candidate.pair),
-        percent(candidate.expected_success),
-        f"{percent(low)} to {percent(high)}",
-        "?" if candidate.evidence is None else str(candidate.evidence),
-        dollars(candidate.expected_cost_usd),
-        "?" if candidate.utility is None else f"{candidate.utility:.3f}",
-    ]
+def _evidence(candidate: Candidate) -> str:
+    parts = [f"solves {percent(candidate.expected_success)}"]
+    if candidate.interval is not None:
+        parts[0] += f" (95% interval {percent(candidate.interval[0])} to {percent(candidate.interval[1])})"
+    if candidate.evidence is not None:
+        parts.append(f"{candidate.evidence} outcomes")
+    parts.append(f"{dollars(candidate.expected_cost_usd)} / 1000")
+    if candidate.utility is not None:
+        parts.append(f"utility {candidate.utility:.3f}")
+    return ", ".join(parts)

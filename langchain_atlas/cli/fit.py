@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,16 +16,8 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.cluster import ClusterRouter
     from langchain_atlas.routers.embedding import EmbeddingRouter
 
-ROUTERS = {
-    "cluster": "langchain_atlas.routers.cluster:ClusterRouter",
-    "knn": "langchain_atlas.routers.neighbours:NeighbourRouter",
-    "linear": "langchain_atlas.routers.linear:LinearRouter",
-    "mlp": "langchain_atlas.routers.perceptron:PerceptronRouter",
-    "mf": "langchain_atlas.routers.factorization:FactorizationRouter",
-    "routerdc": "langchain_atlas.routers.contrastive:ContrastiveRouter",
-    "bert": "langchain_atlas.routers.classifier:ClassifierRouter",
-}
-"""Where the class of each kind of router that `fit` can fit is."""
+ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert")
+"""Kinds of router that `fit` can fit."""
 
 _CLUSTERS = 8
 
@@ -76,6 +67,7 @@ def _unfitted(kind: str, clusters: int | None, encoder: str | None, **settings: 
     """
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError, suggest
+    from langchain_atlas.routers.artifact import class_of
 
     if kind not in ROUTERS:
         raise SettingError(f"Unknown router {kind!r}. {suggest(kind, ROUTERS)}")
@@ -83,21 +75,23 @@ def _unfitted(kind: str, clusters: int | None, encoder: str | None, **settings: 
         settings["n_clusters"] = _CLUSTERS if clusters is None else clusters
     elif clusters is not None:
         raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
-    module, _, name = ROUTERS[kind].partition(":")
-    made = getattr(importlib.import_module(module), name)
+    made: Any = class_of(kind)
     if kind == "bert":  # it brings an encoder of its own, which it changes
-        return made(model=encoder or DEFAULT_ENCODER, **settings)  # type: ignore[no-any-return]
-    return made(SentenceTransformerEncoder(encoder or DEFAULT_ENCODER), **settings)  # type: ignore[no-any-return]
+        settings["model"] = encoder or DEFAULT_ENCODER
+    else:
+        settings["encoder"] = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER)
+    fitted: ClusterRouter | EmbeddingRouter = made(**settings)
+    return fitted
 
 
 def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None:
     from langchain_atlas.routers.embedding import EmbeddingRouter
 
-    if isinstance(router, EmbeddingRouter):
-        with common.progress("fitting") as bar:
+    with common.progress("fitting") as bar:
+        if isinstance(router, EmbeddingRouter):
             router.fit(table, progress=bar)
-    else:
-        router.fit(table)
+        else:
+            router.fit(table)
 
 
 def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
@@ -117,15 +111,16 @@ def _show(figures: dict[str, Any], terminal: Console) -> None:
 
     if "clusters" not in figures:
         return
-    table = Table("cluster", "mostly", "queries", "best pair", "expected", "cost / 1000", box=None)
+    table = Table("cluster", "mostly", "queries", "solves", "$ / 1000", box=None, pad_edge=False)
+    table.add_column("best pair", overflow="fold")
     for entry in figures["clusters"]:
         best = entry["best"]
         table.add_row(
             str(entry["cluster"]),
             entry["label"],
             str(entry["queries"]),
-            best["pair"],
             common.percent(best["expected_success"]),
             common.dollars(best["expected_cost_usd"]),
+            best["pair"],
         )
     terminal.print(table)

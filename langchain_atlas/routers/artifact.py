@@ -123,13 +123,19 @@ def read_artifact(folder: str | Path) -> Artifact:
         raise ArtifactError(f"The saved router in {folder} is damaged: {error!r}. Fit again.") from error
 
 
+def class_of(kind: str) -> type[Router]:
+    """Return the class of a kind of saved router; it is imported now."""
+    module, _, name = _KINDS[kind].partition(":")
+    found: type[Router] = getattr(importlib.import_module(module), name)
+    return found
+
+
 def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     """Read a saved router of whatever kind; see `Router.load`."""
     artifact = read_artifact(folder)
     if artifact.kind not in _KINDS:
         raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}. {suggest(artifact.kind, _KINDS)}")
-    module, _, name = _KINDS[artifact.kind].partition(":")
-    kind = getattr(importlib.import_module(module), name)
+    kind: Any = class_of(artifact.kind)
     try:
         router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
     except (KeyError, TypeError, ValueError, IndexError) as error:
