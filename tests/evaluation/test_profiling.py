@@ -270,6 +270,8 @@ def test_half_characters_of_a_model_do_not_spoil_the_table(out: Path) -> None:
 
 
 SCRIPT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 import asyncio, os, sys
 from langchain_atlas.evaluation.profiling import profile
 from langchain_atlas.evaluation.queries import CheckableQuery
