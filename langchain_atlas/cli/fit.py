@@ -40,6 +40,9 @@ def fit(
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
+    from langchain_atlas.routers.artifact import check_target
+
+    check_target(out)
     fitted = _unfitted(router, clusters, encoder, alpha=alpha, random_state=seed)
     table = common.load_table(data, pairs, domains)
     terminal = common.console()

@@ -54,6 +54,8 @@ class OutcomeTable:
         path = Path(path)
         if path.suffix not in (".parquet", ".jsonl"):
             raise OutcomeError(f"{str(path)!r} is neither '.parquet' nor '.jsonl'; outcome tables are one of these.")
+        if not path.is_file():
+            raise OutcomeError(f"There is no file {str(path)!r}; 'langchain-atlas profile' writes outcome tables.")
         try:
             table = pq.read_table(path) if path.suffix == ".parquet" else read_jsonl(path)
         except (OSError, UnicodeDecodeError, pa.ArrowException) as error:

@@ -58,6 +58,24 @@ class Artifact:
     """Learned numbers, by name."""
 
 
+def check_target(folder: str | Path) -> None:
+    """Make sure that a router may be saved to a folder; worth asking before a long fit.
+
+    Raises:
+        ArtifactError: it is a file, or holds other files, which replacing would lose.
+    """
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
+    foreign = [path.name for path in folder.iterdir() if path.name not in (CONFIG, ARRAYS)] if folder.exists() else []
+    if (folder / CONFIG).exists() and not _may_be_ours(folder / CONFIG):
+        foreign.append(CONFIG)
+    if foreign:
+        raise ArtifactError(
+            f"{str(folder)!r} holds other files ({foreign[0]!r}); saving would replace the folder. Name an empty one."
+        )
+
+
 def write_artifact(folder: str | Path, artifact: Artifact) -> None:
     """Write a saved router, replacing the one in `folder` if there is one.
 
@@ -68,7 +86,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
     from safetensors.numpy import save_file
 
     folder = Path(folder)
-    _refuse_to_lose(folder)
+    check_target(folder)
 
     def fill(temporary: Path) -> None:
         # safetensors writes memory as it lies and reads it as rows: an array in column order would come back mixed up.
@@ -193,18 +211,6 @@ def _read_config(folder: Path) -> dict[str, Any]:
             f"{folder / CONFIG} has schema version {found!r}; this release reads {SCHEMA_VERSION}. Fit again."
         )
     return dict(config)
-
-
-def _refuse_to_lose(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
-    foreign = [path.name for path in folder.iterdir() if path.name not in (CONFIG, ARRAYS)] if folder.exists() else []
-    if (folder / CONFIG).exists() and not _may_be_ours(folder / CONFIG):
-        foreign.append(CONFIG)
-    if foreign:
-        raise ArtifactError(
-            f"{str(folder)!r} holds other files ({foreign[0]!r}); saving would replace the folder. Name an empty one."
-        )
 
 
 def _may_be_ours(config: Path) -> bool:

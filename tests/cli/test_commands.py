@@ -228,6 +228,17 @@ class TestBadInput:
         assert "line 1" in done.error
         assert not list(tmp_path.glob("o.parquet*"))
 
+    def test_a_folder_of_other_files_is_refused_before_anything_is_fitted(
+        self, command: Command, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("langchain_atlas.routers.cluster.ClusterRouter.fit", lambda *_: pytest.fail("fitted"))
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "letter.txt").write_text("keep me", encoding="utf-8")
+        done = command("fit", "--data", table, "--out", tmp_path / "mine")
+        assert done.status == 2
+        assert "holds other files ('letter.txt')" in done.error
+        assert (tmp_path / "mine" / "letter.txt").read_text() == "keep me"
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
