@@ -10,7 +10,7 @@ from common import money, points, show
 from langchain_atlas.files import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from study import Sheet
@@ -35,7 +35,7 @@ def show_sheet(title: str, sheet: Sheet, note: str = "") -> None:
                 f"{100 * low:+.1f}, {100 * high:+.1f}",
                 money(row["cost_usd_per_1k"]),
                 "" if share is None else f"{100 * share:.0f}",
-                "" if row["alpha_per_seed"] is None else " ".join(f"{alpha:g}" for alpha in row["alpha_per_seed"]),
+                _span(row["alpha_per_seed"]),
             )
         )
     show(title, headings, rows, note)
@@ -51,6 +51,14 @@ def show_sheet(title: str, sheet: Sheet, note: str = "") -> None:
         )
     for sentence in sheet.notes:
         print(f"Note: {sentence}")
+
+
+def _span(alphas: Sequence[float] | None) -> str:
+    """Write the settings that were chosen, from the lowest to the highest."""
+    if alphas is None:
+        return ""
+    low, high = min(alphas), max(alphas)
+    return f"{low:.2g}" if low == high else f"{low:.2g}-{high:.2g}"
 
 
 def show_drops(title: str, drops: Mapping[str, Mapping[str, Any]]) -> None:

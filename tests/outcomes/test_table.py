@@ -126,7 +126,7 @@ class TestRefusals:
         path = tmp_path / "t.parquet"
         OutcomeTable.from_rows(GOOD).save(path)
         path.write_bytes(path.read_bytes()[:-20])
-        with pytest.raises(OutcomeError, match="There is no file"):
+        with pytest.raises(OutcomeError, match="Can't read the outcome table"):
             OutcomeTable.load(path)
 
     @pytest.mark.parametrize("name", ["t.parquet", "t.jsonl"])
