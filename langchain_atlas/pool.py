@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -369,25 +368,6 @@ def _keys(value: Any) -> Iterator[str]:
     if isinstance(value, dict | list | tuple):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _keys(inner)
-
-
-def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> list[Pair]:
-    """Return the pairs of the product that a pattern such as ``gemma*@@*`` names.
-
-    Raises:
-        PoolError: it names none.
-    """
-    model_part, _, tool_part = pattern.partition(SEPARATOR)
-    tools = tuple(tools)
-    found = [
-        Pair(model.name, tool.name)
-        for model in models
-        for tool in tools
-        if fnmatchcase(model.name, model_part) and fnmatchcase(tool.name, tool_part or "*")
-    ]
-    if not found:
-        raise PoolError(f"The pattern {pattern!r} names no pair of this pool; write 'model{SEPARATOR}tool', * allowed.")
-    return found
 
 
 _Member = TypeVar("_Member", Model, Tool)

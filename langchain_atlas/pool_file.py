@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from langchain_atlas.errors import PoolError, suggest
-from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool, matching
+from langchain_atlas.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _SECTIONS = ("models", "tools", "exclude")
@@ -48,6 +50,25 @@ def _build(data: Any, folder: Path) -> Pool:
     for pattern in patterns:
         excluded.update(matching(str(pattern), models, tools))
     return Pool(models=tuple(models), tools=tuple(tools), excluded=frozenset(excluded))
+
+
+def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> list[Pair]:
+    """Return the pairs of the product that a pattern such as ``gemma*@@*`` names.
+
+    Raises:
+        PoolError: it names none.
+    """
+    model_part, _, tool_part = pattern.partition(SEPARATOR)
+    tools = tuple(tools)
+    found = [
+        Pair(model.name, tool.name)
+        for model in models
+        for tool in tools
+        if fnmatchcase(model.name, model_part) and fnmatchcase(tool.name, tool_part or "*")
+    ]
+    if not found:
+        raise PoolError(f"The pattern {pattern!r} names no pair of this pool; write 'model{SEPARATOR}tool', * allowed.")
+    return found
 
 
 def _entries(data: dict[Any, Any], section: str) -> list[tuple[str, dict[str, Any]]]:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from langchain_core.tools import tool as make_tool
 
 from langchain_atlas.errors import AtlasError, PoolError
-from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool, matching, read_pairs
+from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool, read_pairs
+from langchain_atlas.pool_file import matching
 from langchain_atlas.prices import _table, find_facts
 
 names = (
