@@ -149,25 +149,22 @@ def _show(evaluation: Evaluation, terminal: Console) -> None:
 
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold", ratio=1)
-    for heading in ("right", "95% interval", "$ / 1000", "seconds", "calls", "to best single", "to mix of its cost"):
+    for heading in ("right", "95%", "$/1000", "s", "calls", "to best single", "to the mix"):
         table.add_column(heading, justify="right")
     for name, result in evaluation.routers.items():
         table.add_row(f"[bold]{_escaped(name)}[/bold]", *_cells(result))
     table.add_section()
     for name, result in evaluation.baselines.items():
-        table.add_row(_baseline(name, result), *_cells(result))
+        table.add_row(name, *_cells(result))
     terminal.print(table)
+    for name in ("best_single", "cheapest"):
+        if name in evaluation.baselines:
+            terminal.print(f"{name} is {_escaped(next(iter(evaluation.baselines[name].pair_share)))}.", style="dim")
     terminal.print(
         "Differences are in points, on the same queries, with their 95% interval. The mix tosses a coin between two "
         "single pairs, at the router's cost.",
         style="dim",
     )
-
-
-def _baseline(name: str, result: Result) -> str:
-    if name in ("best_single", "cheapest"):
-        return f"{name}: {_escaped(next(iter(result.pair_share)))}"
-    return name
 
 
 def _cells(result: Result) -> list[str]:
@@ -176,14 +173,14 @@ def _cells(result: Result) -> list[str]:
     mix = None if result.versus_mix is None else result.versus_mix.versus
     return [
         common.percent(result.accuracy),
-        f"{100 * low:.1f}-{100 * high:.1f}",
+        f"{100 * low:.0f}-{100 * high:.0f}",
         "unknown" if cost is None else f"{cost:.3g}",
-        "?" if seconds is None else f"{seconds:.2f}",
+        "?" if seconds is None else f"{seconds:.1f}",
         f"{result.calls_per_query:.2f}",
         *(
             ""
             if apart is None
-            else f"{100 * apart.difference:+.1f} ({100 * apart.ci95[0]:+.1f}, {100 * apart.ci95[1]:+.1f})"
+            else f"{100 * apart.difference:+.1f} ({100 * apart.ci95[0]:+.1f} {100 * apart.ci95[1]:+.1f})"
             for apart in (result.versus_best_single, mix)
         ),
     ]

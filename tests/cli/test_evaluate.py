@@ -207,7 +207,7 @@ class TestMistakes:
 class TestPrinted:
     def test_the_table_names_routers_and_baselines(self, run: Any, cluster: str) -> None:
         _, printed = run(cluster)
-        for word in ("right", "95% interval", "to best single", "best_single: small@@calculator", "oracle"):
+        for word in ("right", "95% interval", "to best single", "best_single is small@@calculator", "oracle"):
             assert word in printed
         assert "100.0%" in printed
 
