@@ -15,6 +15,7 @@ from study import Sheet, Study, drops
 if TYPE_CHECKING:
     from selection import Rule
 
+SEEDS = 5
 INCOMPLETE = "StrategyQA"
 TRAINING = {"SVAMP, sports, date": ("SVAMP", "sports", "date")}
 RULES: dict[str, Rule] = {**STANDARD, "60% of its cost": within(0.6), "30% of its cost": within(0.3)}
@@ -39,7 +40,7 @@ def must_show(inside: Sheet, with_gaps: Sheet) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Measure, print, and write the figures."""
-    asked, clock = options("reasoning", "Routers on multi-domain reasoning."), Clock()
+    asked, clock = options("reasoning", "Routers on multi-domain reasoning.", SEEDS), Clock()
     whole = load("reasoning_pairs.parquet")
     table = whole.select(domains=[domain for domain in dict.fromkeys(whole.domains) if domain != INCOMPLETE])
     with clock.part("encode"):
