@@ -33,16 +33,21 @@ def evaluate(
         Path | None,
         typer.Option("--probes", help="Outcomes from which the routers learn about pairs that they have never seen."),
     ] = None,
+    edits: Annotated[
+        int,
+        typer.Option("--edits", help="Slightly edited versions of each query to test robustness on; 0 leaves it out."),
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the resamples behind the intervals.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
     """Replay routers on recorded outcomes, and say whether they were worth it."""
     from langchain_atlas.evaluation.benchmark import evaluate as replay
 
-    if seed < 0:
-        from langchain_atlas.errors import SettingError
+    for name, value in (("seed", seed), ("edits", edits)):
+        if value < 0:
+            from langchain_atlas.errors import SettingError
 
-        raise SettingError(f"seed is {seed!r}; it must be 0 or more.")
+            raise SettingError(f"{name} is {value!r}; it must be 0 or more.")
     _refuse_twice(router)
     table = common.load_table(data, pairs, domains)
     routers = _load(router, table)
@@ -56,9 +61,13 @@ def evaluate(
     terminal = common.console()
     terminal.print(f"Replaying on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     with common.progress("replaying") as bar:
-        evaluation = replay(routers, table, seed=seed, progress=bar)
+        evaluation = replay(routers, table, seed=seed, edits=edits, progress=bar)
     notes += evaluation.notes
     _show(evaluation, terminal)
+    for name, result in evaluation.routers.items():
+        if result.robustness is not None:
+            kept = common.percent(result.robustness)
+            terminal.print(f"{name} keeps its choice on {kept} of the edited queries.", markup=False)
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)
     common.write_json(json, {**evaluation.to_json(), "notes": notes})

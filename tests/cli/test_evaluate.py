@@ -205,6 +205,12 @@ class TestMistakes:
 
 
 class TestPrinted:
+    def test_robustness_is_measured_on_request(self, run: Any, cluster: str) -> None:
+        figures, printed = run(cluster, more=("--edits", "1"))
+        kept = figures["routers"][cluster]["robustness"]
+        assert 0 <= kept <= 1
+        assert f"keeps its choice on {100 * kept:.1f}% of the edited queries" in " ".join(printed.split())
+
     def test_the_table_names_routers_and_baselines(self, run: Any, cluster: str) -> None:
         _, printed = run(cluster)
         for word in ("right", "95% interval", "to best single", "best_single is small@@calculator", "oracle"):
