@@ -2,12 +2,12 @@
 
 The outcomes were recorded by running every pair on every question, with the command
 
-    langchain-atlas profile --pool langchain_atlas/demo/pool.yaml --queries langchain_atlas/demo/queries.jsonl \
-        --out langchain_atlas/demo/outcomes.parquet --concurrency 2
+    langchain-atlas profile --pool POOL --queries QUERIES --out OUTCOMES --concurrency 2
 
-It was stopped and resumed several times, and the machine was busy with other work, so the recorded seconds are longer than
-they would be on a quiet one. When the calculator's prompt was changed on the way, its outcomes were dropped and run again.
-The prompts in ``pool.yaml`` were chosen after trying some of these very questions, held-out ones among them.
+with the paths below. It was stopped and resumed several times, and the machine was busy with other work, so the
+recorded seconds are longer than they would be on a quiet one. When the calculator's prompt was changed on the way, its
+outcomes were dropped and run again. The prompts in ``pool.yaml`` were chosen after trying some of these very
+questions, held-out ones among them.
 """
 
 import hashlib
