@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation clean
+	bench-routerdc bench-routing bench-ablation bench-rl clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -19,7 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	# torch first and pinned: left open, it brings gigabytes for graphics cards
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,report,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,report,rl,dev]'
 	touch $@
 
 demo: $(INSTALLED) ## The whole story offline, with real embedded models
@@ -60,6 +60,9 @@ bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and wheth
 
 bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 	$(BIN)/python benchmarks/ablation.py
+
+bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 40 minutes)
+	$(BIN)/python benchmarks/rl.py
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

@@ -30,7 +30,7 @@ def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: 
     """
     query, trajectory = Query.of(query), Trajectory()
     while not trajectory.done:
-        decision = limit(trajectory, max_turns) or router.decide(query, trajectory)
+        decision = limited(router.decide(query, trajectory), trajectory, max_turns)
         observation = None
         if decision.pair is not None:
             observation = executor.run(decision.pair, asked(query, decision))
@@ -42,7 +42,7 @@ async def asolve(query: Query | str, router: Router, executor: Executor, *, max_
     """Do what `solve` does without blocking the event loop."""
     query, trajectory = Query.of(query), Trajectory()
     while not trajectory.done:
-        decision = limit(trajectory, max_turns) or await router.adecide(query, trajectory)
+        decision = limited(await router.adecide(query, trajectory), trajectory, max_turns)
         observation = None
         if decision.pair is not None:
             observation = await executor.arun(decision.pair, asked(query, decision))
@@ -50,12 +50,18 @@ async def asolve(query: Query | str, router: Router, executor: Executor, *, max_
     return trajectory
 
 
-def limit(trajectory: Trajectory, max_turns: int) -> Decision | None:
-    """Return the decision to answer once the turns are used up, else None."""
+def limited(decision: Decision, trajectory: Trajectory, max_turns: int) -> Decision:
+    """Return the decision, or once the turns are used up and it is not to answer, the decision to do so.
+
+    The router is asked even then: of several answers, it knows which to give.
+
+    Raises:
+        SettingError: `max_turns` is below 1.
+    """
     if max_turns < 1:
         raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
-    if len(trajectory.steps) < max_turns:
-        return None
+    if decision.kind == "answer" or len(trajectory.steps) < max_turns:
+        return decision
     return last_answer(trajectory, rule="turn-limit", reason=f"All {max_turns} turns are used.")
 
 

@@ -19,7 +19,7 @@ from langchain_atlas.agents.messages import (
     run_settings,
 )
 from langchain_atlas.errors import SettingError
-from langchain_atlas.loop import MAX_TURNS, asked, limit
+from langchain_atlas.loop import MAX_TURNS, asked, limited
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -81,12 +81,12 @@ class _Loop:
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = limit(trajectory, self._max_turns) or self._router.decide(query, trajectory)
+        decision = limited(self._router.decide(query, trajectory), trajectory, self._max_turns)
         return _decided(query, trajectory, decision)
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = limit(trajectory, self._max_turns) or await self._router.adecide(query, trajectory)
+        decision = limited(await self._router.adecide(query, trajectory), trajectory, self._max_turns)
         return _decided(query, trajectory, decision)
 
     def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:

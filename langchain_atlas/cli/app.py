@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, profile, report, route
+from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, profile, report, route, train
 
 app = typer.Typer(
     name="langchain-atlas",
@@ -35,6 +35,7 @@ def _options(
 app.command()(demo.demo)
 app.command()(profile.profile)
 app.command()(fit.fit)
+app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(route.route)
 app.command()(ask.ask)

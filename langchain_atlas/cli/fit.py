@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.cluster import ClusterRouter
     from langchain_atlas.routers.embedding import EmbeddingRouter
 
-ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert")
+ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert", "dual")
 """Kinds of router that `fit` can fit."""
 
 _CLUSTERS = 8
@@ -30,6 +30,10 @@ def fit(
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
     ] = None,
     alpha: Annotated[float, typer.Option("--alpha", help="0 for accuracy alone, 1 for cost alone.")] = 0.5,
+    parts: Annotated[
+        str | None,
+        typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: what a dual router joins; --data then holds other queries."),
+    ] = None,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[
@@ -43,6 +47,11 @@ def fit(
     from langchain_atlas.routers.artifact import check_target
 
     check_target(out)
+    if router == "dual" or parts is not None:
+        from langchain_atlas.cli.joining import join
+
+        join(router, parts, common.load_table(data, pairs, domains), out, seed=seed, json=json)
+        return
     fitted = _unfitted(router, clusters, encoder, alpha=alpha, random_state=seed)
     table = common.load_table(data, pairs, domains)
     terminal = common.console()

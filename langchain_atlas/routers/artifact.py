@@ -29,11 +29,13 @@ ARRAYS = "arrays.safetensors"
 _KINDS = {
     "bert": "langchain_atlas.routers.classifier:ClassifierRouter",
     "cluster": "langchain_atlas.routers.cluster:ClusterRouter",
+    "dual": "langchain_atlas.routers.dual:DualRouter",
     "knn": "langchain_atlas.routers.neighbours:NeighbourRouter",
     "linear": "langchain_atlas.routers.linear:LinearRouter",
     "mf": "langchain_atlas.routers.factorization:FactorizationRouter",
     "mlp": "langchain_atlas.routers.perceptron:PerceptronRouter",
     "random": "langchain_atlas.routers.baselines:RandomRouter",
+    "rl": "langchain_atlas.routers.rl:RLRouter",
     "routerdc": "langchain_atlas.routers.contrastive:ContrastiveRouter",
     "single": "langchain_atlas.routers.baselines:SinglePairRouter",
 }

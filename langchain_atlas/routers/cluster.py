@@ -242,28 +242,29 @@ class ClusterRouter(UtilityRouter):
 
     def save(self, folder: str | Path) -> None:
         """Write the router to a folder; see `Router.save`."""
+        write_artifact(folder, self.artifact())
+
+    def artifact(self) -> Artifact:
+        """Return everything that `save` writes."""
         arrays = {"centres": self.clusterings_.centres, **self.statistics_.arrays()}
-        write_artifact(
-            folder,
-            Artifact(
-                kind=self.kind,
-                pairs=self.pairs,
-                encoder=self.encoder.identity(),
-                settings=dict(self.settings),
-                facts={
-                    "parameters": {
-                        "n_clusters": self.n_clusters,
-                        "n_refinements": self.n_refinements,
-                        "view": self.view,
-                        "n_directions": self.n_directions,
-                        "random_state": self.random_state,
-                    },
-                    "natural_strength": self.natural_strength_,
-                    "sizes": list(self.clusterings_.sizes),
-                    "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
+        return Artifact(
+            kind=self.kind,
+            pairs=self.pairs,
+            encoder=self.encoder.identity(),
+            settings=dict(self.settings),
+            facts={
+                "parameters": {
+                    "n_clusters": self.n_clusters,
+                    "n_refinements": self.n_refinements,
+                    "view": self.view,
+                    "n_directions": self.n_directions,
+                    "random_state": self.random_state,
                 },
-                arrays=arrays if self.view_ is None else {**arrays, **self.view_.arrays()},
-            ),
+                "natural_strength": self.natural_strength_,
+                "sizes": list(self.clusterings_.sizes),
+                "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
+            },
+            arrays=arrays if self.view_ is None else {**arrays, **self.view_.arrays()},
         )
 
     @classmethod

@@ -1,0 +1,98 @@
+"""The contract of whatever compares answers, and the comparison used when nothing else is given."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from langchain_atlas.agreement.readings import Reading, read_answer
+from langchain_atlas.agreement.texts import close
+from langchain_atlas.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.trajectory import Query
+
+
+class Agreement(ABC):
+    """Says whether two answers to one query say the same."""
+
+    def read(self, answer: str | None, query: Query) -> Reading:
+        """Read an answer for comparison; None is the answer of a failed call."""
+        return read_answer(answer, query)
+
+    @abstractmethod
+    def same(self, first: Reading, second: Reading, query: Query) -> bool:
+        """Whether two answers to `query` say the same. Symmetric; an answer that says nothing agrees with none."""
+
+    def groups(self, readings: Sequence[Reading], query: Query) -> list[int]:
+        """Number answers so that those that say the same have one number, in order of first appearance.
+
+        An answer joins the first group whose first member it agrees with; one that says nothing is alone.
+        """
+        numbers: list[int] = []
+        firsts: list[Reading] = []
+        exact: dict[tuple[str, object], int] = {}
+        for reading in readings:
+            key = (reading.kind, reading.value)
+            number = exact.get(key) if reading.kind in _EXACT else None
+            if number is None:
+                number = next((at for at, first in enumerate(firsts) if self.same(first, reading, query)), None)
+            if number is None:
+                number = len(firsts)
+                firsts.append(reading)
+            if reading.kind in _EXACT:
+                exact.setdefault(key, number)
+            numbers.append(number)
+        return numbers
+
+
+class AnswerAgreement(Agreement):
+    """Compares by what answers are.
+
+    Function calls agree when they call the same functions with the same arguments, in any order, whatever the format.
+    Numbers agree within a tolerance, choices by their letter, short texts word by word, code when it is the same but
+    for its names and layout. Two answers that call none of the functions on offer agree. Long texts agree when their
+    embeddings are alike, or without an encoder when most of their words are shared.
+
+    Args:
+        tolerance: largest distance between equal numbers, absolute below 1 and relative above.
+        encoder: compares long texts.
+        similarity: least cosine, or share of words, at which two long texts agree.
+
+    Raises:
+        SettingError: a parameter is out of range.
+    """
+
+    def __init__(self, *, tolerance: float = 1e-3, encoder: Encoder | None = None, similarity: float = 0.85) -> None:
+        if not tolerance >= 0 or not 0 <= similarity <= 1:
+            raise SettingError(
+                f"tolerance is {tolerance!r} and similarity {similarity!r}; the first must be 0 or more, the second "
+                "between 0 and 1."
+            )
+        self.tolerance = tolerance
+        self.encoder = encoder
+        self.similarity = similarity
+
+    def same(self, first: Reading, second: Reading, query: Query) -> bool:
+        """Whether two answers say the same; see the class."""
+        del query
+        if first.kind != second.kind or first.kind == "nothing":
+            return False
+        if first.kind == "number":
+            return close(first.value, second.value, self.tolerance)
+        if first.value == second.value:
+            return True
+        return first.kind == "text" and "long" in (first.style, second.style) and self._alike(first, second)
+
+    def _alike(self, first: Reading, second: Reading) -> bool:
+        if self.encoder is not None:
+            vectors = self.encoder.encode([first.text, second.text])
+            return float(vectors[0] @ vectors[1]) >= self.similarity
+        ours, theirs = set(first.value.split()), set(second.value.split())
+        return len(ours & theirs) >= self.similarity * len(ours | theirs)
+
+
+_EXACT = frozenset({"calls", "no-call", "choice", "code"})

@@ -1,0 +1,68 @@
+"""``fit --router dual``: join a fitted and a trained router, the switch calibrated on the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.cli import common
+from langchain_atlas.errors import SettingError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.evaluation.runs import Runs
+    from langchain_atlas.outcomes import OutcomeTable
+
+_TWO = 2
+
+
+def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed: int, json: Path | None) -> None:
+    """Join two saved routers and save the result.
+
+    Raises:
+        SettingError: the options don't go together, or a part is of the wrong kind.
+    """
+    from langchain_atlas.evaluation.runs import run_router
+    from langchain_atlas.execution.replay import ReplayExecutor
+    from langchain_atlas.routers.artifact import load_with_settings
+    from langchain_atlas.routers.dual import DualRouter, calibrate
+
+    folders = [part.strip() for part in (parts or "").split(",") if part.strip()]
+    if router != "dual" or len(folders) != _TWO:
+        raise SettingError(
+            f"--router {router!r} with --parts {parts!r}: a dual router is fitted with "
+            "'--router dual --parts CLUSTER_DIR,RL_DIR', and no other kind has parts."
+        )
+    first, second = (load_with_settings(folder) for folder in folders)
+    dual = DualRouter(first, second)  # type: ignore[arg-type]  # it says which kinds it wants
+    executor = ReplayExecutor(table)
+    runs: list[Runs] = []
+    with common.progress("calibrating") as bar:
+        total, done = 2 * len(table.query_ids), 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            bar(done, total)
+
+        runs = [run_router(part, executor, on_query=step) for part in (dual.cluster, dual.rl)]
+    measured = runs[0].measured & runs[1].measured
+
+    def of(run: Runs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return run.score[measured], np.nan_to_num(run.cost[measured])
+
+    found = calibrate(dual.distances(table.queries)[measured], of(runs[0]), of(runs[1]), seed=seed)
+    joined = DualRouter(dual.cluster, dual.rl, calibration=found)
+    joined.save(out)
+    told = joined.calibration
+    terminal = common.console()
+    terminal.print(
+        f"On {told.queries} queries, {common.percent(told.share)} take the cluster path, which changes accuracy by "
+        f"{100 * told.gain:+.1f} points against the policy alone; {100 * told.error:.1f} may be lost."
+    )
+    terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
+    common.write_json(json, {"router": joined.kind, "settings": dict(joined.settings), **vars(told)})

@@ -1,0 +1,70 @@
+"""``train``: learn a policy that asks again, on recorded outcomes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_atlas.cli import common
+
+
+def train(
+    data: common.DataOption,
+    out: Annotated[Path, typer.Option("--out", help="Folder to save the router to.")],
+    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what the first lesson taught.")] = 250,
+    pairs: common.PairsOption = None,
+    domains: common.DomainsOption = None,
+    encoder: Annotated[
+        str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
+    ] = None,
+    cautious: Annotated[
+        bool | None,
+        typer.Option(
+            "--cautious/--familiar",
+            help="Expect queries unlike those recorded, or like them; by default decided by the number of domains.",
+        ),
+    ] = None,
+    pool: Annotated[
+        Path | None, typer.Option("--pool", help="Pool whose descriptions say what the members are, .yaml.")
+    ] = None,
+    curves: Annotated[Path | None, typer.Option("--curves", help="Folder for the learning curves.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    json: common.JsonOption = None,
+) -> None:
+    """Train a router that compares answers and asks again, and save it."""
+    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.learning.ppo import PPOConfig
+    from langchain_atlas.learning.training import TrainingConfig
+    from langchain_atlas.learning.training import train as learn
+    from langchain_atlas.pool import Pool
+    from langchain_atlas.routers.artifact import check_target
+
+    check_target(out)
+    table = common.load_table(data, pairs, domains)
+    descriptions = {}
+    if pool is not None:
+        members = Pool.load(pool)
+        descriptions = {model.name: model.description for model in members.models}
+        descriptions |= {tool.name: tool.description for tool in members.tools}
+    terminal = common.console()
+    terminal.print(f"Training on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    with common.progress("training") as bar:
+        router = learn(
+            table,
+            SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids))),
+            config=TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious),
+            seed=seed,
+            descriptions=descriptions,
+            curves=curves,
+            progress=bar,
+        )
+    router.save(out)
+    told = router.training
+    manner = (
+        "cautious: it expects queries unlike these" if told["cautious"] else "familiar: it expects queries like these"
+    )
+    terminal.print(f"The policy is {manner} ({told['domains']} domains).")
+    terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
+    common.write_json(json, {"router": router.kind, "settings": dict(router.settings), **told})

@@ -1,0 +1,1 @@
+"""How path two learns: on recorded outcomes, replayed."""

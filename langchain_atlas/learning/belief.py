@@ -1,0 +1,150 @@
+"""The first lesson: from random situations, which answers are right, and what one more call brings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from langchain_atlas.routers.situation import MAX_CALLS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from langchain_atlas.learning.recordings import Recordings, Views
+    from langchain_atlas.routers.policy import CompactPolicy
+    from langchain_atlas.routers.situation import Situation
+
+PRICES = (0.003, 6.0)
+"""Lowest and highest price in training, drawn log-uniformly; see `Situation.price`."""
+
+
+@dataclass(frozen=True)
+class LessonConfig:
+    """How the first lesson goes."""
+
+    belief_steps: int = 800
+    """Updates of the belief alone."""
+    gain_steps: int = 1200
+    """Updates of the gain."""
+    batch: int = 384
+    """Situations a step."""
+    learning_rate: float = 2e-3
+    """Adam's step size."""
+    weight_decay: float = 1e-3
+    """Pull of the weights towards zero."""
+    candidates: int = 4
+    """Pairs tried in every situation, for the gain."""
+
+
+def draw_prices(count: int, generator: torch.Generator) -> Tensor:
+    """Draw prices for training, log-uniformly."""
+    low, high = (torch.tensor(price).log() for price in PRICES)
+    return (low + (high - low) * torch.rand(count, generator=generator)).exp()
+
+
+def draw_pool(recorded: Tensor, generator: torch.Generator) -> Tensor:
+    """Leave a random part of the pairs out of each situation, shape [B, P], so that any pool will do."""
+    share = 0.3 + 0.7 * torch.rand(len(recorded), 1, generator=generator)
+    kept = recorded & (torch.rand(recorded.shape, generator=generator) < share)
+    return torch.where(kept.sum(1, keepdim=True) >= min(MAX_CALLS + 1, recorded.shape[1]), kept, recorded)
+
+
+def draw_calls(scores: Tensor, count: Tensor) -> Tensor:
+    """Draw calls without repetition: those with the highest scores, `count` of them, shape [B, MAX_CALLS]."""
+    width = min(MAX_CALLS, scores.shape[1])
+    top = scores.topk(width, dim=1).indices
+    top = functional.pad(top, (0, MAX_CALLS - width), value=-1)
+    return torch.where(torch.arange(MAX_CALLS) < count[:, None], top, -1)
+
+
+def random_situation(
+    recordings: Recordings, views: Views, size: int, generator: torch.Generator, *, most: int = MAX_CALLS
+) -> tuple[Tensor, Situation]:
+    """Draw situations: any query, any view of it, any pool, any few calls, good and cheap ones more often."""
+    rows = torch.randint(len(recordings), (size,), generator=generator)
+    prospect = views.rows(rows, torch.randint(views.n_views, (size,), generator=generator))
+    allowed, price = draw_pool(recordings.recorded[rows], generator), draw_prices(size, generator)
+    noise = -torch.log(-torch.log(torch.rand(allowed.shape, generator=generator).clamp(1e-9, 1 - 1e-7)))
+    keen = torch.randint(0, 2, (size, 1), generator=generator) * 6.0
+    liking = keen * (torch.sigmoid(prospect.pairs[..., 2]) - price[:, None] * prospect.cost)
+    scores = torch.where(allowed, liking + noise, -1e9)
+    least = 0 if most < MAX_CALLS else 1
+    count = torch.randint(least, most + 1, (size,), generator=generator)
+    called = draw_calls(scores, torch.minimum(count, allowed.sum(1)))
+    return rows, recordings.situation(prospect, rows, allowed, called, price, MAX_CALLS - (called >= 0).sum(1))
+
+
+def teach(
+    policy: CompactPolicy,
+    recordings: Recordings,
+    views: Views,
+    config: LessonConfig,
+    *,
+    seed: int,
+    progress: Callable[[str], None] | None = None,
+) -> dict[str, float]:
+    """Teach the policy what answers and calls are worth; returns the last losses."""
+    generator = torch.Generator().manual_seed(seed)
+    losses = {"belief": 0.0, "gain": 0.0}
+    for part, steps in (("belief", config.belief_steps), ("gain", config.gain_steps)):
+        parameters = list(getattr(policy, part).parameters())
+        optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=max(steps, 2))
+        for _ in range(steps):
+            loss = _belief_loss if part == "belief" else _gain_loss
+            value = loss(policy, recordings, views, config, generator)
+            optimiser.zero_grad()
+            value.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            schedule.step()
+            losses[part] = 0.95 * losses[part] + 0.05 * value.item()
+            if progress is not None:
+                progress(part)
+    return losses
+
+
+def _belief_loss(
+    policy: CompactPolicy, recordings: Recordings, views: Views, config: LessonConfig, generator: torch.Generator
+) -> Tensor:
+    rows, situation = random_situation(recordings, views, config.batch, generator)
+    policy.train()
+    logits = policy.right_logits(situation)
+    right = recordings.scores[rows[:, None], situation.called.clamp(min=0)]
+    losses = functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
+    return (losses * situation.made).sum() / situation.made.sum()
+
+
+def _gain_loss(
+    policy: CompactPolicy, recordings: Recordings, views: Views, config: LessonConfig, generator: torch.Generator
+) -> Tensor:
+    rows, situation = random_situation(recordings, views, config.batch, generator, most=MAX_CALLS - 1)
+    policy.eval()
+    with torch.no_grad():
+        right = torch.where(situation.made, torch.sigmoid(policy.right_logits(situation)), 0.0)
+        best = right.max(dim=1).values
+        worth = torch.where(situation.allowed, torch.rand(situation.allowed.shape, generator=generator), -1.0)
+        tried = worth.topk(min(config.candidates, worth.shape[1]), dim=1).indices
+        after = _after(recordings, rows, situation, tried)
+        assessed = policy(after)
+        target = assessed.worth.max(dim=1).values.reshape(tried.shape) - best[:, None]
+    policy.train()
+    gains = policy.gains(situation, right).gather(1, tried)
+    open_ = situation.allowed.gather(1, tried)
+    losses = functional.mse_loss(gains, target, reduction="none")
+    return (losses * open_).sum() / open_.sum().clamp(min=1)
+
+
+def _after(recordings: Recordings, rows: Tensor, situation: Situation, tried: Tensor) -> Situation:
+    """Return the situations after each of the tried calls, shape [B * tried]."""
+    count = tried.shape[1]
+    index = torch.arange(len(rows)).repeat_interleave(count)
+    before = situation.rows(index)
+    called = before.called.clone()
+    called[torch.arange(len(index)), before.made.sum(1)] = tried.flatten()
+    return recordings.situation(before.prospect, rows[index], before.allowed, called, before.price, before.turns - 1)

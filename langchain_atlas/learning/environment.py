@@ -1,0 +1,144 @@
+"""Routing as a Gymnasium environment, so that any algorithm can be tried on recorded outcomes.
+
+An episode is one query. Actions are the answers got so far (give it, which ends the episode), then the pairs (call it).
+What is seen is what a live router sees: never the score of a call. Our own PPO plays the same episodes, many at once;
+see `langchain_atlas.learning.ppo`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from langchain_atlas.errors import MissingExtraError, SettingError
+from langchain_atlas.learning.belief import draw_pool, draw_prices
+from langchain_atlas.learning.rewards import RIGHT, Rewards
+from langchain_atlas.routers.situation import MAX_CALLS, N_ANSWER_FEATURES, PAIR_FEATURES, QUERY_FEATURES
+
+try:
+    import gymnasium
+except ImportError as error:
+    raise MissingExtraError("The environment", "rl") from error
+
+if TYPE_CHECKING:
+    from langchain_atlas.learning.recordings import Recordings, Views
+
+Seen = dict[str, Any]
+"""One observation, by name; see `RoutingEnvironment`."""
+
+
+class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
+    """Episodes over recorded outcomes; at most `horizon` calls.
+
+    Observations are dicts: ``pairs`` [n_pairs, features] and ``query`` [features] (names in `PAIR_FEATURES` and
+    `QUERY_FEATURES`), ``cost`` [n_pairs] (1 for the dearest pair), ``answers`` [4, features], ``called`` [4] (column
+    plus one; 0 for none), ``same`` [4, 4], ``turns`` and ``price`` [1], ``action_mask`` [4 + n_pairs].
+
+    Args:
+        recordings: what is replayed.
+        views: the memories that queries are seen through.
+        rewards: what is rewarded.
+        horizon: most calls of an episode, 1 to 4.
+
+    Raises:
+        SettingError: `horizon` is out of range.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # declared so by Gymnasium
+
+    def __init__(
+        self, recordings: Recordings, views: Views, *, rewards: Rewards | None = None, horizon: int = MAX_CALLS
+    ) -> None:
+        if not 1 <= horizon <= MAX_CALLS:
+            raise SettingError(f"horizon is {horizon!r}; it must be a whole number from 1 to {MAX_CALLS}.")
+        self._recordings, self._views = recordings, views
+        self._rewards, self._horizon = rewards or Rewards(), horizon
+        n_pairs = recordings.scores.shape[1]
+        high = np.inf
+        box = gymnasium.spaces.Box
+        self.action_space = gymnasium.spaces.Discrete(MAX_CALLS + n_pairs)
+        self.observation_space = gymnasium.spaces.Dict(
+            {
+                "pairs": box(-high, high, (n_pairs, len(PAIR_FEATURES)), np.float32),
+                "query": box(-high, high, (len(QUERY_FEATURES),), np.float32),
+                "cost": box(0, high, (n_pairs,), np.float32),
+                "answers": box(-high, high, (MAX_CALLS, N_ANSWER_FEATURES), np.float32),
+                "called": gymnasium.spaces.MultiDiscrete([n_pairs + 1] * MAX_CALLS),
+                "same": gymnasium.spaces.MultiBinary([MAX_CALLS, MAX_CALLS]),
+                "turns": box(0, MAX_CALLS, (1,), np.float32),
+                "price": box(0, high, (1,), np.float32),
+                "action_mask": gymnasium.spaces.MultiBinary(MAX_CALLS + n_pairs),
+            }
+        )
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Seen, dict[str, Any]]:
+        """Start an episode on a random query, or on ``options["row"]`` at ``options["price"]``."""
+        super().reset(seed=seed)
+        generator = torch.Generator().manual_seed(int(self.np_random.integers(2**31)))
+        chosen = dict(options or {})
+        row = chosen.get("row", int(self.np_random.integers(len(self._recordings))))
+        view = int(self.np_random.integers(self._views.n_views))
+        self._row = torch.tensor([row])
+        self._prospect = self._views.rows(self._row, torch.tensor([view]))
+        recorded = self._recordings.recorded[self._row]
+        self._allowed = recorded if "row" in chosen else draw_pool(recorded, generator)
+        price = chosen.get("price")
+        self._price = draw_prices(1, generator) if price is None else torch.tensor([float(price)])
+        self._called = torch.full((1, MAX_CALLS), -1)
+        return self._observation(), {"row": row}
+
+    def step(self, action: int | np.int64) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
+        """Give an answer or call a pair.
+
+        Raises:
+            SettingError: the action is masked.
+        """
+        mask = self._mask()
+        if not 0 <= action < len(mask) or not mask[action]:
+            raise SettingError(f"Action {action!r} can't be taken now; 'action_mask' says which can.")
+        made = int((self._called >= 0).sum())
+        answers = action < MAX_CALLS
+        column = int(self._called[0, action]) if answers else int(action) - MAX_CALLS
+        right = self._recordings.scores[self._row]
+        usable = torch.where(self._allowed & (right >= RIGHT), self._recordings.costs[self._row], torch.inf)
+        cost = self._recordings.costs[self._row, column]
+        optimal = not answers or bool(usable.min() == torch.inf) or bool(cost <= usable.min())
+        parts = self._rewards.components(
+            right[:, column] if answers else torch.zeros(1),
+            torch.tensor([True]),
+            torch.tensor([optimal]),
+            torch.zeros(1) if answers else cost,
+            self._price,
+        )
+        if not answers:
+            self._called[0, made] = column
+        rewards = {name: float(part) for name, part in parts.items()}
+        return self._observation(), float(sum(rewards.values())), bool(answers), False, rewards
+
+    def _situation(self) -> Any:
+        turns = self._horizon - int((self._called >= 0).sum())
+        return self._recordings.situation(
+            self._prospect, self._row, self._allowed, self._called, self._price, torch.tensor([turns])
+        )
+
+    def _mask(self) -> Any:
+        situation = self._situation()
+        routes = situation.allowed[0] & (situation.turns > 0)
+        return torch.cat([situation.made[0], routes]).numpy().astype(np.int8)
+
+    def _observation(self) -> Seen:
+        situation = self._situation()
+        made = situation.made[0]
+        return {
+            "pairs": self._prospect.pairs[0].numpy(),
+            "query": self._prospect.query[0].numpy(),
+            "cost": self._prospect.cost[0].numpy(),
+            "answers": situation.answers[0].numpy(),
+            "called": (self._called[0] + 1).numpy(),
+            "same": (situation.same[0] & made[:, None] & made[None]).numpy().astype(np.int8),
+            "turns": situation.turns.numpy().astype(np.float32),
+            "price": self._price.numpy(),
+            "action_mask": self._mask(),
+        }

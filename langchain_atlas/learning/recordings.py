@@ -1,0 +1,230 @@
+"""Recorded outcomes laid out for learning: every answer read once, every query seen through a memory without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from langchain_atlas.agreement import AnswerAgreement
+from langchain_atlas.routers.memory import Memory, Nearby, TrackRecord
+from langchain_atlas.routers.outlook import Outlook, Seen, assemble
+from langchain_atlas.routers.reading import read_table
+from langchain_atlas.routers.situation import Prospect, Situation, prospect_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from langchain_atlas.agreement import Agreement
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeTable
+
+_FOLDS = 5
+_FEWEST_DOMAINS = 2
+_FEW = (10, 60)
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """A table's outcomes as tensors; rows are queries, columns pairs."""
+
+    memory: Memory
+    """The outcomes."""
+    seen: Seen
+    """What is seen of the queries."""
+    descriptions: NDArray[np.float32]
+    """Embedding of each pair's description."""
+    answers: Tensor
+    """Numbers about every answer, shape [n, n_pairs, N_ANSWER_FEATURES]."""
+    groups: Tensor
+    """Answers that say the same have one number, shape [n, n_pairs]; one that says nothing is alone."""
+    styles: Tensor
+    """Column of `Prospect.by_style` for every answer, likewise."""
+    scores: Tensor
+    """How right every answer is, likewise; 0 where not recorded."""
+    costs: Tensor
+    """What every call cost, 1 for the dearest pair, likewise."""
+    recorded: Tensor
+    """Which calls are recorded, likewise."""
+    outlook: Outlook
+    """The outlook that the costs are scaled by."""
+
+    @classmethod
+    def of(
+        cls,
+        table: OutcomeTable,
+        encoder: Encoder,
+        *,
+        agreement: Agreement | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        like: Outlook | None = None,
+    ) -> Recordings:
+        """Read a table.
+
+        Args:
+            table: the outcomes.
+            encoder: embeds queries and descriptions.
+            agreement: compares answers.
+            descriptions: what models and tools are, by name.
+            like: an outlook learned before, whose view, scale and styles are taken; the table's own otherwise.
+
+        Raises:
+            OutcomeError: the table has no score at all.
+        """
+        read = read_table(table, encoder, agreement or AnswerAgreement(), descriptions, like)
+        memory = read.memory
+        outlook = Outlook.of(memory, read.view, read.descriptions, None if like is None else like.scale)
+        usual = np.where(np.isnan(outlook.record.cost), outlook.scale[0], outlook.record.cost)
+        costs = np.where(np.isnan(memory.costs), usual, memory.costs) / outlook.scale[0]
+        styles = np.where(memory.styles < 0, len(memory.style_names), memory.styles)
+        return cls(
+            memory=memory,
+            seen=read.seen,
+            descriptions=read.descriptions,
+            answers=torch.from_numpy(read.answers.features),
+            groups=torch.from_numpy(memory.groups.astype(np.int64)),
+            styles=torch.from_numpy(styles.astype(np.int64)),
+            scores=torch.from_numpy(np.nan_to_num(memory.scores)),
+            costs=torch.from_numpy(costs.astype(np.float32)),
+            recorded=torch.from_numpy(memory.recorded),
+            outlook=outlook,
+        )
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def columns(self, columns: Sequence[int]) -> Recordings:
+        """Return the recordings of some pairs, in this order."""
+        taken = list(columns)
+        parts = ("answers", "groups", "styles", "scores", "costs", "recorded")
+        return replace(
+            self,
+            memory=self.memory.columns(taken),
+            descriptions=self.descriptions[taken],
+            **{name: getattr(self, name)[:, taken] for name in parts},
+        )
+
+    def situation(
+        self, prospect: Prospect, rows: Tensor, allowed: Tensor, called: Tensor, price: Tensor, turns: Tensor
+    ) -> Situation:
+        """Return the situations in which some calls were made.
+
+        Args:
+            prospect: of the same situations.
+            rows: query of each situation, shape [B].
+            allowed: which pairs each may call, shape [B, P]; those called are taken out.
+            called: columns called, -1 for none, shape [B, T].
+            price: see `Situation.price`.
+            turns: see `Situation.turns`.
+        """
+        made, column = called >= 0, called.clamp(min=0)
+        there = rows[:, None]
+        groups = torch.where(made, self.groups[there, column], -1 - torch.arange(called.shape[1]))
+        once = torch.zeros_like(allowed).scatter(1, column, made)  # a call left out must not undo one made
+        once = once | _called(called, allowed.shape[1])
+        return Situation(
+            prospect=prospect,
+            allowed=allowed & ~once,
+            called=called,
+            same=groups[:, :, None] == groups[:, None, :],
+            answers=self.answers[there, column] * made[..., None],
+            styles=self.styles[there, column],
+            turns=turns,
+            price=price,
+        )
+
+
+def _called(called: Tensor, n_pairs: int) -> Tensor:
+    return (called[..., None] == torch.arange(n_pairs)).any(dim=1)
+
+
+@dataclass(frozen=True)
+class Views:
+    """Every query of some recordings, seen through several memories without it."""
+
+    prospects: Prospect
+    """Rows are views times queries."""
+    n_queries: int
+    """How many queries there are."""
+    n_views: int
+    """Through how many memories each is seen."""
+
+    def rows(self, queries: Tensor, views: Tensor) -> Prospect:
+        """Return the prospect of some queries, each through one of its views."""
+        return self.prospects.rows(views * self.n_queries + queries)
+
+
+def views_of(recordings: Recordings, *, seed: int, n_familiar: int = 2, n_strange: int = 2) -> Views:
+    """See every query as a live one will be seen: through a memory that does not hold it.
+
+    A familiar view leaves out the query's fold, a strange one its whole domain, as if traffic had drifted there. In
+    each, some pairs keep only a few outcomes, as if they had just joined.
+    """
+    generator = np.random.default_rng(seed)
+    n = len(recordings)
+    parts = [_folds(n, generator) for _ in range(n_familiar)]
+    domains = recordings.memory.domains.astype(np.int64)
+    if len(np.unique(domains)) < _FEWEST_DOMAINS:
+        domains = _regions(recordings.seen.vectors, seed)
+    parts += [domains] * n_strange
+    collected: list[tuple[Tensor, Tensor, Tensor]] = []
+    which: list[NDArray[np.int64]] = []
+    records: list[TrackRecord] = []
+    for part in parts:
+        numbers, index = _one_view(recordings, part, records, generator)
+        collected.append(numbers)
+        which.append(index)
+    joined = tuple(torch.cat([numbers[at] for numbers in collected]) for at in range(3))
+    prospects = assemble(joined, np.concatenate(which), records, recordings.outlook)  # type: ignore[arg-type]
+    return Views(prospects, n, len(parts))
+
+
+def _one_view(
+    recordings: Recordings, part: NDArray[np.int64], records: list[TrackRecord], generator: np.random.Generator
+) -> tuple[tuple[Tensor, Tensor, Tensor], NDArray[np.int64]]:
+    memory, seen, outlook = recordings.memory, recordings.seen, recordings.outlook
+    suits = seen.text @ recordings.descriptions.T
+    numbers: list[Tensor | None] = [None, None, None]
+    index = np.zeros(len(recordings), dtype=np.int64)
+    for value in np.unique(part):
+        rows = np.flatnonzero(part == value)
+        kept = _thinned((part != value)[:, None] & memory.recorded, generator)
+        record = TrackRecord.of(memory, kept)
+        nearby = Nearby.of(seen.vectors[rows], memory, record, kept)
+        found = prospect_of(nearby, record, seen.numbers[rows], suits[rows], outlook.scale)
+        for at, values in enumerate(found):
+            if numbers[at] is None:
+                numbers[at] = torch.zeros((len(recordings), *values.shape[1:]))
+            numbers[at][rows] = values  # type: ignore[index]
+        index[rows] = len(records)
+        records.append(record)
+    return tuple(numbers), index  # type: ignore[return-value]
+
+
+def _thinned(kept: NDArray[np.bool_], generator: np.random.Generator, share: float = 0.25) -> NDArray[np.bool_]:
+    """Leave some pairs only a few of their outcomes."""
+    kept = kept.copy()
+    for column in np.flatnonzero(generator.random(kept.shape[1]) < share):
+        rows = np.flatnonzero(kept[:, column])
+        count = min(len(rows), int(generator.integers(*_FEW)))
+        kept[:, column] = False
+        kept[generator.choice(rows, count, replace=False), column] = True
+    return kept
+
+
+def _folds(n: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    folds = np.empty(n, dtype=np.int64)
+    folds[generator.permutation(n)] = np.arange(n) % min(_FOLDS, n)
+    return folds
+
+
+def _regions(vectors: NDArray[np.float32], seed: int, count: int = 6) -> NDArray[np.int64]:
+    from sklearn.cluster import KMeans
+
+    regions: NDArray[np.int64] = KMeans(min(count, len(vectors)), n_init=1, random_state=seed).fit_predict(vectors)
+    return regions

@@ -1,0 +1,64 @@
+"""Whole trajectories of many queries at once, on recorded outcomes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from langchain_atlas.routers.situation import MAX_CALLS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from langchain_atlas.learning.recordings import Recordings
+    from langchain_atlas.routers.policy import CompactPolicy
+    from langchain_atlas.routers.situation import Prospect
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What came of some trajectories, shape [B]."""
+
+    score: Tensor
+    """Score of the answer given."""
+    cost: Tensor
+    """Cost of all calls, in dollars."""
+    calls: Tensor
+    """Number of calls."""
+    answered: Tensor
+    """Column whose answer was given."""
+
+
+@torch.no_grad()
+def follow(
+    policy: CompactPolicy, recordings: Recordings, prospect: Prospect, price: float, *, turns: int = MAX_CALLS
+) -> Outcomes:
+    """Take the best action everywhere, from the start to the answer, on all queries of the recordings."""
+    policy.eval()
+    n = len(recordings)
+    rows = torch.arange(n)
+    called = torch.full((n, MAX_CALLS), -1)
+    prices = torch.full((n,), price)
+    cost = torch.zeros(n)
+    going = torch.ones(n, dtype=torch.bool)
+    answered = torch.zeros(n, dtype=torch.long)
+    for turn in range(turns + 1):
+        situation = recordings.situation(
+            prospect, rows, recordings.recorded, called, prices, torch.full((n,), turns - turn)
+        )
+        action = policy(situation).worth.argmax(dim=1)
+        stops = going & (action < MAX_CALLS)
+        answered = torch.where(stops, called.gather(1, action.clamp(max=MAX_CALLS - 1)[:, None]).squeeze(1), answered)
+        going = going & ~stops
+        column = action - MAX_CALLS
+        if turn < turns:
+            called[going, turn] = column[going]
+            cost[going] += recordings.costs[rows[going], column[going]]
+    return Outcomes(
+        score=recordings.scores[rows, answered],
+        cost=cost * recordings.outlook.scale[0],
+        calls=(called >= 0).sum(1),
+        answered=answered,
+    )

@@ -1,0 +1,164 @@
+"""Training the RL router: read the outcomes, teach what answers are worth, improve by PPO, keep the memory."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from langchain_atlas.encoders import SentenceTransformerEncoder
+from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.learning.belief import LessonConfig, teach
+from langchain_atlas.learning.ppo import PPOConfig, improve
+from langchain_atlas.learning.recordings import Recordings, views_of
+from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.rl import RLRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from langchain_atlas.agreement import Agreement
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeTable
+
+    Progress = Callable[[int, int], None]
+
+FEW_DOMAINS = 6
+"""With fewer domains than this in the experience, traffic is expected to bring others: the policy is cautious."""
+
+FEWEST_QUERIES = 20
+"""Fewer recorded queries than this teach nothing that holds."""
+
+_PAUSE = 10
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Everything that can be chosen about training."""
+
+    lesson: LessonConfig = field(default_factory=LessonConfig)
+    """The first lesson."""
+    ppo: PPOConfig = field(default_factory=PPOConfig)
+    """The improvement."""
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    """The network; `cautious` is overruled by the one below."""
+    cautious: bool | None = None
+    """Whether to expect queries unlike those recorded; None decides by the number of domains, see `FEW_DOMAINS`."""
+
+
+def train(
+    table: OutcomeTable,
+    encoder: Encoder | None = None,
+    *,
+    config: TrainingConfig | None = None,
+    seed: int = 0,
+    agreement: Agreement | None = None,
+    descriptions: Mapping[str, str] | None = None,
+    curves: Path | None = None,
+    progress: Progress | None = None,
+) -> RLRouter:
+    """Train an RL router on recorded outcomes.
+
+    Args:
+        table: the experience; it needs responses, as the policy compares answers.
+        encoder: embeds queries and descriptions.
+        config: how.
+        seed: of everything random.
+        agreement: compares answers.
+        descriptions: what models and tools are, by name.
+        curves: folder for ``curves.jsonl``, a line a step (and TensorBoard's files where it is installed).
+        progress: told how many updates are done, and of how many.
+
+    Raises:
+        OutcomeError: the table has no score, or too few queries.
+        SettingError: `seed` or the number of steps is negative.
+    """
+    config, encoder = config or TrainingConfig(), encoder or SentenceTransformerEncoder()
+    if seed < 0 or config.ppo.steps < 0:
+        raise SettingError(f"seed is {seed!r} and steps {config.ppo.steps!r}; both must be whole numbers from 0.")
+    if len(table.query_ids) < FEWEST_QUERIES:
+        raise OutcomeError(
+            f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "
+            "with 'profile', or fit a cluster router."
+        )
+    recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
+    domains = len(np.unique(recordings.memory.domains))
+    cautious = domains < FEW_DOMAINS if config.cautious is None else config.cautious
+    familiar, strange = (0, 4) if cautious else (3, 1)
+    views = views_of(recordings, seed=seed, n_familiar=familiar, n_strange=strange)
+    torch.manual_seed(seed)
+    policy = CompactPolicy(replace(config.policy, cautious=cautious))
+    lesson = replace(config.lesson, gain_steps=0) if cautious else config.lesson
+    counter = _Counter(lesson.belief_steps + lesson.gain_steps + config.ppo.steps, progress)
+    losses = teach(policy, recordings, views, lesson, seed=seed, progress=counter.advance)
+    with _Curves(curves) as log:
+
+        def on_step(step: int, statistics: dict[str, float]) -> None:
+            log.write({"step": step, **statistics})
+            counter.advance("ppo")
+
+        improve(policy, recordings, views, config.ppo, seed=seed, on_step=on_step)
+    router = RLRouter(policy, recordings.outlook, encoder, agreement=agreement)
+    router.training = {
+        "n_queries": len(recordings),
+        "domains": domains,
+        "cautious": cautious,
+        "seed": seed,
+        "lesson": losses,
+        "last_step": log.last,
+        "config": {"lesson": asdict(lesson), "ppo": asdict(config.ppo)},
+    }
+    return router
+
+
+class _Counter:
+    """Counts updates over all parts of training."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def advance(self, part: str) -> None:
+        del part
+        self._done += 1
+        if self._progress is not None and (self._done % _PAUSE == 0 or self._done == self._total):
+            self._progress(self._done, self._total)
+
+
+class _Curves:
+    """Writes a line of statistics a step to ``curves.jsonl``, and to TensorBoard where that is installed."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._file: Any = None
+        self._board: Any = None
+        self.last: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        if self._folder is not None:
+            from importlib.util import find_spec
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._file = (self._folder / "curves.jsonl").open("w", encoding="utf-8")
+            if find_spec("tensorboard") is not None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._board = SummaryWriter(str(self._folder))
+        return self
+
+    def write(self, statistics: dict[str, float]) -> None:
+        self.last = statistics
+        if self._file is not None:
+            self._file.write(json.dumps({name: round(value, 6) for name, value in statistics.items()}) + "\n")
+        if self._board is not None:
+            for name, value in statistics.items():
+                self._board.add_scalar(name, value, statistics["step"])
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._board is not None:
+            self._board.close()

@@ -1,0 +1,270 @@
+"""The dual path: cluster routing near well-evidenced experience, the policy elsewhere."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from langchain_atlas.errors import ArtifactError, PoolError, SettingError
+from langchain_atlas.routers.artifact import Artifact, class_of, write_artifact
+from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.outlook import Seen
+from langchain_atlas.routers.rl import RLRouter
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.pool import Pair
+
+PATHS = ("calibrated", "cluster", "rl")
+"""What `path` may be."""
+
+DEFAULT_ERROR = 0.003
+"""Accuracy that using the first path may cost, as measured on held-out queries."""
+
+_CLUSTER, _RL = "cluster.", "rl."
+_CONFIDENCE = 0.8
+_RESAMPLES = 400
+_QUANTILES = np.linspace(0.05, 1.0, 20)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Where the switch stands, and what that was measured to cost."""
+
+    distance: float = 0.0
+    """Queries nearer than this to what is remembered take the cluster path; 0 sends all to the policy."""
+    queries: int = 0
+    """Number of held-out queries it was measured on."""
+    gain: float = 0.0
+    """Accuracy against the policy alone, measured there."""
+    share: float = 0.0
+    """Share of those queries that took the cluster path."""
+    error: float = DEFAULT_ERROR
+    """Accuracy that it was allowed to cost."""
+
+
+class DualRouter(Router):
+    """Asks one pair by cluster where that is known to do, and lets the policy go round the loop elsewhere.
+
+    Args:
+        cluster: the first path, which routes once.
+        rl: the second path.
+        calibration: where the switch stands; see `calibrate`.
+        path: ``calibrated``, or ``cluster`` or ``rl`` to take one path always.
+
+    Raises:
+        SettingError: a part is of the wrong kind, or `path` is unknown.
+        PoolError: the parts have no pair in common.
+    """
+
+    kind: ClassVar[str] = "dual"
+
+    def __init__(
+        self, cluster: ClusterRouter, rl: RLRouter, *, calibration: Calibration | None = None, path: str = "calibrated"
+    ) -> None:
+        if not isinstance(cluster, ClusterRouter) or not isinstance(rl, RLRouter):
+            raise SettingError(
+                f"A dual router joins a cluster router and one that 'train' made; got kinds {cluster.kind!r} and "
+                f"{rl.kind!r}."
+            )
+        _check_path(path)
+        common = [pair for pair in rl.pairs if pair in set(cluster.pairs)]
+        if not common:
+            raise PoolError("The two parts have no pair in common; fit and train them on the same pool.")
+        self.cluster = cluster.restrict(common)
+        self.rl = rl.restrict(common)
+        self.calibration = calibration or Calibration()
+        if rl.policy.config.cautious:
+            # Held-out queries of few domains can't tell how the first path fares on others, so it is not taken.
+            self.calibration = replace(self.calibration, distance=0.0, share=0.0, gain=0.0)
+        self.path = path
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Decide the next step; see `Router.decide`."""
+        near, distance = self._near([query])[0]
+        return self._by(near, distance).explain(query, trajectory)
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries with one pass of the encoder."""
+        if not queries:
+            return []
+        sides = self._near(queries)
+        decisions: dict[int, Decision] = {}
+        for side in (True, False):
+            numbers = [number for number, (near, _) in enumerate(sides) if near is side]
+            part: Router = self.cluster if side else self.rl
+            for number, decision in zip(numbers, part.decide_batch([queries[n] for n in numbers]), strict=True):
+                decisions[number] = self._by(side, sides[number][1]).explained(decision)
+        return [decisions[number] for number in range(len(queries))]
+
+    def _near(self, queries: Sequence[Query]) -> list[tuple[bool, float]]:
+        if self.path != "calibrated":
+            return [(self.path == "cluster", 0.0)] * len(queries)
+        distances = self.distances(queries)
+        return [(bool(distance < self.calibration.distance), float(distance)) for distance in distances]
+
+    def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
+        """Return how far queries are from what is remembered, 1 for the usual distance, shape [n_queries]."""
+        seen, _ = Seen.of(queries, self.rl.encoder, self.rl.outlook.view)
+        return self.rl.outlook.prospect(seen).query[:, 1].numpy().astype(np.float64)
+
+    def _by(self, near: bool, distance: float) -> _Side:
+        if self.path != "calibrated":
+            why = f"The {self.path} path is taken always."
+        else:
+            where = "nearer than" if near else "as far as or farther than"
+            edge = self.calibration.distance
+            why = f"At distance {distance:.2f} the query is {where} {edge:.2f}, where the paths part."
+        return _Side(self.cluster if near else self.rl, "cluster-path" if near else "rl-path", why)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from."""
+        return self.rl.pairs
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """What `configure` can change; `alpha` is the first path's, `cost_weight` and `max_turns` the second's."""
+        return {"path": self.path, "alpha": self.cluster.alpha, **self.rl.settings}
+
+    def _configured(self, settings: Mapping[str, Any]) -> Self:
+        router = copy.copy(self)
+        if "path" in settings:
+            _check_path(settings["path"])
+            router.path = settings["path"]
+        if "alpha" in settings:
+            router.cluster = self.cluster.configure(alpha=settings["alpha"])
+        router.rl = self.rl.configure(**{name: settings[name] for name in self.rl.settings if name in settings})
+        return router
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return a router that chooses from these of its pairs only."""
+        wanted = tuple(pairs)
+        router = copy.copy(self)
+        router.cluster, router.rl = self.cluster.restrict(wanted), self.rl.restrict(wanted)
+        return router
+
+    def save(self, folder: str | Path) -> None:
+        """Write the router to a folder; see `Router.save`."""
+        cluster, rl = self.cluster.artifact(), self.rl.artifact()
+        write_artifact(
+            folder,
+            Artifact(
+                kind=self.kind,
+                pairs=self.pairs,
+                encoder=rl.encoder,
+                settings={"path": self.path},
+                facts={
+                    "calibration": vars(self.calibration),
+                    "parts": {
+                        name: {
+                            "kind": part.kind,
+                            "pairs": [str(pair) for pair in part.pairs],
+                            "settings": part.settings,
+                            "facts": part.facts,
+                        }
+                        for name, part in ((_CLUSTER, cluster), (_RL, rl))
+                    },
+                },
+                arrays={
+                    prefix + name: array
+                    for prefix, part in ((_CLUSTER, cluster), (_RL, rl))
+                    for name, array in part.arrays.items()
+                },
+            ),
+        )
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
+        """Rebuild the router from what `save` wrote."""
+        parts = {prefix: _part(artifact, prefix, encoder) for prefix in (_CLUSTER, _RL)}
+        calibration = Calibration(**artifact.facts["calibration"])
+        return cls(parts[_CLUSTER], parts[_RL], calibration=calibration, **artifact.settings)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The path taken, and why."""
+
+    router: Router
+    rule: str
+    why: str
+
+    def explain(self, query: Query, trajectory: Trajectory) -> Decision:
+        return self.explained(self.router.decide(query, trajectory))
+
+    def explained(self, decision: Decision) -> Decision:
+        return decision.replace(rule=f"{self.rule}, {decision.rule}", reason=f"{decision.reason} {self.why}")
+
+
+def calibrate(
+    distances: NDArray[np.float64],
+    cluster: tuple[NDArray[np.float64], NDArray[np.float64]],
+    rl: tuple[NDArray[np.float64], NDArray[np.float64]],
+    *,
+    error: float = DEFAULT_ERROR,
+    seed: int = 0,
+) -> Calibration:
+    """Find the switch: the largest distance below which the first path costs at most `error` in accuracy.
+
+    The loss is taken at the upper end of an 80% interval (bootstrap), and the mean cost must not rise above the
+    policy's. Where no distance will do, all queries go to the policy.
+
+    Args:
+        distances: of held-out queries, see `DualRouter.distances`, shape [n].
+        cluster: score and dollars of each by the first path, shape [n] each.
+        rl: score and dollars of each by the second path, likewise.
+        error: accuracy that may be lost.
+        seed: of the resamples.
+
+    Raises:
+        SettingError: there is no held-out query, or `error` is negative.
+    """
+    if not len(distances) or error < 0:
+        raise SettingError(
+            f"Calibration needs held-out queries, and an error from 0; got {len(distances)} and {error!r}."
+        )
+    generator = np.random.default_rng(seed)
+    draws = generator.integers(0, len(distances), (_RESAMPLES, len(distances)))
+    best = Calibration(queries=len(distances), error=error)
+    for edge in np.quantile(distances, _QUANTILES):
+        near = distances < edge + 1e-9
+        change = np.where(near, cluster[0] - rl[0], 0.0)
+        worst = float(np.quantile(change[draws].mean(axis=1), 1 - _CONFIDENCE))
+        dearer = float(np.where(near, cluster[1] - rl[1], 0.0).mean()) > 0
+        if worst >= -error and not dearer:
+            best = Calibration(float(edge) + 1e-9, len(distances), float(change.mean()), float(near.mean()), error)
+    return best
+
+
+def _part(artifact: Artifact, prefix: str, encoder: Encoder | None) -> Any:
+    from langchain_atlas.pool import Pair
+
+    told = artifact.facts["parts"][prefix]
+    part = Artifact(
+        kind=told["kind"],
+        pairs=tuple(Pair.parse(pair) for pair in told["pairs"]),
+        encoder=artifact.encoder,
+        settings=told["settings"],
+        facts=told["facts"],
+        arrays={name.removeprefix(prefix): array for name, array in artifact.arrays.items() if name.startswith(prefix)},
+    )
+    if part.kind == DualRouter.kind:
+        raise ArtifactError("A dual router can't be a part of a dual router.")
+    kind: Any = class_of(part.kind)
+    return kind.from_artifact(part, encoder)
+
+
+def _check_path(path: Any) -> None:
+    if path not in PATHS:
+        raise SettingError(f"path is {path!r}; it must be one of {', '.join(PATHS)}.")

@@ -1,0 +1,399 @@
+"""The RL router: asks a pair, reads what came back, asks another or answers (section 3 of the paper)."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import torch
+
+from langchain_atlas.agreement import AnswerAgreement
+from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
+from langchain_atlas.errors import ConstraintError, PoolError, SettingError
+from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.routers.memory import Memory, TrackRecord
+from langchain_atlas.routers.outlook import Outlook, Seen
+from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
+from langchain_atlas.routers.reading import read_table
+from langchain_atlas.routers.situation import MAX_CALLS, N_ANSWER_FEATURES, Prospect, Situation, answer_features
+from langchain_atlas.routers.views import QueryView
+from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.agreement import Agreement
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool import Pair
+
+DEFAULT_COST_WEIGHT = 0.1
+"""Cost weight of a router whose user chose none."""
+
+_HIGHEST_PRICE = 1000.0
+_POLICY, _MEMORY, _RECORD = "policy.", "memory.", "record."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is left of a query's limits before a decision."""
+
+    turns: int
+    """Calls that may still be made."""
+    allowed: NDArray[np.bool_]
+    """Pairs that may be called, shape [n_pairs]."""
+    reason: str
+    """Why no pair may be, where none may."""
+
+
+class RLRouter(Router):
+    """Goes round the loop up to four times: calls pairs, compares their answers, and gives the one it trusts most.
+
+    The policy weighs what one more call is expected to bring against what it costs. Turns, cost, latency and allowed
+    pairs are hard limits; no policy can override them.
+
+    Args:
+        policy: the trained policy.
+        outlook: the outcomes that it remembers.
+        encoder: embeds queries; the one that the outlook was made with.
+        cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own goes before it. A call of the dearest pair
+            counts as ``cost_weight / (1 - cost_weight)`` of a right answer.
+        max_turns: most calls of a trajectory, 1 to 4.
+        agreement: compares answers.
+
+    Raises:
+        SettingError: a parameter is out of range.
+    """
+
+    kind: ClassVar[str] = "rl"
+
+    def __init__(
+        self,
+        policy: CompactPolicy,
+        outlook: Outlook,
+        encoder: Encoder,
+        *,
+        cost_weight: float = DEFAULT_COST_WEIGHT,
+        max_turns: int = MAX_CALLS,
+        agreement: Agreement | None = None,
+    ) -> None:
+        check_settings({"cost_weight": cost_weight, "max_turns": max_turns})
+        self.policy = policy.eval()
+        self.outlook = outlook
+        self.encoder = encoder
+        self.cost_weight = cost_weight
+        self.max_turns = max_turns
+        self.agreement = agreement or AnswerAgreement()
+        self.training: dict[str, Any] = {}
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Decide the next step; see `Router.decide`."""
+        seen, _ = Seen.of([query], self.encoder, self.outlook.view)
+        return self._decide(query, trajectory, self.outlook.prospect(seen))
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries with one pass of the encoder."""
+        if not queries:
+            return []
+        seen, _ = Seen.of(queries, self.encoder, self.outlook.view)
+        prospect = self.outlook.prospect(seen)
+        return [
+            self._decide(query, START, prospect.rows(torch.tensor([number]))) for number, query in enumerate(queries)
+        ]
+
+    def _decide(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Decision:
+        steps = [
+            number
+            for number, step in enumerate(trajectory.steps)
+            if step.observation is not None and step.observation.pair in self._numbers
+        ][-MAX_CALLS:]
+        limits = self._limits(query, trajectory, prospect)
+        situation = self._situation(query, trajectory, steps, prospect, limits)
+        with torch.no_grad():
+            assessed = self.policy(situation)
+        worth = assessed.worth[0].numpy().copy()
+        for slot, number in enumerate(steps):
+            observation = trajectory.steps[number].observation
+            if observation is not None and observation.failed:
+                worth[slot] = -np.inf
+        usable = worth > -1e8  # noqa: PLR2004  # what can't be done is set far below
+        if not usable.any():
+            if not trajectory.observations:
+                raise ConstraintError(limits.reason)
+            return last_answer(trajectory, rule="limit", reason=limits.reason)
+        action = int(np.where(usable, worth, -np.inf).argmax())
+        if action < MAX_CALLS:
+            return self._answer(trajectory, steps, action, assessed=assessed, worth=worth, limits=limits)
+        return self._route(action - MAX_CALLS, prospect, assessed, worth)
+
+    def _limits(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Limits:
+        """Return what the query's constraints and the router's own leave."""
+        wanted = query.constraints.pairs
+        allowed = np.array([wanted is None or pair in wanted for pair in self.pairs])
+        made = trajectory.observations
+        reason = "" if allowed.any() else "The query allows none of the router's pairs."
+        turns = max(0, min(self.max_turns - len(trajectory.steps), MAX_CALLS - len(made)))
+        if not turns:
+            reason = f"All {self.max_turns} turns are used."
+        cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale[0]
+        latency = self._expected_latency()
+        for limit, expected, spent, unit in (
+            (query.constraints.max_cost_usd, cost, [seen.cost_usd for seen in made], "dollars"),
+            (query.constraints.max_latency_s, latency, [seen.latency_s for seen in made], "seconds"),
+        ):
+            if limit is None:
+                continue
+            if any(part is None for part in spent):
+                left = -np.inf  # what was spent is not known, so nothing can be said to be left
+            else:
+                left = limit - sum(part for part in spent if part is not None)
+            fits = expected <= left
+            if not (allowed & fits).any() and allowed.any():
+                least = np.min(expected[allowed]) if allowed.any() else np.nan
+                reason = (
+                    f"No pair is expected to stay within {limit:g} {unit} with {len(made)} calls made; the least is "
+                    f"{least:.3g}. Raise the limit."
+                )
+            allowed = allowed & fits
+        return Limits(turns, allowed, reason or "No pair is left to ask.")
+
+    def _expected_latency(self) -> NDArray[np.float64]:
+        return np.nan_to_num(self.outlook.record.latency.astype(np.float64), nan=np.inf)
+
+    def _situation(
+        self, query: Query, trajectory: Trajectory, steps: list[int], prospect: Prospect, limits: Limits
+    ) -> Situation:
+        called = torch.full((1, MAX_CALLS), -1)
+        answers = torch.zeros((1, MAX_CALLS, N_ANSWER_FEATURES))
+        styles = torch.full((1, MAX_CALLS), len(self.outlook.memory.style_names))
+        allowed = limits.allowed.copy()
+        readings = []
+        for slot, number in enumerate(steps):
+            observation = trajectory.steps[number].observation
+            if observation is None:
+                continue
+            column = self._numbers[observation.pair]
+            reading = self.agreement.read(None if observation.failed else observation.answer or "", query)
+            readings.append(reading)
+            called[0, slot], allowed[column] = column, False
+            answers[0, slot] = torch.from_numpy(answer_features(reading))
+            styles[0, slot] = self._styles.get(f"{reading.kind} {reading.style}", len(self._styles))
+        groups = torch.tensor([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
+        weight = self.cost_weight if query.cost_weight is None else query.cost_weight
+        return Situation(
+            prospect=prospect,
+            allowed=torch.from_numpy(allowed)[None],
+            called=called,
+            same=groups[:, :, None] == groups[:, None, :],
+            answers=answers,
+            styles=styles,
+            turns=torch.tensor([limits.turns]),
+            price=torch.tensor([price_of(weight)]),
+        )
+
+    def _answer(
+        self,
+        trajectory: Trajectory,
+        steps: list[int],
+        slot: int,
+        *,
+        assessed: Assessment,
+        worth: NDArray[np.float32],
+        limits: Limits,
+    ) -> Decision:
+        source = steps[slot]
+        observation = trajectory.steps[source].observation
+        if observation is None:
+            raise PoolError("An answer must come from a step with an observation.")
+        right = float(assessed.right[0, slot])
+        rest = worth[MAX_CALLS:]
+        best = int(rest.argmax())
+        if rest[best] < -1e8:  # noqa: PLR2004  # what can't be done is set far below
+            rule, why = "limit", limits.reason
+        else:
+            rule, why = "enough", f"Asking {self.pairs[best]} too is not expected to be worth its cost."
+        made = len(trajectory.observations)
+        return Decision(
+            kind="answer",
+            answer=observation.answer,
+            source=source,
+            rule=rule,
+            chosen=Candidate(pair=observation.pair, expected_success=right),
+            reason=f"After {made} call{'s' if made > 1 else ''}, the answer of {observation.pair} is expected to be "
+            f"right with {right:.0%}. {why}",
+        )
+
+    def _route(self, column: int, prospect: Prospect, assessed: Assessment, worth: NDArray[np.float32]) -> Decision:
+        made = bool((assessed.right[0] > 0).any())
+        leading = float(assessed.right[0].max())
+        chosen = self._candidate(column, prospect, worth)
+        rest = worth[MAX_CALLS:].copy()
+        rest[column] = -np.inf
+        second = int(rest.argmax()) if len(rest) > 1 else column
+        dollars = chosen.expected_cost_usd
+        cost = "at unknown cost" if dollars is None else f"for ${1000 * dollars:.3g} per 1000"
+        before = f"The best answer so far is expected to be right with {leading:.0%}; " if made else ""
+        return Decision(
+            kind="route",
+            pair=chosen.pair,
+            rule="ask-another" if made else "first-call",
+            distance=float(prospect.query[0, 0]),
+            chosen=chosen,
+            runner_up=self._candidate(second, prospect, worth) if rest[second] > -1e8 else None,  # noqa: PLR2004
+            reason=f"{before}{chosen.pair} {'is worth asking too' if made else 'is asked first'}, {cost}: on queries "
+            f"like this it solves {chosen.expected_success:.0%}.",
+        )
+
+    def _candidate(self, column: int, prospect: Prospect, worth: NDArray[np.float32]) -> Candidate:
+        record = self.outlook.record
+        known = not np.isnan(record.cost[column])
+        latency = float(record.latency[column])
+        near = float(torch.sigmoid(prospect.pairs[0, column, 3]))
+        return Candidate(
+            pair=self.pairs[column],
+            expected_success=near,
+            evidence=int(record.count[column]),
+            expected_cost_usd=float(prospect.cost[0, column]) * self.outlook.scale[0] if known else None,
+            expected_latency_s=None if np.isnan(latency) else latency,
+            utility=float(worth[MAX_CALLS + column]),
+        )
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from."""
+        return self.outlook.pairs
+
+    @property
+    def _numbers(self) -> dict[Pair, int]:
+        return {pair: number for number, pair in enumerate(self.pairs)}
+
+    @property
+    def _styles(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.outlook.memory.style_names)}
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """What `configure` can change."""
+        return {"cost_weight": self.cost_weight, "max_turns": self.max_turns}
+
+    def _configured(self, settings: Mapping[str, Any]) -> Self:
+        check_settings(settings)
+        router = copy.copy(self)
+        for name, value in settings.items():
+            setattr(router, name, value)
+        return router
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return a router that chooses from these of its pairs only; nothing is trained again.
+
+        Raises:
+            PoolError: none of them is one of its pairs.
+        """
+        wanted = set(pairs)
+        kept = [pair for pair in self.pairs if pair in wanted]
+        if not kept:
+            names = ", ".join(sorted(map(str, self.pairs))[:4])
+            raise PoolError(f"The router and the pool share no pair: the router knows {names}, ...")
+        return self if len(kept) == len(self.pairs) else self._with(self.outlook.restrict(kept))
+
+    def add_pairs(self, probes: OutcomeTable, descriptions: Mapping[str, str] | None = None) -> Self:
+        """Return a router that also knows pairs it was not trained with, from a few outcomes; nothing is trained again.
+
+        Args:
+            probes: outcomes of the new pairs, 20 to 50 each; those of pairs already known are passed over.
+            descriptions: what models and tools are, by name.
+
+        Raises:
+            OutcomeError: the table has no score.
+        """
+        read = read_table(probes, self.encoder, self.agreement, descriptions, self.outlook)
+        fresh = [column for column, pair in enumerate(read.memory.pairs) if pair not in self._numbers]
+        joined = self.outlook.memory.with_pairs(read.memory)
+        described = np.concatenate([self.outlook.descriptions, read.descriptions[fresh]])
+        return self._with(Outlook.of(joined, self.outlook.view, described, self.outlook.scale))
+
+    def with_memory(self, outlook: Outlook) -> Self:
+        """Return a router that remembers other outcomes; its policy stays as it is."""
+        return self._with(outlook)
+
+    def _with(self, outlook: Outlook) -> Self:
+        router = copy.copy(self)
+        router.outlook = outlook
+        return router
+
+    def save(self, folder: str | Path) -> None:
+        """Write the router to a folder; see `Router.save`."""
+        write_artifact(folder, self.artifact())
+
+    def artifact(self) -> Artifact:
+        """Return everything that `save` writes."""
+        outlook = self.outlook
+        arrays: dict[str, Any] = {
+            **{_POLICY + name: value.numpy() for name, value in self.policy.state_dict().items()},
+            **{_MEMORY + name: value for name, value in outlook.memory.arrays().items()},
+            **{_RECORD + name: value for name, value in outlook.record.arrays().items()},
+            **outlook.view.arrays(),
+            "descriptions": outlook.descriptions,
+        }
+        return Artifact(
+            kind=self.kind,
+            pairs=self.pairs,
+            encoder=self.encoder.identity(),
+            settings=dict(self.settings),
+            facts={
+                "policy": asdict(self.policy.config),
+                "scale": list(outlook.scale),
+                "styles": list(outlook.memory.style_names),
+                "training": self.training,
+            },
+            arrays=arrays,
+        )
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
+        """Rebuild the router from what `save` wrote."""
+        facts, arrays = artifact.facts, artifact.arrays
+        policy = CompactPolicy(PolicyConfig(**facts["policy"]))
+        policy.load_state_dict({name: torch.from_numpy(value) for name, value in _under(_POLICY, arrays).items()})
+        memory = Memory(pairs=artifact.pairs, style_names=tuple(facts["styles"]), **_under(_MEMORY, arrays))
+        record = TrackRecord.from_arrays(_under(_RECORD, arrays))
+        dollars, seconds, distance = map(float, facts["scale"])
+        outlook = Outlook(
+            memory, record, QueryView.from_arrays(arrays), arrays["descriptions"], (dollars, seconds, distance)
+        )
+        if memory.scores.shape[1] != len(artifact.pairs) or len(record.success) != len(artifact.pairs):
+            raise ValueError("its pairs and what it remembers don't fit together")
+        router = cls(policy, outlook, encoder or SentenceTransformerEncoder(), **artifact.settings)
+        router.training = facts["training"]
+        return router
+
+
+def price_of(cost_weight: float) -> float:
+    """Return the score that one call of the dearest pair is worth, at a cost weight of 0 to 1."""
+    return min(cost_weight / max(1 - cost_weight, 1e-9), _HIGHEST_PRICE)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Make sure that settings are in range.
+
+    Raises:
+        SettingError: one is not.
+    """
+    for name, value in settings.items():
+        if name == "max_turns":
+            right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CALLS
+            valid = f"a whole number from 1 to {MAX_CALLS}"
+        else:
+            right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+            valid = "a number from 0 (accuracy alone) to 1 (cost alone)"
+        if not right:
+            raise SettingError(f"{name} is {value!r}; it must be {valid}.")
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
