@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 WEIGHTS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25, 0.35, 0.45, 0.55, 0.67, 0.78, 0.86)
 """Cost weights tried."""
 
-SHARES = (0.15, 0.25, 0.35, 0.5, 0.6, 1.0)
+SHARES = (0.15, 0.2, 0.25, 0.35, 0.5, 0.6, 1.0)
 """Budgets, as parts of what the training part's best single pair costs."""
 
 VALIDATION = 0.2
@@ -155,7 +155,7 @@ def add_rl(sheet: Sheet, name: str, table: OutcomeTable, swept: Swept, chosen: M
         label = f"{name}, {rule}"
         by_query = dict(zip(table.query_ids, swept.score[row].tolist(), strict=True))
         sheet.scores[label].append(by_query)
-        sheet.apart[label].append({query: score - bar[query] for query, score in by_query.items()})
+        sheet.apart[label].append({query: score - bar[query] for query, score in by_query.items() if query in bar})
         sheet.costs[label].append(1000 * float(swept.cost[row].mean()))
         sheet.alphas[label].append(WEIGHTS[row])
 

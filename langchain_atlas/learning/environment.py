@@ -132,13 +132,13 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
         situation = self._situation()
         made = situation.made[0]
         return {
-            "pairs": self._prospect.pairs[0].numpy(),
-            "query": self._prospect.query[0].numpy(),
-            "cost": self._prospect.cost[0].numpy(),
-            "answers": situation.answers[0].numpy(),
+            "pairs": self._prospect.pairs[0].numpy().copy(),
+            "query": self._prospect.query[0].numpy().copy(),
+            "cost": self._prospect.cost[0].numpy().copy(),
+            "answers": situation.answers[0].numpy().copy(),
             "called": (self._called[0] + 1).numpy(),
             "same": (situation.same[0] & made[:, None] & made[None]).numpy().astype(np.int8),
             "turns": situation.turns.numpy().astype(np.float32),
-            "price": self._price.numpy(),
+            "price": self._price.numpy().copy(),
             "action_mask": self._mask(),
         }

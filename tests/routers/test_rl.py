@@ -1,0 +1,215 @@
+"""The RL router and the dual path: the contract of all routers, limits that hold, members that join, any order."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from asking import COSTS, sums
+
+from langchain_atlas.encoders import Encoder
+from langchain_atlas.errors import ArtifactError, ConstraintError, PoolError, SettingError
+from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.learning.belief import LessonConfig
+from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.training import TrainingConfig, train
+from langchain_atlas.loop import solve
+from langchain_atlas.outcomes import OutcomeTable
+from langchain_atlas.pool import Pair
+from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.dual import Calibration, DualRouter, calibrate
+from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.rl import RLRouter, price_of
+from langchain_atlas.testing import FakeEncoder, RouterConformance
+from langchain_atlas.trajectory import START, Constraints, Observation, Query
+
+TABLE = sums()
+QUICK = TrainingConfig(
+    lesson=LessonConfig(belief_steps=30, gain_steps=30, batch=64), ppo=PPOConfig(steps=3, batch=64), cautious=False
+)
+CAUTIOUS = TrainingConfig(lesson=QUICK.lesson, ppo=QUICK.ppo, cautious=True)
+_MADE: dict[bool, RLRouter] = {}
+
+
+def trained(*, cautious: bool = False) -> RLRouter:
+    if cautious not in _MADE:
+        _MADE[cautious] = train(TABLE, FakeEncoder(), config=CAUTIOUS if cautious else QUICK)
+    return _MADE[cautious]
+
+
+class TestRLRouter(RouterConformance):
+    def make_router(self) -> Router:
+        return trained()
+
+    def encoder(self) -> Encoder:
+        return FakeEncoder()
+
+    def queries(self) -> Sequence[Query]:
+        return TABLE.queries[:3]
+
+
+class TestCautiousRLRouter(TestRLRouter):
+    def make_router(self) -> Router:
+        return trained(cautious=True)
+
+
+class TestDualRouter(TestRLRouter):
+    def make_router(self) -> Router:
+        cluster = ClusterRouter(FakeEncoder(), n_clusters=2).fit(TABLE)
+        return DualRouter(cluster, trained(), calibration=Calibration(distance=1.0, queries=10))
+
+
+def test_it_asks_again_and_gives_an_answer_that_two_gave() -> None:
+    executor = ReplayExecutor(TABLE)
+    trajectories = [solve(query, trained().configure(cost_weight=0.01), executor) for query in TABLE.queries]
+    assert max(trajectory.calls for trajectory in trajectories) > 1
+    scores = [
+        executor.score(t.answered_by.pair, q) for t, q in zip(trajectories, TABLE.queries, strict=True) if t.answered_by
+    ]
+    assert np.mean(scores) > TABLE.matrix("score")[:, 0].mean()
+
+
+def test_it_explains_itself() -> None:
+    router, query = trained(), TABLE.queries[0]
+    first = router.decide(query)
+    assert first.pair is not None
+    assert first.chosen is not None
+    assert "is asked first" in first.reason
+    seen = Observation(pair=first.pair, answer="42", cost_usd=0.001, latency_s=0.1)
+    then = router.configure(max_turns=1).decide(query, START.then(first, seen))
+    assert then.kind == "answer"
+    assert then.rule == "limit"
+    assert "All 1 turns are used" in then.reason
+    assert then.chosen is not None
+    assert 0 <= then.chosen.expected_success <= 1
+
+
+@pytest.mark.parametrize("limit", [0.0015, 0.0045])
+def test_no_policy_spends_more_than_the_query_allows(limit: float) -> None:
+    executor = ReplayExecutor(TABLE)
+    for query in TABLE.queries[:10]:
+        bounded = query.replace(constraints=Constraints(max_cost_usd=limit))
+        trajectory = solve(bounded, trained().configure(cost_weight=0.0), executor)
+        assert trajectory.cost_usd is not None
+        assert 0 < trajectory.cost_usd <= limit
+
+
+def test_no_policy_takes_longer_than_the_query_allows() -> None:
+    query = TABLE.queries[1].replace(constraints=Constraints(max_latency_s=1.2))
+    trajectory = solve(query, trained().configure(cost_weight=0.0), ReplayExecutor(TABLE))
+    assert 1 <= trajectory.calls <= 2
+
+
+def test_limits_that_nothing_can_keep_are_refused() -> None:
+    query = TABLE.queries[0].replace(constraints=Constraints(max_cost_usd=1e-9))
+    with pytest.raises(ConstraintError, match="Raise the limit"):
+        trained().decide(query)
+
+
+def test_an_unknown_cost_so_far_ends_asking_where_there_is_a_limit() -> None:
+    query = TABLE.queries[0].replace(constraints=Constraints(max_cost_usd=1.0))
+    first = trained().decide(query)
+    assert first.pair is not None
+    seen = Observation(pair=first.pair, answer="1", cost_usd=None)
+    assert trained().decide(query, START.then(first, seen)).kind == "answer"
+
+
+@pytest.mark.parametrize(
+    "setting", [{"cost_weight": 1.5}, {"cost_weight": "much"}, {"max_turns": 0}, {"max_turns": 5}, {"max_turns": 2.5}]
+)
+def test_settings_out_of_range(setting: dict[str, object]) -> None:
+    with pytest.raises(SettingError, match=next(iter(setting))):
+        trained().configure(**setting)
+
+
+def test_a_high_cost_weight_spends_less() -> None:
+    executor = ReplayExecutor(TABLE)
+
+    def spent(weight: float) -> float:
+        router = trained().configure(cost_weight=weight)
+        return sum(solve(query, router, executor).cost_usd or 0.0 for query in TABLE.queries)
+
+    assert spent(0.98) < spent(0.01)
+    assert price_of(0.5) == 1.0
+    assert price_of(1.0) == 1000.0
+
+
+def test_members_that_join_are_used_without_training() -> None:
+    rows = [
+        {**row, "model": "newcomer", "tool": "none", "score": 1.0, "response": str(3 * number + 7), "cost_usd": 1e-4}
+        for number, row in enumerate(TABLE.select(pairs=TABLE.pairs[:1]).table.to_pylist()[:30])
+    ]
+    probes = OutcomeTable.from_rows(rows)
+    joined = trained().add_pairs(probes)
+    newcomer = Pair("newcomer", "none")
+    assert newcomer in joined.pairs
+    assert newcomer not in trained().pairs
+    assert len(joined.outlook.memory.vectors) == len(TABLE.query_ids)
+    whole = TABLE.joined(OutcomeTable.from_rows([*rows]))
+    asked = [solve(query, joined, ReplayExecutor(whole)) for query in whole.queries[:30]]
+    assert any(seen.pair == newcomer for trajectory in asked for seen in trajectory.observations)
+
+
+def test_pairs_in_another_order_get_the_same_decisions() -> None:
+    router, turned = trained(), trained()._with(trained().outlook.restrict(tuple(reversed(trained().pairs))))
+    executor = ReplayExecutor(TABLE)
+    for query in TABLE.queries[:10]:
+        one, two = solve(query, router, executor), solve(query, turned, executor)
+        assert [step.decision.pair for step in one.steps] == [step.decision.pair for step in two.steps]
+        assert one.answer == two.answer
+
+
+def test_the_policy_is_small() -> None:
+    policy = CompactPolicy(PolicyConfig())
+    assert sum(parameter.numel() for parameter in policy.parameters()) < 2_000_000
+
+
+def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
+    trained().save(tmp_path / "router")
+    config = tmp_path / "router" / "config.json"
+    config.write_text(config.read_text().replace('"styles"', '"stiles"'))
+    with pytest.raises(ArtifactError, match="damaged"):
+        Router.load(tmp_path / "router", FakeEncoder())
+
+
+def test_calibration_by_hand() -> None:
+    """Near queries do as well by the first path and cost less; far ones do not."""
+    distances = np.array([0.1] * 50 + [0.9] * 50)
+    cluster = np.array([1.0] * 50 + [0.0] * 50), np.full(100, 0.001)
+    rl = np.ones(100), np.full(100, 0.002)
+    found = calibrate(distances, cluster, rl)
+    assert 0.1 < found.distance < 0.9
+    assert (found.share, found.gain) == (0.5, 0.0)
+    dearer = calibrate(distances, (cluster[0], np.full(100, 0.1)), rl)
+    assert dearer.distance == 0.0
+    with pytest.raises(SettingError, match="held-out"):
+        calibrate(distances[:0], cluster, rl)
+
+
+def test_the_dual_path_says_which_way_it_took() -> None:
+    cluster = ClusterRouter(FakeEncoder(), n_clusters=2).fit(TABLE)
+    dual = DualRouter(cluster, trained(), calibration=Calibration(distance=100.0, queries=10))
+    query = TABLE.queries[0]
+    assert dual.decide(query).rule.startswith("cluster-path")
+    assert "nearer than 100.00" in dual.decide(query).reason
+    assert dual.configure(path="rl").decide(query).rule.startswith("rl-path")
+    cautious = DualRouter(cluster, trained(cautious=True), calibration=Calibration(distance=100.0, queries=10))
+    assert cautious.decide(query).rule.startswith("rl-path")
+    with pytest.raises(SettingError, match="path is 'both'"):
+        dual.configure(path="both")
+    with pytest.raises(SettingError, match="joins a cluster router"):
+        DualRouter(trained(), trained())  # type: ignore[arg-type]
+    stranger = ClusterRouter(FakeEncoder(), n_clusters=2).fit(
+        OutcomeTable.from_rows([{**row, "model": "x"} for row in TABLE.table.to_pylist()])
+    )
+    with pytest.raises(PoolError, match="no pair in common"):
+        DualRouter(stranger, trained())
+
+
+def test_costs_are_those_of_the_table() -> None:
+    chosen = trained().decide(TABLE.queries[0]).chosen
+    assert chosen is not None
+    assert chosen.expected_cost_usd == pytest.approx(COSTS[str(chosen.pair)], rel=1e-4)
+    assert torch.is_grad_enabled()
