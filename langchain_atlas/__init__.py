@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.dual import DualRouter
+    from langchain_atlas.routers.rl import RLRouter
     from langchain_atlas.trajectory import Constraints, Decision, Observation, Query, Step, Trajectory
 
 _HOMES = {
@@ -27,6 +29,7 @@ _HOMES = {
     "ClusterRouter": "routers.cluster",
     "Constraints": "trajectory",
     "Decision": "trajectory",
+    "DualRouter": "routers.dual",
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
     "Executor": "execution.base",
@@ -38,6 +41,7 @@ _HOMES = {
     "Pair": "pool",
     "Pool": "pool",
     "Query": "trajectory",
+    "RLRouter": "routers.rl",
     "ReplayExecutor": "execution.replay",
     "Router": "routers.base",
     "SentenceTransformerEncoder": "encoders",
@@ -56,6 +60,7 @@ __all__ = [
     "ClusterRouter",
     "Constraints",
     "Decision",
+    "DualRouter",
     "EmbeddingsEncoder",
     "Encoder",
     "Executor",
@@ -66,6 +71,7 @@ __all__ = [
     "Pair",
     "Pool",
     "Query",
+    "RLRouter",
     "ReplayExecutor",
     "Router",
     "SentenceTransformerEncoder",

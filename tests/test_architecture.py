@@ -196,7 +196,18 @@ for module in names:
 print(json.dumps({"events": events, "failures": failures, "loaded": loaded}))
 """
 
-LATE = {"langchain_atlas.execution.litellm_chat", "langchain_atlas.local.provider"}
+LATE = {
+    "langchain_atlas.execution.litellm_chat",
+    "langchain_atlas.local.provider",
+    *(
+        f"langchain_atlas.learning.{name}"
+        for name in ("belief", "environment", "ppo", "recordings", "rollout", "training")
+    ),
+    *(
+        f"langchain_atlas.routers.{name}"
+        for name in ("cascade", "dual", "outlook", "policy", "reading", "rl", "situation")
+    ),
+}
 """Modules that load heavy libraries, and so are themselves imported at first use only: were another module to import
 one of them at once, that module would be found to load the library."""
 

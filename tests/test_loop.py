@@ -98,7 +98,7 @@ class TestTurnLimit:
         router = ScriptedRouter(*[A, B] * 5)
         trajectory = solving("2+2?", router, executor, max_turns=turns)
         assert len(executor.calls) == turns
-        assert len(router.queries) == turns  # the router is not asked again
+        assert len(router.queries) == turns + 1  # the router is asked which answer to give, and wants another call
         assert kinds(trajectory) == ["route"] * turns + ["answer"]
         last = trajectory.steps[-1].decision
         assert last.rule == "turn-limit"
@@ -110,6 +110,13 @@ class TestTurnLimit:
         assert kinds(trajectory) == ["think"] * 4 + ["answer"]
         assert trajectory.answer is None
         assert "No call returned an answer" in trajectory.steps[-1].decision.reason
+
+    def test_the_router_says_which_answer_is_given_when_turns_are_used_up(self, solving: Solve) -> None:
+        first = Decision(kind="answer", answer="answer of a", source=0, rule="mine")
+        executor = ScriptedExecutor(lambda pair, _: f"answer of {pair.model}")
+        trajectory = solving("2+2?", ScriptedRouter(A, B, first), executor, max_turns=2)
+        assert trajectory.steps[-1].decision.rule == "mine"
+        assert trajectory.answer == "answer of a"
 
     def test_an_answer_in_the_last_turn_is_the_routers_own(self, solving: Solve) -> None:
         own = Decision(kind="answer", answer="4", rule="mine")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_atlas.agreement.readings import Reading, read_answer
 from langchain_atlas.agreement.texts import close
@@ -12,7 +12,8 @@ from langchain_atlas.errors import SettingError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_atlas.encoders import Encoder
+    from numpy.typing import NDArray
+
     from langchain_atlas.trajectory import Query
 
 
@@ -49,6 +50,13 @@ class Agreement(ABC):
         return numbers
 
 
+class Embeds(Protocol):
+    """Turns texts into vectors of length one, as `langchain_atlas.Encoder` does."""
+
+    def encode(self, texts: Sequence[str]) -> NDArray[Any]:
+        """Return one vector a text, shape [n, dimension]."""
+
+
 class AnswerAgreement(Agreement):
     """Compares by what answers are.
 
@@ -66,7 +74,7 @@ class AnswerAgreement(Agreement):
         SettingError: a parameter is out of range.
     """
 
-    def __init__(self, *, tolerance: float = 1e-3, encoder: Encoder | None = None, similarity: float = 0.85) -> None:
+    def __init__(self, *, tolerance: float = 1e-3, encoder: Embeds | None = None, similarity: float = 0.85) -> None:
         if not tolerance >= 0 or not 0 <= similarity <= 1:
             raise SettingError(
                 f"tolerance is {tolerance!r} and similarity {similarity!r}; the first must be 0 or more, the second "
