@@ -113,7 +113,8 @@ def agrees_with_loop(
     configured = router.restrict(table.pairs).configure(cost_weight=weight)
     row, same = WEIGHTS.index(weight), 0
     for number, query in enumerate(table.queries[:count]):
-        given = solve(query, configured, executor).answered_by
+        allowed = query.replace(constraints=query.constraints.replace(pairs=executor.recorded(query)))
+        given = solve(allowed, configured, executor).answered_by
         score = 0.0 if given is None else executor.score(given.pair, query)
         same += abs(score - swept.score[row, number]) < 1e-6  # noqa: PLR2004  # stored as 32-bit numbers
     return same / min(count, len(table.queries))
