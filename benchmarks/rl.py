@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from bfcl import TRIOS, main_pool
 from common import Clock, check, encoder_for, listed, load, options, show, show_checks, split, tell, write
+from reasoning import INCOMPLETE
+from reasoning import TRAINING as REASONING
 from reporting import show_sheet
 from selection import Bar
 from study import HINDSIGHT, TRAINED, Sheet
@@ -50,21 +53,6 @@ SHARES = (0.15, 0.2, 0.25, 0.35, 0.5, 0.6, 1.0)
 
 VALIDATION = 0.2
 PROBES = 30
-MAIN = (
-    "gpt-",
-    "claude-3",
-    "mistral-large-2407",
-    "mistral-small-2402",
-    "open-mistral-nemo-2407",
-    "open-mixtral-8x22b",
-    "command-r-plus",
-)
-TRIOS = {
-    "A": ("simple", "relevance", "parallel_function"),
-    "B": ("multiple_function", "java", "executable_parallel_function"),
-    "C": ("parallel_multiple_function", "executable_simple", "relevance"),
-}
-REASONING = {"SVAMP, sports, date": ("SVAMP", "sports", "date")}
 MINI = "gpt-4o-mini-2024-07-18@@prompt"
 
 
@@ -421,8 +409,8 @@ def main() -> None:
     asked, clock = options("rl", "The policy that asks again."), Clock()
     torch.set_num_threads(2)
     whole, reasons, bench = load("bfcl_pairs.parquet"), load("reasoning_pairs.parquet"), load("routerbench.parquet")
-    main_pool = whole.select(pairs=[pair for pair in whole.pairs if pair.model.startswith(MAIN)])
-    reasons = reasons.select(domains=[name for name in dict.fromkeys(reasons.domains) if name != "StrategyQA"])
+    pool = main_pool(whole)
+    reasons = reasons.select(domains=[name for name in dict.fromkeys(reasons.domains) if name != INCOMPLETE])
     with clock.part("encode"):
         trainer = Trainer(encoder_for(whole, reasons, bench), clock)
     figures: dict[str, Any] = {"seeds": asked.seeds}
@@ -431,10 +419,10 @@ def main() -> None:
         figures[name] = value
         write(asked.out, figures, clock)  # what is measured so far is not lost if the rest is cut off
 
-    inside, fitted = in_distribution(trainer, main_pool, asked.seeds)
+    inside, fitted = in_distribution(trainer, pool, asked.seeds)
     keep("bfcl", inside.to_json())
     show_sheet(f"BFCL, in distribution, seeds {listed(asked.seeds)}", inside)
-    outside = out_of_distribution(trainer, main_pool, TRIOS, asked.seeds)
+    outside = out_of_distribution(trainer, pool, TRIOS, asked.seeds)
     for name, sheet in outside.items():
         show_sheet(f"BFCL, out of distribution, trio {name}", sheet)
     keep("bfcl_out_of_distribution", {name: sheet.to_json() for name, sheet in outside.items()})
@@ -450,7 +438,7 @@ def main() -> None:
     routed, _ = in_distribution(trainer, bench, asked.seeds[:1])
     show_sheet("RouterBench, one seed", routed)
     keep("routerbench", routed.to_json())
-    keep("ablations", ablations(trainer, main_pool))
+    keep("ablations", ablations(trainer, pool))
     show_ablations(figures["ablations"])
     checks = must_show(inside, outside, reasoning, drifted, figures)
     show_checks(checks)

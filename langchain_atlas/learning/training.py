@@ -78,13 +78,7 @@ def train(
         SettingError: `seed` or the number of steps is negative.
     """
     config, encoder = config or TrainingConfig(), encoder or SentenceTransformerEncoder()
-    if seed < 0 or config.ppo.steps < 0:
-        raise SettingError(f"seed is {seed!r} and steps {config.ppo.steps!r}; both must be whole numbers from 0.")
-    if len(table.query_ids) < FEWEST_QUERIES:
-        raise OutcomeError(
-            f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "
-            "with 'profile', or fit a cluster router."
-        )
+    _check(table, seed, config.ppo.steps)
     recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(np.unique(recordings.memory.domains))
     cautious = domains < FEW_DOMAINS if config.cautious is None else config.cautious
@@ -113,6 +107,16 @@ def train(
         "config": {"lesson": asdict(lesson), "ppo": asdict(config.ppo)},
     }
     return router
+
+
+def _check(table: OutcomeTable, seed: int, steps: int) -> None:
+    if seed < 0 or steps < 0:
+        raise SettingError(f"seed is {seed!r} and steps {steps!r}; both must be whole numbers from 0.")
+    if len(table.query_ids) < FEWEST_QUERIES:
+        raise OutcomeError(
+            f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "
+            "with 'profile', or fit a cluster router."
+        )
 
 
 class _Counter:

@@ -6,7 +6,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from langchain_atlas.errors import ArtifactError, SettingError, suggest
+from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -104,6 +104,27 @@ class Router(ABC):
         from langchain_atlas.routers.artifact import load_router
 
         return load_router(folder, encoder)
+
+
+def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, ...]:
+    """Return the pairs of a router that are wanted, in its own order.
+
+    Raises:
+        PoolError: there is none.
+    """
+    names = set(wanted)
+    kept = tuple(pair for pair in known if pair in names)
+    if not kept:
+        raise PoolError(
+            f"The router and the pool share no pair: the router knows {some(known)}, the pool has {some(names)}."
+        )
+    return kept
+
+
+def some(pairs: Iterable[Pair], limit: int = 4) -> str:
+    """Write a few pairs, and how many more there are."""
+    names = sorted(map(str, pairs))
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:

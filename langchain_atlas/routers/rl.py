@@ -13,7 +13,7 @@ from langchain_atlas.agreement import AnswerAgreement
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
-from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.routers.base import Router, last_answer, shared_pairs
 from langchain_atlas.routers.memory import Memory, TrackRecord
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
@@ -294,11 +294,7 @@ class RLRouter(Router):
         Raises:
             PoolError: none of them is one of its pairs.
         """
-        wanted = set(pairs)
-        kept = [pair for pair in self.pairs if pair in wanted]
-        if not kept:
-            names = ", ".join(sorted(map(str, self.pairs))[:4])
-            raise PoolError(f"The router and the pool share no pair: the router knows {names}, ...")
+        kept = shared_pairs(self.pairs, pairs)
         return self if len(kept) == len(self.pairs) else self._with(self.outlook.restrict(kept))
 
     def add_pairs(self, probes: OutcomeTable, descriptions: Mapping[str, str] | None = None) -> Self:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.errors import ConstraintError, SettingError
+from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ class UtilityRouter(Router):
             return np.ones(len(self.pairs), dtype=bool)
         permitted = np.array([pair in pairs for pair in self.pairs])
         if not permitted.any():
-            raise ConstraintError(f"The router knows none of the pairs that the query allows: {_some(pairs)}.")
+            raise ConstraintError(f"The router knows none of the pairs that the query allows: {some(pairs)}.")
         return permitted
 
     def _untried(self, permitted: NDArray[np.bool_], tried: tuple[Pair, ...]) -> NDArray[np.bool_]:
@@ -200,14 +200,8 @@ class UtilityRouter(Router):
         Raises:
             PoolError: none of them is one of its pairs.
         """
-        wanted = set(pairs)
-        kept = [pair for pair in self.pairs if pair in wanted]
-        if not kept:
-            raise PoolError(
-                f"The router and the pool share no pair: the router knows {_some(self.pairs)}, "
-                f"the pool has {_some(wanted)}."
-            )
-        return self if len(kept) == len(self.pairs) else self._with_pairs(tuple(kept))
+        kept = shared_pairs(self.pairs, pairs)
+        return self if len(kept) == len(self.pairs) else self._with_pairs(kept)
 
     @abstractmethod
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
@@ -299,11 +293,6 @@ def _top_two(utility: NDArray[np.float64]) -> tuple[int, int | None]:
     order = np.argsort(-utility, kind="stable")
     second = int(order[1]) if len(order) > 1 and np.isfinite(utility[order[1]]) else None
     return int(order[0]), second
-
-
-def _some(pairs: Iterable[Pair], limit: int = 4) -> str:
-    names = sorted(map(str, pairs))
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
 
 
 def _or_none(value: float) -> float | None:
