@@ -47,7 +47,8 @@ class TrainingConfig:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     """The network; `cautious` is overruled by the one below."""
     cautious: bool | None = None
-    """Whether to expect queries unlike those recorded; None decides by the number of domains, see `FEW_DOMAINS`."""
+    """Whether to expect queries unlike those recorded; None decides by the
+    number of domains, see `FEW_DOMAINS`; with a single tool the policy is never cautious of its own accord."""
 
 
 def train(
@@ -81,7 +82,8 @@ def train(
     _check(table, seed, config.ppo.steps)
     recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(np.unique(recordings.memory.domains))
-    cautious = domains < FEW_DOMAINS if config.cautious is None else config.cautious
+    tools = {pair.tool for pair in table.pairs}  # with one tool there are no witnesses of different tools
+    cautious = domains < FEW_DOMAINS and len(tools) > 1 if config.cautious is None else config.cautious
     familiar, strange = (0, 4) if cautious else (3, 1)
     views = views_of(recordings, seed=seed, n_familiar=familiar, n_strange=strange)
     torch.manual_seed(seed)
