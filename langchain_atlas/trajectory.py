@@ -34,6 +34,8 @@ class Query(Record):
     """What comes with the query, such as the functions on offer, as text or JSON."""
     history: tuple[Any, ...] = Field(default=(), repr=False)
     """Messages (LangChain `BaseMessage`) that came before the ask, oldest first."""
+    since: tuple[Any, ...] = Field(default=(), repr=False)
+    """Messages that came after the ask, oldest first: calls of tools that were made for it, and their results."""
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs."""
     constraints: Constraints = Constraints()

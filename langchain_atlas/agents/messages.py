@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_messages
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_atlas.errors import InvalidInputError
@@ -34,8 +34,29 @@ class AtlasContext:
     """Pairs that may be asked, written ``model@@tool``."""
 
 
+def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
+    """Make a query of whatever a state holds: a text, a message, or a conversation.
+
+    Args:
+        asked: the text, message or messages.
+        settings: any of the fields of `AtlasContext`.
+
+    Raises:
+        InvalidInputError: it is neither, or `read_query` can't read it.
+    """
+    if isinstance(asked, list | tuple):
+        return read_query(asked, settings)
+    if isinstance(asked, BaseMessage):
+        return read_query([asked], settings)
+    if isinstance(asked, str):
+        return read_query([HumanMessage(asked)], settings)
+    raise InvalidInputError(f"The ask is {asked!r}; it must be a text, a message, or a list of messages.")
+
+
 def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
     """Make a query of a conversation: its last human message is the ask, what came before is the history.
+
+    Of what came after the ask, calls of tools and their results belong to the query, up to the last result.
 
     Args:
         messages: the conversation.
@@ -61,6 +82,7 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
         text=message.text,
         id=message.id,
         history=tuple(conversation[:index]),
+        since=_answered(conversation[index + 1 :]),
         images=tuple(_images(message)),
         cost_weight=settings.get("cost_weight"),
         constraints=Constraints(
@@ -69,6 +91,12 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
             pairs=None if pairs is None else frozenset(pairs),
         ),
     )
+
+
+def _answered(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+    """Return the messages up to the last tool result; an assistant's words after that would look like the answer."""
+    results = [number for number, message in enumerate(messages) if isinstance(message, ToolMessage)]
+    return tuple(messages[: results[-1] + 1]) if results else ()
 
 
 def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,7 +142,8 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
     text = trajectory.answer
     if text is None:
         errors = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.error)
-        text = f"No answer: every call failed ({errors})." if errors else "No answer: no pair was called."
+        why = trajectory.steps[-1].decision.reason if trajectory.steps else ""
+        text = f"No answer: {f'every call failed ({errors}).' if errors else why or 'no pair was called.'}"
     # The id of the streamed reply lets LangGraph see that the answer was streamed already.
     message_id = None if trajectory.answered_by is None else trajectory.answered_by.message_id
     return AIMessage(

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 class Executor(ABC):
     """Runs a pair on a query and returns what was observed."""
 
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it can run; empty when it can't tell."""
+        return ()
+
     @abstractmethod
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`.

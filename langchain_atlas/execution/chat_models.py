@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -56,10 +57,22 @@ def build_chat_model(model: Model, *, timeout_s: float, retries: int) -> BaseCha
             "api_key": os.environ.get(model.api_key_env) if model.api_key_env else None,
             "retries": retries,
             **known,
-            "model_kwargs": {"num_retries": 0, **other, **known.get("model_kwargs", {})},
+            "model_kwargs": {"num_retries": 0, **_without_gateway(), **other, **known.get("model_kwargs", {})},
         }
     )
     return chat_model
+
+
+def _without_gateway() -> dict[str, Any]:
+    """Tell LiteLLM to leave its MCP gateway alone where the installed `mcp` is older than the one it is written for.
+
+    It loads the gateway for every request with tools, and fails with mcp 1, which LangChain's MCP adapters need.
+    """
+    try:
+        old = importlib.metadata.version("mcp").startswith("1.")
+    except importlib.metadata.PackageNotFoundError:
+        old = False
+    return {"_skip_mcp_handler": True} if old else {}
 
 
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:

@@ -75,6 +75,11 @@ class LiveExecutor(Executor):
         known = {**INVOCATIONS, **(invocations or {})}
         self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
 
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of its pool."""
+        return self.pool.pairs
+
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.
 

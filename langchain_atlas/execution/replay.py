@@ -35,6 +35,11 @@ class ReplayExecutor(Executor):
         }
         self._responses = table.texts("response")
 
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs that were recorded."""
+        return self.table.pairs
+
     def run(self, pair: Pair, query: Query) -> Observation:
         """Look up what `pair` answered on `query`, found by the query's id.
 

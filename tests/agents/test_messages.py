@@ -9,7 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas import Decision, Observation, Pair, Trajectory
-from langchain_atlas.agents.messages import AtlasContext, answer_message, read_query, record, run_settings
+from langchain_atlas.agents.messages import AtlasContext, answer_message, read_ask, read_query, record, run_settings
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.trajectory import Constraints, Usage
 
@@ -27,8 +27,16 @@ class TestReadQuery:
         query = read_query(messages, {})
         assert (query.text, query.id) == ("Double 21", "h2")
         assert query.history == tuple(messages[:3]), "what a tool said afterwards is neither the ask nor its history"
+        assert query.since == tuple(messages[4:]), "but goes along, with its ids"
         assert query.constraints == Constraints()
         assert query.cost_weight is None
+
+    def test_leaves_out_what_was_answered_already(self) -> None:
+        call = AIMessage("", tool_calls=[{"name": "double", "args": {"number": 21}, "id": "c1"}])
+        result = ToolMessage("42", tool_call_id="c1")
+        messages = [HumanMessage("Double 21"), call, result, AIMessage("It is 42.")]
+        assert read_query(messages, {}).since == (call, result)
+        assert read_query([messages[0], messages[3]], {}).since == ()
 
     @pytest.mark.parametrize("message", [("user", "hi"), {"role": "user", "content": "hi"}, "hi"])
     def test_takes_messages_in_all_their_forms(self, message: Any) -> None:
@@ -100,6 +108,18 @@ class TestReadQuery:
             read_query([HumanMessage([{"type": "text", "text": "What is it?"}, block])], {})
 
 
+class TestReadAsk:
+    @pytest.mark.parametrize("asked", ["hi", HumanMessage("hi"), [HumanMessage("hi")], [("user", "hi")], ("hi",)])
+    def test_takes_a_text_a_message_or_messages(self, asked: Any) -> None:
+        query = read_ask(asked, {"cost_weight": 0.3})
+        assert (query.text, query.cost_weight) == ("hi", 0.3)
+
+    @pytest.mark.parametrize("asked", [42, {"text": "hi"}, AIMessage("hi"), " "])
+    def test_refuses_what_is_no_ask(self, asked: Any) -> None:
+        with pytest.raises(InvalidInputError, match=r"The ask is|no human message|has no text"):
+            read_ask(asked, {})
+
+
 class TestRunSettings:
     def test_come_from_the_config(self) -> None:
         config = {"configurable": {"cost_weight": 0.3, "thread_id": "7"}}
@@ -163,6 +183,10 @@ class TestAnswerMessage:
         message = answer_message(trajectory_of(answer=None, source=None))
         assert message.content == "No answer: no pair was called."
         assert message.usage_metadata == {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+
+    def test_says_why_nobody_was_asked(self) -> None:
+        decided = Trajectory().then(Decision(kind="answer", reason="A human did not approve a@@none."))
+        assert answer_message(decided).content == "No answer: A human did not approve a@@none."
 
 
 class TestRecord:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
@@ -105,6 +105,24 @@ class TestRequest:
                 ],
             },
         ]
+
+    def test_holds_what_came_since_the_ask(self, serve: Serve, reach: Reach, run: Run) -> None:
+        server = serve("hi")
+        call = AIMessage("", tool_calls=[{"name": "double", "args": {"number": 21}, "id": "c1"}])
+        run(executor_of(reach(server)), SMALL, QUESTION.replace(since=(call, ToolMessage("42", tool_call_id="c1"))))
+        asked, called, returned = server.bodies[0]["messages"]
+        assert asked == {"role": "user", "content": "What is up?"}
+        assert called["tool_calls"][0]["id"] == "c1"
+        assert (returned["role"], returned["content"], returned["tool_call_id"]) == ("tool", "42", "c1")
+
+    def test_holds_the_pairs_tools_and_nothing_of_ours(self, serve: Serve, reach: Reach, run: Run) -> None:
+        def double(number: int) -> int:
+            """Double a number."""
+            return 2 * number
+
+        server = serve("hi")
+        run(executor_of(reach(server), Tool(name="math", tools=(double,))), Pair("small", "math"), QUESTION)
+        assert set(server.bodies[0]) == {"model", "messages", "tools", "tool_choice"}
 
     def test_goes_to_the_model_of_the_pair(self, serve: Serve, reach: Reach, run: Run) -> None:
         server = serve(lambda body: f"I am {body['model']}")

@@ -98,9 +98,9 @@ class Invocation(ABC):
         """Hold the conversation that answers `query`."""
 
     def opening(self, query: Query, *examples: BaseMessage, text: str | None = None) -> tuple[BaseMessage, ...]:
-        """Return the messages that a conversation starts with: system, examples, history, the ask."""
+        """Return the messages that a conversation starts with: system, examples, history, the ask, what came since."""
         system = [SystemMessage(self.settings.system)] if self.settings.system else []
-        return (*system, *examples, *query.history, ask(query, text))
+        return (*system, *examples, *query.history, ask(query, text), *query.since)
 
 
 class InvocationError(Exception):
