@@ -5,111 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_core import core_schema
 
 from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.pairs import SEPARATOR, Pair, check_name, read_pairs
 from langchain_atlas.prices import find_facts
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pydantic import GetCoreSchemaHandler
-
-SEPARATOR = "@@"
-"""Stands between model and tool in the written form of a pair."""
+__all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", "read_pairs"]
 
 Modality = Literal["text", "image"]
 
 _SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
-
-
-def _check_name(kind: str, name: str) -> str:
-    unclear = kind == "model" and name.endswith("@")  # its pair 'm@@@tool' would read as model 'm', tool '@tool'
-    if not name or SEPARATOR in name or unclear or name != name.strip() or not name.isprintable():
-        raise PoolError(
-            f"{name!r} can't name a {kind}: a name is not empty, has no {SEPARATOR!r}, no line break, no space at its "
-            "ends, and a model's does not end in '@'."
-        )
-    return name
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Pair:
-    """One model with one tool, written ``model@@tool``."""
-
-    model: str
-    """Name of the model, as the pool has it."""
-    tool: str = "none"
-    """Name of the tool, as the pool has it; ``none`` is the model by itself."""
-
-    def __post_init__(self) -> None:
-        """Refuse names that the written form can't carry.
-
-        Raises:
-            PoolError: a name is empty or contains ``@@`` or a line break.
-        """
-        for part, name in (("model", self.model), ("tool", self.tool)):
-            _check_name(part, name)
-
-    @classmethod
-    def parse(cls, text: str) -> Pair:
-        """Read ``model@@tool``; a bare ``model`` means the model without a tool.
-
-        Raises:
-            PoolError: the text is not of that form.
-        """
-        model, found, tool = text.strip().partition(SEPARATOR)
-        return cls(model, tool) if found else cls(model)
-
-    def __str__(self) -> str:
-        return f"{self.model}{SEPARATOR}{self.tool}"
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Let records hold pairs: written as text in JSON, read from text or from a `Pair`."""
-        del source, handler
-
-        def validate(value: object) -> Pair:
-            if isinstance(value, cls):
-                return value
-            if isinstance(value, str):
-                return cls.parse(value)
-            raise PoolError(f"A pair is written 'model{SEPARATOR}tool'; got {value!r}.")
-
-        return core_schema.no_info_plain_validator_function(validate, serialization=core_schema.to_string_ser_schema())
-
-
-def read_pairs(path: str | Path) -> tuple[Pair, ...]:
-    """Read a file of pairs, one ``model@@tool`` a line; empty lines and ``#`` comments are passed over.
-
-    Raises:
-        PoolError: the file can't be read, a line is not a pair, or there is none.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise PoolError(f"Can't read the pairs file {str(path)!r}: {error}.") from error
-    pairs: list[Pair] = []
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if not text or text.startswith("#"):
-            continue
-        if SEPARATOR not in text:
-            raise PoolError(f"{path}, line {number}: {text!r} is not a pair; write 'model{SEPARATOR}tool'.")
-        try:
-            pairs.append(Pair.parse(text))
-        except PoolError as error:
-            raise PoolError(f"{path}, line {number}: {error}") from error
-    if not pairs:
-        raise PoolError(f"{path} names no pair; write one 'model{SEPARATOR}tool' a line.")
-    return tuple(dict.fromkeys(pairs))
 
 
 class Model(Record):
@@ -145,18 +59,12 @@ class Model(Record):
     @field_validator("name")
     @classmethod
     def _name_is_writable(cls, name: str) -> str:
-        return _check_name("model", name)
+        return check_name("model", name)
 
     @field_validator("options")
     @classmethod
     def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
-        for key in _keys(options):
-            if _SECRET.search(key):
-                raise ValueError(
-                    f"option {key!r} would put a secret into the pool; set 'api_key_env' to the name of "
-                    "the environment variable that holds it"
-                )
-        return options
+        return _without_secrets(options)
 
     @model_validator(mode="before")
     @classmethod
@@ -212,7 +120,7 @@ class Tool(Record):
     @field_validator("name")
     @classmethod
     def _name_is_writable(cls, name: str) -> str:
-        return _check_name("tool", name)
+        return check_name("tool", name)
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -240,10 +148,18 @@ class Pool(Record):
     """The tools; `NO_TOOL` is one like any other."""
     excluded: frozenset[Pair] = frozenset()
     """Pairs left out by choice."""
+    pair_options: dict[Pair, dict[str, Any]] = Field(default_factory=dict)
+    """Parameters of the model calls of one pair, such as ``{"temperature": 0.2, "reasoning_effort": "low"}``; they win
+    over the model's and over the tool's."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:
         return PoolError(message)
+
+    @field_validator("pair_options")
+    @classmethod
+    def _pairs_hold_no_secret(cls, options: dict[Pair, dict[str, Any]]) -> dict[Pair, dict[str, Any]]:
+        return {pair: _without_secrets(given) for pair, given in options.items()}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -254,7 +170,7 @@ class Pool(Record):
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
                 raise ValueError(f"{kind} names must differ; {doubled[0]!r} stands twice")
-        for pair in self.excluded:
+        for pair in (*self.excluded, *self.pair_options):
             self.model(pair.model)
             self.tool(pair.tool)
         if not self.pairs:
@@ -336,7 +252,7 @@ class Pool(Record):
         Raises:
             PoolError: a name is already taken.
         """
-        return Pool(models=(*self.models, *models), tools=(*self.tools, *tools), excluded=self.excluded)
+        return self.replace(models=(*self.models, *models), tools=(*self.tools, *tools))
 
     def restrict(self, pairs: Iterable[Pair | str]) -> Pool:
         """Return a pool of just these pairs; members that no pair uses are dropped.
@@ -348,17 +264,34 @@ class Pool(Record):
         models = tuple(model for model in self.models if any(pair.model == model.name for pair in kept))
         tools = tuple(tool for tool in self.tools if any(pair.tool == tool.name for pair in kept))
         product = {Pair(model.name, tool.name) for model in models for tool in tools}
-        return Pool(models=models, tools=tools, excluded=frozenset(product - kept - set(self.impossible)))
+        excluded = frozenset(product - kept - set(self.impossible))
+        options = {pair: given for pair, given in self.pair_options.items() if pair in kept}
+        return Pool(models=models, tools=tools, excluded=excluded, pair_options=options)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when a pair, a model's id, or a tool's way of use changes."""
-        members = [
+        """Sixteen hex digits that change when a pair or its options, a model's id, or a tool's way of use changes."""
+        members: list[Any] = [
             [[model.name, model.litellm] for model in self.models],
             [[tool.name, tool.use, tool.invocation] for tool in self.tools],
             [str(pair) for pair in self.pairs],
         ]
+        options = {str(pair): given for pair, given in self.pair_options.items() if given}
+        if options:
+            members.append(
+                sorted((pair, json.dumps(given, sort_keys=True, default=str)) for pair, given in options.items())
+            )
         return hashlib.sha256(json.dumps(members).encode()).hexdigest()[:16]
+
+
+def _without_secrets(options: dict[str, Any]) -> dict[str, Any]:
+    for key in _keys(options):
+        if _SECRET.search(key):
+            raise ValueError(
+                f"option {key!r} would put a secret into the pool; set 'api_key_env' to the name of "
+                "the environment variable that holds it"
+            )
+    return options
 
 
 def _keys(value: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-_SECTIONS = ("models", "tools", "exclude")
+_SECTIONS = ("models", "tools", "exclude", "pairs")
 
 
 def read_pool(path: Path) -> Pool:
@@ -49,7 +49,27 @@ def _build(data: Any, folder: Path) -> Pool:
         raise PoolError(f"'exclude' is a list of patterns such as 'model@@*'; it holds {patterns!r}.")
     for pattern in patterns:
         excluded.update(matching(str(pattern), models, tools))
-    return Pool(models=tuple(models), tools=tuple(tools), excluded=frozenset(excluded))
+    return Pool(
+        models=tuple(models),
+        tools=tuple(tools),
+        excluded=frozenset(excluded),
+        pair_options=_pair_options(data, models, tools),
+    )
+
+
+def _pair_options(data: dict[Any, Any], models: list[Model], tools: list[Tool]) -> dict[Pair, dict[str, Any]]:
+    """Collect the options of pairs; where several patterns name a pair, later ones win, parameter by parameter."""
+    found: dict[Pair, dict[str, Any]] = {}
+    for pattern, entry in _entries(data, "pairs"):
+        for field in entry:
+            if field != "options":
+                raise PoolError(f"pairs.{pattern} has no field {field!r}. {suggest(str(field), ['options'])}")
+        options = entry.get("options") or {}
+        if not isinstance(options, dict):
+            raise PoolError(f"pairs.{pattern}: 'options' holds parameters by name; it holds {options!r}.")
+        for pair in matching(pattern, models, tools):
+            found[pair] = {**found.get(pair, {}), **options}
+    return found
 
 
 def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> list[Pair]:

@@ -64,6 +64,15 @@ class Usage(Record):
         )
 
 
+class Spending(Record):
+    """What a tool spent on models of its own; a tool that has some returns it as its artifact, or in a subclass."""
+
+    usage: Usage = Usage()
+    """Tokens of its model calls."""
+    cost_usd: float | None = None
+    """Dollars of its model calls; None when unknown."""
+
+
 class ToolTrace(Record):
     """One call of a tool on the way to an answer."""
 
@@ -77,6 +86,8 @@ class ToolTrace(Record):
     """What went wrong, None when nothing did."""
     latency_s: float | None = None
     """Seconds it took."""
+    spent: Spending | None = None
+    """What it spent on models of its own; None when it called none. The observation's usage and cost include it."""
 
 
 class Observation(Record):

@@ -55,6 +55,31 @@ class TestGoodFile:
         assert pool.tool("none") == NO_TOOL
         assert pool.tool("looked-up").invocation == "grounded"
 
+    def test_pairs_have_options_by_name_or_pattern_and_the_last_word_counts(self, tmp_path: Path) -> None:
+        sections = """
+pairs:
+  "mini@@*": {options: {temperature: 0.2, max_tokens: 50}}
+  "mini@@calculator": {options: {temperature: 0}}
+"""
+        assert load(tmp_path, WHOLE + sections).pair_options == {
+            Pair("mini", "none"): {"temperature": 0.2, "max_tokens": 50},
+            Pair("mini", "calculator"): {"temperature": 0, "max_tokens": 50},
+            Pair("mini", "looked-up"): {"temperature": 0.2, "max_tokens": 50},
+        }
+
+    @pytest.mark.parametrize(
+        ("entry", "message"),
+        [
+            ('"mini@@abacus": {options: {}}', "names no pair of this pool"),
+            ('"mini@@none": {option: {}}', r"no field 'option'. Did you mean 'options'"),
+            ('"mini@@none": {options: 3}', "'options' holds parameters by name; it holds 3"),
+            ('"mini@@none": {options: {api_key: x}}', "would put a secret into the pool"),
+        ],
+    )
+    def test_options_of_pairs_that_make_no_sense_are_refused(self, tmp_path: Path, entry: str, message: str) -> None:
+        with pytest.raises(PoolError, match=message):
+            load(tmp_path, f"{WHOLE}\npairs:\n  {entry}\n")
+
     def test_a_folder_is_meant_from_where_the_file_lies(self, tmp_path: Path) -> None:
         pool = load(tmp_path, WHOLE)
         assert pool.tool("looked-up").arguments == {"folder": str(tmp_path / "documents")}
@@ -105,7 +130,7 @@ class TestGoodFile:
         ("models: {a: {}}\nexclude: ['*']", ["no pair is left"]),
         ("models: {'a@@b': {}}", ["'a@@b' can't name a model"]),
         ("models:", ["a pool needs at least one model"]),
-        ("", ["a pool file has the sections models, tools, exclude; this one holds None"]),
+        ("", ["a pool file has the sections models, tools, exclude, pairs; this one holds None"]),
         ("- a", ["a pool file has the sections"]),
         ("models: {a: {}", ["Can't read the pool file", "line 1"]),
         ("models: {{name}}", ["Can't read the pool file", "can't be a key"]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
@@ -78,3 +79,27 @@ def _without_gateway() -> dict[str, Any]:
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
     """Wrap a JSON schema as the OpenAI-style ``response_format``."""
     return {"type": "json_schema", "json_schema": {"name": "call", "schema": schema, "strict": True}}
+
+
+def drawn_anew(
+    chat_model: BaseChatModel, options: dict[str, Any], model: Model, sample: int
+) -> tuple[BaseChatModel, dict[str, Any]]:
+    """Return chat model and options for one of several samples of a prompt.
+
+    LangChain's cache and LiteLLM's know a call by its prompt and parameters, and would give one reply for all samples;
+    so would a fixed seed.
+
+    Args:
+        chat_model: the model's chat model.
+        options: parameters of the call.
+        model: the pool's model.
+        sample: number of the sample, from 0.
+    """
+    changed = dict(options)
+    seed = options.get("seed", model.options.get("seed"))
+    if isinstance(seed, int):
+        changed["seed"] = seed + sample
+    litellm_chat = sys.modules.get("langchain_litellm")  # not loaded: then the chat model is none of its
+    if litellm_chat is not None and isinstance(chat_model, litellm_chat.ChatLiteLLM):
+        changed["cache"] = {"no-cache": True, "no-store": True}
+    return chat_model.model_copy(update={"cache": False}), changed

@@ -5,13 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from langchain_atlas.execution.invocations import text_of
+from langchain_core.messages import AIMessage
+
+from langchain_atlas.execution.invocations import Call, ModelCall, text_of
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
 
 if TYPE_CHECKING:
-    from langchain_core.messages import AIMessage
+    from collections.abc import Sequence
 
     from langchain_atlas.pool import Model, Pair
+
+Outcome = AIMessage | ToolTrace | Exception
+"""What one call came to: a reply, a trace, or what calling the model raised."""
 
 
 class Ledger:
@@ -36,6 +41,24 @@ class Ledger:
         """Start the clock: what came before, such as importing LiteLLM, is not the pair's latency."""
         self._start = time.perf_counter()
 
+    def add(self, calls: tuple[Call, ...], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+        """Add what the calls of one step came to, in their order, and return it for the conversation.
+
+        Raises:
+            Exception: what the first call raised that must not fail; what the others used is added before.
+        """
+        for outcome in outcomes:
+            if isinstance(outcome, ToolTrace):
+                self.add_trace(outcome)
+            elif isinstance(outcome, Exception):
+                self.add_failed_call()
+            else:
+                self.add_reply(outcome)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            if isinstance(outcome, Exception) and not (isinstance(call, ModelCall) and call.may_fail):
+                raise outcome
+        return tuple(outcomes)
+
     def add_reply(self, reply: AIMessage) -> None:
         """Add a model's reply: its tokens, and its cost by the pool's prices or else by LiteLLM's."""
         counts = reply.usage_metadata
@@ -54,8 +77,11 @@ class Ledger:
         self._calls += 1
 
     def add_trace(self, trace: ToolTrace) -> None:
-        """Add a tool call."""
+        """Add a tool call, with what the tool spent on models."""
         self._traces.append(trace)
+        if trace.spent is not None:
+            self._usage += trace.spent.usage
+            self._cost = add_known(self._cost, trace.spent.cost_usd)
 
     def observation(self, answer: str | None = None, error: BaseException | None = None) -> Observation:
         """Close the run with its answer or its error."""

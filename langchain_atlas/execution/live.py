@@ -7,15 +7,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.execution.chat_models import build_chat_model, check_key, schema_format
+from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, ToolCall
-from langchain_atlas.execution.ledger import Ledger
-from langchain_atlas.trajectory import ToolTrace
+from langchain_atlas.execution.ledger import Ledger, Outcome
+from langchain_atlas.execution.tool_calls import tool_input, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +42,7 @@ class LiveExecutor(Executor):
         invocations: more ways of using a tool, by the name that a tool's `invocation` gives.
         timeout_s: seconds that one request to a model may take.
         retries: how often a request is repeated that failed for a passing reason.
+        max_parallel: how many calls of one run go on at once, where an invocation asks for several.
         raise_errors: raise `ExecutionError` where a call fails, instead of returning an observation with the error.
 
     Raises:
@@ -57,13 +59,17 @@ class LiveExecutor(Executor):
         invocations: Mapping[str, type[Invocation]] | None = None,
         timeout_s: float = 60.0,
         retries: int = 2,
+        max_parallel: int = 8,
         raise_errors: bool = False,
     ) -> None:
         if timeout_s <= 0 or retries < 0:
             raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
+        if max_parallel < 1:
+            raise SettingError(f"max_parallel is {max_parallel!r}; it must be a whole number from 1.")
         self.pool = pool
         self.timeout_s = timeout_s
         self.retries = retries
+        self.max_parallel = max_parallel
         self.raise_errors = raise_errors
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
@@ -95,7 +101,7 @@ class LiveExecutor(Executor):
             ledger.start()
             calls = next(conversation)
             while True:
-                calls = conversation.send(tuple(self._perform(model, call, ledger) for call in calls))
+                calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
             return ledger.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
@@ -112,8 +118,7 @@ class LiveExecutor(Executor):
             ledger.start()
             calls = next(conversation)
             while True:
-                replies = await asyncio.gather(*(self._aperform(model, call, ledger) for call in calls))
-                calls = conversation.send(tuple(replies))
+                calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
             return ledger.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
@@ -127,48 +132,64 @@ class LiveExecutor(Executor):
             raise ExecutionError(f"{observation.pair} failed: {observation.error}") from error
         return observation
 
-    def _perform(self, model: Model, call: Call, ledger: Ledger) -> AIMessage | ToolTrace:
-        if isinstance(call, ToolCall):
-            start = time.perf_counter()
-            try:
-                trace = _trace(call, start, message=call.tool.invoke(_tool_input(call)))
-            except Exception as error:  # noqa: BLE001  # the model is shown what its call led to
-                trace = _trace(call, start, error=error)
-            ledger.add_trace(trace)
-            return trace
-        try:
-            reply = self._bound(model, call).invoke(list(call.messages))
-        except Exception:
-            ledger.add_failed_call()
-            raise
-        ledger.add_reply(reply)
-        return reply
+    def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
+        """Carry out the calls of one step: model calls side by side, tool calls one after the other.
 
-    async def _aperform(self, model: Model, call: Call, ledger: Ledger) -> AIMessage | ToolTrace:
-        if isinstance(call, ToolCall):
-            start = time.perf_counter()
-            try:
-                trace = _trace(call, start, message=await call.tool.ainvoke(_tool_input(call)))
-            except Exception as error:  # noqa: BLE001  # the model is shown what its call led to
-                trace = _trace(call, start, error=error)
-            ledger.add_trace(trace)
-            return trace
-        try:
-            reply = await self._bound(model, call).ainvoke(list(call.messages))
-        except Exception:
-            ledger.add_failed_call()
-            raise
-        ledger.add_reply(reply)
-        return reply
+        A tool may interrupt a graph, and LangGraph tells interrupts apart by their order.
+        """
+        asked = [call for call in calls if isinstance(call, ModelCall)]
+        if len(asked) < 2:  # noqa: PLR2004  # nothing to run side by side
+            return [self._perform(pair, call) for call in calls]
+        with ContextThreadPoolExecutor(min(len(asked), self.max_parallel)) as threads:
+            running = {id(call): threads.submit(self._perform, pair, call) for call in asked}
+            return [running[id(call)].result() if id(call) in running else self._perform(pair, call) for call in calls]
 
-    def _bound(self, model: Model, call: ModelCall) -> Runnable[Any, AIMessage]:
+    async def _aperform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
+        """Carry out the calls of one step side by side."""
+        if len(calls) == 1:
+            return [await self._aperform(pair, calls[0])]
+        free = asyncio.Semaphore(self.max_parallel)
+
+        async def perform(call: Call) -> Outcome:
+            async with free:
+                return await self._aperform(pair, call)
+
+        return await asyncio.gather(*map(perform, calls))
+
+    def _perform(self, pair: Pair, call: Call) -> Outcome:
+        start = time.perf_counter()
+        try:
+            if isinstance(call, ToolCall):
+                return trace_of(call, start, message=call.tool.invoke(tool_input(call)))
+            return self._bound(pair, call).invoke(list(call.messages))
+        except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
+            raise
+        except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
+            return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
+
+    async def _aperform(self, pair: Pair, call: Call) -> Outcome:
+        start = time.perf_counter()
+        try:
+            if isinstance(call, ToolCall):
+                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
+            return await self._bound(pair, call).ainvoke(list(call.messages))
+        except GraphBubbleUp:
+            raise
+        except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
+            return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
+
+    def _bound(self, pair: Pair, call: ModelCall) -> Runnable[Any, AIMessage]:
         """Return the chat model with the call's tools and parameters bound, and no others."""
-        options = dict(call.options)
+        model = self.pool.model(pair.model)
+        chat_model = self._chat_model(model)
+        options = {**call.options, **self.pool.pair_options.get(pair, {})}
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
-        bound: Runnable[Any, AIMessage] = self._chat_model(model)
+        if call.sample is not None:
+            chat_model, options = drawn_anew(chat_model, options, model, call.sample)
+        bound: Runnable[Any, AIMessage] = chat_model
         if call.tools:
-            bound = self._chat_model(model).bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
+            bound = chat_model.bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
         elif options:
             bound = bound.bind(**options)
         return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound
@@ -206,24 +227,3 @@ def _as_tool(member: Any) -> BaseTool:
     if callable(member):
         return StructuredTool.from_function(member)
     raise PoolError(f"{member!r} is not a LangChain tool; give a BaseTool or a function with a docstring.")
-
-
-def _tool_input(call: ToolCall) -> dict[str, Any]:
-    """Return the call in the form that makes a LangChain tool report whether it failed."""
-    return {"name": call.tool.name, "args": dict(call.arguments), "id": "atlas", "type": "tool_call"}
-
-
-def _trace(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:
-    if isinstance(error, GraphBubbleUp):
-        raise error
-    failed = None if error is None else f"{type(error).__name__}: {error}"
-    text = None if error is not None else str(getattr(message, "text", message))
-    if getattr(message, "status", "success") == "error":
-        failed, text = text, None
-    return ToolTrace(
-        name=call.tool.name,
-        arguments=dict(call.arguments),
-        output=text,
-        error=failed,
-        latency_s=time.perf_counter() - start,
-    )

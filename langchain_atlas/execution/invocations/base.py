@@ -42,6 +42,11 @@ class ModelCall:
     """Parameters of this call alone, such as ``max_tokens`` or ``stop``."""
     inward: bool = False
     """Whether the reply is for the invocation alone; its tokens are then kept out of a graph's message stream."""
+    sample: int | None = None
+    """Number of this call among several of one prompt, from 0: it is drawn anew, never taken from a cache, and where
+    the model has a fixed seed, with a seed of its own. None for a call that stands alone."""
+    may_fail: bool = False
+    """Whether the conversation can go on when this call fails; it is then sent the exception in place of a reply."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,10 @@ class ToolCall:
 
 Call = ModelCall | ToolCall
 Conversation = Generator[tuple[Call, ...], tuple[Any, ...], str]
-"""Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`), returns the answer."""
+"""Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`), returns the answer.
+
+In place of the reply to a model call that may fail, and did, it is sent the exception.
+"""
 
 
 class InvocationSettings(Record):

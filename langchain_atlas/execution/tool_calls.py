@@ -1,0 +1,43 @@
+"""How a tool is called, and what is kept of the call."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.trajectory import Spending, ToolTrace
+
+if TYPE_CHECKING:
+    from langchain_atlas.execution.invocations import ToolCall
+
+
+def tool_input(call: ToolCall) -> dict[str, Any]:
+    """Return the call in the form that makes a LangChain tool report whether it failed."""
+    return {"name": call.tool.name, "args": dict(call.arguments), "id": "atlas", "type": "tool_call"}
+
+
+def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:
+    """Make the trace of a call.
+
+    Args:
+        call: the call.
+        start: when it began, by `time.perf_counter`.
+        message: the `ToolMessage` that came back, or whatever else the tool returned.
+        error: what it raised, if it did.
+    """
+    failed = None if error is None else f"{type(error).__name__}: {error}"
+    text = None if error is not None else str(getattr(message, "text", message))
+    if getattr(message, "status", "success") == "error":
+        failed, text = text, None
+    artifact = getattr(message, "artifact", None)
+    spent = None
+    if isinstance(artifact, Spending):
+        spent = Spending(usage=artifact.usage, cost_usd=artifact.cost_usd)  # and no more: a trace is plain JSON
+    return ToolTrace(
+        name=call.tool.name,
+        arguments=dict(call.arguments),
+        output=text,
+        error=failed,
+        latency_s=time.perf_counter() - start,
+        spent=spent,
+    )

@@ -1,0 +1,104 @@
+"""Pairs: one model with one tool, and files of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import core_schema
+
+from langchain_atlas.errors import PoolError
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+
+SEPARATOR = "@@"
+"""Stands between model and tool in the written form of a pair."""
+
+
+def check_name(kind: str, name: str) -> str:
+    """Return the name of a model or a tool, if pairs can be written with it.
+
+    Raises:
+        PoolError: they can't.
+    """
+    unclear = kind == "model" and name.endswith("@")  # its pair 'm@@@tool' would read as model 'm', tool '@tool'
+    if not name or SEPARATOR in name or unclear or name != name.strip() or not name.isprintable():
+        raise PoolError(
+            f"{name!r} can't name a {kind}: a name is not empty, has no {SEPARATOR!r}, no line break, no space at its "
+            "ends, and a model's does not end in '@'."
+        )
+    return name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Pair:
+    """One model with one tool, written ``model@@tool``."""
+
+    model: str
+    """Name of the model, as the pool has it."""
+    tool: str = "none"
+    """Name of the tool, as the pool has it; ``none`` is the model by itself."""
+
+    def __post_init__(self) -> None:
+        """Refuse names that the written form can't carry.
+
+        Raises:
+            PoolError: a name is empty or contains ``@@`` or a line break.
+        """
+        for part, name in (("model", self.model), ("tool", self.tool)):
+            check_name(part, name)
+
+    @classmethod
+    def parse(cls, text: str) -> Pair:
+        """Read ``model@@tool``; a bare ``model`` means the model without a tool.
+
+        Raises:
+            PoolError: the text is not of that form.
+        """
+        model, found, tool = text.strip().partition(SEPARATOR)
+        return cls(model, tool) if found else cls(model)
+
+    def __str__(self) -> str:
+        return f"{self.model}{SEPARATOR}{self.tool}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Let records hold pairs: written as text in JSON, read from text or from a `Pair`."""
+        del source, handler
+
+        def validate(value: object) -> Pair:
+            if isinstance(value, cls):
+                return value
+            if isinstance(value, str):
+                return cls.parse(value)
+            raise PoolError(f"A pair is written 'model{SEPARATOR}tool'; got {value!r}.")
+
+        return core_schema.no_info_plain_validator_function(validate, serialization=core_schema.to_string_ser_schema())
+
+
+def read_pairs(path: str | Path) -> tuple[Pair, ...]:
+    """Read a file of pairs, one ``model@@tool`` a line; empty lines and ``#`` comments are passed over.
+
+    Raises:
+        PoolError: the file can't be read, a line is not a pair, or there is none.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise PoolError(f"Can't read the pairs file {str(path)!r}: {error}.") from error
+    pairs: list[Pair] = []
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        if SEPARATOR not in text:
+            raise PoolError(f"{path}, line {number}: {text!r} is not a pair; write 'model{SEPARATOR}tool'.")
+        try:
+            pairs.append(Pair.parse(text))
+        except PoolError as error:
+            raise PoolError(f"{path}, line {number}: {error}") from error
+    if not pairs:
+        raise PoolError(f"{path} names no pair; write one 'model{SEPARATOR}tool' a line.")
+    return tuple(dict.fromkeys(pairs))
