@@ -12,7 +12,7 @@ from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.trajectory import Constraints, Query, Trajectory, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 RECORD_KEY = "atlas"
 """Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
@@ -151,6 +151,18 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
     )
 
 
+def has_images(messages: Sequence[BaseMessage]) -> bool:
+    """Say whether a conversation holds an image, so that only a model that reads images can go on with it."""
+    return any(kind in ("image", "image_url") for message in messages for kind, _ in _blocks(message))
+
+
+def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
+    """Yield the blocks of a message, each with its type; blocks that LangChain does not know are unwrapped."""
+    for block in message.content_blocks:
+        value: Any = block.get("value") if block["type"] == "non_standard" else block
+        yield (value.get("type") if isinstance(value, dict) else None), value
+
+
 def _images(message: BaseMessage) -> list[str]:
     """Return the images of a message as URLs, in whichever of the usual forms it holds them.
 
@@ -158,9 +170,7 @@ def _images(message: BaseMessage) -> list[str]:
         InvalidInputError: the message holds something besides text and images, which would be lost.
     """
     found = []
-    for block in message.content_blocks:
-        value: Any = block.get("value") if block["type"] == "non_standard" else block
-        kind = value.get("type") if isinstance(value, dict) else None
+    for kind, value in _blocks(message):
         if kind == "image_url" and isinstance(value["image_url"], str):
             found.append(value["image_url"])
         elif kind == "image" and value.get("url"):

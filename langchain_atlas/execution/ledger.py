@@ -60,12 +60,8 @@ class Ledger:
         return tuple(outcomes)
 
     def add_reply(self, reply: AIMessage) -> None:
-        """Add a model's reply: its tokens, and its cost by the pool's prices or else by LiteLLM's."""
-        counts = reply.usage_metadata
-        usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
-        cost = self._model.price(usage.input_tokens, usage.output_tokens)
-        if cost is None:
-            cost = reply.response_metadata.get("response_cost")
+        """Add a model's reply: its tokens and its cost."""
+        usage, cost = used_by(reply, self._model)
         self._last_reply = reply
         self._usage += usage
         self._cost = add_known(self._cost, cost)
@@ -100,3 +96,11 @@ class Ledger:
             tool_trace=tuple(self._traces),
             message_id=self._last_reply.id if self._last_reply is not None and said else None,
         )
+
+
+def used_by(reply: AIMessage, model: Model) -> tuple[Usage, float | None]:
+    """Return the tokens of a model's reply, and its dollars by the pool's prices or else by LiteLLM's."""
+    counts = reply.usage_metadata
+    usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
+    cost = model.price(usage.input_tokens, usage.output_tokens)
+    return usage, reply.response_metadata.get("response_cost") if cost is None else cost

@@ -113,8 +113,7 @@ class LiveExecutor(Executor):
         ledger = Ledger(pair, model)
         conversation = self._invocations[pair.tool].converse(query)
         try:
-            if model.name not in self._chat_models:
-                await asyncio.to_thread(self._chat_model, model)
+            await self.achat_model(model.name)
             ledger.start()
             calls = next(conversation)
             while True:
@@ -123,6 +122,28 @@ class LiveExecutor(Executor):
             return ledger.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
             return self._failed(ledger, error)
+
+    def chat_model(self, name: str) -> BaseChatModel:
+        """Return the chat model that reaches a model of the pool; the first call for a model may take seconds.
+
+        Raises:
+            PoolError: the pool has no model of that name.
+        """
+        return self._chat_model(self.pool.model(name))
+
+    async def achat_model(self, name: str) -> BaseChatModel:
+        """Do what `chat_model` does without blocking the event loop."""
+        if self.pool.model(name).name in self._chat_models:
+            return self._chat_models[name]
+        return await asyncio.to_thread(self.chat_model, name)
+
+    def invocation(self, tool: str) -> Invocation:
+        """Return how a tool of the pool is used: its LangChain tools and its settings.
+
+        Raises:
+            PoolError: the pool has no tool of that name.
+        """
+        return self._invocations[self.pool.tool(tool).name]
 
     def _failed(self, ledger: Ledger, error: Exception) -> Observation:
         if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph: that is no failure

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from langchain_atlas import Model
     from langchain_atlas.testing import OpenAIServer
 
-__all__ = ["connect", "echo", "invoke", "reach", "serve"]
+__all__ = ["call", "connect", "echo", "invoke", "reach", "serve"]
 
 
 def double(number: int) -> int:
@@ -58,3 +58,42 @@ def invoke(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
     if request.param == "sync":
         return lambda graph, state, **settings: graph.invoke(state, **settings)
     return lambda graph, state, **settings: asyncio.run(graph.ainvoke(state, **settings))
+
+
+@pytest.fixture(params=["sync", "async", "stream", "astream"])
+def call(request: pytest.FixtureRequest) -> Callable[..., dict[str, Any]]:
+    """Run a graph in every way there is, and return its last state."""
+    return {"sync": _invoke, "async": _ainvoke, "stream": _stream, "astream": _astream}[request.param]
+
+
+def _invoke(graph: Any, state: Any, **settings: Any) -> Any:
+    return graph.invoke(state, **settings)
+
+
+def _ainvoke(graph: Any, state: Any, **settings: Any) -> Any:
+    return asyncio.run(graph.ainvoke(state, **settings))
+
+
+def _stream(graph: Any, state: Any, **settings: Any) -> Any:
+    return _last(graph.stream(state, stream_mode=["values", "messages"], **settings))
+
+
+def _astream(graph: Any, state: Any, **settings: Any) -> Any:
+    async def collect() -> list[Any]:
+        return [event async for event in graph.astream(state, stream_mode=["values", "messages"], **settings)]
+
+    return _last(asyncio.run(collect()))
+
+
+def _last(events: Any) -> Any:
+    """Return the last state of a stream, after a look at whether its tokens make up the last message."""
+    texts: dict[str, str] = {}
+    last: Any = None
+    for mode, value in events:
+        if mode == "values":
+            last = value
+        elif value[0].type in ("AIMessageChunk", "ai"):
+            texts[value[0].id] = texts.get(value[0].id, "") + value[0].text
+    message = last["messages"][-1]
+    assert texts[message.id] == message.text
+    return last

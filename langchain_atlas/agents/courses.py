@@ -1,0 +1,146 @@
+"""What a door does for one model call, written down once for its synchronous and its asynchronous form.
+
+A course is a generator. It yields what it wishes to be done (ask the router, run a pair, reach a model, call it), is
+sent what came of it or has the error raised where it stands, and returns the reply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langgraph.errors import GraphBubbleUp
+
+from langchain_atlas.loop import limited
+from langchain_atlas.trajectory import Observation
+
+if TYPE_CHECKING:
+    from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Decision, Query, Trajectory
+
+
+@dataclass(frozen=True)
+class Decide:
+    """A wish to have the router decide."""
+
+    query: Query
+    """What is asked."""
+    trajectory: Trajectory
+    """What was decided and seen so far."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A wish to have the executor run a pair."""
+
+    pair: Pair
+    """The pair."""
+    query: Query
+    """What it is asked."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """A wish for the chat model that reaches a model of the pool."""
+
+    model: str
+    """Its name."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A wish to call a model, in the way of the door."""
+
+    request: Any
+    """What the door's own caller takes."""
+
+
+Wish = Decide | Run | Reach | Call
+Course = Generator[Wish, Any, Any]
+"""Yields wishes, is sent what came of them, returns the door's reply."""
+
+
+def decided(query: Query, trajectory: Trajectory, max_turns: int) -> Course:
+    """Have the router decide until it is done thinking; the course's value is the decision and the trajectory."""
+    while True:
+        decision: Decision = limited((yield Decide(query, trajectory)), trajectory, max_turns)
+        if decision.kind != "think":
+            return decision, trajectory
+        trajectory = trajectory.then(decision)
+
+
+def failed_observation(pair: Pair, error: Exception) -> Observation:
+    """Return what is observed of a call that raised.
+
+    Raises:
+        GraphBubbleUp: that is what it raised; an interrupt of the graph is no failure.
+    """
+    if isinstance(error, GraphBubbleUp):
+        raise error
+    return Observation(pair=pair, error=f"{type(error).__name__}: {error}")
+
+
+def carry_out(course: Course, router: Router, executor: LiveExecutor, call: Callable[[Any], Any]) -> Any:
+    """Carry a course out in the foreground.
+
+    Args:
+        course: the course.
+        router: who decides.
+        executor: who runs pairs and knows the chat models.
+        call: carries out the wish to call a model.
+    """
+    try:
+        wish = next(course)
+        while True:
+            try:
+                reply = _done(wish, router, executor, call)
+            except Exception as error:  # noqa: BLE001  # the course says what an error leads to
+                wish = course.throw(error)
+            else:
+                wish = course.send(reply)
+    except StopIteration as end:
+        return end.value
+
+
+async def acarry_out(
+    course: Course, router: Router, executor: LiveExecutor, call: Callable[[Any], Awaitable[Any]]
+) -> Any:
+    """Do what `carry_out` does on the event loop."""
+    try:
+        wish = next(course)
+        while True:
+            try:
+                reply = await _adone(wish, router, executor, call)
+            except Exception as error:  # noqa: BLE001  # the course says what an error leads to
+                wish = course.throw(error)
+            else:
+                wish = course.send(reply)
+    except StopIteration as end:
+        return end.value
+
+
+def _done(wish: Wish, router: Router, executor: LiveExecutor, call: Callable[[Any], Any]) -> Any:
+    match wish:
+        case Decide(query, trajectory):
+            return router.decide(query, trajectory)
+        case Run(pair, query):
+            return executor.run(pair, query)
+        case Reach(model):
+            return executor.chat_model(model)
+        case Call(request):
+            return call(request)
+
+
+async def _adone(wish: Wish, router: Router, executor: LiveExecutor, call: Callable[[Any], Awaitable[Any]]) -> Any:
+    match wish:
+        case Decide(query, trajectory):
+            return await router.adecide(query, trajectory)
+        case Run(pair, query):
+            return await executor.arun(pair, query)
+        case Reach(model):
+            return await executor.achat_model(model)
+        case Call(request):
+            return await call(request)

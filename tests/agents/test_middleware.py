@@ -1,0 +1,463 @@
+"""`AtlasMiddleware` in agents of `create_agent`, against a provider on this machine."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
+from pydantic import BaseModel
+
+from langchain_atlas import NO_TOOL, ClusterRouter, Constraints, LiveExecutor, Model, Pair, Pool, Query, Router, Tool
+from langchain_atlas.agents.agent_record import AgentRecord
+from langchain_atlas.agents.messages import AtlasContext
+from langchain_atlas.agents.middleware import AtlasMiddleware
+from langchain_atlas.errors import ConstraintError, ExecutionError, PoolError, SettingError
+from langchain_atlas.execution.chat_models import build_chat_model
+from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas.trajectory import START, Candidate, Decision, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_atlas import OutcomeTable
+
+    Serve = Callable[..., OpenAIServer]
+    Reach = Callable[..., Model]
+    Connect = Callable[..., LiveExecutor]
+    Echo = Callable[[dict[str, Any]], Any]
+    Way = Callable[..., dict[str, Any]]
+
+HELLO = {"messages": [HumanMessage("hello")]}
+IMAGE = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
+THREAD: Any = {"configurable": {"thread_id": "1"}}
+
+
+@tool
+def shout(text: str) -> str:
+    """Shout a text."""
+    return text.upper()
+
+
+@pytest.fixture
+def agent(reach: Reach) -> Callable[..., Any]:
+    """Make an agent whose own model is ``own``."""
+
+    def make(server: OpenAIServer, middleware: AtlasMiddleware, **settings: Any) -> Any:
+        own = build_chat_model(reach(server, "own"), timeout_s=10, retries=0)
+        return create_agent(own, middleware=[middleware], **settings)
+
+    return make
+
+
+def offered(body: dict[str, Any]) -> list[str]:
+    return [entry["function"]["name"] for entry in body.get("tools", [])]
+
+
+class Alternating(Router):
+    """Routes to two pairs in turn, whatever is asked; each is as good as told."""
+
+    def __init__(self, worth: dict[str, float]) -> None:
+        self.worth = {Pair.parse(name): value for name, value in worth.items()}
+        self.asked = 0
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        pairs = [pair for pair in self.worth if query.constraints.pairs is None or pair in query.constraints.pairs]
+        if not pairs:
+            raise ConstraintError("no pair is left")
+        pair = pairs[self.asked % len(pairs)]
+        self.asked += len(pairs) > 1
+        chosen = Candidate(pair=pair, expected_success=0.5, utility=self.worth[pair])
+        return Decision(kind="route", pair=pair, chosen=chosen)
+
+
+class Broken(Router):
+    """Can't decide."""
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        raise RuntimeError("the encoder is gone")
+
+
+class TestRequests:
+    def test_carry_the_pairs_model_and_exactly_its_tools(
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+    ) -> None:
+        server = serve(echo)
+        middleware = AtlasMiddleware(ScriptedRouter("large@@calculator"), connect(server))
+        state = call(agent(server, middleware, tools=[shout]), {"messages": [HumanMessage("21?")]})
+        assert [body["model"] for body in server.bodies] == ["large", "large"]
+        assert [offered(body) for body in server.bodies] == [["double"], ["double"]]
+        assert state["messages"][-1].content == "large heard 42"
+        assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
+
+    def test_carry_no_tools_for_a_pair_without(
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+    ) -> None:
+        server = serve(echo)
+        middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
+        state = call(agent(server, middleware, tools=[shout]), HELLO)
+        (body,) = server.bodies
+        assert body["model"] == "small"
+        assert "tools" not in body
+        assert state["messages"][-1].content == "small heard hello"
+
+    def test_carry_the_agents_tools_that_are_kept(self, serve: Serve, connect: Connect, agent: Any, call: Way) -> None:
+        server = serve(
+            lambda body: (
+                "done"
+                if body["messages"][-1]["role"] == "tool"
+                else {"tool_calls": [call_tool("shout", {"text": "a"})]}
+            )
+        )
+        middleware = AtlasMiddleware(ScriptedRouter("small@@calculator"), connect(server), keep_tools=["shout"])
+        state = call(agent(server, middleware, tools=[shout]), HELLO)
+        assert [offered(body) for body in server.bodies] == [["double", "shout"]] * 2
+        assert server.bodies[1]["messages"][-1]["content"] == "A"
+        assert state["messages"][-1].content == "done"
+
+    def test_carry_the_invocations_settings(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
+        server = serve(
+            lambda body: (
+                "done"
+                if body["messages"][-1]["role"] == "tool"
+                else {"tool_calls": [call_tool("shout", {"text": "a"})]}
+            )
+        )
+        settings = {"system": "Be loud.", "tool_choice": "shout", "options": {"max_tokens": 7}}
+        loud = Tool(name="loud", tools=(shout,), settings=settings)
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=(loud,)), retries=0)
+        middleware = AtlasMiddleware(ScriptedRouter("small@@loud"), executor)
+        invoke(agent(server, middleware, system_prompt="You are ours."), HELLO)
+        first, second = server.bodies
+        assert first["messages"][0] == {"role": "system", "content": "Be loud.\n\nYou are ours."}
+        assert first["tool_choice"] == {"type": "function", "function": {"name": "shout"}}
+        assert "tool_choice" not in second
+        assert [first["max_tokens"], second["max_tokens"]] == [7, 7]
+
+    def test_of_a_pair_that_is_not_native_are_the_executors(
+        self, serve: Serve, reach: Reach, agent: Any, call: Way
+    ) -> None:
+        server = serve(lambda body: f"It said {body['messages'][-1]['content']}")
+        loud = Tool(name="loud", tools=(shout,), invocation="grounded", settings={"prompt": "{result}!"})
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=(loud,)), retries=0)
+        middleware = AtlasMiddleware(ScriptedRouter("small@@loud"), executor)
+        state = call(agent(server, middleware, system_prompt="Be kind."), HELLO)
+        (body,) = server.bodies
+        assert [message["content"] for message in body["messages"]] == ["Be kind.", "HELLO!"]
+        assert "tools" not in body
+        assert state["messages"][-1].content == "It said HELLO!"
+        (step,) = state["atlas"]["steps"]
+        assert step["observation"]["tool_trace"][0]["output"] == "HELLO"
+
+    def test_with_images_go_to_models_that_read_them(self, serve: Serve, reach: Reach, agent: Any, call: Way) -> None:
+        server = serve("a cat")
+        models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
+        middleware = AtlasMiddleware(
+            Alternating({"blind@@none": 1, "seeing@@none": 0}), LiveExecutor(Pool(models=models))
+        )
+        call(agent(server, middleware), {"messages": [HumanMessage([{"type": "text", "text": "What is it?"}, IMAGE])]})
+        (body,) = server.bodies
+        assert body["model"] == "seeing"
+        assert body["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,AA=="
+
+    def test_keep_to_what_the_run_allows(
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+    ) -> None:
+        server = serve(echo)
+        middleware = AtlasMiddleware(Alternating({"small@@none": 1, "large@@none": 1}), connect(server))
+        ready = agent(server, middleware, context_schema=AtlasContext)
+        call(ready, HELLO, context=AtlasContext(pairs=["large@@none"]))
+        call(ready, HELLO, config={"configurable": {"pairs": ["large@@none"]}})
+        assert [body["model"] for body in server.bodies] == ["large", "large"]
+
+    def test_for_structured_output_bind_its_schema(
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Way
+    ) -> None:
+        class Found(BaseModel):
+            """What was found."""
+
+            number: int
+
+        server = serve({"tool_calls": [call_tool("Found", {"number": 4})]})
+        middleware = AtlasMiddleware(ScriptedRouter("small@@calculator"), connect(server))
+        state = invoke(agent(server, middleware, response_format=Found), HELLO)
+        assert state["structured_response"] == Found(number=4)
+        assert offered(server.bodies[0]) == ["double", "Found"]
+        assert server.bodies[0]["model"] == "small"
+
+
+class TestTools:
+    def test_of_one_name_are_kept_apart(self, serve: Serve, reach: Reach, agent: Any, call: Way) -> None:
+        def finder(place: str) -> Any:
+            @tool
+            def find(text: str) -> str:
+                """Find a text."""
+                return f"{text} in {place}"
+
+            return find
+
+        server = serve(
+            lambda body: (
+                body["messages"][-1]["content"]
+                if body["messages"][-1]["role"] == "tool"
+                else {"tool_calls": [call_tool("find", {"text": "it"})]}
+            )
+        )
+        places = tuple(Tool(name=place, tools=(finder(place),)) for place in ("attic", "cellar"))
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=places), retries=0)
+        for place in ("attic", "cellar"):
+            middleware = AtlasMiddleware(ScriptedRouter(f"small@@{place}").restrict(executor.pool.pairs), executor)
+            state = call(agent(server, middleware, tools=[finder("nowhere")]), HELLO)
+            assert state["messages"][-1].content == f"it in {place}"
+
+    def test_may_interrupt_the_agent(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
+        @tool
+        def approve(text: str) -> str:
+            """Ask a human."""
+            return str(interrupt(text))
+
+        server = serve(
+            lambda body: (
+                body["messages"][-1]["content"]
+                if body["messages"][-1]["role"] == "tool"
+                else {"tool_calls": [call_tool("approve", {"text": "may I?"})]}
+            )
+        )
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=(Tool(name="human", tools=(approve,)),)))
+        middleware = AtlasMiddleware(ScriptedRouter("small@@human"), executor)
+        ready = agent(server, middleware, checkpointer=InMemorySaver())
+        paused = invoke(ready, HELLO, config=THREAD)
+        assert paused["__interrupt__"][0].value == "may I?"
+        state = invoke(ready, Command(resume="you may"), config=THREAD)
+        assert state["messages"][-1].content == "you may"
+
+
+class TestRecord:
+    def test_stands_in_the_state_and_in_the_message(
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+    ) -> None:
+        server = serve(echo)
+        middleware = AtlasMiddleware(ScriptedRouter("small@@calculator"), connect(server))
+        state = call(agent(server, middleware), HELLO)
+        record = AgentRecord.from_json(json.loads(json.dumps(state["atlas"])))
+        assert record.pair == Pair("small", "calculator")
+        assert record.cause is None
+        assert record.kept == "loop"
+        assert record.calls == 2
+        replies = [message for message in state["messages"] if isinstance(message, AIMessage)]
+        tokens = sum(reply.usage_metadata["total_tokens"] for reply in replies if reply.usage_metadata)
+        assert record.cost_usd == pytest.approx(tokens * 1e-6)
+        assert record.steps[0].decision.reason == "The script says so."
+        assert record.steps[0].observation is not None
+        assert record.steps[0].observation.answer == "small heard 42"
+        assert replies[-1].response_metadata["atlas"] == state["atlas"]
+        assert replies[0].response_metadata["atlas"]["kept"] is None
+
+    def test_counts_from_zero_for_the_next_ask(
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, invoke: Way
+    ) -> None:
+        server = serve(echo)
+        middleware = AtlasMiddleware(ScriptedRouter("small@@calculator"), connect(server))
+        ready = agent(server, middleware, checkpointer=InMemorySaver())
+        assert [invoke(ready, HELLO, config=THREAD)["atlas"]["calls"] for _ in range(2)] == [2, 2]
+
+    def test_that_can_not_be_read_counts_as_none(self) -> None:
+        assert AgentRecord.of({"atlas": {"pair": 3}}) == AgentRecord()
+        assert AgentRecord.of({"atlas": "?"}) == AgentRecord()
+
+
+class TestPin:
+    """The router alternates between two models with every decision."""
+
+    def models(self, serve: Serve, connect: Connect, agent: Any, invoke: Way, **settings: Any) -> list[str]:
+        """Return the models that were called for three asks; each starts a tool loop of two calls."""
+        server = serve(
+            lambda body: (
+                "ok" if body["messages"][-1]["role"] == "tool" else {"tool_calls": [call_tool("double", {"number": 1})]}
+            )
+        )
+        worth = {"small@@calculator": 0.5, "large@@calculator": 0.6}
+        middleware = AtlasMiddleware(Alternating(worth), connect(server), **settings)
+        ready = agent(server, middleware, checkpointer=InMemorySaver())
+        for text in ("one", "two", "three"):
+            invoke(ready, {"messages": [HumanMessage(text)]}, config=THREAD)
+        return [body["model"] for body in server.bodies]
+
+    def test_none_decides_every_call(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        models = self.models(serve, connect, agent, invoke, pin=None)
+        assert models == ["small", "large"] * 3
+
+    def test_loop_decides_every_ask(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        models = self.models(serve, connect, agent, invoke, pin="loop")
+        assert models == ["small", "small", "large", "large", "small", "small"]
+
+    def test_thread_decides_once(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        assert self.models(serve, connect, agent, invoke, pin="thread") == ["small"] * 6
+
+    def test_switching_must_pay(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        models = self.models(serve, connect, agent, invoke, switching_cost=0.05)
+        assert models == ["small", "small", "large", "large", "large", "large"], "0.1 better pays, 0.1 worse does not"
+        assert self.models(serve, connect, agent, invoke, switching_cost=0.2) == ["small"] * 6
+
+    def test_says_why_a_pair_was_kept(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        server = serve("ok")
+        for settings, why in (({"pin": "thread"}, "thread"), ({"switching_cost": 0.2}, "switching-cost")):
+            middleware = AtlasMiddleware(
+                Alternating({"small@@none": 0.5, "large@@none": 0.6}), connect(server), **settings
+            )
+            ready = agent(server, middleware, checkpointer=InMemorySaver())
+            kept = [invoke(ready, HELLO, config=THREAD)["atlas"]["kept"] for _ in range(2)]
+            assert kept == [None, why]
+
+    def test_yields_to_what_an_ask_needs(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
+        server = serve("ok")
+        models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
+        router = Alternating({"blind@@none": 1, "seeing@@none": 0})
+        ready = agent(
+            server,
+            AtlasMiddleware(router, LiveExecutor(Pool(models=models)), pin="thread"),
+            checkpointer=InMemorySaver(),
+        )
+        invoke(ready, HELLO, config=THREAD)
+        invoke(ready, {"messages": [HumanMessage([{"type": "text", "text": "What is it?"}, IMAGE])]}, config=THREAD)
+        assert [body["model"] for body in server.bodies] == ["blind", "seeing"]
+
+
+class TestFailure:
+    def test_of_a_model_leads_to_the_routers_next_choice(
+        self, serve: Serve, connect: Connect, agent: Any, call: Way, outcomes: OutcomeTable
+    ) -> None:
+        server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        state = call(
+            agent(server, AtlasMiddleware(router, connect(server))), {"messages": [HumanMessage("numbers sum add two")]}
+        )
+        assert state["messages"][-1].content == "from the large one"
+        record = AgentRecord.from_json(state["atlas"])
+        assert [str(step.decision.pair) for step in record.steps] == ["small@@calculator", "large@@none"]
+        assert record.steps[0].observation is not None
+        assert "BadRequestError" in str(record.steps[0].observation.error)
+        assert record.cost_usd is None, "what the failed call cost is not known"
+
+    def test_of_every_pair_leads_to_the_agents_own_model(
+        self, serve: Serve, connect: Connect, agent: Any, call: Way, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        server = serve(lambda body: "mine" if body["model"] == "own" else Failure(400, "not today"))
+        middleware = AtlasMiddleware(ScriptedRouter("small@@none", "large@@calculator"), connect(server))
+        with caplog.at_level(logging.WARNING, "langchain_atlas"):
+            state = call(agent(server, middleware, tools=[shout]), HELLO)
+        assert state["messages"][-1].content == "mine"
+        assert state["atlas"]["pair"] is None
+        assert state["atlas"]["cause"].startswith("small@@none: BadRequestError")
+        assert "large@@calculator: BadRequestError" in state["atlas"]["cause"]
+        assert "not today" in caplog.text
+        assert offered(server.bodies[-1]) == ["shout", "double"], "as if there were no middleware"
+
+    @pytest.mark.parametrize("failing", ["router", "encoder"])
+    def test_to_decide_leads_to_the_agents_own_model(
+        self,
+        serve: Serve,
+        connect: Connect,
+        agent: Any,
+        call: Way,
+        outcomes: OutcomeTable,
+        caplog: pytest.LogCaptureFixture,
+        failing: str,
+    ) -> None:
+        server = serve(lambda body: f"{body['model']} here")
+        router: Router = Broken()
+        if failing == "encoder":
+            encoder = FakeEncoder()
+            router = ClusterRouter(encoder, n_clusters=3).fit(outcomes)
+            monkeypatch.setattr(encoder, "_encode", lambda _: 1 / 0)
+        with caplog.at_level(logging.WARNING, "langchain_atlas"):
+            state = call(agent(server, AtlasMiddleware(router, connect(server))), HELLO)
+        assert state["messages"][-1].content == "own here"
+        error = {"router": "RuntimeError: the encoder is gone", "encoder": "ZeroDivisionError: division by zero"}[
+            failing
+        ]
+        assert state["atlas"]["cause"] == error
+        assert error in caplog.text
+
+    def test_stays_with_the_own_model_for_the_loop(
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Way
+    ) -> None:
+        server = serve(
+            lambda body: (
+                "ok" if body["messages"][-1]["role"] == "tool" else {"tool_calls": [call_tool("double", {"number": 1})]}
+            )
+        )
+        router = Alternating({"small@@none": 1})
+        router.worth.clear()
+        middleware = AtlasMiddleware(router, connect(server))
+        ready = agent(server, middleware, checkpointer=InMemorySaver())
+        state = invoke(ready, HELLO, config=THREAD)
+        assert [body["model"] for body in server.bodies] == ["own", "own"]
+        assert state["atlas"]["calls"] == 2
+        assert state["atlas"]["cost_usd"] is None
+        router.worth[Pair("small", "none")] = 1.0
+        invoke(ready, HELLO, config=THREAD)
+        assert server.bodies[-1]["model"] == "small", "the next ask is routed again"
+
+    def test_of_all_is_raised_where_told_so(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        server = serve(Failure(400, "not today"))
+        with pytest.raises(ExecutionError, match=r"No pair replied. small@@none: BadRequestError.*not today"):
+            invoke(
+                agent(server, AtlasMiddleware(ScriptedRouter("small@@none"), connect(server), fail_open=False)), HELLO
+            )
+        with pytest.raises(RuntimeError, match="the encoder is gone"):
+            invoke(agent(server, AtlasMiddleware(Broken(), connect(server), fail_open=False)), HELLO)
+
+    def test_to_answer_without_a_call_is_told(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        server = serve("mine")
+        state = invoke(agent(server, AtlasMiddleware(ScriptedRouter(), connect(server))), HELLO)
+        assert state["messages"][-1].content == "mine"
+        assert state["atlas"]["cause"].startswith("The router chose to answer without a call.")
+
+    def test_to_read_the_ask_leads_to_the_agents_own_model(
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Way
+    ) -> None:
+        server = serve("mine")
+        state = invoke(
+            agent(server, AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))),
+            {"messages": [AIMessage("hm")]},
+        )
+        assert state["messages"][-1].content == "mine"
+        assert state["atlas"]["cause"].startswith("InvalidInputError: The messages hold no human message")
+
+    def test_thoughts_come_before_the_call(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+        server = serve("ok")
+        router = ScriptedRouter(Decision(kind="think", answer="hm"), "small@@none")
+        state = invoke(agent(server, AtlasMiddleware(router, connect(server))), HELLO)
+        assert [step["decision"]["kind"] for step in state["atlas"]["steps"]] == ["think", "route"]
+        router = ScriptedRouter(*[Decision(kind="think", answer="hm")] * 5, "small@@none")
+        state = invoke(agent(server, AtlasMiddleware(router, connect(server), max_turns=3)), HELLO)
+        assert "All 3 turns are used" in state["atlas"]["cause"]
+
+
+def test_a_query_that_no_pair_can_take_is_told(serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    server = serve("mine")
+    middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
+    state = invoke(agent(server, middleware), {"messages": [HumanMessage([{"type": "text", "text": "What?"}, IMAGE])]})
+    assert state["atlas"]["cause"].startswith("ConstraintError: None of the pairs")
+
+
+def test_bad_settings_are_refused(serve: Serve, connect: Connect) -> None:
+    router, executor = ScriptedRouter("small@@none"), connect(serve("ok"))
+    bad: dict[str, Any]
+    for bad in ({"pin": "always"}, {"switching_cost": 2}, {"max_turns": 0}, {"keep_tools": "shout"}):
+        with pytest.raises(SettingError):
+            AtlasMiddleware(router, executor, **bad)
+    with pytest.raises(PoolError, match="knows none of the executor's pairs"):
+        AtlasMiddleware(ScriptedRouter("other@@none"), executor)
+
+
+def test_settings_of_a_query_survive() -> None:
+    assert Constraints(max_cost_usd=1).replace(pairs=frozenset({Pair("a")})).max_cost_usd == 1
+    assert NO_TOOL.name == "none"
