@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_atlas.agents.graph import create_atlas_graph
+    from langchain_atlas.agents.middleware import AtlasMiddleware
     from langchain_atlas.agents.node import AtlasNode
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AtlasError": "errors",
+    "AtlasMiddleware": "agents.middleware",
     "AtlasNode": "agents.node",
     "ClusterRouter": "routers.cluster",
     "Constraints": "trajectory",
@@ -56,6 +58,7 @@ _HOMES = {
 __all__ = [
     "NO_TOOL",
     "AtlasError",
+    "AtlasMiddleware",
     "AtlasNode",
     "ClusterRouter",
     "Constraints",

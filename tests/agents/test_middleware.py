@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Echo = Callable[[dict[str, Any]], Any]
     Way = Callable[..., dict[str, Any]]
 
-HELLO = {"messages": [HumanMessage("hello")]}
+HELLO = {"messages": [("user", "hello")]}
 IMAGE = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
@@ -67,7 +67,7 @@ class Alternating(Router):
         self.worth = {Pair.parse(name): value for name, value in worth.items()}
         self.asked = 0
 
-    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:  # noqa: ARG002
         pairs = [pair for pair in self.worth if query.constraints.pairs is None or pair in query.constraints.pairs]
         if not pairs:
             raise ConstraintError("no pair is left")
@@ -80,7 +80,7 @@ class Alternating(Router):
 class Broken(Router):
     """Can't decide."""
 
-    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:  # noqa: ARG002
         raise RuntimeError("the encoder is gone")
 
 
@@ -357,7 +357,7 @@ class TestFailure:
         assert state["atlas"]["cause"].startswith("small@@none: BadRequestError")
         assert "large@@calculator: BadRequestError" in state["atlas"]["cause"]
         assert "not today" in caplog.text
-        assert offered(server.bodies[-1]) == ["shout", "double"], "as if there were no middleware"
+        assert offered(server.bodies[-1]) == ["double", "shout"], "as if there were no middleware"
 
     @pytest.mark.parametrize("failing", ["router", "encoder"])
     def test_to_decide_leads_to_the_agents_own_model(
@@ -368,6 +368,7 @@ class TestFailure:
         call: Way,
         outcomes: OutcomeTable,
         caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
         failing: str,
     ) -> None:
         server = serve(lambda body: f"{body['model']} here")
