@@ -112,12 +112,20 @@ def _member(kind: type[Model | Tool], name: str, entry: dict[str, Any]) -> Any:
 def _tool(name: str, entry: dict[str, Any], folder: Path) -> Tool:
     if name == NO_TOOL.name and not entry:
         return NO_TOOL
-    arguments = entry.get("arguments")
-    if isinstance(arguments, dict) and isinstance(arguments.get("folder"), str):
-        # A folder is meant from where the pool file lies, not from where the command was started.
-        entry = {**entry, "arguments": {**arguments, "folder": str(folder / arguments["folder"])}}
+    if isinstance(entry.get("arguments"), dict):
+        entry = {**entry, "arguments": _placed(entry["arguments"], folder)}
     tool: Tool = _member(Tool, name, entry)
     return tool
+
+
+def _placed(arguments: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the arguments with their folders meant from where the pool file lies, not from where the command runs."""
+    placed = dict(arguments)
+    if isinstance(placed.get("folder"), str):
+        placed["folder"] = str(folder / placed["folder"])
+    if isinstance(placed.get("provider"), list):  # of search: each of them may be a folder
+        placed["provider"] = [_placed(one, folder) if isinstance(one, dict) else one for one in placed["provider"]]
+    return placed
 
 
 class _StrictLoader(yaml.SafeLoader):

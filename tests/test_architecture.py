@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "encoders": VOCABULARY,
     "outcomes": VOCABULARY,
     "routers": ROUTING,
-    "tools": VOCABULARY,
+    "tools": VOCABULARY | {"encoders"},  # for search by meaning
     "local": VOCABULARY,
     "execution": ACTING,
     "loop": VOCABULARY | {"routers", "execution"},  # of these only the contracts; see below

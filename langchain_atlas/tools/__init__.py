@@ -1,6 +1,7 @@
-"""Tools for agents. Each is a LangChain tool that works alone; none of them needs the rest of this package.
+"""Tools for agents. Each is a LangChain tool that works alone.
 
-Importing them costs nothing heavy: what computes, sandboxes and indexes is imported at the first call.
+None of them needs the rest of this package, but for the encoder that search by meaning may use. Importing them costs
+nothing heavy: what computes, sandboxes and indexes is imported at the first call.
 """
 
 from langchain_atlas.tools.calculator import Calculator, evaluate
@@ -8,18 +9,37 @@ from langchain_atlas.tools.monty import MontySandbox, shared_sandbox
 from langchain_atlas.tools.python import PythonTool, run_unit_tests
 from langchain_atlas.tools.registry import build_tools
 from langchain_atlas.tools.sandbox import Execution, Sandbox
-from langchain_atlas.tools.search import FolderSearch, SearchProvider, SearchTool, Snippet
+from langchain_atlas.tools.search import (
+    BraveSearch,
+    FolderSearch,
+    FusedSearch,
+    GoogleSearch,
+    RetrieverSearch,
+    SearchError,
+    SearchProvider,
+    SearchTool,
+    SearxngSearch,
+    Snippet,
+    TavilySearchProvider,
+)
 
 __all__ = [
+    "BraveSearch",
     "Calculator",
     "Execution",
     "FolderSearch",
+    "FusedSearch",
+    "GoogleSearch",
     "MontySandbox",
     "PythonTool",
+    "RetrieverSearch",
     "Sandbox",
+    "SearchError",
     "SearchProvider",
     "SearchTool",
+    "SearxngSearch",
     "Snippet",
+    "TavilySearchProvider",
     "build_tools",
     "evaluate",
     "run_unit_tests",

@@ -13,7 +13,7 @@ from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.tools.calculator import Calculator
 from langchain_atlas.tools.monty import MontySandbox
 from langchain_atlas.tools.python import PythonTool
-from langchain_atlas.tools.search import SearchTool
+from langchain_atlas.tools.search import build_search
 
 
 def _calculator() -> BaseTool:
@@ -28,11 +28,7 @@ def _python(**limits: Any) -> BaseTool:
 _python.__signature__ = inspect.signature(MontySandbox)  # type: ignore[attr-defined]
 
 
-def _search(folder: str, k: int = 3) -> BaseTool:
-    return SearchTool.from_folder(folder, k)
-
-
-BUILDERS: Mapping[str, Callable[..., BaseTool]] = {"calculator": _calculator, "python": _python, "search": _search}
+BUILDERS: Mapping[str, Callable[..., BaseTool]] = {"calculator": _calculator, "python": _python, "search": build_search}
 """The tools that a pool file can name without a module."""
 
 
@@ -42,7 +38,7 @@ def build_tools(use: str, arguments: Mapping[str, Any] | None = None) -> tuple[B
     Args:
         use: ``calculator``, ``python``, ``search``, or ``package.module:attribute``: a LangChain tool, a list of
             them, or a class or function that returns either. The module is imported, so it runs.
-        arguments: what to build it with. ``search`` takes ``folder`` and ``k``; ``python`` takes the limits of
+        arguments: what to build it with. ``search`` takes those of `build_search`; ``python`` takes the limits of
             `MontySandbox`; a class or function takes its own.
 
     Returns:

@@ -99,7 +99,7 @@ def test_best_comes_first_and_at_most_k(folder: Path) -> None:
 @pytest.mark.parametrize("query", ["submarine", "the of and", "", "?!"])
 def test_no_matching_word_is_said(folder: Path, query: str) -> None:
     answer = SearchTool.from_folder(folder).invoke({"query": query})
-    assert answer == f"No passage contains any word of {query!r}. Try other words."
+    assert answer == f"Nothing was found for {query!r}. Try other words."
 
 
 def test_other_and_hidden_files_are_left_out(folder: Path) -> None:

@@ -1,0 +1,241 @@
+"""Fetching from the network without reaching into the private one.
+
+A name is resolved once; every address that it stands for is looked at, and one of those is what is connected to. So
+neither a name that resolves to a private address, nor one that changes between the look and the connection (DNS
+rebinding), nor a redirect leads inside. Proxies named by the environment are not used: they would resolve names anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import httpx
+
+from langchain_atlas.tools.addresses import AddressGuard, FetchError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a fetch may go."""
+
+    timeout_s: float = 10.0
+    """Seconds for the whole of it."""
+    max_bytes: int = 2_000_000
+    """Size of the body, unpacked."""
+    redirects: int = 3
+    """How many redirects are followed."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What was fetched."""
+
+    url: str
+    """Where it was in the end."""
+    status: int
+    """The HTTP status."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """The headers, by lower-case name."""
+    body: bytes = b""
+    """The body, unpacked."""
+
+
+class GuardedTransport(httpx.BaseTransport):
+    """Connects to addresses that the guard has seen, and to no others.
+
+    Args:
+        guard: which hosts may be fetched from.
+        inner: what makes the connections.
+    """
+
+    def __init__(self, guard: AddressGuard, inner: httpx.BaseTransport | None = None) -> None:
+        self._guard = guard
+        self._inner = inner or httpx.HTTPTransport(limits=_NO_REUSE)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Resolve, check, connect."""
+        self._guard.check(str(request.url))
+        addresses = self._guard.resolve(request.url.host, _port(request.url))
+        for address in addresses[:-1]:
+            try:
+                return self._inner.handle_request(_pinned(request, address))
+            except httpx.ConnectError:
+                continue
+        return self._inner.handle_request(_pinned(request, addresses[-1]))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._inner.close()
+
+
+class AsyncGuardedTransport(httpx.AsyncBaseTransport):
+    """Does what `GuardedTransport` does on the event loop."""
+
+    def __init__(self, guard: AddressGuard, inner: httpx.AsyncBaseTransport | None = None) -> None:
+        self._guard = guard
+        self._inner = inner or httpx.AsyncHTTPTransport(limits=_NO_REUSE)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Resolve, check, connect."""
+        self._guard.check(str(request.url))
+        addresses = await self._guard.aresolve(request.url.host, _port(request.url))
+        for address in addresses[:-1]:
+            try:
+                return await self._inner.handle_async_request(_pinned(request, address))
+            except httpx.ConnectError:
+                continue
+        return await self._inner.handle_async_request(_pinned(request, addresses[-1]))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._inner.aclose()
+
+
+_NO_REUSE = httpx.Limits(max_keepalive_connections=0)
+"""A connection is known by its address: kept open, one made for a name could serve another name there."""
+
+
+def _port(url: httpx.URL) -> int:
+    return url.port or (443 if url.scheme == "https" else 80)
+
+
+def _pinned(request: httpx.Request, address: str) -> httpx.Request:
+    """Return the request addressed to an address; its Host header, and the name in TLS, stay the host's."""
+    return httpx.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions={**request.extensions, "sni_hostname": request.url.host},
+    )
+
+
+class _Journey:
+    """One fetch: from request to redirect to body, within the limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._end = time.monotonic() + limits.timeout_s
+        self._left = limits.redirects
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def turn(self, response: httpx.Response) -> httpx.Request | None:
+        """Return where a response redirects to, or None for one to read."""
+        self._watch()
+        if response.next_request is None or not self._limits.redirects:
+            return None
+        if not self._left:
+            raise FetchError(f"The host {response.url.host!r} redirects more than {self._limits.redirects} times.")
+        self._left -= 1
+        return response.next_request
+
+    def take(self, piece: bytes) -> None:
+        """Keep a piece of the body."""
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size > self._limits.max_bytes:
+            raise FetchError(f"The answer is longer than {self._limits.max_bytes} bytes.")
+        self._watch()
+
+    def _watch(self) -> None:
+        if time.monotonic() > self._end:
+            raise slow(self._limits.timeout_s)
+
+    def page(self, response: httpx.Response) -> Page:
+        """Return what was fetched."""
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Page(str(response.url), response.status_code, headers, b"".join(self._pieces))
+
+
+def fetch(
+    url: str,
+    *,
+    guard: AddressGuard,
+    params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Page:
+    """Fetch a page with GET, whatever its status.
+
+    Args:
+        url: an http or https URL.
+        guard: which hosts may be fetched from; every redirect is checked too.
+        params: the URL's query, in place of its own.
+        headers: sent along, to redirects as well: allow none where they hold a key.
+        limits: how far it may go. A server that sends its headers byte by byte can exceed the time; where that
+            matters, run this in a thread and stop waiting, as `langchain_atlas.tools.deadlines` does.
+
+    Raises:
+        FetchError: it must not be fetched, can't be reached, takes too long or is too large.
+    """
+    guard.check(url)
+    limits = limits or Limits()
+    journey = _Journey(limits)
+    try:
+        with httpx.Client(transport=GuardedTransport(guard), timeout=limits.timeout_s) as client:
+            request: httpx.Request | None = client.build_request("GET", url, params=params, headers=headers)
+            while request is not None:
+                response = client.send(request, stream=True)
+                try:
+                    request = journey.turn(response)
+                    for piece in () if request else response.iter_bytes():
+                        journey.take(piece)
+                finally:
+                    response.close()
+            return journey.page(response)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _explained(error, url, limits) from error
+
+
+async def afetch(
+    url: str,
+    *,
+    guard: AddressGuard,
+    params: Mapping[str, str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+) -> Page:
+    """Do what `fetch` does on the event loop."""
+    guard.check(url)
+    limits = limits or Limits()
+    journey = _Journey(limits)
+    try:
+        async with (
+            asyncio.timeout(limits.timeout_s),
+            httpx.AsyncClient(transport=AsyncGuardedTransport(guard), timeout=limits.timeout_s) as client,
+        ):
+            request: httpx.Request | None = client.build_request("GET", url, params=params, headers=headers)
+            while request is not None:
+                response = await client.send(request, stream=True)
+                try:
+                    request = journey.turn(response)
+                    if request is None:
+                        async for piece in response.aiter_bytes():
+                            journey.take(piece)
+                finally:
+                    await response.aclose()
+            return journey.page(response)
+    except TimeoutError as error:
+        raise slow(limits.timeout_s) from error
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise _explained(error, url, limits) from error
+
+
+def slow(seconds: float) -> FetchError:
+    """Return the error of what took too long."""
+    return FetchError(f"There was no full answer within {seconds:g} s.")
+
+
+def _explained(error: Exception, url: str, limits: Limits) -> FetchError:
+    """Say what went wrong without the URL's query, which may hold what is nobody's business."""
+    if isinstance(error, httpx.TimeoutException):
+        return slow(limits.timeout_s)
+    return FetchError(f"The host {urlsplit(url).hostname!r} can't be reached: {type(error).__name__}: {error}")
