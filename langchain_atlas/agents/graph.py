@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig, RunnableLambda
-from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
+from langchain_atlas.agents.approval import Approval, Approve
 from langchain_atlas.agents.messages import (
     AtlasContext,
     answer_message,
@@ -18,7 +18,7 @@ from langchain_atlas.agents.messages import (
     record,
     run_settings,
 )
-from langchain_atlas.errors import SettingError
+from langchain_atlas.agents.turns import OnRouterError, announce, checked_turns, guarded
 from langchain_atlas.loop import MAX_TURNS, asked, limited
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
@@ -39,7 +39,12 @@ class AtlasState(TypedDict, total=False):
 
 
 def create_atlas_graph(
-    router: Router, executor: Executor, *, max_turns: int = MAX_TURNS
+    router: Router,
+    executor: Executor,
+    *,
+    max_turns: int = MAX_TURNS,
+    approve: Approve | None = None,
+    on_router_error: OnRouterError = "raise",
 ) -> StateGraph[AtlasState, AtlasContext, AtlasState, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
@@ -50,22 +55,29 @@ def create_atlas_graph(
         router: who decides.
         executor: who acts.
         max_turns: most turns of the loop.
+        approve: when a human is asked before a pair is run, in a node ``approve`` of its own: above so many expected
+            dollars of the call, or where a function of the query and the decision says so. Needs a checkpointer.
+        on_router_error: ``raise``, or the pair that is asked where the router fails.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
 
     Raises:
-        SettingError: `max_turns` is below 1.
+        SettingError: `max_turns` is below 1, or `approve` is neither a number nor a function.
+        PoolError: `on_router_error` is a pair that the executor does not have.
     """
-    if max_turns < 1:
-        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
-    loop = _Loop(router, executor, max_turns)
+    approval = None if approve is None else Approval(approve, executor.pairs)
+    loop = _Loop(guarded(router, executor, on_router_error), executor, checked_turns(max_turns), approval)
+    before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext)
     graph.add_node("decide", RunnableLambda(loop.decide, loop.adecide))
     graph.add_node("execute", RunnableLambda(loop.execute, loop.aexecute))
     graph.add_node("answer", RunnableLambda(loop.answer))
     graph.add_edge(START, "decide")
-    graph.add_conditional_edges("decide", _next, {"route": "execute", "think": "decide", "answer": "answer"})
+    graph.add_conditional_edges("decide", _next, {"route": before, "think": "decide", "answer": "answer"})
+    if approval is not None:
+        graph.add_node("approve", RunnableLambda(loop.approve))
+        graph.add_conditional_edges("approve", _next, {"route": "execute", "answer": "answer"})
     graph.add_edge("execute", "decide")
     graph.add_edge("answer", END)
     return graph
@@ -74,10 +86,11 @@ def create_atlas_graph(
 class _Loop:
     """The graph's nodes: the sync and async forms share everything but the one call they make."""
 
-    def __init__(self, router: Router, executor: Executor, max_turns: int) -> None:
+    def __init__(self, router: Router, executor: Executor, max_turns: int, approval: Approval | None) -> None:
         self._router = router
         self._executor = executor
         self._max_turns = max_turns
+        self._approval = approval
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
@@ -88,6 +101,12 @@ class _Loop:
         query, trajectory = _read(state, config)
         decision = limited(await self._router.adecide(query, trajectory), trajectory, self._max_turns)
         return _decided(query, trajectory, decision)
+
+    def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory, decision = _pending(state, config)
+        assert self._approval is not None  # noqa: S101  # else there is no such node
+        reviewed = self._approval.review(query, trajectory, decision)
+        return {} if reviewed == decision else _decided(query, trajectory, reviewed)
 
     def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
@@ -126,7 +145,7 @@ def _trajectory(state: AtlasState) -> Trajectory:
 
 
 def _decided(query: Query, trajectory: Trajectory, decision: Decision) -> AtlasState:
-    get_stream_writer()({"atlas_decision": decision.to_json()})
+    announce(decision)
     if decision.kind != "route":
         trajectory = trajectory.then(decision)
     return {"atlas": record(trajectory), "atlas_next": {"decision": decision.to_json(), "query_id": query.id}}

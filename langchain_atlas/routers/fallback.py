@@ -1,0 +1,86 @@
+"""A router that goes on when the one it wraps fails."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Self
+
+from langgraph.errors import GraphBubbleUp
+
+from langchain_atlas.errors import ConstraintError
+from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from langchain_atlas.pool import Pair
+
+_LOG = logging.getLogger(__name__)
+
+RULE = "router-failed"
+"""The rule of the decisions that are taken in place of a router's."""
+
+
+class FallbackRouter(Router):
+    """Decides what another router decides; where that one fails, one pair is asked instead.
+
+    It stands in for a router that raises (its encoder can't be loaded, its policy breaks), logs a warning, and tells
+    the failure in the decision's reason. Once there is an answer, that is given. What a query demands stays in force:
+    `ConstraintError` is no failure, and the pair is not asked where the query does not allow it. Nobody then estimates
+    what the pair will cost.
+
+    Args:
+        router: who decides.
+        pair: the pair that is asked when it fails.
+    """
+
+    def __init__(self, router: Router, pair: Pair) -> None:
+        self.router = router
+        self.pair = pair
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Decide the next step; see `Router.decide`."""
+        try:
+            return self.router.decide(query, trajectory)
+        except (ConstraintError, GraphBubbleUp):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a router raises is a failure
+            return self._instead(query, trajectory, error)
+
+    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Do what `decide` does on the event loop."""
+        try:
+            return await self.router.adecide(query, trajectory)
+        except (ConstraintError, GraphBubbleUp):
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a router raises is a failure
+            return self._instead(query, trajectory, error)
+
+    def _instead(self, query: Query, trajectory: Trajectory, error: Exception) -> Decision:
+        allowed = query.constraints.pairs
+        if allowed is not None and self.pair not in allowed:
+            raise error
+        _LOG.warning("The router failed; %s stands in for it.", self.pair, exc_info=error)
+        reason = f"The router failed ({type(error).__name__}: {error})."
+        tried = any(seen.pair == self.pair or not seen.failed for seen in trajectory.observations)
+        if tried:
+            return last_answer(trajectory, rule=RULE, reason=reason)
+        return Decision(kind="route", pair=self.pair, rule=RULE, reason=f"{reason} {self.pair} is asked instead.")
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs of the wrapped router."""
+        return self.router.pairs
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """The settings of the wrapped router."""
+        return self.router.settings
+
+    def _configured(self, settings: Mapping[str, Any]) -> Self:
+        return type(self)(self.router.configure(**settings), self.pair)
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return it with the wrapped router restricted; the pair that stands in stays."""
+        return type(self)(self.router.restrict(pairs), self.pair)
