@@ -42,12 +42,18 @@ class ExecutionError(AtlasError):
 
 
 class MissingExtraError(AtlasError, ImportError):
-    """An optional dependency is not installed; the message gives the command that brings it."""
+    """An optional dependency is not installed; the message gives the command that brings it.
 
-    def __init__(self, feature: str, extra: str) -> None:
+    Args:
+        feature: what can't be done without it.
+        extra: the extra of langchain-atlas that brings it.
+        package: the package to install, where no extra does.
+    """
+
+    def __init__(self, feature: str, extra: str = "", *, package: str | None = None) -> None:
         super().__init__(
             f"{feature} needs packages that are not installed. "
-            f"Install them with: pip install 'langchain-atlas[{extra}]'"
+            f"Install them with: pip install '{package or f'langchain-atlas[{extra}]'}'"
         )
 
 

@@ -83,20 +83,18 @@ def failed_observation(pair: Pair, error: Exception) -> Observation:
     return Observation(pair=pair, error=f"{type(error).__name__}: {error}")
 
 
-def carry_out(course: Course, router: Router, executor: LiveExecutor, call: Callable[[Any], Any]) -> Any:
+def carry_out(course: Course, do: Callable[[Any], Any]) -> Any:
     """Carry a course out in the foreground.
 
     Args:
         course: the course.
-        router: who decides.
-        executor: who runs pairs and knows the chat models.
-        call: carries out the wish to call a model.
+        do: does what a wish says; see `Hands`.
     """
     try:
         wish = next(course)
         while True:
             try:
-                reply = _done(wish, router, executor, call)
+                reply = do(wish)
             except Exception as error:  # noqa: BLE001  # the course says what an error leads to
                 wish = course.throw(error)
             else:
@@ -105,15 +103,13 @@ def carry_out(course: Course, router: Router, executor: LiveExecutor, call: Call
         return end.value
 
 
-async def acarry_out(
-    course: Course, router: Router, executor: LiveExecutor, call: Callable[[Any], Awaitable[Any]]
-) -> Any:
+async def acarry_out(course: Course, do: Callable[[Any], Awaitable[Any]]) -> Any:
     """Do what `carry_out` does on the event loop."""
     try:
         wish = next(course)
         while True:
             try:
-                reply = await _adone(wish, router, executor, call)
+                reply = await do(wish)
             except Exception as error:  # noqa: BLE001  # the course says what an error leads to
                 wish = course.throw(error)
             else:
@@ -122,25 +118,37 @@ async def acarry_out(
         return end.value
 
 
-def _done(wish: Wish, router: Router, executor: LiveExecutor, call: Callable[[Any], Any]) -> Any:
-    match wish:
-        case Decide(query, trajectory):
-            return router.decide(query, trajectory)
-        case Run(pair, query):
-            return executor.run(pair, query)
-        case Reach(model):
-            return executor.chat_model(model)
-        case Call(request):
-            return call(request)
+@dataclass(frozen=True)
+class Hands:
+    """Does what courses wish."""
 
+    router: Router
+    """Who decides."""
+    executor: LiveExecutor
+    """Who runs pairs and knows the chat models."""
+    call: Callable[[Any], Any]
+    """Calls a model; for `ado`, it returns something to await."""
 
-async def _adone(wish: Wish, router: Router, executor: LiveExecutor, call: Callable[[Any], Awaitable[Any]]) -> Any:
-    match wish:
-        case Decide(query, trajectory):
-            return await router.adecide(query, trajectory)
-        case Run(pair, query):
-            return await executor.arun(pair, query)
-        case Reach(model):
-            return await executor.achat_model(model)
-        case Call(request):
-            return await call(request)
+    def do(self, wish: Wish) -> Any:
+        """Do what a wish says."""
+        match wish:
+            case Decide(query, trajectory):
+                return self.router.decide(query, trajectory)
+            case Run(pair, query):
+                return self.executor.run(pair, query)
+            case Reach(model):
+                return self.executor.chat_model(model)
+            case Call(request):
+                return self.call(request)
+
+    async def ado(self, wish: Wish) -> Any:
+        """Do what a wish says on the event loop."""
+        match wish:
+            case Decide(query, trajectory):
+                return await self.router.adecide(query, trajectory)
+            case Run(pair, query):
+                return await self.executor.arun(pair, query)
+            case Reach(model):
+                return await self.executor.achat_model(model)
+            case Call(request):
+                return await self.call(request)

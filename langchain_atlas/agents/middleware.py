@@ -10,7 +10,7 @@ from langgraph.types import Command
 
 from langchain_atlas.agents.agent_call import AgentCall, Habits, Pin, Reply
 from langchain_atlas.agents.agent_record import AgentRecord
-from langchain_atlas.agents.courses import acarry_out, carry_out
+from langchain_atlas.agents.courses import Hands, acarry_out, carry_out
 from langchain_atlas.agents.messages import RECORD_KEY, run_settings
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
 from langchain_atlas.loop import MAX_TURNS
@@ -104,13 +104,14 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ExtendedModelResponse[Any]:
         """Pick the model and the tools, and call the model."""
-        return _response(carry_out(self._call(request).course(), self.router, self.executor, handler))
+        return _response(carry_out(self._call(request).course(), Hands(self.router, self.executor, handler).do))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ExtendedModelResponse[Any]:
         """Do what `wrap_model_call` does on the event loop."""
-        return _response(await acarry_out(self._call(request).course(), self.router, self.executor, handler))
+        hands = Hands(self.router, self.executor, handler)
+        return _response(await acarry_out(self._call(request).course(), hands.ado))
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
