@@ -47,14 +47,12 @@ class MissingExtraError(AtlasError, ImportError):
     Args:
         feature: what can't be done without it.
         extra: the extra of langchain-atlas that brings it.
-        package: the package to install, where no extra does.
+        package: the package to install, where no extra does; or several, with spaces between them.
     """
 
     def __init__(self, feature: str, extra: str = "", *, package: str | None = None) -> None:
-        super().__init__(
-            f"{feature} needs packages that are not installed. "
-            f"Install them with: pip install '{package or f'langchain-atlas[{extra}]'}'"
-        )
+        packages = " ".join(f"'{name}'" for name in (package or f"langchain-atlas[{extra}]").split())
+        super().__init__(f"{feature} needs packages that are not installed. Install them with: pip install {packages}")
 
 
 def suggest(bad: str, valid: Iterable[str], limit: int = 12) -> str:

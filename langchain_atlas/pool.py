@@ -15,6 +15,7 @@ from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pairs import SEPARATOR, Pair, check_name, read_pairs
 from langchain_atlas.prices import find_facts
 from langchain_atlas.records import Record
+from langchain_atlas.tool_sources import ToolSources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -89,11 +90,12 @@ class Model(Record):
         return input_tokens * self.input_cost_per_token + output_tokens * self.output_cost_per_token
 
 
-class Tool(Record):
+class Tool(ToolSources):
     """A tool, and how a model uses it.
 
     A tool is named in one of two ways: `tools` holds LangChain tools, or `use` names one that can be built
-    (``calculator``, ``python``, ``search``, or ``package.module:attribute``) with `arguments`.
+    (``calculator``, ``python``, ``search``, or ``package.module:attribute``) with `arguments`. `Tool.of`,
+    `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` make one of what is there already.
     """
 
     name: str

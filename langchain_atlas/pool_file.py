@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SECTIONS = ("models", "tools", "exclude", "pairs")
+_FOLDERS = ("folder", "cwd")
+"""Arguments of tools that are folders."""
 
 
 def read_pool(path: Path) -> Pool:
@@ -120,9 +122,10 @@ def _tool(name: str, entry: dict[str, Any], folder: Path) -> Tool:
 
 def _placed(arguments: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return the arguments with their folders meant from where the pool file lies, not from where the command runs."""
-    placed = dict(arguments)
-    if isinstance(placed.get("folder"), str):
-        placed["folder"] = str(folder / placed["folder"])
+    placed = {
+        **arguments,
+        **{key: str(folder / arguments[key]) for key in _FOLDERS if isinstance(arguments.get(key), str)},
+    }
     if isinstance(placed.get("provider"), list):  # of search: each of them may be a folder
         placed["provider"] = [_placed(one, folder) if isinstance(one, dict) else one for one in placed["provider"]]
     return placed

@@ -18,7 +18,18 @@ import langchain_atlas
 
 PACKAGE = Path(langchain_atlas.__file__).parent
 
-VOCABULARY = {"agreement", "errors", "files", "pairs", "pool", "pool_file", "prices", "records", "trajectory"}
+VOCABULARY = {
+    "agreement",
+    "errors",
+    "files",
+    "pairs",
+    "pool",
+    "pool_file",
+    "prices",
+    "records",
+    "tool_sources",
+    "trajectory",
+}
 ROUTING = VOCABULARY | {"encoders", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}
 BOTH = ROUTING | ACTING | {"routers", "execution", "loop"}

@@ -17,6 +17,8 @@ from langchain_atlas.execution.chat_models import build_chat_model, check_key, d
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
 from langchain_atlas.execution.tool_calls import tool_input, trace_of
+from langchain_atlas.tool_sources import as_langchain_tool
+from langchain_atlas.tools.event_loop import invoke
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -181,7 +183,7 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=call.tool.invoke(tool_input(call)))
+                return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
             return self._bound(pair, call).invoke(list(call.messages))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
@@ -234,17 +236,7 @@ def _invocation(tool: Tool, known: Mapping[str, type[Invocation]]) -> Invocation
 
 def _built(tool: Tool) -> tuple[BaseTool, ...]:
     if tool.use is None:
-        return tuple(_as_tool(member) for member in tool.tools)
+        return tuple(as_langchain_tool(member) for member in tool.tools)
     from langchain_atlas.tools.registry import build_tools
 
-    return build_tools(tool.use, tool.arguments)
-
-
-def _as_tool(member: Any) -> BaseTool:
-    from langchain_core.tools import BaseTool, StructuredTool
-
-    if isinstance(member, BaseTool):
-        return member
-    if callable(member):
-        return StructuredTool.from_function(member)
-    raise PoolError(f"{member!r} is not a LangChain tool; give a BaseTool or a function with a docstring.")
+    return build_tools(tool.use, tool.arguments, name=tool.name, description=tool.description)

@@ -5,6 +5,8 @@ nothing heavy: what computes, sandboxes and indexes is imported at the first cal
 """
 
 from langchain_atlas.tools.calculator import Calculator, evaluate
+from langchain_atlas.tools.graphs import GraphTool
+from langchain_atlas.tools.mcp import McpServer, McpTool, mcp_tools
 from langchain_atlas.tools.monty import MontySandbox, shared_sandbox
 from langchain_atlas.tools.python import PythonTool, run_unit_tests
 from langchain_atlas.tools.registry import build_tools
@@ -30,6 +32,9 @@ __all__ = [
     "FolderSearch",
     "FusedSearch",
     "GoogleSearch",
+    "GraphTool",
+    "McpServer",
+    "McpTool",
     "MontySandbox",
     "PythonTool",
     "RetrieverSearch",
@@ -42,6 +47,7 @@ __all__ = [
     "TavilySearchProvider",
     "build_tools",
     "evaluate",
+    "mcp_tools",
     "run_unit_tests",
     "shared_sandbox",
 ]

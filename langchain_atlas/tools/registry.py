@@ -1,7 +1,8 @@
 """From the name of a tool in a pool file to LangChain tools."""
 
 import inspect
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from importlib import import_module
 from typing import Any
@@ -11,9 +12,11 @@ from pydantic import ValidationError
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.tools.calculator import Calculator
+from langchain_atlas.tools.graphs import GraphTool
+from langchain_atlas.tools.mcp import McpTool, mcp_tools
 from langchain_atlas.tools.monty import MontySandbox
 from langchain_atlas.tools.python import PythonTool
-from langchain_atlas.tools.search import build_search
+from langchain_atlas.tools.search import RetrieverSearch, SearchTool, build_search
 
 
 def _calculator() -> BaseTool:
@@ -28,18 +31,61 @@ def _python(**limits: Any) -> BaseTool:
 _python.__signature__ = inspect.signature(MontySandbox)  # type: ignore[attr-defined]
 
 
-BUILDERS: Mapping[str, Callable[..., BaseTool]] = {"calculator": _calculator, "python": _python, "search": build_search}
+def _retriever(retriever: Any, name: str, description: str, k: int = 3) -> BaseTool:
+    tool = SearchTool.over(RetrieverSearch(_named(retriever, "retriever")), k=k)
+    return tool.model_copy(update={"name": _tool_name(name), "description": description})
+
+
+def _graph(
+    graph: Any,
+    name: str,
+    description: str,
+    *,
+    inputs: Iterable[str] | None = None,
+    output: str | None = None,
+    asynchronous: bool | None = None,
+) -> BaseTool:
+    return GraphTool(
+        graph=_named(graph, "graph"),
+        name=_tool_name(name),
+        description=description,
+        inputs=None if inputs is None else tuple(inputs),
+        output=output,
+        asynchronous=asynchronous,
+    )
+
+
+def _mcp(only: list[str] | None = None, **server: Any) -> list[McpTool]:
+    return mcp_tools(only=only, **server)
+
+
+BUILDERS: Mapping[str, Callable[..., Any]] = {
+    "calculator": _calculator,
+    "python": _python,
+    "search": build_search,
+    "retriever": _retriever,
+    "graph": _graph,
+    "mcp": _mcp,
+}
 """The tools that a pool file can name without a module."""
 
+_NAMED = frozenset({"retriever", "graph"})
+"""Those whose LangChain tool is called and described as the pool has it."""
 
-def build_tools(use: str, arguments: Mapping[str, Any] | None = None) -> tuple[BaseTool, ...]:
+
+def build_tools(
+    use: str, arguments: Mapping[str, Any] | None = None, *, name: str | None = None, description: str = ""
+) -> tuple[BaseTool, ...]:
     """Build the LangChain tools that a name stands for.
 
     Args:
-        use: ``calculator``, ``python``, ``search``, or ``package.module:attribute``: a LangChain tool, a list of
+        use: a name in `BUILDERS`, or ``package.module:attribute``: a LangChain tool, a list of
             them, or a class or function that returns either. The module is imported, so it runs.
         arguments: what to build it with. ``search`` takes those of `build_search`; ``python`` takes the limits of
-            `MontySandbox`; a class or function takes its own.
+            `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what `Tool.from_retriever`, `Tool.from_graph` and
+            `Tool.from_mcp` take; a class or function takes its own.
+        name: what the pool calls the tool; models see a retriever or a graph under it.
+        description: what models read of a retriever or a graph.
 
     Returns:
         At least one tool.
@@ -49,6 +95,8 @@ def build_tools(use: str, arguments: Mapping[str, Any] | None = None) -> tuple[B
         SettingError: when the value of an argument is out of range.
     """
     given = dict(arguments or {})
+    if use in _NAMED:
+        given = {"name": name or use, "description": description or f"Asks the {use} {name or use}.", **given}
     if use in BUILDERS:
         return _as_tools(_call(use, BUILDERS[use], given), use)
     found = _find(use)
@@ -80,6 +128,23 @@ def _find(use: str) -> Any:
     except AttributeError as error:
         public = [name for name in vars(module) if not name.startswith("_")]
         raise PoolError(f"{module_name!r} has no {attribute!r}. {suggest(attribute, public)}") from error
+
+
+def _named(value: Any, kind: str) -> Any:
+    """What is given, or what its name stands for; a function or class that a name stands for is called."""
+    if not isinstance(value, str):
+        return value
+    found = _find(value)
+    if callable(getattr(found, "invoke", None)) and not isinstance(found, type):
+        return found
+    if not callable(found):
+        raise PoolError(f"{value!r} is no {kind}, but {type(found).__name__} {found!r}")
+    return found()
+
+
+def _tool_name(name: str) -> str:
+    """A name that model providers take."""
+    return re.sub(r"[^a-zA-Z0-9_-]+", "_", name).strip("_") or "tool"
 
 
 def _call(use: str, builder: Callable[..., Any], arguments: dict[str, Any]) -> Any:

@@ -1,0 +1,141 @@
+"""Other people's tools, retrievers, graphs and servers as tools of a pool, each in one line."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_atlas.errors import PoolError
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from langchain_core.tools import BaseTool
+
+
+class ToolSources(Record):
+    """Ways of making a `Tool`."""
+
+    @classmethod
+    def of(cls, tools: Any, *, name: str | None = None, description: str | None = None, **fields: Any) -> Self:
+        """Make a tool of LangChain tools or functions: of one, or of several that are offered together.
+
+        Args:
+            tools: a LangChain tool, a function with a docstring, a list of them, or a LangChain toolkit.
+            name: what the pool calls it; may be left out for a single tool.
+            description: what it does; made of the members' where left out.
+            **fields: other fields of `Tool`.
+
+        Raises:
+            PoolError: there is no tool in it, several have no name, or a member is something else.
+        """
+        members = _members(tools)
+        if name is None and len(members) != 1:
+            names = ", ".join(member.name for member in members)
+            raise PoolError(f"Tools that go together need a name; give one to the {len(members)} of them: {names}.")
+        if description is None:
+            description = members[0].description if len(members) == 1 else "\n".join(map(_summary, members))
+        return cls(**{"name": name or members[0].name, "description": description, "tools": members, **fields})
+
+    @classmethod
+    def from_retriever(cls, retriever: Any, *, name: str, description: str, k: int = 3, **fields: Any) -> Self:
+        """Make a tool of a LangChain retriever.
+
+        Args:
+            retriever: the retriever, or ``package.module:attribute`` that names one or a function that returns one.
+            name: what the pool and the models call it.
+            description: what can be found there; models read it.
+            k: how many documents a result has at most.
+            **fields: other fields of `Tool`; ``invocation="grounded"`` looks every query up, without asking the model.
+        """
+        arguments = {"retriever": retriever, "k": k}
+        return cls(**{"name": name, "description": description, "use": "retriever", "arguments": arguments, **fields})
+
+    @classmethod
+    def from_graph(
+        cls,
+        graph: Any,
+        *,
+        name: str,
+        description: str,
+        inputs: Iterable[str] | None = None,
+        output: str | None = None,
+        asynchronous: bool | None = None,
+        **fields: Any,
+    ) -> Self:
+        """Make a tool of a compiled LangGraph graph, such as an agent; see `langchain_atlas.tools.graphs.GraphTool`.
+
+        Args:
+            graph: the compiled graph, or ``package.module:attribute`` that names one or a function that returns one.
+            name: what the pool and the models call it.
+            description: what it can be asked; models read it.
+            inputs: fields of the graph's state that the model fills in; None for its input schema.
+            output: field of the graph's state that is the result; None for the last message, or all that is new.
+            asynchronous: set it when something in the graph, such as an MCP tool, is only asynchronous.
+            **fields: other fields of `Tool`.
+        """
+        given = {"inputs": None if inputs is None else tuple(inputs), "output": output, "asynchronous": asynchronous}
+        arguments = {"graph": graph, **{key: value for key, value in given.items() if value is not None}}
+        return cls(**{"name": name, "description": description, "use": "graph", "arguments": arguments, **fields})
+
+    @classmethod
+    def from_mcp(
+        cls,
+        name: str,
+        *,
+        description: str = "",
+        invocation: str = "native",
+        settings: dict[str, Any] | None = None,
+        **server: Any,
+    ) -> Self:
+        """Make a tool of the tools of an MCP server, which is started or reached where the tool is first built.
+
+        Args:
+            name: what the pool calls it.
+            description: what it does.
+            invocation: how models use it.
+            settings: settings of the invocation.
+            **server: fields of `langchain_atlas.tools.McpServer`, such as ``command`` and ``args``, or ``url``; and
+                ``only``, the names of the tools to take.
+        """
+        fields = {"use": "mcp", "arguments": server, "invocation": invocation, "settings": settings or {}}
+        return cls(**{"name": name, "description": description, **fields})
+
+
+def as_langchain_tool(member: Any) -> BaseTool:
+    """Return a LangChain tool as it is, or make one of a function, synchronous or not.
+
+    Raises:
+        PoolError: it is neither, or the function says nothing about itself.
+    """
+    from langchain_core.retrievers import BaseRetriever
+    from langchain_core.tools import BaseTool, StructuredTool
+
+    if isinstance(member, BaseTool):
+        return member
+    if callable(getattr(member, "invoke", None)):
+        way = "from_retriever" if isinstance(member, BaseRetriever) else "from_graph"
+        raise PoolError(f"{member!r} is not a LangChain tool; use Tool.{way}(..., name=..., description=...).")
+    if not callable(member) or isinstance(member, type):
+        raise PoolError(f"{member!r} is not a LangChain tool; give a BaseTool or a function with a docstring.")
+    try:
+        if inspect.iscoroutinefunction(member):
+            return StructuredTool.from_function(coroutine=member)
+        return StructuredTool.from_function(member)
+    except ValueError as error:
+        raise PoolError(f"{member!r} can't be made a tool: {error}") from error
+
+
+def _members(tools: Any) -> tuple[BaseTool, ...]:
+    if callable(getattr(tools, "get_tools", None)):
+        tools = tools.get_tools()
+    found = tuple(tools) if isinstance(tools, list | tuple) else (tools,)
+    if not found:
+        raise PoolError("A tool wraps at least one LangChain tool; the list is empty.")
+    return tuple(map(as_langchain_tool, found))
+
+
+def _summary(tool: BaseTool) -> str:
+    first = next((line.strip() for line in tool.description.splitlines() if line.strip()), "")
+    return f"{tool.name}: {first}" if first else tool.name
