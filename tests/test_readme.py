@@ -11,7 +11,8 @@ import pytest
 from recorded import row, table_of
 
 from langchain_atlas.evaluation.queries import read_queries
-from langchain_atlas.pool import Pool
+from langchain_atlas.execution.live import LiveExecutor
+from langchain_atlas.pool import Model, Pool
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.testing import OpenAIServer
 
@@ -68,6 +69,21 @@ def test_the_pool_of_the_docs_is_read(tmp_path: Path) -> None:
     (code,) = blocks("docs/pools.md", "python")
     exec(compile(code, "docs/pools.md", "exec"), names)  # noqa: S102  # our own text
     assert len(names["pool"].pairs) == 4
+
+
+def test_the_tools_of_the_docs_are_made(tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    section = (ROOT / "docs/tools.md").read_text(encoding="utf-8").partition("## Your own tools")[2]
+    python, pools = (
+        re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.M | re.S)[0] for kind in ("python", "yaml")
+    )
+    exec(compile(python, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
+    made = [names[name] for name in ("one", "kit", "library", "expert", "files", "wiki")]
+    assert [tool.name for tool in made] == ["double", "kit", "library", "expert", "files", "wiki"]
+    offline = Pool(models=(Model(name="mini"),), tools=tuple(made[:4]))
+    assert len(LiveExecutor(offline).pool.pairs) == 4
+    (tmp_path / "pool.yaml").write_text(f"models: {{mini: {{}}}}\n{pools}", encoding="utf-8")
+    assert Pool.load(tmp_path / "pool.yaml").tool("files").arguments["only"] == ["read_file"]
 
 
 def test_every_file_that_the_docs_link_to_is_there() -> None:
