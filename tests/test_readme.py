@@ -75,7 +75,7 @@ def test_the_tools_of_the_docs_are_made(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     section = (ROOT / "docs/tools.md").read_text(encoding="utf-8").partition("## Your own tools")[2]
     python, pools = (
-        re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.M | re.S)[0] for kind in ("python", "yaml")
+        re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)[0] for kind in ("python", "yaml")
     )
     exec(compile(python, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
     made = [names[name] for name in ("one", "kit", "library", "expert", "files", "wiki")]

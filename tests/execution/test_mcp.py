@@ -232,7 +232,7 @@ class TestConstruction:
 
     def test_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "langchain_mcp_adapters.tools", None)
-        with pytest.raises(MissingExtraError, match="pip install 'langchain-mcp-adapters==[0-9.]+' 'mcp==1"):
+        with pytest.raises(MissingExtraError, match=r"pip install 'langchain-mcp-adapters==[0-9.]+' 'mcp==1"):
             mcp_tools(command="anything")
 
     def test_fills_in_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
