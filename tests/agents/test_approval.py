@@ -212,7 +212,7 @@ class TestAPrice:
 
     @pytest.mark.parametrize("approve", [-1, "dear", True, [0.1]])
     def test_must_be_one(self, build: Build, approve: Any) -> None:
-        with pytest.raises(SettingError, match="approve is .*give the dollars above which"):
+        with pytest.raises(SettingError, match=r"approve is .*give the dollars above which"):
             build(ScriptedRouter("small@@none"), Told(), approve=approve)
 
 

@@ -10,7 +10,6 @@ import pytest
 from langgraph.errors import GraphInterrupt
 from recorded import kinds_of_query
 
-from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
@@ -21,6 +20,8 @@ from langchain_atlas.trajectory import START, Constraints, Decision, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from langchain_atlas.encoders import Encoder
 
 A, B = Pair("a"), Pair("b", "search")
 QUERY = Query(text="Why?")
@@ -33,6 +34,7 @@ class Broken(Router):
         self.error = error
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        del query, trajectory
         raise self.error
 
 
