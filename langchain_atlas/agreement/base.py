@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from langchain_atlas.agreement.behaviour import behaviour, examples_in
 from langchain_atlas.agreement.readings import Reading, read_answer
 from langchain_atlas.agreement.texts import close
 from langchain_atlas.errors import SettingError
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.agreement.behaviour import Runs
     from langchain_atlas.trajectory import Query
 
 
@@ -62,19 +65,29 @@ class AnswerAgreement(Agreement):
 
     Function calls agree when they call the same functions with the same arguments, in any order, whatever the format.
     Numbers agree within a tolerance, choices by their letter, short texts word by word, code when it is the same but
-    for its names and layout. Two answers that call none of the functions on offer agree. Long texts agree when their
-    embeddings are alike, or without an encoder when most of their words are shared.
+    for its names and layout, or with a sandbox when it gives the same on the query's examples. Two answers that call
+    none of the functions on offer agree. Long texts agree when their embeddings are alike, or without an encoder when
+    most of their words are shared.
 
     Args:
         tolerance: largest distance between equal numbers, absolute below 1 and relative above.
         encoder: compares long texts.
+        sandbox: runs code on the examples that stand in the query (``>>> f(1)``, ``assert f(1) == 2``), such as
+            `langchain_atlas.tools.shared_sandbox`; without one, or without examples, code is compared as text.
         similarity: least cosine, or share of words, at which two long texts agree.
 
     Raises:
         SettingError: a parameter is out of range.
     """
 
-    def __init__(self, *, tolerance: float = 1e-3, encoder: Embeds | None = None, similarity: float = 0.85) -> None:
+    def __init__(
+        self,
+        *,
+        tolerance: float = 1e-3,
+        encoder: Embeds | None = None,
+        sandbox: Runs | None = None,
+        similarity: float = 0.85,
+    ) -> None:
         if not tolerance >= 0 or not 0 <= similarity <= 1:
             raise SettingError(
                 f"tolerance is {tolerance!r} and similarity {similarity!r}; the first must be 0 or more, the second "
@@ -82,7 +95,16 @@ class AnswerAgreement(Agreement):
             )
         self.tolerance = tolerance
         self.encoder = encoder
+        self.sandbox = sandbox
         self.similarity = similarity
+
+    def read(self, answer: str | None, query: Query) -> Reading:
+        """Read an answer; with a sandbox, code is run on the query's examples."""
+        reading = super().read(answer, query)
+        if reading.kind != "code" or self.sandbox is None:
+            return reading
+        does = behaviour(reading, examples_in(query.text), self.sandbox)
+        return reading if does is None else replace(reading, value=("does", does))
 
     def same(self, first: Reading, second: Reading, query: Query) -> bool:
         """Whether two answers say the same; see the class."""

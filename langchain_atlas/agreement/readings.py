@@ -78,7 +78,7 @@ def read_answer(answer: str | None, query: Query) -> Reading:
 def _read_text(answer: str) -> Reading:
     if says_nothing(answer):
         return Reading("nothing", "", "empty")
-    code = _code_of(answer)
+    code = _structure_of(answer)
     if code is not None:
         return Reading("code", code, "fenced" if "```" in answer else "code", text=answer)
     final = final_part(answer)
@@ -169,18 +169,25 @@ def _leaves(value: Any) -> list[Any]:
     return [] if value is None or isinstance(value, bool) else [value]
 
 
-def _code_of(answer: str) -> str | None:
-    """Return an answer's Python as text in which names and layout don't count; None where it holds none."""
+def code_of(answer: str) -> str:
+    """Return the code in an answer: its fenced blocks, or all from its first function on; nothing where it has none."""
     blocks = _CODE.findall(answer)
-    if not blocks and "def " not in answer:
+    if blocks:
+        return "\n".join(blocks)
+    return answer[answer.index("def ") :] if "def " in answer else ""
+
+
+def _structure_of(answer: str) -> str | None:
+    """Return an answer's Python as text in which names and layout don't count; None where it holds none."""
+    source = code_of(answer)
+    if not source:
         return None
-    source = "\n".join(blocks) if blocks else answer[answer.index("def ") :]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what a model writes may hold invalid escapes
             tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return words_of(source) if blocks else None
+        return words_of(source) if "```" in answer else None
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
     _rename(tree, functions)
     return "\n".join(ast.dump(node) for node in functions) or ast.dump(tree)

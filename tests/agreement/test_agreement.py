@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas.agreement import MARKS, AnswerAgreement, Reading, read_answer
+from langchain_atlas.agreement.behaviour import examples_in
 from langchain_atlas.errors import SettingError
 from langchain_atlas.testing import FakeEncoder
+from langchain_atlas.tools import shared_sandbox
 from langchain_atlas.trajectory import Query
 
 FUNCTIONS = [
@@ -193,3 +195,43 @@ def test_any_text_can_be_read_and_same_is_symmetric(first: str, second: str, con
     assert len(one.marks) == len(MARKS)
     assert AGREEMENT.same(one, two, query) == AGREEMENT.same(two, one, query)
     assert AGREEMENT.same(one, one, query) == (one.kind != "nothing")
+
+
+DOUBLE = Query(text="Write double(x).\n>>> double(2)\n4\nassert double([1]) == [1, 1]\nassert double")
+LOOP = "```python\ndef double(x):\n    return x * 2\n```"
+SUM = "Sure:\n```python\ndef double(x):\n    y = x\n    return x + y\n```"
+SQUARE = "```python\ndef double(x):\n    return x ** 2\n```"
+OTHERWISE = "```python\ndef twice(x):\n    return x * 2\n```"
+BROKEN = "```python\ndef double(x:\n```"
+
+
+def test_examples_are_calls_after_prompts_and_left_of_assertions() -> None:
+    assert examples_in(DOUBLE.text) == ("double(2)", "double([1])")
+    assert examples_in("assert x\n>>> 4\nassert (\n>>> f(") == ()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "agree"),
+    [
+        (LOOP, SUM, True),  # differ as text, do the same
+        (LOOP, SQUARE, False),  # same on 2, not on [1]
+        (LOOP, OTHERWISE, False),  # can't be run on the examples: compared as text with one that was
+        (BROKEN, BROKEN, True),  # can't be run at all: compared as text
+    ],
+)
+def test_code_is_compared_by_what_it_does_on_the_examples(first: str, second: str, agree: bool) -> None:
+    agreement = AnswerAgreement(sandbox=shared_sandbox())
+    readings = [agreement.read(answer, DOUBLE) for answer in (first, second)]
+    assert agreement.same(*readings, DOUBLE) is agree
+
+
+def test_without_a_sandbox_or_examples_code_is_compared_as_text() -> None:
+    assert not same(LOOP, SUM, DOUBLE)
+    agreement, plain = AnswerAgreement(sandbox=shared_sandbox()), Query(text="Write double(x).")
+    assert not agreement.same(agreement.read(LOOP, plain), agreement.read(SUM, plain), plain)
+
+
+@given(st.text(max_size=200))
+def test_examples_are_found_in_any_text_without_failing(text: str) -> None:
+    for call in examples_in(f">>> {text}\nassert {text}"):
+        assert "(" in call

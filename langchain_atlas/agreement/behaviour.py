@@ -1,0 +1,71 @@
+"""Code compared by what it does: run on the examples that stand in the query."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langchain_atlas.agreement.readings import code_of
+
+if TYPE_CHECKING:
+    from langchain_atlas.agreement.readings import Reading
+
+MOST_EXAMPLES = 8
+"""Examples of a query that are run, the first ones."""
+
+_DOCTEST = re.compile(r"^[ \t]*>>>[ \t]*(.+)$", re.MULTILINE)
+_ASSERTION = re.compile(r"^[ \t]*assert[ \t]+(.+)$", re.MULTILINE)
+
+
+class Runs(Protocol):
+    """Runs programs that nobody vouches for, as the sandboxes of `langchain_atlas.tools` do."""
+
+    def run(self, *programs: str) -> Any:
+        """Run programs one after another in one fresh interpreter; the result has ``output`` and ``error``."""
+
+
+def examples_in(text: str) -> tuple[str, ...]:
+    """Return the calls that a query gives as examples: after ``>>>``, and on the left of an assertion's ``==``."""
+    found = [*_DOCTEST.findall(text), *(_left(line) for line in _ASSERTION.findall(text))]
+    calls = [call.strip() for call in found if call and _is_call(call.strip())]
+    return tuple(dict.fromkeys(calls))[:MOST_EXAMPLES]
+
+
+def behaviour(reading: Reading, examples: tuple[str, ...], sandbox: Runs) -> str | None:
+    """Return what an answer's code gives on the examples; None where it can't be run on any of them.
+
+    Args:
+        reading: an answer of the kind ``code``.
+        examples: calls; see `examples_in`.
+        sandbox: where to run them.
+    """
+    if not examples:
+        return None
+    asked = "\n".join(
+        f"try:\n    print(repr({call}))\nexcept Exception as error:\n    print(' ' + type(error).__name__)"
+        for call in examples
+    )
+    ran = sandbox.run(code_of(reading.text), asked)
+    if ran.error is not None or all(line.endswith(" NameError") for line in ran.output.splitlines()):
+        return None  # it does not run, or calls its functions otherwise than the examples do
+    return str(ran.output)
+
+
+def _left(assertion: str) -> str:
+    """Return the left side of the ``==`` that an assertion is about; nothing where it is about something else."""
+    try:
+        tree = ast.parse(f"assert {assertion}")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ""
+    test = tree.body[0].test if len(tree.body) == 1 and isinstance(tree.body[0], ast.Assert) else None
+    equal = isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
+    return ast.unparse(test.left) if equal and isinstance(test, ast.Compare) else ""
+
+
+def _is_call(text: str) -> bool:
+    try:
+        tree = ast.parse(text, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return any(isinstance(node, ast.Call) for node in ast.walk(tree))
