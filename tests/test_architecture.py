@@ -22,6 +22,7 @@ VOCABULARY = {
     "agreement",
     "errors",
     "files",
+    "json_in_text",
     "pairs",
     "pool",
     "pool_file",

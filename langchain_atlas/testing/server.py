@@ -65,6 +65,8 @@ def call_tool(name: str, arguments: Mapping[str, Any] | str, call_id: str = "cal
 class OpenAIServer:
     """A local HTTP server with ``/v1/chat/completions``, synchronous and streamed, scripted by a function.
 
+    A request to ``/rerank`` is answered with the dict that the function returns, as it is.
+
     It counts a token a word, listens on 127.0.0.1 alone, and keeps every request. Use it as a context manager::
 
         with OpenAIServer(lambda body: "42") as server:
@@ -174,13 +176,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer one request."""
         data = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        if not self.path.endswith("/chat/completions"):
+        needed = {"completions": "messages", "rerank": "documents"}.get(self.path.rpartition("/")[2])
+        ranked = needed == "documents"
+        if needed is None:
             return self._fail(Failure(404, f"there is no {self.path}"))
         try:
             body = json.loads(data)
-            messages = body["messages"]
+            messages = body[needed]
         except (ValueError, KeyError, TypeError):
-            return self._fail(Failure(400, "the body is not a JSON object with 'messages'"))
+            return self._fail(Failure(400, f"the body is not a JSON object with {needed!r}"))
         name, reply = cast("_Server", self.server).owner.answer(Request(self.path, headers, body))
         if reply is HANG:
             self.close_connection = True
@@ -189,7 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(reply)
         answer = _Answer(name, body.get("model", ""), reply, _words(messages))
         if not body.get("stream"):
-            return self._send(200, answer.whole())
+            return self._send(200, {"id": name, **reply} if isinstance(reply, dict) and ranked else answer.whole())
         wants_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         return self._stream(answer.chunks(wants_usage=wants_usage))
 

@@ -16,6 +16,7 @@ from langchain_atlas.tools.graphs import GraphTool
 from langchain_atlas.tools.mcp import McpTool, mcp_tools
 from langchain_atlas.tools.monty import MontySandbox
 from langchain_atlas.tools.python import PythonTool
+from langchain_atlas.tools.ranking.building import build_ranking
 from langchain_atlas.tools.search import RetrieverSearch, SearchTool, build_search
 
 
@@ -62,6 +63,7 @@ def _mcp(only: list[str] | None = None, **server: Any) -> list[McpTool]:
 BUILDERS: Mapping[str, Callable[..., Any]] = {
     "calculator": _calculator,
     "python": _python,
+    "ranking": build_ranking,
     "search": build_search,
     "retriever": _retriever,
     "graph": _graph,
@@ -81,8 +83,8 @@ def build_tools(
     Args:
         use: a name in `BUILDERS`, or ``package.module:attribute``: a LangChain tool, a list of
             them, or a class or function that returns either. The module is imported, so it runs.
-        arguments: what to build it with. ``search`` takes those of `build_search`; ``python`` takes the limits of
-            `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what `Tool.from_retriever`, `Tool.from_graph` and
+        arguments: what to build it with. ``search`` takes those of `build_search`, ``ranking`` those of
+            `build_ranking`; ``python`` takes the limits of `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what `Tool.from_retriever`, `Tool.from_graph` and
             `Tool.from_mcp` take; a class or function takes its own.
         name: what the pool calls the tool; models see a retriever or a graph under it.
         description: what models read of a retriever or a graph.

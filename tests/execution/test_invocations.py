@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, tool
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.invocations.base import fill
-from langchain_atlas.execution.invocations.prompted import first_object
+from langchain_atlas.json_in_text import first_object
 from langchain_atlas.testing import Failure, OpenAIServer, call_tool
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from langchain_atlas.execution.invocations.base import (
     fill,
     text_of,
 )
+from langchain_atlas.json_in_text import first_object
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -167,21 +168,6 @@ class Prompted(Invocation):
         if not isinstance(arguments, dict):
             raise InvocationError(f"'arguments' is {arguments!r}; it must be an object.")
         return ToolCall(by_name[name], arguments)
-
-
-def first_object(text: str) -> dict[str, Any] | None:
-    """Return the first JSON object in a text, or None."""
-    decoder = json.JSONDecoder()
-    start = text.find("{")
-    while start >= 0:
-        try:
-            value, _ = decoder.raw_decode(text, start)
-        except (json.JSONDecodeError, RecursionError):
-            value = None
-        if isinstance(value, dict):
-            return value
-        start = text.find("{", start + 1)
-    return None
 
 
 def _direct_answer(trace: ToolTrace) -> str:

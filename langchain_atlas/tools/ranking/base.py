@@ -1,0 +1,73 @@
+"""The contract of whatever scores answers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Literal
+
+from langchain_atlas.records import Record
+from langchain_atlas.trajectory import Spending
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from langchain_atlas.trajectory import Query
+
+By = Literal["whole", "steps"]
+"""Whether an answer is scored as a whole (outcome reward) or step by step (process reward)."""
+
+_BLANK_LINES = re.compile(r"\n[ \t]*\n+")
+
+
+class AnswerScore(Record):
+    """How good one answer is."""
+
+    score: float | None = None
+    """Higher is better, comparable among the answers to one question only; None where it could not be scored."""
+    steps: tuple[float, ...] = ()
+    """Scores of its steps, whose mean `score` is; empty where it was scored as a whole."""
+    error: str | None = None
+    """Why it could not be scored, else None."""
+
+    @classmethod
+    def of_steps(cls, steps: Sequence[float]) -> AnswerScore:
+        """Return the score of an answer from those of its steps: their mean (section 4 of the paper)."""
+        return cls(score=sum(steps) / len(steps), steps=tuple(steps)) if steps else cls(error="it has no steps")
+
+
+class Scores(Spending):
+    """Scores of several answers, with what the scorer spent on models."""
+
+    answers: tuple[AnswerScore, ...]
+    """One score an answer, in the order of the answers."""
+
+    @property
+    def best(self) -> int | None:
+        """Index of the highest score, the first of equals; None where no answer could be scored."""
+        known = [(one.score, -index) for index, one in enumerate(self.answers) if one.score is not None]
+        return -max(known)[1] if known else None
+
+
+class Scorer(ABC):
+    """Scores answers to one question."""
+
+    @abstractmethod
+    def score(self, query: Query, answers: Sequence[str]) -> Scores:
+        """Score `answers` to `query`.
+
+        An answer that can't be scored has the reason in place of a score.
+        """
+
+    async def ascore(self, query: Query, answers: Sequence[str]) -> Scores:
+        """Do what `score` does without blocking the event loop."""
+        return await asyncio.to_thread(self.score, query, answers)
+
+
+def split_steps(answer: str) -> list[str]:
+    """Split an answer into its steps: paragraphs, or lines where there is one paragraph only."""
+    paragraphs = [part.strip() for part in _BLANK_LINES.split(answer) if part.strip()]
+    if len(paragraphs) > 1:
+        return paragraphs
+    return [line.strip() for line in answer.splitlines() if line.strip()]
