@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", "read_pairs"]
 
+_NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
+_NEED_NONE = ("none", "refined", "segmented")
+
 Modality = Literal["text", "image"]
 
 _SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
@@ -109,7 +112,8 @@ class Tool(ToolSources):
     arguments: dict[str, Any] = Field(default_factory=dict)
     """What `use` is built with, such as ``{"folder": "docs"}``."""
     invocation: str = "native"
-    """How a model uses it: ``none``, ``native``, ``prompted``, ``grounded``, or one given to the executor."""
+    """How a model uses it: ``none``, ``native``, ``prompted``, ``grounded``, ``ranked``, ``refined``, ``backtracked``,
+    ``debugged``, ``segmented``, or one given to the executor."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocation`."""
     needs: frozenset[Modality] = frozenset()
@@ -128,9 +132,11 @@ class Tool(ToolSources):
     def _has_one_source(self) -> Self:
         if self.use is not None and self.tools:
             raise ValueError(f"tool {self.name!r} has both 'tools' and 'use'; give one")
-        if self.invocation == "none" and (self.tools or self.use):
-            raise ValueError(f"tool {self.name!r} wraps tools, but its invocation 'none' would never call them")
-        if self.invocation in ("native", "prompted", "grounded") and not (self.tools or self.use):
+        if self.invocation in _NEED_NONE and (self.tools or self.use):
+            raise ValueError(
+                f"tool {self.name!r} wraps tools, but its invocation {self.invocation!r} would never call them"
+            )
+        if self.invocation in _NEED_TOOLS and not (self.tools or self.use):
             raise ValueError(
                 f"tool {self.name!r} with invocation {self.invocation!r} wraps no tool; give 'tools' or 'use'"
             )
@@ -199,7 +205,7 @@ class Pool(Record):
                 missing = tool.needs - model.modalities
                 if missing:
                     reasons[Pair(model.name, tool.name)] = f"the model can't read {', '.join(sorted(missing))}"
-                elif tool.invocation == "native" and model.function_calling is False:
+                elif tool.invocation in ("native", "backtracked") and model.function_calling is False:
                     reasons[Pair(model.name, tool.name)] = "the model has no native function calling"
         return reasons
 

@@ -84,8 +84,8 @@ def build_tools(
         use: a name in `BUILDERS`, or ``package.module:attribute``: a LangChain tool, a list of
             them, or a class or function that returns either. The module is imported, so it runs.
         arguments: what to build it with. ``search`` takes those of `build_search`, ``ranking`` those of
-            `build_ranking`; ``python`` takes the limits of `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what `Tool.from_retriever`, `Tool.from_graph` and
-            `Tool.from_mcp` take; a class or function takes its own.
+            `build_ranking`, ``python`` the limits of `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what
+            `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` take; a class or function takes its own.
         name: what the pool calls the tool; models see a retriever or a graph under it.
         description: what models read of a retriever or a graph.
 

@@ -1,5 +1,6 @@
 """How models use tools: one way a file."""
 
+from langchain_atlas.execution.invocations.backtracked import Backtracked
 from langchain_atlas.execution.invocations.base import (
     Call,
     Conversation,
@@ -10,23 +11,34 @@ from langchain_atlas.execution.invocations.base import (
     ToolCall,
     text_of,
 )
+from langchain_atlas.execution.invocations.debugged import Debugged
 from langchain_atlas.execution.invocations.grounded import Grounded
 from langchain_atlas.execution.invocations.native import Native
 from langchain_atlas.execution.invocations.none import NoTool
 from langchain_atlas.execution.invocations.prompted import Prompted
+from langchain_atlas.execution.invocations.ranked import Ranked
+from langchain_atlas.execution.invocations.refined import Refined
+from langchain_atlas.execution.invocations.segmented import Segmented
 
 INVOCATIONS: dict[str, type[Invocation]] = {
     "none": NoTool,
     "native": Native,
     "prompted": Prompted,
     "grounded": Grounded,
+    "ranked": Ranked,
+    "refined": Refined,
+    "backtracked": Backtracked,
+    "debugged": Debugged,
+    "segmented": Segmented,
 }
 """The invocations that a tool may name."""
 
 __all__ = [
     "INVOCATIONS",
+    "Backtracked",
     "Call",
     "Conversation",
+    "Debugged",
     "Grounded",
     "Invocation",
     "InvocationError",
@@ -35,6 +47,9 @@ __all__ = [
     "Native",
     "NoTool",
     "Prompted",
+    "Ranked",
+    "Refined",
+    "Segmented",
     "ToolCall",
     "text_of",
 ]

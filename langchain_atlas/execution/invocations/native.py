@@ -18,6 +18,8 @@ from langchain_atlas.execution.invocations.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Tool
@@ -53,34 +55,77 @@ class Native(Invocation):
         messages: list[BaseMessage] = list(self.opening(query))
         choice = self.settings.tool_choice
         for _ in range(self.settings.max_rounds):
-            (reply,) = yield (self._call(messages, choice),)
+            (reply,) = yield (self.call(messages, choice),)
             choice = "auto"
-            calls = _calls(reply, len(messages))
-            if not calls:
+            step = Round(reply, len(messages), self.tools)
+            if not step.calls:
                 return text_of(reply)
-            meant = [problem or self._meant(call) for call, problem in calls]
-            wanted = tuple(call for call in meant if isinstance(call, ToolCall))
-            traces = (yield wanted) if wanted else ()
-            if len(traces) == 1 and wanted[0].tool.return_direct and traces[0].error is None:
-                return str(traces[0].output)
-            returned = iter(traces)
-            outcomes = [next(returned) if isinstance(call, ToolCall) else call for call in meant]
-            messages.append(
-                reply.model_copy(update={"tool_calls": [call for call, _ in calls], "invalid_tool_calls": []})
-            )
-            messages += [_result(call["id"], outcome) for (call, _), outcome in zip(calls, outcomes, strict=True)]
-        (reply,) = yield (self._call(messages, "none"),)
+            traces = (yield step.wanted) if step.wanted else ()
+            direct = step.direct_answer(traces)
+            if direct is not None:
+                return direct
+            messages += step.messages(traces)
+        (reply,) = yield (self.call(messages, "none"),)
         return text_of(reply)
 
-    def _call(self, messages: list[BaseMessage], choice: str) -> ModelCall:
+    def call(self, messages: Sequence[BaseMessage], choice: str) -> ModelCall:
+        """Return the call of the model with the tools bound."""
         return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options)
 
-    def _meant(self, call: dict[str, Any]) -> ToolCall | str:
-        """Return the tool call that is meant, or what is wrong with it."""
-        for tool in self.tools:
-            if tool.name == call["name"]:
-                return ToolCall(tool, call["args"])
-        return f"There is no tool named {call['name']!r}. {suggest(call['name'], [tool.name for tool in self.tools])}"
+
+class Round:
+    """The tool calls of one reply, and what is to be said of them.
+
+    Args:
+        reply: the model's reply.
+        place: a number of this reply's own, for the ids of calls that have none.
+        tools: the tools on offer.
+    """
+
+    def __init__(self, reply: AIMessage, place: int, tools: Sequence[BaseTool]) -> None:
+        self.reply = reply
+        self.calls = _calls(reply, place)
+        self._meant = [problem or _meant(call, tools) for call, problem in self.calls]
+
+    @property
+    def wanted(self) -> tuple[ToolCall, ...]:
+        """The calls that can be made."""
+        return tuple(call for call in self._meant if isinstance(call, ToolCall))
+
+    def direct_answer(self, traces: Sequence[ToolTrace]) -> str | None:
+        """Return the answer, where a single tool was called whose word is the answer; else None."""
+        if len(traces) == 1 and self.wanted[0].tool.return_direct and traces[0].error is None:
+            return str(traces[0].output)
+        return None
+
+    def outcomes(self, traces: Sequence[ToolTrace]) -> list[tuple[ToolCall | str, ToolTrace | str]]:
+        """Pair every call with what came of it: its trace, or what is wrong with it; in place of a call its name."""
+        returned = iter(traces)
+        return [
+            (meant, next(returned)) if isinstance(meant, ToolCall) else (str(call["name"]), meant)
+            for meant, (call, _) in zip(self._meant, self.calls, strict=True)
+        ]
+
+    def failed(self, traces: Sequence[ToolTrace]) -> bool:
+        """Whether none of the calls came to a result."""
+        return all(isinstance(outcome, str) or outcome.error is not None for _, outcome in self.outcomes(traces))
+
+    def messages(self, traces: Sequence[ToolTrace]) -> list[BaseMessage]:
+        """Return the reply and a result for each of its calls."""
+        calls = [call for call, _ in self.calls]
+        said = self.reply.model_copy(update={"tool_calls": calls, "invalid_tool_calls": []})
+        results = [
+            _result(call["id"], outcome) for call, (_, outcome) in zip(calls, self.outcomes(traces), strict=True)
+        ]
+        return [said, *results]
+
+
+def _meant(call: dict[str, Any], tools: Sequence[BaseTool]) -> ToolCall | str:
+    """Return the tool call that is meant, or what is wrong with it."""
+    for tool in tools:
+        if tool.name == call["name"]:
+            return ToolCall(tool, call["args"])
+    return f"There is no tool named {call['name']!r}. {suggest(call['name'], [tool.name for tool in tools])}"
 
 
 def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | None]]:

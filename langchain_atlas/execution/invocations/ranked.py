@@ -1,0 +1,101 @@
+"""Best of several: the model answers a few times over, a ranking tool says which answer is best."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from langchain_atlas.errors import PoolError
+from langchain_atlas.execution.invocations.base import (
+    Conversation,
+    Invocation,
+    InvocationError,
+    InvocationSettings,
+    ModelCall,
+    ToolCall,
+    text_of,
+)
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from langchain_atlas.pool import Tool
+    from langchain_atlas.trajectory import Query, ToolTrace
+
+
+class RankedSettings(InvocationSettings):
+    """Settings of best of several."""
+
+    samples: int = Field(default=5, ge=1, le=64)
+    """How many answers are drawn, side by side."""
+    temperature: float | None = Field(default=0.8, ge=0)
+    """Sampling temperature; None leaves it to the model. `options` and the pair's options win over it."""
+
+
+class Ranked(Invocation):
+    """Draws several answers and gives the one that the ranking tool scores highest.
+
+    Answers that fail or are empty are left out; one that is left is the answer, several are ranked. The scores stand
+    in the trace of the ranking tool. Without a tool, the answers vote.
+    """
+
+    Settings: ClassVar[type[InvocationSettings]] = RankedSettings
+    settings: RankedSettings
+
+    def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
+        super().__init__(tool, tools)
+        if not tools:
+            from langchain_atlas.tools.ranking.tool import RankingTool
+
+            self.tools = (RankingTool(),)
+        (ranking, *others) = self.tools
+        if others or not {"question", "answers"} <= set(ranking.args):
+            raise PoolError(
+                f"Tool {tool.name!r}: invocation 'ranked' takes one tool with the arguments 'question' and 'answers', "
+                f"such as 'ranking'; it has {', '.join(repr(member.name) for member in self.tools)}."
+            )
+
+    def converse(self, query: Query) -> Conversation:
+        """Draw the answers, rank them, give the best."""
+        messages = self.opening(query)
+        options = dict(self.settings.options)
+        if self.settings.temperature is not None:
+            options = {"temperature": self.settings.temperature, **options}
+        replies = yield tuple(
+            ModelCall(messages, options=options, inward=True, sample=number, may_fail=True)
+            for number in range(self.settings.samples)
+        )
+        failures = [reply for reply in replies if isinstance(reply, Exception)]
+        if len(failures) == len(replies):
+            raise failures[0]
+        texts = [text_of(reply) for reply in replies if not isinstance(reply, Exception)]
+        answers = [text for text in texts if text]
+        if len(answers) < 2:  # noqa: PLR2004  # nothing to choose from
+            return answers[0] if answers else ""
+        asked: dict[str, Any] = {"question": query.text, "answers": answers}
+        if query.context is not None and "context" in self.tools[0].args:
+            asked["context"] = query.context
+        (trace,) = yield (ToolCall(self.tools[0], asked),)
+        return answers[_best(trace, len(answers))]
+
+
+def _best(trace: ToolTrace, count: int) -> int:
+    """Read which answer a ranking tool found best.
+
+    Raises:
+        InvocationError: the tool failed, or names no answer.
+    """
+    if trace.error is not None:
+        raise InvocationError(f"the answers could not be ranked: {trace.error}")
+    try:
+        best = json.loads(trace.output or "")["best"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        best = None
+    if not isinstance(best, int) or isinstance(best, bool) or not 0 <= best < count:
+        raise InvocationError(
+            f"the tool {trace.name!r} returned {(trace.output or '')[:80]!r}; it must return JSON with 'best', the "
+            f"number of the best answer, from 0 to {count - 1}."
+        )
+    return best
