@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langgraph.config import get_stream_writer
-from langgraph.func import task
 
+from langchain_atlas.agents.kept import akept, kept
 from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.loop import limited
@@ -86,8 +86,8 @@ class NodeRouter(Router):
         def decide() -> dict[str, Any]:
             return self._announced(self._router.decide(query, trajectory), trajectory)
 
-        kept = task(decide)().result() if self._durable and is_in_graph() else decide()
-        return self._reviewed(query, trajectory, Decision.from_json(kept))
+        decided = kept("decide", decide) if self._durable and is_in_graph() else decide()
+        return self._reviewed(query, trajectory, Decision.from_json(decided))
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Do what `decide` does on the event loop."""
@@ -95,8 +95,8 @@ class NodeRouter(Router):
         async def decide() -> dict[str, Any]:
             return self._announced(await self._router.adecide(query, trajectory), trajectory)
 
-        kept = await (task(decide)() if self._durable and is_in_graph() else decide())
-        return self._reviewed(query, trajectory, Decision.from_json(kept))
+        decided = await (akept("decide", decide) if self._durable and is_in_graph() else decide())
+        return self._reviewed(query, trajectory, Decision.from_json(decided))
 
     def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
         decision = limited(decision, trajectory, self._max_turns)
@@ -135,7 +135,7 @@ class DurableExecutor(Executor):
         def execute() -> dict[str, Any]:
             return self._executor.run(pair, query).to_json()
 
-        return Observation.from_json(task(execute)().result())
+        return Observation.from_json(kept("execute", execute))
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does on the event loop."""
@@ -145,4 +145,4 @@ class DurableExecutor(Executor):
         async def execute() -> dict[str, Any]:
             return (await self._executor.arun(pair, query)).to_json()
 
-        return Observation.from_json(await task(execute)())
+        return Observation.from_json(await akept("execute", execute))

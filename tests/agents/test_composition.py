@@ -12,11 +12,13 @@ from langgraph.config import get_store
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.store.memory import InMemoryStore
-from langgraph.types import Command, Send
+from langgraph.types import Command, Send, interrupt
 
 from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Model, Pair, Pool, Query, Tool, create_atlas_graph
+from langchain_atlas.agents import kept
 from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.agents.messages import AtlasContext
+from langchain_atlas.errors import ExecutionError, PoolError
 from langchain_atlas.testing import OpenAIServer, ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
@@ -183,3 +185,37 @@ def test_tools_reach_the_store(kind: str, invoke: Invoke, serve: Serve, reach: R
     found = store.get(("facts",), "1")
     assert found is not None
     assert found.value == {"fact": "tea"}
+
+
+class TestWhereNoThreadIsFree:
+    """Two branches hold both threads of a synchronous run."""
+
+    def graph(self, executor: ScriptedExecutor) -> Graph:
+        builder = StateGraph(MessagesState)
+        for model in ("a", "b"):
+            builder.add_node(model, AtlasNode(ScriptedRouter(Pair(model)), executor, durable=True))
+            builder.add_edge(START, model)
+        return builder.compile(checkpointer=InMemorySaver())
+
+    def test_the_work_is_done_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kept, "PATIENCE_S", 0.05)
+        executor = ScriptedExecutor(named)
+        state = self.graph(executor).invoke(HELLO, {**THREAD, "max_concurrency": 2})
+        assert [message.content for message in state["messages"][1:]] == ["a on hello", "b on hello"]
+        assert len(executor.calls) == 2
+
+    def test_what_fails_is_raised(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(pair: Pair, _: Query) -> str:
+            raise PoolError(f"who is {pair.model}?")
+
+        monkeypatch.setattr(kept, "PATIENCE_S", 0.05)
+        with pytest.raises(PoolError, match=r"who is [ab]"):
+            self.graph(ScriptedExecutor(fail)).invoke(HELLO, {**THREAD, "max_concurrency": 2})
+
+    def test_a_tool_that_waits_for_a_human_needs_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(kept, "PATIENCE_S", 0.05)
+        graph = self.graph(ScriptedExecutor(lambda *_: interrupt("pay?")))
+        with pytest.raises(ExecutionError, match=r"'execute' wants to interrupt.*'max_concurrency' above"):
+            graph.invoke(HELLO, {**THREAD, "max_concurrency": 2})
+        other: Any = {"configurable": {"thread_id": "2"}, "max_concurrency": 5}
+        assert len(graph.invoke(HELLO, other)["__interrupt__"]) == 2
