@@ -28,7 +28,7 @@ def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: 
         SettingError: `max_turns` is below 1.
         AtlasError: the router could not decide.
     """
-    query, trajectory = Query.of(query), Trajectory()
+    query, trajectory = suiting(Query.of(query), router, executor), Trajectory()
     while not trajectory.done:
         decision = limited(router.decide(query, trajectory), trajectory, max_turns)
         observation = None
@@ -40,7 +40,7 @@ def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: 
 
 async def asolve(query: Query | str, router: Router, executor: Executor, *, max_turns: int = MAX_TURNS) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
-    query, trajectory = Query.of(query), Trajectory()
+    query, trajectory = suiting(Query.of(query), router, executor), Trajectory()
     while not trajectory.done:
         decision = limited(await router.adecide(query, trajectory), trajectory, max_turns)
         observation = None
@@ -48,6 +48,21 @@ async def asolve(query: Query | str, router: Router, executor: Executor, *, max_
             observation = await executor.arun(decision.pair, asked(query, decision))
         trajectory = trajectory.then(decision, observation)
     return trajectory
+
+
+def suiting(query: Query, router: Router, executor: Executor) -> Query:
+    """Return the query, limited to pairs that can answer it: not a tool that needs an image where there is none.
+
+    Where none of the router's pairs is said to, the query stays as it is, and what comes of that is observed: a model
+    may read images without the pool saying so.
+    """
+    suited = executor.suited(query)
+    if suited is None:
+        return query
+    allowed = suited if query.constraints.pairs is None else suited & query.constraints.pairs
+    if not allowed or (router.pairs and allowed.isdisjoint(router.pairs)):
+        return query
+    return query.replace(constraints=query.constraints.replace(pairs=allowed))
 
 
 def limited(decision: Decision, trajectory: Trajectory, max_turns: int) -> Decision:

@@ -27,6 +27,9 @@ _NEED_NONE = ("none", "refined", "segmented")
 
 Modality = Literal["text", "image"]
 
+IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
+"""Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""
+
 _SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
 
 
@@ -117,7 +120,8 @@ class Tool(ToolSources):
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocation`."""
     needs: frozenset[Modality] = frozenset()
-    """What a model must be able to read to be paired with it, beyond text."""
+    """What a model must be able to read to be paired with it, beyond text. With one of `IMAGE_INVOCATIONS` and no tool
+    that reads for the model, ``image`` is added."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:
@@ -127,6 +131,21 @@ class Tool(ToolSources):
     @classmethod
     def _name_is_writable(cls, name: str) -> str:
         return check_name("tool", name)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _looking_needs_eyes(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or data.get("invocation") not in IMAGE_INVOCATIONS:
+            return data
+        needs = data.get("needs") or ()
+        if data.get("tools") or data.get("use") or not isinstance(needs, list | tuple | set | frozenset):
+            return data
+        return {**data, "needs": frozenset({*needs, "image"})}
+
+    @property
+    def takes_images(self) -> bool:
+        """Whether it is of use for queries with an image alone."""
+        return self.invocation in IMAGE_INVOCATIONS or "image" in self.needs
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
@@ -239,6 +258,17 @@ class Pool(Record):
             PoolError: there is none; the message lists the names.
         """
         return _find("tool", name, self.tools)
+
+    def suited(self, *, images: bool) -> frozenset[Pair]:
+        """Return the pairs that can answer a query with images, or one without.
+
+        Without images, that is all but those whose tool needs one. With images, those whose model or tool reads them.
+        """
+        seeing = {model.name for model in self.models if "image" in model.modalities}
+        looking = {tool.name for tool in self.tools if tool.takes_images}
+        if images:
+            return frozenset(pair for pair in self.pairs if pair.model in seeing or pair.tool in looking)
+        return frozenset(pair for pair in self.pairs if pair.tool not in looking)
 
     def check(self, pair: Pair) -> Pair:
         """Return `pair` if it may be asked.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from langchain_atlas.pool import Pair
+from langchain_atlas.images import image_url
+from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
 
 Kind = Literal["route", "think", "answer"]
@@ -37,11 +38,19 @@ class Query(Record):
     since: tuple[Any, ...] = Field(default=(), repr=False)
     """Messages that came after the ask, oldest first: calls of tools that were made for it, and their results."""
     images: tuple[str, ...] = Field(default=(), repr=False)
-    """Images as URLs or data URLs."""
+    """Images as URLs or data URLs. A `Path`, bytes or a content block is turned into one; see
+    `langchain_atlas.images.image_url`."""
     constraints: Constraints = Constraints()
     """What must be kept to."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
+
+    @field_validator("images", mode="before")
+    @classmethod
+    def _images_are_urls(cls, images: Any) -> Any:
+        if not isinstance(images, list | tuple):
+            return images
+        return tuple(image if isinstance(image, str) else image_url(image) for image in images)
 
     @classmethod
     def of(cls, query: Query | str) -> Query:

@@ -22,6 +22,7 @@ VOCABULARY = {
     "agreement",
     "errors",
     "files",
+    "images",
     "json_in_text",
     "pairs",
     "pool",

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.images import block_url
 from langchain_atlas.trajectory import Constraints, Query, Trajectory, Usage
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 RECORD_KEY = "atlas"
 """Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
 
-_NOT_CARRIED = ("image", "audio", "video", "file", "text-plain")
+_IMAGES = ("image", "image_url", "input_image")
+_NOT_CARRIED = ("audio", "video", "file", "text-plain", "media")
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
 
 def has_images(messages: Sequence[BaseMessage]) -> bool:
     """Say whether a conversation holds an image, so that only a model that reads images can go on with it."""
-    return any(kind in ("image", "image_url") for message in messages for kind, _ in _blocks(message))
+    return any(kind in _IMAGES for message in messages for kind, _ in _blocks(message))
 
 
 def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
@@ -171,12 +173,13 @@ def _images(message: BaseMessage) -> list[str]:
     """
     found = []
     for kind, value in _blocks(message):
-        if kind == "image_url" and isinstance(value["image_url"], str):
-            found.append(value["image_url"])
-        elif kind == "image" and value.get("url"):
-            found.append(value["url"])
-        elif kind == "image" and value.get("base64"):
-            found.append(f"data:{value.get('mime_type') or 'image/png'};base64,{value['base64']}")
+        if kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/")):
+            try:
+                found.append(block_url(value))
+            except InvalidInputError as error:
+                raise InvalidInputError(
+                    f"The last human message holds a block of type {kind!r} that a query can't carry: {error}"
+                ) from error
         elif kind in _NOT_CARRIED:
             raise InvalidInputError(
                 f"The last human message holds a block of type {kind!r} that a query can't carry; it carries text, and "

@@ -19,6 +19,11 @@ class Executor(ABC):
         """The pairs it can run; empty when it can't tell."""
         return ()
 
+    def suited(self, query: Query) -> frozenset[Pair] | None:
+        """Return the pairs that can answer this query at all, by whether it has images; None when it can't tell."""
+        del query
+        return None
+
     @abstractmethod
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`.

@@ -88,6 +88,12 @@ class LiveExecutor(Executor):
         """The pairs of its pool."""
         return self.pool.pairs
 
+    def suited(self, query: Query) -> frozenset[Pair] | None:
+        """Return the pairs whose model and tool fit a query with, or without, images; see `Executor.suited`."""
+        if not query.images and not any(tool.takes_images for tool in self.pool.tools):
+            return None
+        return self.pool.suited(images=bool(query.images))
+
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.
 

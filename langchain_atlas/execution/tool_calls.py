@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.images import shown
 from langchain_atlas.trajectory import Spending, ToolTrace
 
 if TYPE_CHECKING:
@@ -35,9 +36,14 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
         spent = Spending(usage=artifact.usage, cost_usd=artifact.cost_usd)  # and no more: a trace is plain JSON
     return ToolTrace(
         name=call.tool.name,
-        arguments=dict(call.arguments),
+        arguments={name: _short(value) for name, value in call.arguments.items()},
         output=text,
         error=failed,
         latency_s=time.perf_counter() - start,
         spent=spent,
     )
+
+
+def _short(value: Any) -> Any:
+    """Return an argument as it is, but for an image: records of megabytes are of use to nobody."""
+    return shown(value) if isinstance(value, str) and value.startswith("data:") else value

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.testing.fakes import FakeEncoder, ScriptedExecutor, ScriptedRouter
-from langchain_atlas.testing.server import HANG, Failure, OpenAIServer, Request, call_tool
+from langchain_atlas.testing.server import HANG, Failure, OpenAIServer, Request, call_tool, images_of
 
 if TYPE_CHECKING:
     from langchain_atlas.testing.conformance import RouterConformance
@@ -25,6 +25,7 @@ __all__ = [
     "ScriptedExecutor",
     "ScriptedRouter",
     "call_tool",
+    "images_of",
 ]
 
 

@@ -62,6 +62,16 @@ def call_tool(name: str, arguments: Mapping[str, Any] | str, call_id: str = "cal
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
 
 
+def images_of(body: Mapping[str, Any]) -> list[str]:
+    """Return the URLs of all images in the messages of a request's body, in order."""
+    return [
+        block["image_url"]["url"]
+        for message in body["messages"]
+        for block in (message["content"] if isinstance(message.get("content"), list) else [])
+        if block["type"] == "image_url"
+    ]
+
+
 class OpenAIServer:
     """A local HTTP server with ``/v1/chat/completions``, synchronous and streamed, scripted by a function.
 

@@ -2,9 +2,10 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import reduce
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -15,9 +16,11 @@ from langchain_atlas.tools.calculator import Calculator
 from langchain_atlas.tools.graphs import GraphTool
 from langchain_atlas.tools.mcp import McpTool, mcp_tools
 from langchain_atlas.tools.monty import MontySandbox
+from langchain_atlas.tools.ocr import OcrTool
 from langchain_atlas.tools.python import PythonTool
 from langchain_atlas.tools.ranking.building import build_ranking
 from langchain_atlas.tools.search import RetrieverSearch, SearchTool, build_search
+from langchain_atlas.tools.vision import VisionTool
 
 
 def _calculator() -> BaseTool:
@@ -60,14 +63,31 @@ def _mcp(only: list[str] | None = None, **server: Any) -> list[McpTool]:
     return mcp_tools(only=only, **server)
 
 
+def _ocr(
+    languages: str = "eng", folder: str | None = None, allowed_hosts: Sequence[str] = (), timeout_s: float = 30.0
+) -> BaseTool:
+    return OcrTool(
+        languages=languages,
+        folder=None if folder is None else Path(folder),
+        allowed_hosts=tuple(allowed_hosts),
+        timeout_s=timeout_s,
+    )
+
+
+def _vision(procedure: str, model: str) -> BaseTool:
+    return VisionTool.of(procedure, model)
+
+
 BUILDERS: Mapping[str, Callable[..., Any]] = {
     "calculator": _calculator,
+    "ocr": _ocr,
     "python": _python,
     "ranking": build_ranking,
     "search": build_search,
     "retriever": _retriever,
     "graph": _graph,
     "mcp": _mcp,
+    "vision": _vision,
 }
 """The tools that a pool file can name without a module."""
 
@@ -85,7 +105,8 @@ def build_tools(
             them, or a class or function that returns either. The module is imported, so it runs.
         arguments: what to build it with. ``search`` takes those of `build_search`, ``ranking`` those of
             `build_ranking`, ``python`` the limits of `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what
-            `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` take; a class or function takes its own.
+            `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` take; ``ocr`` and
+            ``vision`` the settings of `OcrTool` and `VisionTool.of`; a class or function takes its own.
         name: what the pool calls the tool; models see a retriever or a graph under it.
         description: what models read of a retriever or a graph.
 

@@ -82,7 +82,7 @@ def test_a_class_is_built_with_the_arguments() -> None:
     ("use", "arguments", "message"),
     [
         ("calculater", {}, "there is no tool 'calculater'. Did you mean 'calculator'"),
-        ("", {}, "Valid: 'calculator', 'python', 'ranking', 'search'"),
+        ("", {}, "Valid: 'calculator', 'ocr', 'python', 'ranking', 'search'"),
         (":make", {}, "package.module:attribute"),
         ("calculator", {"digits": 3}, "arguments 'digits'.*It takes: none"),
         ("search", {}, "needs one of 'provider', 'folder' and 'retriever'"),

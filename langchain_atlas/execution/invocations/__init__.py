@@ -13,6 +13,7 @@ from langchain_atlas.execution.invocations.base import (
 )
 from langchain_atlas.execution.invocations.debugged import Debugged
 from langchain_atlas.execution.invocations.grounded import Grounded
+from langchain_atlas.execution.invocations.images import Chart, Counting, Geometry, Ocr
 from langchain_atlas.execution.invocations.native import Native
 from langchain_atlas.execution.invocations.none import NoTool
 from langchain_atlas.execution.invocations.prompted import Prompted
@@ -30,6 +31,10 @@ INVOCATIONS: dict[str, type[Invocation]] = {
     "backtracked": Backtracked,
     "debugged": Debugged,
     "segmented": Segmented,
+    "chart": Chart,
+    "counting": Counting,
+    "geometry": Geometry,
+    "ocr": Ocr,
 }
 """The invocations that a tool may name."""
 
@@ -37,8 +42,11 @@ __all__ = [
     "INVOCATIONS",
     "Backtracked",
     "Call",
+    "Chart",
     "Conversation",
+    "Counting",
     "Debugged",
+    "Geometry",
     "Grounded",
     "Invocation",
     "InvocationError",
@@ -46,6 +54,7 @@ __all__ = [
     "ModelCall",
     "Native",
     "NoTool",
+    "Ocr",
     "Prompted",
     "Ranked",
     "Refined",

@@ -1,0 +1,160 @@
+"""Images: the model looks at them in stages, or a local tool reads their text for a model that need not see them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from langchain_atlas.errors import InvalidInputError, PoolError, suggest
+from langchain_atlas.execution.invocations.base import (
+    Conversation,
+    Invocation,
+    InvocationError,
+    InvocationSettings,
+    ModelCall,
+    ToolCall,
+    fill,
+    text_of,
+)
+from langchain_atlas.images import image_url
+from langchain_atlas.tools.vision.stages import PROCEDURES
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
+    from langchain_atlas.pool import Tool
+    from langchain_atlas.trajectory import Query
+
+_GROUNDED = "Text read from the image:\n\n{read}\n\nDo with it what is asked, briefly: {query}"
+
+
+class ImageSettings(InvocationSettings):
+    """Settings of looking at images."""
+
+    prompts: dict[str, str] = Field(default_factory=dict)
+    """Prompts of your own for some of the stages, by name; ``{query}`` and the names of earlier stages are put in."""
+
+
+class Looking(Invocation):
+    """Follows a procedure; the images go along with every stage."""
+
+    procedure: ClassVar[str]
+    """Name of the procedure."""
+    Settings: ClassVar[type[InvocationSettings]] = ImageSettings
+    settings: ImageSettings
+
+    def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
+        super().__init__(tool, tools)
+        if tools:
+            raise PoolError(
+                f"Tool {tool.name!r}: the invocation {tool.invocation!r} asks the model itself and takes no tool."
+            )
+        known = PROCEDURES[self.procedure].prompts
+        for name in self.settings.prompts:
+            if name not in known:
+                raise PoolError(f"Tool {tool.name!r} has a prompt for the stage {name!r}. {suggest(name, known)}")
+
+    def converse(self, query: Query) -> Conversation:
+        """Ask stage by stage; what the earlier stages found is for the later ones alone."""
+        seen = with_images(query)
+        procedure = PROCEDURES[self.procedure]
+        steps = procedure.steps(asked(query), {**procedure.prompts, **self.settings.prompts})
+        try:
+            stage = next(steps)
+            while True:
+                messages = self.opening(seen, text=stage.prompt)
+                (reply,) = yield (ModelCall(messages, options=self.settings.options, inward=not stage.last),)
+                text = text_of(reply)
+                if not text and not stage.last:
+                    raise InvocationError(f"The model said nothing in the stage {stage.name!r}.")
+                stage = steps.send(text)
+        except StopIteration as end:
+            return str(end.value)
+
+
+class Chart(Looking):
+    """Extract the data of a chart, then answer."""
+
+    procedure = "chart"
+
+
+class Counting(Looking):
+    """List the objects with their places, then count."""
+
+    procedure = "counting"
+
+
+class Geometry(Looking):
+    """Extract the diagram, reason, check, and correct where the check found a mistake."""
+
+    procedure = "geometry"
+
+
+class OcrSettings(ImageSettings):
+    """Settings of reading text."""
+
+    answer: Literal["model", "text"] = "model"
+    """``model``: the model answers with the text in view. ``text``: what was read is the answer."""
+    result_prompt: str = _GROUNDED
+    """With a tool that reads: the prompt of the answer; ``{read}`` and ``{query}`` are put in."""
+
+
+class Ocr(Looking):
+    """Read the text, then answer; with a tool, the tool reads, and the model sees its text alone."""
+
+    procedure = "ocr"
+    Settings: ClassVar[type[InvocationSettings]] = OcrSettings
+    settings: OcrSettings
+
+    def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
+        super().__init__(tool, ())
+        if len(tools) > 1 or any("image" not in member.args for member in tools):
+            raise PoolError(f"Tool {tool.name!r}: invocation 'ocr' takes one tool with an argument 'image', or none.")
+        self.tools = tools
+
+    def converse(self, query: Query) -> Conversation:
+        """Read, then answer."""
+        if self.tools:
+            return (yield from self._read_by_tool(query))
+        if self.settings.answer == "text":
+            return (yield from self._read_alone(query))
+        return (yield from super().converse(query))
+
+    def _read_alone(self, query: Query) -> Conversation:
+        prompt = {**PROCEDURES[self.procedure].prompts, **self.settings.prompts}["read"]
+        messages = self.opening(with_images(query), text=fill(prompt, query=asked(query)))
+        (reply,) = yield (ModelCall(messages, options=self.settings.options),)
+        return text_of(reply)
+
+    def _read_by_tool(self, query: Query) -> Conversation:
+        seen = with_images(query)
+        traces = yield tuple(ToolCall(self.tools[0], {"image": image}) for image in seen.images)
+        texts = [trace.error or trace.output or "" for trace in traces]
+        if self.settings.answer == "text":
+            if all(trace.error is not None for trace in traces):
+                raise InvocationError("; ".join(texts))
+            return "\n\n".join(texts)
+        text = fill(self.settings.result_prompt, query=asked(query), read="\n\n".join(texts))
+        messages = self.opening(query.replace(images=()), text=text)
+        (reply,) = yield (ModelCall(messages, options=self.settings.options),)
+        return text_of(reply)
+
+
+def with_images(query: Query) -> Query:
+    """Return the query with its images checked.
+
+    Raises:
+        InvocationError: it has none, or one is not an image.
+    """
+    if not query.images:
+        raise InvocationError("This tool looks at images, and the query has none.")
+    try:
+        return query.replace(images=tuple(image_url(image) for image in query.images))
+    except InvalidInputError as error:
+        raise InvocationError(str(error)) from error
+
+
+def asked(query: Query) -> str:
+    """Return the query's text with its context."""
+    return query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
