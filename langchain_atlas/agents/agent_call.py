@@ -143,7 +143,7 @@ class AgentCall:
     def _query(self) -> Query:
         query = read_query(self._request.messages, self._settings)
         wanted = query.constraints.pairs
-        allowed = frozenset(pair for pair in self._habits.pairs if self._fits(pair))
+        allowed = frozenset(pair for pair in self._habits.pairs if self._fits(pair, query))
         if wanted is not None:
             allowed &= wanted
         if not allowed:
@@ -153,9 +153,11 @@ class AgentCall:
             )
         return query.replace(constraints=query.constraints.replace(pairs=allowed))
 
-    def _fits(self, pair: Pair) -> bool:
+    def _fits(self, pair: Pair, query: Query) -> bool:
         model = self._habits.executor.pool.model(pair.model)
         if has_images(self._request.messages) and "image" not in model.modalities:
+            return False
+        if self._habits.executor.pool.tool(pair.tool).takes_images and not query.images:
             return False
         in_tool_loop = isinstance(self._request.messages[-1], ToolMessage)
         if in_tool_loop or self._habits.keep_tools or self._request.response_format is not None:

@@ -19,7 +19,7 @@ from langchain_atlas.agents.messages import (
     run_settings,
 )
 from langchain_atlas.agents.turns import OnRouterError, announce, checked_turns, guarded
-from langchain_atlas.loop import MAX_TURNS, asked, limited
+from langchain_atlas.loop import MAX_TURNS, asked, limited, suiting
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -94,13 +94,16 @@ class _Loop:
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = limited(self._router.decide(query, trajectory), trajectory, self._max_turns)
+        decision = limited(self._router.decide(self._suiting(query), trajectory), trajectory, self._max_turns)
         return _decided(query, trajectory, decision)
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = limited(await self._router.adecide(query, trajectory), trajectory, self._max_turns)
-        return _decided(query, trajectory, decision)
+        decision = await self._router.adecide(self._suiting(query), trajectory)
+        return _decided(query, trajectory, limited(decision, trajectory, self._max_turns))
+
+    def _suiting(self, query: Query) -> Query:
+        return suiting(query, self._router, self._executor)
 
     def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)

@@ -155,7 +155,7 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
 
 def has_images(messages: Sequence[BaseMessage]) -> bool:
     """Say whether a conversation holds an image, so that only a model that reads images can go on with it."""
-    return any(kind in _IMAGES for message in messages for kind, _ in _blocks(message))
+    return any(_is_image(kind, value) for message in messages for kind, value in _blocks(message))
 
 
 def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
@@ -163,6 +163,10 @@ def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
     for block in message.content_blocks:
         value: Any = block.get("value") if block["type"] == "non_standard" else block
         yield (value.get("type") if isinstance(value, dict) else None), value
+
+
+def _is_image(kind: str | None, value: Any) -> bool:
+    return kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/"))
 
 
 def _images(message: BaseMessage) -> list[str]:
@@ -173,7 +177,7 @@ def _images(message: BaseMessage) -> list[str]:
     """
     found = []
     for kind, value in _blocks(message):
-        if kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/")):
+        if _is_image(kind, value):
             try:
                 found.append(block_url(value))
             except InvalidInputError as error:

@@ -127,6 +127,10 @@ class DurableExecutor(Executor):
         """The pairs of the executor."""
         return self._executor.pairs
 
+    def suited(self, query: Query) -> frozenset[Pair] | None:
+        """Return what the executor says of this query; see `Executor.suited`."""
+        return self._executor.suited(query)
+
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`."""
         if not is_in_graph():
