@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_atlas.agents.chat_model import ChatAtlas
     from langchain_atlas.agents.graph import create_atlas_graph
     from langchain_atlas.agents.middleware import AtlasMiddleware
     from langchain_atlas.agents.node import AtlasNode
@@ -28,6 +29,7 @@ _HOMES = {
     "AtlasError": "errors",
     "AtlasMiddleware": "agents.middleware",
     "AtlasNode": "agents.node",
+    "ChatAtlas": "agents.chat_model",
     "ClusterRouter": "routers.cluster",
     "Constraints": "trajectory",
     "Decision": "trajectory",
@@ -60,6 +62,7 @@ __all__ = [
     "AtlasError",
     "AtlasMiddleware",
     "AtlasNode",
+    "ChatAtlas",
     "ClusterRouter",
     "Constraints",
     "Decision",

@@ -223,7 +223,7 @@ class AgentCall:
         changes: dict[str, Any] = {
             "model": chat_model,
             "tools": [*invocation.tools, *tools],
-            "model_settings": {**invocation.settings.options, **request.model_settings},
+            "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
         }
         if invocation.settings.system:
             texts = [invocation.settings.system, request.system_prompt]

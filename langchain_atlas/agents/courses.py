@@ -6,12 +6,13 @@ sent what came of it or has the error raised where it stands, and returns the re
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langgraph.errors import GraphBubbleUp
 
+from langchain_atlas.errors import ExecutionError
 from langchain_atlas.loop import limited
 from langchain_atlas.trajectory import Observation
 
@@ -56,6 +57,8 @@ class Call:
 
     request: Any
     """What the door's own caller takes."""
+    live: bool = False
+    """Whether its reply is sure to be the door's, so that it can be streamed as it comes."""
 
 
 Wish = Decide | Run | Reach | Call
@@ -70,17 +73,6 @@ def decided(query: Query, trajectory: Trajectory, max_turns: int) -> Course:
         if decision.kind != "think":
             return decision, trajectory
         trajectory = trajectory.then(decision)
-
-
-def failed_observation(pair: Pair, error: Exception) -> Observation:
-    """Return what is observed of a call that raised.
-
-    Raises:
-        GraphBubbleUp: that is what it raised; an interrupt of the graph is no failure.
-    """
-    if isinstance(error, GraphBubbleUp):
-        raise error
-    return Observation(pair=pair, error=f"{type(error).__name__}: {error}")
 
 
 def carry_out(course: Course, do: Callable[[Any], Any]) -> Any:
@@ -116,6 +108,86 @@ async def acarry_out(course: Course, do: Callable[[Any], Awaitable[Any]]) -> Any
                 wish = course.send(reply)
     except StopIteration as end:
         return end.value
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a stream ends with: all of it."""
+
+    value: Any
+    """What the course returned, or the reply that the chunks make up."""
+
+
+class BrokenStreamError(ExecutionError):
+    """A reply broke off after some of it was streamed; another can't take its place."""
+
+
+def failed_observation(pair: Pair, error: Exception) -> Observation:
+    """Return what is observed of a call that raised.
+
+    Raises:
+        GraphBubbleUp: that is what it raised; an interrupt of the graph is no failure.
+        BrokenStreamError: likewise; it can't be made good by another call.
+    """
+    if isinstance(error, GraphBubbleUp | BrokenStreamError):
+        raise error
+    return Observation(pair=pair, error=f"{type(error).__name__}: {error}")
+
+
+def stream_out(
+    course: Course, do: Callable[[Any], Any], flow: Callable[[Any], Iterator[Any]]
+) -> Generator[Any, None, None]:
+    """Carry a course out in the foreground, and yield the chunks of its live calls, and then a `Whole`.
+
+    Args:
+        course: the course.
+        do: does what a wish says; see `Hands`.
+        flow: streams a request: yields its chunks, and then a `Whole`.
+    """
+    try:
+        wish = next(course)
+        while True:
+            reply = None
+            try:
+                if isinstance(wish, Call) and wish.live:
+                    for item in flow(wish.request):
+                        if isinstance(item, Whole):
+                            reply = item.value
+                        else:
+                            yield item
+                else:
+                    reply = do(wish)
+            except Exception as error:  # noqa: BLE001  # the course says what an error leads to
+                wish = course.throw(error)
+            else:
+                wish = course.send(reply)
+    except StopIteration as end:
+        yield Whole(end.value)
+
+
+async def astream_out(
+    course: Course, do: Callable[[Any], Awaitable[Any]], flow: Callable[[Any], AsyncIterator[Any]]
+) -> AsyncGenerator[Any, None]:
+    """Do what `stream_out` does on the event loop."""
+    try:
+        wish = next(course)
+        while True:
+            reply = None
+            try:
+                if isinstance(wish, Call) and wish.live:
+                    async for item in flow(wish.request):
+                        if isinstance(item, Whole):
+                            reply = item.value
+                        else:
+                            yield item
+                else:
+                    reply = await do(wish)
+            except Exception as error:  # noqa: BLE001  # the course says what an error leads to
+                wish = course.throw(error)
+            else:
+                wish = course.send(reply)
+    except StopIteration as end:
+        yield Whole(end.value)
 
 
 @dataclass(frozen=True)

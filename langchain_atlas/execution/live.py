@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Model, Pair, Pool, Tool
@@ -82,6 +83,8 @@ class LiveExecutor(Executor):
                 check_key(model)
         known = {**INVOCATIONS, **(invocations or {})}
         self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
+        self._options: Mapping[str, Any] = {}
+        self._config: RunnableConfig = {}
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -153,6 +156,27 @@ class LiveExecutor(Executor):
         """
         return self._invocations[self.pool.tool(tool).name]
 
+    def options(self, pair: Pair) -> dict[str, Any]:
+        """Return the parameters that a pair's model is called with, by its tool and by the pool.
+
+        Raises:
+            PoolError: the pool has no tool of that name.
+        """
+        return {**self.invocation(pair.tool).settings.options, **self.pool.pair_options.get(pair, {})}
+
+    def for_call(self, *, options: Mapping[str, Any], config: RunnableConfig) -> Self:
+        """Return this executor as one caller wants it used; chat models and tools are shared.
+
+        Args:
+            options: parameters of the model calls whose replies may be the answer, such as ``stop``; they win over
+                those of the pool.
+            config: what all calls run with, such as callbacks and tags.
+        """
+        executor = copy.copy(self)
+        executor._options = options  # noqa: SLF001  # of its own class
+        executor._config = config  # noqa: SLF001  # of its own class
+        return executor
+
     def _failed(self, ledger: Ledger, error: Exception) -> Observation:
         if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph: that is no failure
             raise error
@@ -200,8 +224,8 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
-            return await self._bound(pair, call).ainvoke(list(call.messages))
+                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call), self._config or None))
+            return await self._bound(pair, call).ainvoke(list(call.messages), self._config or None)
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
@@ -211,7 +235,7 @@ class LiveExecutor(Executor):
         """Return the chat model with the call's tools and parameters bound, and no others."""
         model = self.pool.model(pair.model)
         chat_model = self._chat_model(model)
-        options = {**call.options, **self.pool.pair_options.get(pair, {})}
+        options = {**call.options, **self.pool.pair_options.get(pair, {}), **({} if call.inward else self._options)}
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
         if call.sample is not None:

@@ -55,6 +55,11 @@ class Router(ABC):
         return ()
 
     @property
+    def takes_first_answer(self) -> bool:
+        """Whether it answers with the first call that succeeds, whatever came of it; such an answer can be streamed."""
+        return False
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change, with the values now."""
         return {}

@@ -41,6 +41,11 @@ class SinglePairRouter(Router):
         return Decision(kind="route", pair=self.pair, rule="single-pair", reason=f"Everything goes to {self.pair}.")
 
     @property
+    def takes_first_answer(self) -> bool:
+        """Whether it answers with the first call that succeeds: it does."""
+        return True
+
+    @property
     def pairs(self) -> tuple[Pair, ...]:
         """The one pair."""
         return (self.pair,)
@@ -95,6 +100,11 @@ class RandomRouter(Router):
         digest = hashlib.blake2b(f"{self.seed}\n{query.text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
         pair = allowed[int.from_bytes(digest, "big") % len(allowed)]
         return Decision(kind="route", pair=pair, rule="random", reason=f"Drawn from {len(allowed)} pairs.")
+
+    @property
+    def takes_first_answer(self) -> bool:
+        """Whether it answers with the first call that succeeds: it does."""
+        return True
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

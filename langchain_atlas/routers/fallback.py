@@ -74,6 +74,11 @@ class FallbackRouter(Router):
         return self.router.pairs
 
     @property
+    def takes_first_answer(self) -> bool:
+        """Whether the wrapped router does; where the pair stands in, its answer is taken."""
+        return self.router.takes_first_answer
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """The settings of the wrapped router."""
         return self.router.settings

@@ -183,6 +183,11 @@ class UtilityRouter(Router):
         return self._pairs
 
     @property
+    def takes_first_answer(self) -> bool:
+        """Whether it answers with the first call that succeeds: it does."""
+        return True
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change."""
         return {"alpha": self.alpha, "latency_share": self.latency_share, "failovers": self.failovers}

@@ -121,6 +121,11 @@ class ScriptedRouter(Router):
         return decision
 
     @property
+    def takes_first_answer(self) -> bool:
+        """Whether the script routes once."""
+        return sum(decision.kind == "route" for decision in self._script) == 1
+
+    @property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs of the script."""
         return tuple(dict.fromkeys(decision.pair for decision in self._script if decision.pair is not None))

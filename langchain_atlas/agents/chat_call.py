@@ -1,0 +1,279 @@
+"""One request to `ChatAtlas`: which pair answers it, and what is done when that fails."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages.ai import add_usage
+
+from langchain_atlas.agents.courses import (
+    BrokenStreamError,
+    Call,
+    Course,
+    Reach,
+    Run,
+    Whole,
+    decided,
+    failed_observation,
+)
+from langchain_atlas.agents.messages import RECORD_KEY, answer_message, has_images, read_query, record
+from langchain_atlas.errors import ConstraintError, ExecutionError
+from langchain_atlas.execution.invocations import NoTool
+from langchain_atlas.execution.ledger import used_by
+from langchain_atlas.loop import asked
+from langchain_atlas.routers.base import some
+from langchain_atlas.trajectory import START, Decision, Observation
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import Runnable, RunnableConfig
+
+    from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Query, Trajectory
+
+OWN = ("tools", "functions", "tool_choice", "response_format")
+"""Parameters by which a caller takes the reply's form in its own hands."""
+
+
+@dataclass(frozen=True)
+class ChatRequest:
+    """A request to a model."""
+
+    model: Runnable[Any, AIMessage]
+    """The chat model with tools and parameters bound."""
+    messages: list[BaseMessage]
+    """What is sent."""
+    config: RunnableConfig
+    """What it runs with."""
+
+    def send(self) -> AIMessage:
+        """Return the reply."""
+        return self.model.invoke(self.messages, self.config)
+
+    async def asend(self) -> AIMessage:
+        """Return the reply, on the event loop."""
+        return await self.model.ainvoke(self.messages, self.config)
+
+    def flow(self) -> Iterator[AIMessageChunk | Whole]:
+        """Yield the reply's chunks, and then the whole of it.
+
+        Raises:
+            BrokenStreamError: it broke off after some of it was yielded.
+        """
+        gathered = _Gathered()
+        try:
+            for chunk in self.model.stream(self.messages, self.config):
+                yield from gathered.add(chunk)
+        except Exception as error:
+            gathered.explain(error)
+            raise
+        yield from gathered.rest()
+
+    async def aflow(self) -> AsyncIterator[AIMessageChunk | Whole]:
+        """Do what `flow` does on the event loop."""
+        gathered = _Gathered()
+        try:
+            async for chunk in self.model.astream(self.messages, self.config):
+                for ready in gathered.add(chunk):
+                    yield ready
+        except Exception as error:
+            gathered.explain(error)
+            raise
+        for last in gathered.rest():
+            yield last
+
+
+class _Gathered:
+    """The chunks of one reply; those without content wait, for a reply that fails before its first word is no loss."""
+
+    def __init__(self) -> None:
+        self._waiting: list[AIMessageChunk] = []
+        self._sum: AIMessageChunk | None = None
+        self._begun = False
+
+    def add(self, chunk: Any) -> Iterator[AIMessageChunk]:
+        if not isinstance(chunk, AIMessageChunk):  # from a model that does not stream
+            chunk = AIMessageChunk(**chunk.model_dump(exclude={"type"}))
+        self._sum = chunk if self._sum is None else self._sum + chunk
+        self._begun = self._begun or bool(chunk.content or chunk.tool_call_chunks)
+        self._waiting.append(chunk.model_copy(update={"id": None, "chunk_position": None}))
+        if self._begun:
+            yield from self._waiting
+            self._waiting = []
+
+    def explain(self, error: Exception) -> None:
+        if self._begun:
+            raise BrokenStreamError(f"The reply broke off: {type(error).__name__}: {error}") from error
+
+    def rest(self) -> Iterator[AIMessageChunk | Whole]:
+        if self._sum is None:
+            raise ExecutionError("The model's stream ended before it began.")
+        yield from self._waiting
+        yield Whole(self._sum)
+
+
+@dataclass(frozen=True)
+class ChatReply:
+    """What a request came to."""
+
+    message: AIMessage
+    """The reply, with the record."""
+    streamed: bool
+    """Whether its content has been streamed already."""
+
+
+class ChatCall:
+    """One request to `ChatAtlas`.
+
+    Args:
+        router: who decides.
+        executor: knows the pool's chat models, and runs pairs with tools.
+        messages: the conversation.
+        options: parameters of the request, the caller's own tools among them.
+        settings: what this request sets; see `AtlasContext`.
+        config: what inner calls run with.
+        max_turns: most turns of the loop.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        executor: LiveExecutor,
+        messages: Sequence[BaseMessage],
+        *,
+        options: Mapping[str, Any],
+        settings: Mapping[str, Any],
+        config: RunnableConfig,
+        max_turns: int,
+    ) -> None:
+        self._router = router
+        self._executor = executor
+        self._messages = list(messages)
+        self._options = dict(options)
+        self._model = self._options.pop("model", None)
+        self._settings = settings
+        self._config = config
+        self._max_turns = max_turns
+        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(self._messages[-1], HumanMessage)
+        self._trajectory: Trajectory = START
+        self._replies: dict[int, AIMessage] = {}
+
+    @property
+    def outward(self) -> dict[str, Any]:
+        """The parameters of calls whose reply may be the answer."""
+        return {name: value for name, value in self._options.items() if name not in OWN}
+
+    def course(self) -> Course:
+        """Go round the loop until there is a reply.
+
+        Returns:
+            A course that returns the `ChatReply`.
+
+        Raises:
+            AtlasError: the router can't decide.
+            ExecutionError: every call failed.
+        """
+        error: Exception | None = None
+        while not self._trajectory.done:
+            decision, self._trajectory = yield from decided(self._query, self._trajectory, self._max_turns)
+            if decision.pair is None:
+                self._trajectory = self._trajectory.then(decision)
+                break
+            try:
+                observation = yield from self._carried(decision, decision.pair)
+            except Exception as raised:  # noqa: BLE001  # whatever a provider raises is an observation
+                error, observation = raised, failed_observation(decision.pair, raised)
+            self._trajectory = self._trajectory.then(decision, observation)
+            if not self._plain and not observation.failed:
+                last = len(self._trajectory.steps) - 1
+                self._trajectory = self._trajectory.then(
+                    Decision(kind="answer", answer=observation.answer, source=last, rule="own-form")
+                )
+        return self._reply(error)
+
+    def _carried(self, decision: Decision, pair: Pair) -> Course:
+        """Call the pair's model, or have the executor run the pair where it uses a tool."""
+        bare = type(self._executor.invocation(pair.tool)) is NoTool
+        if self._plain and not (bare and decision.input is None):
+            return (yield Run(pair, asked(self._query, decision)))
+        start = time.perf_counter()
+        chat_model = yield Reach(pair.model)
+        live = self._router.takes_first_answer or not self._plain
+        message = yield Call(self._request(pair, chat_model, bare=bare), live)
+        self._replies[len(self._trajectory.steps)] = message
+        usage, cost = used_by(message, self._executor.pool.model(pair.model))
+        seconds = time.perf_counter() - start
+        return Observation(pair=pair, answer=message.text, usage=usage, cost_usd=cost, latency_s=seconds)
+
+    def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
+        options = dict(self._options)
+        messages = list(self._messages)
+        if bare:
+            options = {**self._executor.options(pair), **options}
+            system = self._executor.invocation(pair.tool).settings.system
+            messages = [*([SystemMessage(system)] if system else []), *messages]
+        tools = options.pop("tools", None)
+        if tools:
+            model = chat_model.bind_tools(tools, tool_choice=options.pop("tool_choice", None), **options)
+        else:
+            model = chat_model.bind(**options) if options else chat_model
+        return ChatRequest(model, messages, self._config)
+
+    @cached_property
+    def _query(self) -> Query:
+        query = read_query(self._messages, self._settings)
+        pairs = self._candidates()
+        if query.constraints.pairs is not None:
+            pairs &= query.constraints.pairs
+        if not pairs:
+            raise ConstraintError(
+                f"None of the pairs {some(self._executor.pool.pairs)} can take this request: it holds images, brings "
+                "tools of its own, or allows other pairs only."
+            )
+        return query.replace(constraints=query.constraints.replace(pairs=pairs))
+
+    def _candidates(self) -> frozenset[Pair]:
+        """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""
+        pool, known = self._executor.pool, self._router.pairs
+        if self._model is not None:
+            pool.model(self._model)
+        pairs = [
+            pair
+            for pair in pool.pairs
+            if (not known or pair in known) and self._reads(pair) and self._model in (None, pair.model)
+        ]
+        bare = [pair for pair in pairs if type(self._executor.invocation(pair.tool)) is NoTool]
+        return frozenset(pairs if self._plain or not bare else bare)
+
+    def _reads(self, pair: Pair) -> bool:
+        model = self._executor.pool.model(pair.model)
+        uses_tools = bool(self._options.get("tools")) or isinstance(self._messages[-1], ToolMessage)
+        sees = "image" in model.modalities or not has_images(self._messages)
+        return sees and not (uses_tools and model.function_calling is False)
+
+    def _reply(self, error: Exception | None) -> ChatReply:
+        trajectory = self._trajectory
+        source = trajectory.steps[-1].decision.source
+        if trajectory.answer is None:
+            failures = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations)
+            raise ExecutionError(f"No answer: {failures or trajectory.steps[-1].decision.reason}") from error
+        told = None if source is None else self._replies.get(source)
+        message = answer_message(trajectory) if told is None else told
+        metadata = {**message.response_metadata, RECORD_KEY: record(trajectory)}
+        usages = [reply.usage_metadata for reply in self._replies.values()]
+        changes: dict[str, Any] = {"id": None, "response_metadata": metadata}
+        if told is not None and len(trajectory.observations) > 1:
+            changes["usage_metadata"] = None
+            if None not in usages and len(usages) == sum(not seen.failed for seen in trajectory.observations):
+                for usage in usages:
+                    changes["usage_metadata"] = add_usage(changes["usage_metadata"], usage)
+        live = self._router.takes_first_answer or not self._plain
+        return ChatReply(message.model_copy(update=changes), streamed=told is not None and live)

@@ -1,0 +1,382 @@
+"""`ChatAtlas` against a provider on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.tools import tool
+from langgraph.graph import END, START, MessagesState, StateGraph
+from pydantic import BaseModel
+from typing_extensions import TypedDict
+
+from langchain_atlas import ChatAtlas, ClusterRouter, Decision, LiveExecutor, Model, Pair, Pool, Query, Tool, Trajectory
+from langchain_atlas.agents.courses import BrokenStreamError
+from langchain_atlas.errors import ConstraintError, ExecutionError, InvalidInputError, PoolError, SettingError
+from langchain_atlas.routers.base import Router
+from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas.trajectory import START as NOTHING_YET
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_atlas import OutcomeTable
+
+    Serve = Callable[..., OpenAIServer]
+    Reach = Callable[..., Model]
+    Connect = Callable[..., LiveExecutor]
+    Echo = Callable[[dict[str, Any]], Any]
+    Ask = Callable[..., AIMessage]
+
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+
+
+@tool
+def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return f"sun in {city}"
+
+
+class City(BaseModel):
+    """A city."""
+
+    name: str
+    people: int
+
+
+class CityDict(TypedDict):
+    """A city."""
+
+    name: str
+    people: int
+
+
+class Broken(Router):
+    """Can't decide."""
+
+    def decide(self, query: Query, trajectory: Trajectory = NOTHING_YET) -> Decision:  # noqa: ARG002
+        raise RuntimeError("the encoder is gone")
+
+
+@pytest.fixture(params=["invoke", "ainvoke", "stream", "astream", "batch", "abatch"])
+def ask(request: pytest.FixtureRequest) -> Ask:
+    """Ask a chat model in every way there is; the chunks of a stream are put together."""
+
+    def run(chat: Any, asked: Any, /, **settings: Any) -> AIMessage:
+        message: AIMessage = _WAYS[request.param](chat, asked, settings)
+        return message
+
+    return run
+
+
+async def _astream(model: Any, asked: Any, settings: dict[str, Any]) -> Any:
+    return _joined([chunk async for chunk in model.astream(asked, **settings)])
+
+
+async def _abatch(model: Any, asked: Any, settings: dict[str, Any]) -> Any:
+    return (await model.abatch([asked], **settings))[0]
+
+
+def _joined(chunks: list[AIMessageChunk]) -> AIMessageChunk:
+    joined = chunks[0]
+    for chunk in chunks[1:]:
+        joined += chunk
+    assert [chunk.chunk_position for chunk in chunks if chunk.chunk_position] == ["last"]
+    assert len({chunk.id for chunk in chunks}) == 1
+    return joined
+
+
+_WAYS: dict[str, Callable[..., Any]] = {
+    "invoke": lambda model, asked, settings: model.invoke(asked, **settings),
+    "ainvoke": lambda model, asked, settings: asyncio.run(model.ainvoke(asked, **settings)),
+    "stream": lambda model, asked, settings: _joined(list(model.stream(asked, **settings))),
+    "astream": lambda model, asked, settings: asyncio.run(_astream(model, asked, settings)),
+    "batch": lambda model, asked, settings: model.batch([asked], **settings)[0],
+    "abatch": lambda model, asked, settings: asyncio.run(_abatch(model, asked, settings)),
+}
+
+
+def offered(body: dict[str, Any]) -> list[str]:
+    return [entry["function"]["name"] for entry in body.get("tools", [])]
+
+
+class TestRequests:
+    def test_of_a_pair_without_a_tool_carry_the_conversation(
+        self, serve: Serve, connect: Connect, echo: Echo, ask: Ask
+    ) -> None:
+        server = serve(echo)
+        messages = [SystemMessage("Be kind."), HumanMessage("one"), AIMessage("two"), HumanMessage("three")]
+        reply = ask(ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(server)), messages)
+        assert reply.text == "small heard three"
+        (body,) = server.bodies
+        assert body["model"] == "small"
+        assert "tools" not in body
+        assert [message["content"] for message in body["messages"]] == ["Be kind.", "one", "two", "three"]
+
+    def test_of_a_pair_with_a_tool_bind_its_tools_alone(
+        self, serve: Serve, connect: Connect, echo: Echo, ask: Ask
+    ) -> None:
+        server = serve(echo)
+        reply = ask(ChatAtlas(router=ScriptedRouter("large@@calculator"), executor=connect(server)), "21?")
+        assert reply.text == "large heard 42"
+        assert [body["model"] for body in server.bodies] == ["large", "large"]
+        assert [offered(body) for body in server.bodies] == [["double"], ["double"]]
+        assert reply.response_metadata["atlas"]["steps"][0]["observation"]["tool_trace"][0]["output"] == "42"
+
+    def test_carry_the_callers_tools_and_return_the_calls(self, serve: Serve, connect: Connect, ask: Ask) -> None:
+        server = serve({"content": "Let me see.", "tool_calls": [call_tool("weather", {"city": "Oslo"})]})
+        model = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(server)).bind_tools([weather])
+        reply = ask(model, "Oslo?")
+        (body,) = server.bodies
+        assert (body["model"], offered(body)) == ("large", ["weather"])
+        assert "tool_choice" not in body
+        assert [(call["name"], call["args"]) for call in reply.tool_calls] == [("weather", {"city": "Oslo"})]
+        assert reply.text == "Let me see."
+        assert reply.response_metadata["atlas"]["pair"] == "large@@none"
+
+    @pytest.mark.parametrize(
+        ("choice", "sent"),
+        [
+            ("any", "required"),
+            ("required", "required"),
+            ("auto", "auto"),
+            ("weather", {"type": "function", "function": {"name": "weather"}}),
+        ],
+    )
+    def test_carry_the_callers_tool_choice(self, serve: Serve, connect: Connect, choice: str, sent: Any) -> None:
+        server = serve("no")
+        model = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(server))
+        model.bind_tools([weather], tool_choice=choice).invoke("Oslo?")
+        assert server.bodies[0]["tool_choice"] == sent
+
+    def test_after_a_tools_result_carry_it(self, serve: Serve, connect: Connect, ask: Ask) -> None:
+        server = serve("sunny")
+        called = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Oslo"}, "id": "1"}])
+        asked = [HumanMessage("Oslo?"), called, ToolMessage("sun in Oslo", tool_call_id="1")]
+        model = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(server))
+        assert ask(model.bind_tools([weather]), asked).text == "sunny"
+        roles = [message["role"] for message in server.bodies[0]["messages"]]
+        assert roles == ["user", "assistant", "tool"]
+
+    def test_carry_the_pairs_options_and_the_callers_over_them(self, serve: Serve, reach: Reach, ask: Ask) -> None:
+        server = serve("ok")
+        plain = Tool(
+            name="none", invocation="none", settings={"system": "Be brief.", "options": {"max_tokens": 5, "seed": 1}}
+        )
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=(plain,)), retries=0)
+        model = ChatAtlas(router=ScriptedRouter("small@@none"), executor=executor, temperature=0.5, max_tokens=9)
+        ask(model, "hello", stop=["x"])
+        (body,) = server.bodies
+        assert (body["max_tokens"], body["seed"], body["temperature"], body["stop"]) == (9, 1, 0.5, ["x"])
+        assert body["messages"][0] == {"role": "system", "content": "Be brief."}
+
+    def test_of_tools_carry_the_callers_options_too(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        server = serve(echo)
+        model = ChatAtlas(router=ScriptedRouter("small@@calculator"), executor=connect(server), max_tokens=9)
+        model.invoke("21?", stop=["x"])
+        assert [(body["max_tokens"], body["stop"]) for body in server.bodies] == [(9, ["x"])] * 2
+
+    def test_with_images_go_to_models_that_read_them(self, serve: Serve, reach: Reach, ask: Ask) -> None:
+        server = serve("a cat")
+        models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
+        executor = LiveExecutor(Pool(models=models), retries=0)
+        asked = [HumanMessage([{"type": "text", "text": "What is it?"}, IMAGE])]
+        assert ask(ChatAtlas(router=ScriptedRouter("seeing@@none"), executor=executor), asked).text == "a cat"
+        assert server.bodies[0]["messages"][0]["content"][1] == IMAGE
+        with pytest.raises(ConstraintError):
+            ask(ChatAtlas(router=ScriptedRouter("blind@@none"), executor=executor), asked)
+
+    def test_keep_to_what_the_request_allows(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        model = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo)))
+        assert model.invoke("hello", pairs=["small@@none"], cost_weight=0.3).text == "small heard hello"
+        asked = model.router.queries[0]  # type: ignore[attr-defined]
+        assert (asked.cost_weight, asked.constraints.pairs) == (0.3, frozenset({Pair("small")}))
+        with pytest.raises(ConstraintError):
+            model.invoke("hello", pairs=["large@@none"])
+
+    def test_may_name_the_model(
+        self, serve: Serve, connect: Connect, echo: Echo, ask: Ask, outcomes: OutcomeTable
+    ) -> None:
+        executor = connect(serve(echo))
+        router = ClusterRouter(FakeEncoder(), n_clusters=3).fit(outcomes)
+        reply = ask(ChatAtlas(router=router, executor=executor), "numbers sum add two", model="large")
+        assert reply.response_metadata["atlas"]["pair"] == "large@@none"
+        with pytest.raises(PoolError, match="huge"):
+            ask(ChatAtlas(router=router, executor=executor), "numbers sum add two", model="huge")
+
+    def test_with_audio_are_refused(self, serve: Serve, connect: Connect) -> None:
+        model = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve("ok")))
+        audio = {"type": "audio", "base64": "AA==", "mime_type": "audio/wav"}
+        with pytest.raises(InvalidInputError, match="'audio'"):
+            model.invoke([HumanMessage([{"type": "text", "text": "What is it?"}, audio])])
+
+
+class TestReply:
+    def test_carries_usage_and_the_record(self, serve: Serve, connect: Connect, echo: Echo, ask: Ask) -> None:
+        reply = ask(ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo))), "hello")
+        assert reply.usage_metadata is not None
+        assert [reply.usage_metadata[name] for name in ("input_tokens", "output_tokens", "total_tokens")] == [1, 3, 4]
+        record = reply.response_metadata["atlas"]
+        assert (record["answered"], record["pair"], record["calls"]) == (True, "small@@none", 1)
+        assert record["cost_usd"] == pytest.approx(4e-6)
+        assert reply.response_metadata["model_name"] == "openai/small"
+
+    def test_is_streamed_as_it_comes(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo)))
+        texts = [chunk.text for chunk in chat.stream("hello") if chunk.text]
+        assert texts == ["small ", "heard ", "hello"]
+
+    def test_comes_whole_where_the_router_may_ask_again(
+        self, serve: Serve, connect: Connect, echo: Echo, ask: Ask
+    ) -> None:
+        answer = Decision(kind="answer", answer="small heard hello", source=0)
+        router = ScriptedRouter("small@@none", "large@@none", answer)
+        executor = connect(serve(echo))
+        reply = ask(ChatAtlas(router=router, executor=executor), "hello")
+        assert reply.text == "small heard hello"
+        assert reply.response_metadata["atlas"]["calls"] == 2
+        assert reply.usage_metadata is not None
+        assert reply.usage_metadata["total_tokens"] == 8, "of both calls"
+        chunks = list(ChatAtlas(router=router, executor=executor).stream("hello"))
+        assert [chunk.text for chunk in chunks if chunk.text] == ["small heard hello"]
+
+    def test_streams_once_inside_a_graph(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        for pair in ("small@@none", "small@@calculator"):
+            chat = ChatAtlas(router=ScriptedRouter(pair), executor=connect(serve(echo)))
+            builder = StateGraph(MessagesState)
+            builder.add_node("chat", lambda state, chat=chat: {"messages": [chat.invoke(state["messages"])]})
+            builder.add_edge(START, "chat")
+            builder.add_edge("chat", END)
+            events = list(builder.compile().stream({"messages": [("user", "21")]}, stream_mode="messages"))
+            said = {"small@@none": "small heard 21", "small@@calculator": "small heard 42"}[pair]
+            assert "".join(chunk.text for chunk, _ in events) == said
+
+    @pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
+    def test_is_traced_with_what_it_is_made_of(self, serve: Serve, connect: Connect, echo: Echo, way: str) -> None:
+        runs: list[tuple[str, bool]] = []
+
+        class Watch(BaseCallbackHandler):
+            def on_chat_model_start(self, *_: Any, **details: Any) -> None:
+                runs.append(("model", details["parent_run_id"] is not None))
+
+            def on_tool_start(self, *_: Any, **details: Any) -> None:
+                runs.append(("tool", details["parent_run_id"] is not None))
+
+        chat = ChatAtlas(router=ScriptedRouter("small@@calculator"), executor=connect(serve(echo)))
+        _WAYS[way](chat, "21?", {"config": {"callbacks": [Watch()]}})
+        assert runs == [("model", False), ("model", True), ("tool", True), ("model", True)]
+
+    def test_goes_on_in_a_chain(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo)))
+        chain = ChatPromptTemplate.from_messages([("user", "Say {word}")]) | chat | StrOutputParser()
+        assert chain.invoke({"word": "hi"}) == "small heard Say hi"
+
+    def test_may_come_from_a_model_that_does_not_stream(self, reach: Reach, serve: Serve, ask: Ask) -> None:
+        silent = FakeListChatModel(responses=["all at once"], disable_streaming=True)
+        executor = LiveExecutor(Pool(models=(reach(serve("?")),)), chat_models={"small": silent})
+        reply = ask(ChatAtlas(router=ScriptedRouter("small@@none"), executor=executor), "hello")
+        assert reply.text == "all at once"
+        assert reply.usage_metadata is None
+        assert reply.response_metadata["atlas"]["cost_usd"] is None
+
+
+class TestStructuredOutput:
+    @pytest.mark.parametrize("schema", [City, CityDict, City.model_json_schema()], ids=["model", "dict", "json"])
+    @pytest.mark.parametrize("method", ["function_calling", "json_schema", "json_mode"])
+    def test_keeps_to_the_schema(self, serve: Serve, connect: Connect, schema: Any, method: str) -> None:
+        told = {"name": "Oslo", "people": 7}
+        name = "CityDict" if schema is CityDict else "City"
+        server = serve(
+            {"tool_calls": [call_tool(name, told)]} if method == "function_calling" else '{"name": "Oslo", "people": 7}'
+        )
+        chat = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(server))
+        found = chat.with_structured_output(schema, method=method).invoke("Oslo?")
+        assert found == (City(**told) if schema is City else told)
+        (body,) = server.bodies
+        assert body["model"] == "large"
+        if method == "function_calling":
+            assert offered(body) == [name]
+            assert body["tool_choice"]["function"]["name"] == name
+        else:
+            form = {"json_schema": "json_schema", "json_mode": "json_object"}[method]
+            assert body["response_format"]["type"] == form
+
+    def test_gives_what_can_not_be_parsed(self, serve: Serve, connect: Connect) -> None:
+        chat = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(serve("no idea")))
+        found = chat.with_structured_output(City, include_raw=True).invoke("Oslo?")
+        assert found["raw"].text == "no idea"
+        assert found["parsed"] is None
+        assert "no idea" in str(found["parsing_error"])
+
+    def test_of_another_kind_is_refused(self, serve: Serve, connect: Connect) -> None:
+        chat = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(serve("ok")))
+        with pytest.raises(SettingError, match="'json_schema'"):
+            chat.with_structured_output(City, method="json")
+        with pytest.raises(SettingError, match="needs a schema"):
+            chat.with_structured_output()
+
+
+class TestFailure:
+    def test_of_a_model_leads_to_the_routers_next_choice(
+        self, serve: Serve, connect: Connect, ask: Ask, outcomes: OutcomeTable
+    ) -> None:
+        server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        for chat in (ChatAtlas(router=router, executor=connect(server)),):
+            reply = ask(chat, "numbers sum add two")
+            assert reply.text == "from the large one"
+            assert [step["decision"]["pair"] for step in reply.response_metadata["atlas"]["steps"]] == [
+                "small@@calculator",
+                "large@@none",
+                None,
+            ]
+            assert ask(chat.bind_tools([weather]), "numbers sum add two").text == "from the large one"
+
+    def test_of_every_model_is_raised(self, serve: Serve, connect: Connect, ask: Ask) -> None:
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(Failure(400, "not today"))))
+        with pytest.raises(ExecutionError, match=r"No answer: small@@none: BadRequestError.*not today"):
+            ask(chat, "hello")
+        with pytest.raises(ExecutionError, match="not today"):
+            ask(chat.bind_tools([weather]), "hello")
+
+    def test_to_decide_is_raised_or_made_good(self, serve: Serve, connect: Connect, echo: Echo, ask: Ask) -> None:
+        executor = connect(serve(echo))
+        with pytest.raises(RuntimeError, match="the encoder is gone"):
+            ask(ChatAtlas(router=Broken(), executor=executor), "hello")
+        reply = ask(ChatAtlas(router=Broken(), executor=executor, on_router_error="small@@none"), "hello")
+        assert reply.text == "small heard hello"
+        assert "the encoder is gone" in reply.response_metadata["atlas"]["steps"][0]["decision"]["reason"]
+
+    def test_in_the_midst_of_a_stream_is_raised(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        executor = connect(serve(echo))
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=executor)
+
+        class Cut(type(executor.chat_model("small"))):  # type: ignore[misc]
+            def _stream(self, *arguments: Any, **settings: Any) -> Any:
+                for number, chunk in enumerate(super()._stream(*arguments, **settings)):
+                    if number == 3:
+                        raise ConnectionError("cut")
+                    yield chunk
+
+        fields = {**dict(executor.chat_model("small")), "streaming": True}
+        executor._chat_models["small"] = Cut(**fields)
+        seen = []
+        with pytest.raises(BrokenStreamError, match="ConnectionError: cut"):
+            seen.extend(chunk.text for chunk in chat.stream("hello"))
+        assert "".join(seen).startswith("small ")
+
+    def test_leads_to_fallbacks_and_retries(self, serve: Serve, connect: Connect) -> None:
+        replies = iter([Failure(400), "second time"])
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(lambda _: next(replies))))
+        assert (
+            chat.with_retry(stop_after_attempt=2, wait_exponential_jitter=False).invoke("hello").text == "second time"
+        )
+        bad = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(Failure(400))))
+        good = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(serve("instead")))
+        assert bad.with_fallbacks([good]).invoke("hello").text == "instead"
