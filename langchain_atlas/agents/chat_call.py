@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import Runnable
 
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.pool import Pair
@@ -51,16 +51,14 @@ class ChatRequest:
     """The chat model with tools and parameters bound."""
     messages: list[BaseMessage]
     """What is sent."""
-    config: RunnableConfig
-    """What it runs with."""
 
     def send(self) -> AIMessage:
         """Return the reply."""
-        return self.model.invoke(self.messages, self.config)
+        return self.model.invoke(self.messages)
 
     async def asend(self) -> AIMessage:
         """Return the reply, on the event loop."""
-        return await self.model.ainvoke(self.messages, self.config)
+        return await self.model.ainvoke(self.messages)
 
     def flow(self) -> Iterator[AIMessageChunk | Whole]:
         """Yield the reply's chunks, and then the whole of it.
@@ -70,7 +68,7 @@ class ChatRequest:
         """
         gathered = _Gathered()
         try:
-            for chunk in self.model.stream(self.messages, self.config):
+            for chunk in self.model.stream(self.messages):
                 yield from gathered.add(chunk)
         except Exception as error:
             gathered.explain(error)
@@ -81,7 +79,7 @@ class ChatRequest:
         """Do what `flow` does on the event loop."""
         gathered = _Gathered()
         try:
-            async for chunk in self.model.astream(self.messages, self.config):
+            async for chunk in self.model.astream(self.messages):
                 for ready in gathered.add(chunk):
                     yield ready
         except Exception as error:
@@ -139,7 +137,6 @@ class ChatCall:
         messages: the conversation.
         options: parameters of the request, the caller's own tools among them.
         settings: what this request sets; see `AtlasContext`.
-        config: what inner calls run with.
         max_turns: most turns of the loop.
     """
 
@@ -151,7 +148,6 @@ class ChatCall:
         *,
         options: Mapping[str, Any],
         settings: Mapping[str, Any],
-        config: RunnableConfig,
         max_turns: int,
     ) -> None:
         self._router = router
@@ -160,7 +156,6 @@ class ChatCall:
         self._options = dict(options)
         self._model = self._options.pop("model", None)
         self._settings = settings
-        self._config = config
         self._max_turns = max_turns
         self._plain = not any(self._options.get(name) for name in OWN) and isinstance(self._messages[-1], HumanMessage)
         self._trajectory: Trajectory = START
@@ -225,7 +220,7 @@ class ChatCall:
             model = chat_model.bind_tools(tools, tool_choice=options.pop("tool_choice", None), **options)
         else:
             model = chat_model.bind(**options) if options else chat_model
-        return ChatRequest(model, messages, self._config)
+        return ChatRequest(model, messages)
 
     @cached_property
     def _query(self) -> Query:
@@ -267,7 +262,10 @@ class ChatCall:
             raise ExecutionError(f"No answer: {failures or trajectory.steps[-1].decision.reason}") from error
         told = None if source is None else self._replies.get(source)
         message = answer_message(trajectory) if told is None else told
-        metadata = {**message.response_metadata, RECORD_KEY: record(trajectory)}
+        metadata = {RECORD_KEY: record(trajectory), **message.response_metadata}
+        answered_by = trajectory.answered_by
+        if answered_by is not None:
+            metadata.setdefault("model_name", self._executor.pool.model(answered_by.pair.model).litellm)
         usages = [reply.usage_metadata for reply in self._replies.values()]
         changes: dict[str, Any] = {"id": None, "response_metadata": metadata}
         if told is not None and len(trajectory.observations) > 1:

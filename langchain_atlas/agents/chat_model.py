@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.callbacks import AsyncCallbackManager, AsyncCallbackManagerForLLMRun, CallbackManager
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from langgraph.constants import TAG_NOSTREAM
 from pydantic import Field, PrivateAttr
 
 from langchain_atlas.agents.chat_call import ChatCall, ChatReply
 from langchain_atlas.agents.courses import Hands, Whole, acarry_out, astream_out, carry_out, stream_out
+from langchain_atlas.agents.inner_runs import arun_inside, astream_inside, inner_config, run_inside, stream_inside
 from langchain_atlas.agents.messages import RECORD_KEY, AtlasContext, run_settings
 from langchain_atlas.agents.structured import structured
 from langchain_atlas.agents.turns import OnRouterError, guarded  # pydantic reads it
@@ -24,10 +23,10 @@ from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from langchain_core.callbacks import BaseCallbackManager, CallbackManagerForLLMRun
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
 PROVIDER = "langchain-atlas"
@@ -127,8 +126,9 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, hands = self._prepared(messages, stop, run_manager, kwargs)
-        return _result(carry_out(call.course(), hands(lambda request: request.send()).do))
+        call, hands = self._prepared(messages, stop, kwargs)
+        do = hands(lambda request: request.send()).do
+        return _result(run_inside(inner_config(run_manager), lambda: carry_out(call.course(), do)))
 
     async def _agenerate(
         self,
@@ -137,8 +137,9 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, hands = self._prepared(messages, stop, run_manager, kwargs)
-        return _result(await acarry_out(call.course(), hands(lambda request: request.asend()).ado))
+        call, hands = self._prepared(messages, stop, kwargs)
+        do = hands(lambda request: request.asend()).ado
+        return _result(await arun_inside(inner_config(run_manager), acarry_out(call.course(), do)))
 
     def _stream(
         self,
@@ -147,9 +148,10 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call, hands = self._prepared(messages, stop, run_manager, kwargs)
+        call, hands = self._prepared(messages, stop, kwargs)
         do = hands(lambda request: request.send()).do
-        for item in stream_out(call.course(), do, lambda request: request.flow()):
+        items = stream_out(call.course(), do, lambda request: request.flow())
+        for item in stream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
 
     async def _astream(
@@ -159,42 +161,28 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call, hands = self._prepared(messages, stop, run_manager, kwargs)
+        call, hands = self._prepared(messages, stop, kwargs)
         do = hands(lambda request: request.asend()).ado
-        async for item in astream_out(call.course(), do, lambda request: request.aflow()):
+        items = astream_out(call.course(), do, lambda request: request.aflow())
+        async for item in astream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
 
     def _prepared(
-        self, messages: list[BaseMessage], stop: list[str] | None, run_manager: Any, kwargs: dict[str, Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
     ) -> tuple[ChatCall, Callable[[Any], Hands]]:
         """Return the call, and what makes its hands of a way to send requests."""
         own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
         settings = {name: own.pop(name) for name in AtlasContext.__dataclass_fields__ if name in own}
-        # The tokens are streamed as ours; streamed as the inner model's too, a graph would show them twice.
-        config: RunnableConfig = {"tags": [TAG_NOSTREAM]}
-        if run_manager is not None:
-            config["callbacks"] = _child_of(run_manager)
         call = ChatCall(
             self._decider,
             self.executor,
             messages,
             options={name: value for name, value in own.items() if value not in (None, [])},
             settings={**run_settings({}), **settings},
-            config=config,
             max_turns=self.max_turns,
         )
-        executor = self.executor.for_call(options=call.outward, config=config)
+        executor = self.executor.with_options(**call.outward)
         return call, lambda send: Hands(self._decider, executor, send)
-
-
-def _child_of(run_manager: CallbackManagerForLLMRun | AsyncCallbackManagerForLLMRun) -> BaseCallbackManager:
-    """Return the callbacks of runs that belong to a chat model's run, which LangChain does not make itself."""
-    is_async = isinstance(run_manager, AsyncCallbackManagerForLLMRun)
-    manager = (AsyncCallbackManager if is_async else CallbackManager)([], parent_run_id=run_manager.run_id)
-    manager.set_handlers(run_manager.inheritable_handlers)
-    manager.add_tags(run_manager.inheritable_tags)
-    manager.add_metadata(run_manager.inheritable_metadata)
-    return manager
 
 
 def _result(reply: ChatReply) -> ChatResult:

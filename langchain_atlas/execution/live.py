@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
-    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Model, Pair, Pool, Tool
@@ -84,7 +84,6 @@ class LiveExecutor(Executor):
         known = {**INVOCATIONS, **(invocations or {})}
         self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
         self._options: Mapping[str, Any] = {}
-        self._config: RunnableConfig = {}
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -164,17 +163,13 @@ class LiveExecutor(Executor):
         """
         return {**self.invocation(pair.tool).settings.options, **self.pool.pair_options.get(pair, {})}
 
-    def for_call(self, *, options: Mapping[str, Any], config: RunnableConfig) -> Self:
-        """Return this executor as one caller wants it used; chat models and tools are shared.
+    def with_options(self, **options: Any) -> Self:
+        """Return this executor with parameters for the model calls whose replies may be the answer, such as ``stop``.
 
-        Args:
-            options: parameters of the model calls whose replies may be the answer, such as ``stop``; they win over
-                those of the pool.
-            config: what all calls run with, such as callbacks and tags.
+        They win over those of the pool. Chat models and tools are shared.
         """
         executor = copy.copy(self)
         executor._options = options  # noqa: SLF001  # of its own class
-        executor._config = config  # noqa: SLF001  # of its own class
         return executor
 
     def _failed(self, ledger: Ledger, error: Exception) -> Observation:
@@ -224,8 +219,8 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call), self._config or None))
-            return await self._bound(pair, call).ainvoke(list(call.messages), self._config or None)
+                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
+            return await self._bound(pair, call).ainvoke(list(call.messages))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to

@@ -6,12 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
+from langchain_core.tracers import BaseTracer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel
 from typing_extensions import TypedDict
@@ -259,18 +260,23 @@ class TestReply:
 
     @pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
     def test_is_traced_with_what_it_is_made_of(self, serve: Serve, connect: Connect, echo: Echo, way: str) -> None:
-        runs: list[tuple[str, bool]] = []
+        traced: list[Any] = []
 
-        class Watch(BaseCallbackHandler):
-            def on_chat_model_start(self, *_: Any, **details: Any) -> None:
-                runs.append(("model", details["parent_run_id"] is not None))
-
-            def on_tool_start(self, *_: Any, **details: Any) -> None:
-                runs.append(("tool", details["parent_run_id"] is not None))
+        class Watch(BaseTracer):
+            def _persist_run(self, run: Any) -> None:
+                traced.append(run)
 
         chat = ChatAtlas(router=ScriptedRouter("small@@calculator"), executor=connect(serve(echo)))
         _WAYS[way](chat, "21?", {"config": {"callbacks": [Watch()]}})
-        assert runs == [("model", False), ("model", True), ("tool", True), ("model", True)]
+        (run,) = traced
+        assert (run.run_type, [child.run_type for child in run.child_runs]) == ("llm", ["llm", "tool", "llm"])
+
+    @pytest.mark.parametrize("pair", ["small@@none", "small@@calculator"])
+    def test_is_counted_once(self, serve: Serve, connect: Connect, echo: Echo, ask: Ask, pair: str) -> None:
+        counter = UsageMetadataCallbackHandler()
+        chat = ChatAtlas(router=ScriptedRouter(pair), executor=connect(serve(echo)))
+        reply = ask(chat, "21?", config={"callbacks": [counter]})
+        assert list(counter.usage_metadata.values()) == [reply.usage_metadata]
 
     def test_goes_on_in_a_chain(self, serve: Serve, connect: Connect, echo: Echo) -> None:
         chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo)))
