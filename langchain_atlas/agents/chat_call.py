@@ -225,7 +225,7 @@ class ChatCall:
     @cached_property
     def _query(self) -> Query:
         query = read_query(self._messages, self._settings)
-        pairs = self._candidates()
+        pairs = self._candidates(query)
         if query.constraints.pairs is not None:
             pairs &= query.constraints.pairs
         if not pairs:
@@ -235,7 +235,7 @@ class ChatCall:
             )
         return query.replace(constraints=query.constraints.replace(pairs=pairs))
 
-    def _candidates(self) -> frozenset[Pair]:
+    def _candidates(self, query: Query) -> frozenset[Pair]:
         """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""
         pool, known = self._executor.pool, self._router.pairs
         if self._model is not None:
@@ -243,16 +243,19 @@ class ChatCall:
         pairs = [
             pair
             for pair in pool.pairs
-            if (not known or pair in known) and self._reads(pair) and self._model in (None, pair.model)
+            if (not known or pair in known) and self._reads(pair, query) and self._model in (None, pair.model)
         ]
         bare = [pair for pair in pairs if type(self._executor.invocation(pair.tool)) is NoTool]
         return frozenset(pairs if self._plain or not bare else bare)
 
-    def _reads(self, pair: Pair) -> bool:
-        model = self._executor.pool.model(pair.model)
+    def _reads(self, pair: Pair, query: Query) -> bool:
+        pool = self._executor.pool
+        model = pool.model(pair.model)
+        sees = "image" in model.modalities
+        if self._plain:
+            return pair in pool.suited(images=bool(query.images)) and (sees or not has_images(query.history))
         uses_tools = bool(self._options.get("tools")) or isinstance(self._messages[-1], ToolMessage)
-        sees = "image" in model.modalities or not has_images(self._messages)
-        return sees and not (uses_tools and model.function_calling is False)
+        return (sees or not has_images(self._messages)) and not (uses_tools and model.function_calling is False)
 
     def _reply(self, error: Exception | None) -> ChatReply:
         trajectory = self._trajectory
