@@ -1,4 +1,4 @@
-"""What docs/tools.md says of ranking and refining is true."""
+"""What docs/tools.md says is true."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 import yaml
+from langchain_core.documents import Document
+from langchain_core.runnables import RunnableLambda
+from pictures import picture
 
 from langchain_atlas import LiveExecutor, Model, Pool
+from langchain_atlas.errors import SettingError
 from langchain_atlas.execution.invocations import INVOCATIONS
 from langchain_atlas.pool import Tool
+from langchain_atlas.tools.search import WEB_PROVIDERS
+from langchain_atlas.tools.vision import PROCEDURES
 
 TEXT = (Path(__file__).parents[1] / "docs/tools.md").read_text(encoding="utf-8")
 MODELS = (Model(name="small"),)
@@ -53,3 +59,58 @@ def test_every_setting_is_one_of_the_invocation() -> None:
         inherited = {"system", "options", "tool_choice", "max_rounds"}
         assert named <= fields
         assert fields - inherited <= named
+
+
+def test_the_searches_of_the_docs_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = blocks("Search", "yaml")
+    (tmp_path / "handbook").mkdir()
+    (tmp_path / "handbook" / "a.md").write_text("The ferry leaves at noon.")
+    (tmp_path / "pool.yaml").write_text(f"models: {{small: {{}}}}\n{block}".replace("my_package.search", __name__))
+    monkeypatch.setenv("BRAVE_SEARCH_API_KEY", "k")
+    monkeypatch.setenv("TAVILY_API_KEY", "k")
+    LiveExecutor(Pool.load(tmp_path / "pool.yaml"))
+
+
+retriever = RunnableLambda(lambda _: [Document("found")])
+
+
+def test_the_search_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (code,) = blocks("Search", "python")
+    exec(compile(code, "docs/tools.md", "exec"), {})  # noqa: S102  # our own text
+    assert capsys.readouterr().out == "[1] ferries.md\nThe ferry leaves at noon.\n"
+
+
+def test_the_environment_variables_of_search_are_those(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section("Search"), flags=re.MULTILINE)
+    assert {name for name, _ in rows} == set(WEB_PROVIDERS)
+    for name, told in rows:
+        named = re.findall(r"`([A-Z_]+)`", told)
+        for variable in named:
+            monkeypatch.delenv(variable, raising=False)
+        for variable in named:
+            with pytest.raises(SettingError, match=f"'{variable}', which is not set"):
+                WEB_PROVIDERS[name]()
+            monkeypatch.setenv(variable, "k")
+
+
+def test_the_pool_for_images_pairs_as_the_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (block,) = blocks("Images", "yaml")
+    (tmp_path / "pool.yaml").write_text(block)
+    pool = Pool.load(tmp_path / "pool.yaml")
+    LiveExecutor(pool)
+    assert {str(pair) for pair in pool.pairs if pair.model == "words"} == {"words@@none", "words@@tesseract"}
+    assert len([pair for pair in pool.pairs if pair.model in ("mini", "ours")]) == 12
+    (code,) = blocks("Images", "python")
+    (tmp_path / "sales.png").write_bytes(picture())
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(code, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
+    assert names["query"].images[0].startswith("data:image/png;base64,")
+
+
+def test_the_stages_of_the_docs_are_those() -> None:
+    told = re.search(r"`prompts` \((.*?)\)", section("Images"), flags=re.DOTALL)
+    assert told is not None
+    for part in told[1].partition(":")[2].split(";"):
+        name, *stages = re.findall(r"`(\w+)`", part)
+        assert stages == list(PROCEDURES[name].prompts)
