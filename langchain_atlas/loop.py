@@ -5,8 +5,17 @@ Every door and every benchmark runs this loop; see ``docs/architecture.md``.
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.execution.base import Executor
+from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer
-from langchain_atlas.trajectory import Decision, Query, Trajectory
+from langchain_atlas.tracing import (
+    adecision_run,
+    aexecution_run,
+    asolve_run,
+    decision_run,
+    execution_run,
+    solve_run,
+)
+from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 MAX_TURNS = 4
 """Most turns of a trajectory before the last answer is given (section 3 of the paper)."""
@@ -28,26 +37,73 @@ def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: 
         SettingError: `max_turns` is below 1.
         AtlasError: the router could not decide.
     """
-    query, trajectory = suiting(Query.of(query), router, executor), Trajectory()
-    while not trajectory.done:
-        decision = limited(router.decide(query, trajectory), trajectory, max_turns)
-        observation = None
-        if decision.pair is not None:
-            observation = executor.run(decision.pair, asked(query, decision))
-        trajectory = trajectory.then(decision, observation)
-    return trajectory
+    query = suiting(Query.of(query), router, executor)
+    return solve_run(query, lambda: _solve(query, router, executor, max_turns))
 
 
 async def asolve(query: Query | str, router: Router, executor: Executor, *, max_turns: int = MAX_TURNS) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
-    query, trajectory = suiting(Query.of(query), router, executor), Trajectory()
+    query = suiting(Query.of(query), router, executor)
+    return await asolve_run(query, lambda: _asolve(query, router, executor, max_turns))
+
+
+def _solve(query: Query, router: Router, executor: Executor, max_turns: int) -> Trajectory:
+    trajectory = Trajectory()
     while not trajectory.done:
-        decision = limited(await router.adecide(query, trajectory), trajectory, max_turns)
+        decision = decide(router, query, trajectory, max_turns)
         observation = None
         if decision.pair is not None:
-            observation = await executor.arun(decision.pair, asked(query, decision))
+            observation = execute(executor, decision.pair, asked(query, decision))
         trajectory = trajectory.then(decision, observation)
     return trajectory
+
+
+async def _asolve(query: Query, router: Router, executor: Executor, max_turns: int) -> Trajectory:
+    trajectory = Trajectory()
+    while not trajectory.done:
+        decision = await adecide(router, query, trajectory, max_turns)
+        observation = None
+        if decision.pair is not None:
+            observation = await aexecute(executor, decision.pair, asked(query, decision))
+        trajectory = trajectory.then(decision, observation)
+    return trajectory
+
+
+def decide(router: Router, query: Query, trajectory: Trajectory, max_turns: int | None = None) -> Decision:
+    """Have the router decide, as a run of the trace.
+
+    Args:
+        router: who decides.
+        query: what is asked.
+        trajectory: what was decided and seen so far.
+        max_turns: most turns, see `limited`; None for no limit.
+    """
+
+    def decided() -> Decision:
+        decision = router.decide(query, trajectory)
+        return decision if max_turns is None else limited(decision, trajectory, max_turns)
+
+    return decision_run(query, trajectory, decided)
+
+
+async def adecide(router: Router, query: Query, trajectory: Trajectory, max_turns: int | None = None) -> Decision:
+    """Do what `decide` does without blocking the event loop."""
+
+    async def decided() -> Decision:
+        decision = await router.adecide(query, trajectory)
+        return decision if max_turns is None else limited(decision, trajectory, max_turns)
+
+    return await adecision_run(query, trajectory, decided)
+
+
+def execute(executor: Executor, pair: Pair, query: Query) -> Observation:
+    """Have the executor run a pair, as a run of the trace."""
+    return execution_run(pair, query, lambda: executor.run(pair, query))
+
+
+async def aexecute(executor: Executor, pair: Pair, query: Query) -> Observation:
+    """Do what `execute` does without blocking the event loop."""
+    return await aexecution_run(pair, query, lambda: executor.arun(pair, query))
 
 
 def suiting(query: Query, router: Router, executor: Executor) -> Query:

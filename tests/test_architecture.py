@@ -34,7 +34,7 @@ VOCABULARY = {
 }
 ROUTING = VOCABULARY | {"encoders", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}
-BOTH = ROUTING | ACTING | {"routers", "execution", "loop"}
+BOTH = ROUTING | ACTING | {"routers", "execution", "loop", "tracing"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(VOCABULARY, VOCABULARY),
@@ -44,7 +44,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tools": VOCABULARY | {"encoders"},  # for search by meaning
     "local": VOCABULARY,
     "execution": ACTING,
-    "loop": VOCABULARY | {"routers", "execution"},  # of these only the contracts; see below
+    "tracing": VOCABULARY,
+    "loop": VOCABULARY | {"routers", "execution", "tracing"},  # of these only the contracts; see below
     "testing": BOTH,
     "agents": BOTH,
     "learning": BOTH,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.loop import limited
+from langchain_atlas.loop import adecide, aexecute, decide, execute, limited
 from langchain_atlas.trajectory import Observation
 
 if TYPE_CHECKING:
@@ -205,9 +205,9 @@ class Hands:
         """Do what a wish says."""
         match wish:
             case Decide(query, trajectory):
-                return self.router.decide(query, trajectory)
+                return decide(self.router, query, trajectory)
             case Run(pair, query):
-                return self.executor.run(pair, query)
+                return execute(self.executor, pair, query)
             case Reach(model):
                 return self.executor.chat_model(model)
             case Call(request):
@@ -217,9 +217,9 @@ class Hands:
         """Do what a wish says on the event loop."""
         match wish:
             case Decide(query, trajectory):
-                return await self.router.adecide(query, trajectory)
+                return await adecide(self.router, query, trajectory)
             case Run(pair, query):
-                return await self.executor.arun(pair, query)
+                return await aexecute(self.executor, pair, query)
             case Reach(model):
                 return await self.executor.achat_model(model)
             case Call(request):

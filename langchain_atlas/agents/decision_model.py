@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 from langchain_atlas.agents.courses import Course, acarry_out, carry_out, decided
 from langchain_atlas.agents.messages import read_ask
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError, suggest
-from langchain_atlas.loop import MAX_TURNS
+from langchain_atlas.loop import MAX_TURNS, adecide, decide
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 from langchain_atlas.trajectory import START, Decision, Query
@@ -50,11 +50,11 @@ class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where 
         return "langchain-atlas"
 
     def _classify(self, state: Any, questions: Mapping[str, Any]) -> Any:
-        return carry_out(self._course(state, questions), lambda wish: self.router.decide(wish.query, wish.trajectory))
+        return carry_out(self._course(state, questions), lambda wish: decide(self.router, wish.query, wish.trajectory))
 
     async def _aclassify(self, state: Any, questions: Mapping[str, Any]) -> Any:
         course = self._course(state, questions)
-        return await acarry_out(course, lambda wish: self.router.adecide(wish.query, wish.trajectory))
+        return await acarry_out(course, lambda wish: adecide(self.router, wish.query, wish.trajectory))
 
     def _course(self, state: Any, questions: Mapping[str, Any]) -> Course:
         query = _query(state)

@@ -19,7 +19,7 @@ from langchain_atlas.agents.messages import (
     run_settings,
 )
 from langchain_atlas.agents.turns import OnRouterError, announce, checked_turns, guarded
-from langchain_atlas.loop import MAX_TURNS, asked, limited, suiting
+from langchain_atlas.loop import MAX_TURNS, adecide, aexecute, asked, decide, execute, suiting
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ class _Loop:
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = limited(self._router.decide(self._suiting(query), trajectory), trajectory, self._max_turns)
+        decision = decide(self._router, self._suiting(query), trajectory, self._max_turns)
         return _decided(query, trajectory, decision)
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = await self._router.adecide(self._suiting(query), trajectory)
-        return _decided(query, trajectory, limited(decision, trajectory, self._max_turns))
+        decision = await adecide(self._router, self._suiting(query), trajectory, self._max_turns)
+        return _decided(query, trajectory, decision)
 
     def _suiting(self, query: Query) -> Query:
         return suiting(query, self._router, self._executor)
@@ -114,12 +114,12 @@ class _Loop:
     def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
         assert decision.pair is not None  # noqa: S101  # only routes lead here
-        return _executed(trajectory, decision, self._executor.run(decision.pair, asked(query, decision)))
+        return _executed(trajectory, decision, execute(self._executor, decision.pair, asked(query, decision)))
 
     async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
         assert decision.pair is not None  # noqa: S101  # only routes lead here
-        return _executed(trajectory, decision, await self._executor.arun(decision.pair, asked(query, decision)))
+        return _executed(trajectory, decision, await aexecute(self._executor, decision.pair, asked(query, decision)))
 
     def answer(self, state: AtlasState) -> AtlasState:
         message = answer_message(_trajectory(state))

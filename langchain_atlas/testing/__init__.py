@@ -1,7 +1,8 @@
 """Fakes and tests for people who build on langchain-atlas.
 
 `FakeEncoder`, `ScriptedRouter` and `ScriptedExecutor` stand in for the real ones in unit tests; `OpenAIServer` is a
-model provider on this machine that says what it is told to; `RouterConformance` holds the tests that every router
+model provider on this machine that says what it is told to; `TraceServer` takes the traces that would go to LangSmith
+or to an OpenTelemetry collector; `RouterConformance` holds the tests that every router
 must pass.
 """
 
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.testing.fakes import FakeEncoder, ScriptedExecutor, ScriptedRouter
 from langchain_atlas.testing.server import HANG, Failure, OpenAIServer, Request, call_tool, images_of
+from langchain_atlas.testing.trace_server import TracedRun, TracedSpan, TraceServer
 
 if TYPE_CHECKING:
     from langchain_atlas.testing.conformance import RouterConformance
@@ -24,6 +26,9 @@ __all__ = [
     "RouterConformance",
     "ScriptedExecutor",
     "ScriptedRouter",
+    "TraceServer",
+    "TracedRun",
+    "TracedSpan",
     "call_tool",
     "images_of",
 ]
