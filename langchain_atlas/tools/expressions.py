@@ -10,13 +10,12 @@ The text never reaches an interpreter: neither Python's nor sympy's. What the gr
     atom       = number | constant | function "(" expression { "," expression } ")" | "(" expression ")" | "√" atom
 """
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from langchain_atlas.errors import InvalidInputError, suggest
-from langchain_atlas.tools import arithmetic, functions
+from langchain_atlas.tools import arithmetic, functions, quotients
+from langchain_atlas.tools.tokens import WORDS, Token, tokenize
 
 MAX_LENGTH = 2_000
 """Characters of an expression."""
@@ -27,65 +26,23 @@ MAX_TOKENS = 500
 MAX_DEPTH = 40
 """How deep parentheses, signs and powers may nest; well inside Python's own recursion limit."""
 
-# Look-alikes of operators, as escapes because an editor can't tell them from the real ones:
-# products (cross, dots, asterisk), quotients (obelus, slashes), dashes, and the full-width forms.
-_SYMBOLS = str.maketrans(
-    {
-        **dict.fromkeys("\u00d7\u00b7\u2219\u22c5\u2217\uff0a", "*"),
-        **dict.fromkeys("\u00f7\u2215\u2044\uff0f", "/"),
-        **dict.fromkeys("\u2212\u2013\u2014\u2012\ufe63\uff0d", "-"),
-        **dict.fromkeys("\uff0b\ufe62", "+"),
-        "\uff05": "%",
-        "\uff08": "(",
-        "\uff09": ")",
-        "\u03c0": "pi",
-        "\u03c4": "tau",
-    }
-)
-_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-_SUPERSCRIPT_RUN = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+")
-
-_GROUPED = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])(?:\.[0-9]+)?")
-_NUMBER = re.compile(r"(?:[0-9]+(?:_[0-9]+)*(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
-_OPERATOR = re.compile(r"\*\*|//|[-+*/%^!(),√]")
-
-_WORDS = {"mod": "%", "of": "*", "times": "*", "x": "*", "plus": "+", "minus": "-"}
-"""What people write for an operator, understood only where an operator can stand."""
-
-_SUMS: dict[str, Callable[[Any, Any], Any]] = {"+": arithmetic.add, "-": arithmetic.subtract}
+_SUMS: dict[str, Callable[[Any, Any], Any]] = {"+": quotients.add, "-": quotients.subtract}
 _PRODUCTS: dict[str, Callable[[Any, Any], Any]] = {
-    "*": arithmetic.multiply,
-    "/": arithmetic.divide,
-    "//": arithmetic.floor_divide,
-    "%": arithmetic.modulo,
+    "*": quotients.multiply,
+    "/": quotients.divide,
+    "//": quotients.known_only("//", arithmetic.floor_divide),
+    "%": quotients.known_only("%", arithmetic.modulo),
 }
+_FACTORIAL = quotients.known_only("a factorial", functions.factorial)
+_SQUARE_ROOT = quotients.known_only("a root", functions.square_root)
 
 
-@dataclass(frozen=True)
-class Token:
-    """A piece of an expression."""
-
-    kind: str
-    """``number``, ``name``, ``operator`` or ``end``."""
-
-    text: str
-    """As written, after symbols were brought to ASCII."""
-
-    spaced: bool
-    """Whether white space comes before it."""
-
-    @property
-    def ends_operand(self) -> bool:
-        """Whether an operator can stand after it."""
-        return self.kind in {"number", "name"} or self.text in {")", "!", "%"}
-
-
-def parse(text: str) -> Any:
+def parse(text: str, unknown: str | None = None) -> Any:
     """The value of an expression, a sympy number.
 
     Args:
         text: the expression, at most `MAX_LENGTH` characters.
+        unknown: a letter that stands for an unknown; the value is then a `quotients.Quotient` where it occurs.
 
     Raises:
         InvalidInputError: when it can't be read or computed within the bounds; the message says which and where.
@@ -97,59 +54,15 @@ def parse(text: str) -> Any:
         raise InvalidInputError("the expression is empty")
     if len(tokens) > MAX_TOKENS:
         raise InvalidInputError(f"the expression has {len(tokens)} parts; at most {MAX_TOKENS} are accepted")
-    return _Parser(tokens).whole()
-
-
-def tokenize(text: str) -> list[Token]:
-    """Split an expression into tokens, the last of kind ``end``.
-
-    A comma between digits is a thousands separator, except directly inside the parentheses of a function, where it
-    separates arguments.
-
-    Raises:
-        InvalidInputError: at a character that no expression contains.
-    """
-    text = _SUPERSCRIPT_RUN.sub(lambda run: f"^({run[0].translate(_SUPERSCRIPTS)})", text)
-    # "2+2=?" asks for what "2+2" gives.
-    text = text.translate(_SYMBOLS).strip().rstrip("?").rstrip().rstrip("=").rstrip()
-    tokens: list[Token] = []
-    calls: list[bool] = []
-    position, spaced = 0, False
-    while position < len(text):
-        if text[position].isspace():
-            position, spaced = position + 1, True
-            continue
-        in_call = bool(calls) and calls[-1]
-        kind, piece = _piece(text, position, in_call=in_call)
-        if piece == "(":
-            calls.append(_opens_call(tokens))
-        elif piece == ")" and calls:
-            calls.pop()
-        tokens.append(Token(kind, "^" if piece == "**" else piece, spaced))
-        position, spaced = position + len(piece), False
-    return [*tokens, Token("end", "", spaced)]
-
-
-def _piece(text: str, position: int, *, in_call: bool) -> tuple[str, str]:
-    patterns = [("number", _NUMBER), ("name", _NAME), ("operator", _OPERATOR)]
-    for kind, pattern in patterns if in_call else [("number", _GROUPED), *patterns]:
-        if match := pattern.match(text, position):
-            return kind, match[0]
-    raise InvalidInputError(f"unexpected {text[position]!r}; write numbers, + - * / ^ % ! and functions")
-
-
-def _opens_call(tokens: list[Token]) -> bool:
-    """Whether a parenthesis after these tokens holds the arguments of a function."""
-    if not tokens or tokens[-1].kind != "name":
-        return False
-    return not (tokens[-1].text.lower() in _WORDS and len(tokens) > 1 and tokens[-2].ends_operand)
+    return _Parser(tokens, unknown).whole()
 
 
 class _Parser:
     """Reads tokens from left to right, and computes as it reads."""
 
-    def __init__(self, tokens: list[Token]) -> None:
+    def __init__(self, tokens: list[Token], unknown: str | None) -> None:
         self._tokens = tokens
+        self._unknown = unknown
         self._next = 0
         self._depth = 0
 
@@ -185,14 +98,14 @@ class _Parser:
             return self._power()
         self._take()
         with_sign = self._nested(self._factor)
-        return with_sign if token.text == "+" else -with_sign
+        return with_sign if token.text == "+" else quotients.negate(with_sign)
 
     def _power(self) -> Any:
         base = self._postfix()
         if self._peek().text != "^":
             return base
         self._take()
-        value = arithmetic.power(base, self._nested(self._factor))
+        value = quotients.power(base, self._nested(self._factor))
         if self._implicit_product():
             self._ambiguous()
         return value
@@ -204,10 +117,10 @@ class _Parser:
                 self._take()
                 if self._peek().text == "!":
                     raise InvalidInputError("'!!' can be read in two ways; use parentheses, as in (3!)!")
-                value = functions.factorial(value)
+                value = _FACTORIAL(value)
             elif self._peek().text == "%" and self._is_percent():
                 self._take()
-                value = arithmetic.divide(value, arithmetic.rational(100))
+                value = quotients.divide(value, arithmetic.rational(100))
             else:
                 return value
 
@@ -221,9 +134,9 @@ class _Parser:
         if token.text == "(":
             return self._closed(self._nested(self._expression))
         if token.text == "√":
-            return functions.square_root(self._nested(self._atom))
+            return _SQUARE_ROOT(self._nested(self._atom))
         if token.kind == "name":
-            return self._named(token.text.lower())
+            return quotients.unknown() if token.text == self._unknown else self._named(token.text.lower())
         return self._unexpected()
 
     def _named(self, name: str) -> Any:
@@ -244,7 +157,7 @@ class _Parser:
         function = functions.FUNCTIONS[name]
         if not function.fewest <= len(arguments) <= function.most:
             raise InvalidInputError(_wrong_count(name, function, len(arguments)))
-        return function.apply(*arguments)
+        return quotients.known_only(name, function.apply)(*arguments)
 
     def _closed(self, value: Any) -> Any:
         if self._peek().text != ")":
@@ -263,7 +176,7 @@ class _Parser:
     def _operator(self, operators: dict[str, Callable[[Any, Any], Any]]) -> str:
         """Take the next token if it is one of these operators, in symbols or words; else an empty string."""
         token = self._peek()
-        symbol = _WORDS.get(token.text.lower(), "") if token.kind == "name" else token.text
+        symbol = WORDS.get(token.text.lower(), "") if self._is_word(token) else token.text
         if symbol not in operators:
             return ""
         self._take()
@@ -272,9 +185,13 @@ class _Parser:
     def _implicit_product(self) -> bool:
         """Whether a product is written without its sign, as in ``2pi`` and ``3(4+5)``."""
         before, token = self._tokens[self._next - 1], self._peek()
-        if before.kind != "number" and before.text not in {")", "!"}:
+        if before.kind != "number" and before.text not in {")", "!", self._unknown}:
             return False
-        return token.text in {"(", "√"} or (token.kind == "name" and token.text.lower() not in _WORDS)
+        return token.text in {"(", "√"} or (token.kind == "name" and not self._is_word(token))
+
+    def _is_word(self, token: Token) -> bool:
+        """Whether a name stands for an operator, as in ``6 x 7``."""
+        return token.kind == "name" and token.text != self._unknown and token.text.lower() in WORDS
 
     def _is_percent(self) -> bool:
         """Whether a ``%`` stands for hundredths; before an operand it is a modulo.
@@ -286,7 +203,7 @@ class _Parser:
             operand = self._tokens[self._next + 2]
             return not (percent.spaced and after.spaced and not operand.spaced)
         if after.kind == "name":
-            return after.text.lower() in _WORDS
+            return self._is_word(after)
         return after.kind != "number" and after.text not in {"(", "√"}
 
     def _peek(self) -> Token:
