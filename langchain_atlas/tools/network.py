@@ -62,7 +62,7 @@ class GuardedTransport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve, check, connect."""
         self._guard.check(str(request.url))
-        addresses = self._guard.resolve(request.url.host, _port(request.url))
+        addresses = self._guard.resolve(_host(request.url), _port(request.url))
         for address in addresses[:-1]:
             try:
                 return self._inner.handle_request(_pinned(request, address))
@@ -85,7 +85,7 @@ class AsyncGuardedTransport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve, check, connect."""
         self._guard.check(str(request.url))
-        addresses = await self._guard.aresolve(request.url.host, _port(request.url))
+        addresses = await self._guard.aresolve(_host(request.url), _port(request.url))
         for address in addresses[:-1]:
             try:
                 return await self._inner.handle_async_request(_pinned(request, address))
@@ -102,6 +102,11 @@ _NO_REUSE = httpx.Limits(max_keepalive_connections=0)
 """A connection is known by its address: kept open, one made for a name could serve another name there."""
 
 
+def _host(url: httpx.URL) -> str:
+    """Return the host as it goes over the wire, so that what is resolved is what TLS checks the certificate for."""
+    return url.raw_host.decode("ascii")
+
+
 def _port(url: httpx.URL) -> int:
     return url.port or (443 if url.scheme == "https" else 80)
 
@@ -113,7 +118,7 @@ def _pinned(request: httpx.Request, address: str) -> httpx.Request:
         request.url.copy_with(host=address),
         headers=request.headers,
         stream=request.stream,
-        extensions={**request.extensions, "sni_hostname": request.url.host},
+        extensions={**request.extensions, "sni_hostname": _host(request.url)},
     )
 
 

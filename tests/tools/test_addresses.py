@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import shutil
 import socket
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from langchain_atlas.tools.network import AsyncGuardedTransport, GuardedTranspor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 PRIVATE = [
     "0.0.0.0",  # noqa: S104  # nothing is bound to it
@@ -194,6 +197,55 @@ def test_the_next_address_is_tried_when_one_does_not_answer(form: str, monkeypat
     else:
         answer = asyncio.run(AsyncGuardedTransport(AddressGuard(), transport).handle_async_request(request))
     assert answer.text == "93.184.215.15"
+
+
+def test_names_of_other_scripts_and_ipv6_addresses_go_over_the_wire_as_they_must(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("2606:4700::1111", port, 0, 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    seen: list[httpx.Request] = []
+
+    def inner(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200)
+
+    guarded = GuardedTransport(AddressGuard(), httpx.MockTransport(inner))
+    guarded.handle_request(httpx.Request("GET", "https://bücher.example:8443/"))
+    assert asked == ["xn--bcher-kva.example"]
+    assert str(seen[0].url) == "https://[2606:4700::1111]:8443/"
+    assert seen[0].headers["host"] == "xn--bcher-kva.example:8443"
+    assert seen[0].extensions["sni_hostname"] == "xn--bcher-kva.example"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make a certificate for ``localhost`` that is trusted while the test runs."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("needs the program openssl")
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days", "1",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    key.write_bytes(key.read_bytes() + certificate.read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    return key
+
+
+def test_certificates_are_checked_against_the_name_not_the_address(get: Callable[..., Page], certificate: Path) -> None:
+    guard = AddressGuard(["localhost", "127.0.0.1"])
+    with Website(Answer(b"hello"), certificate) as site:
+        assert get(f"https://localhost:{site.port}/", guard=guard).body == b"hello"
+        with pytest.raises(FetchError, match="CERTIFICATE_VERIFY_FAILED"):
+            get(f"https://127.0.0.1:{site.port}/", guard=guard)
 
 
 def test_a_slow_answer_is_cut_off(get: Callable[..., Page]) -> None:

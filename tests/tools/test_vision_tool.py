@@ -17,6 +17,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.testing import Failure, images_of
 from langchain_atlas.tools.registry import build_tools
 from langchain_atlas.tools.vision import PROCEDURES, VisionTool, final_answer, says_right
+from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,23 @@ def test_the_image_arrives_at_every_stage(run: Run, serve: Any, procedure: str, 
     assert len(server.bodies) == calls
     assert tool.name == procedure
     assert tool.description.lower().startswith(PROCEDURES[procedure].purpose[:20])
+
+
+def test_it_says_what_the_model_cost(serve: Any) -> None:
+    server = serve({"content": "12", "usage": {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}})
+    model = model_at(server).model_copy(
+        update={
+            "model": "openai/priced-eyes",
+            "model_kwargs": {"input_cost_per_token": 0.01, "output_cost_per_token": 0.1},
+        }
+    )
+    call = {"name": "chart", "args": {"image": IMAGE, "question": "?"}, "id": "1", "type": "tool_call"}
+    unpriced = VisionTool.of("chart", model_at(server)).invoke(call)  # first: LiteLLM remembers prices
+    assert unpriced.artifact.cost_usd is None
+    message = VisionTool.of("chart", model).invoke(call)
+    assert message.content == "12"
+    assert message.artifact.usage == Usage(input_tokens=10, output_tokens=4)
+    assert message.artifact.cost_usd == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(

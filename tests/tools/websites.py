@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from dataclasses import dataclass, field
@@ -44,13 +45,23 @@ class Asked:
 
 
 class Website:
-    """Gives the same answer to every request, whatever its path; a context manager."""
+    """Gives the same answer to every request, whatever its path; a context manager.
 
-    def __init__(self, answer: Answer) -> None:
+    Args:
+        answer: what it says.
+        certificate: a file with key and certificate, for TLS.
+    """
+
+    def __init__(self, answer: Answer, certificate: Path | None = None) -> None:
         self.answer = answer
         self.asked: list[Asked] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # callers that hang up
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

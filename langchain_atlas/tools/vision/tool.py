@@ -4,14 +4,15 @@ from collections.abc import Callable
 from typing import Any, Literal, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.images import image_url
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
-from langchain_atlas.tools.vision.stages import PROCEDURES, Steps
+from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
+from langchain_atlas.trajectory import Spending, Usage, add_known
 
 ProcedureName = Literal["chart", "counting", "geometry", "ocr"]
 
@@ -27,12 +28,14 @@ class VisionTool(BaseTool):
     """A LangChain tool that asks a vision model about an image, in stages.
 
     Its provider fetches an image that is given as http URL; nothing is fetched here. A failure is an answer that begins
-    with ``Error:``. Set ``handle_tool_error=False`` for a `ToolException`.
+    with ``Error:``. Set ``handle_tool_error=False`` for a `ToolException`. The artifact of its message says what the
+    model cost.
     """
 
     name: str = "look"
     description: str = "Looks at an image."
     args_schema: type[BaseModel] = VisionInput
+    response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: bool | str | Callable[[ToolException], str] | None = answer_error
     handle_validation_error: bool | str | Callable[[Any], str] | None = answer_validation_error
 
@@ -63,47 +66,58 @@ class VisionTool(BaseTool):
         description = f"{purpose[0].upper()}{purpose[1:]}."
         return cls(name=procedure, description=description, procedure=procedure, model=model)
 
-    def _run(self, image: str, question: str) -> str:
-        url, steps = self._start(image, question)
-        try:
-            stage = next(steps)
-            while True:
-                try:
-                    reply = self.model.invoke([_message(stage.prompt, url)])
-                except Exception as error:
-                    raise ToolException(f"The vision model failed. {type(error).__name__}: {error}") from error
-                stage = steps.send(_text(reply))
-        except StopIteration as end:
-            return str(end.value)
+    def _run(self, image: str, question: str) -> tuple[str, Spending]:
+        look = _Look(self.procedure, image, question)
+        while look.message is not None:
+            try:
+                reply = self.model.invoke([look.message])
+            except Exception as error:
+                raise _failed(error) from error
+            look.take(reply)
+        return look.answer, look.spent
 
-    async def _arun(self, image: str, question: str) -> str:
-        url, steps = self._start(image, question)
-        try:
-            stage = next(steps)
-            while True:
-                try:
-                    reply = await self.model.ainvoke([_message(stage.prompt, url)])
-                except Exception as error:
-                    raise ToolException(f"The vision model failed. {type(error).__name__}: {error}") from error
-                stage = steps.send(_text(reply))
-        except StopIteration as end:
-            return str(end.value)
+    async def _arun(self, image: str, question: str) -> tuple[str, Spending]:
+        look = _Look(self.procedure, image, question)
+        while look.message is not None:
+            try:
+                reply = await self.model.ainvoke([look.message])
+            except Exception as error:
+                raise _failed(error) from error
+            look.take(reply)
+        return look.answer, look.spent
 
-    def _start(self, image: str, question: str) -> tuple[str, Steps]:
+
+class _Look:
+    """One look at an image: what to send next, and in the end the answer with what it cost."""
+
+    def __init__(self, procedure: str, image: str, question: str) -> None:
         try:
-            url = image_url(image)
+            self._url = image_url(image)
         except InvalidInputError as error:
             raise ToolException(str(error)) from error
-        procedure = PROCEDURES[self.procedure]
-        return url, procedure.steps(question, procedure.prompts)
+        self._steps = PROCEDURES[procedure].steps(question, PROCEDURES[procedure].prompts)
+        self.message: HumanMessage | None = self._shown(next(self._steps))
+        self.answer = ""
+        self.spent = Spending(usage=Usage(input_tokens=0, output_tokens=0), cost_usd=0.0)
+
+    def take(self, reply: AIMessage) -> None:
+        """Go on to the next stage with the model's reply."""
+        counts = reply.usage_metadata
+        usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
+        cost = add_known(self.spent.cost_usd, reply.response_metadata.get("response_cost"))
+        self.spent = Spending(usage=self.spent.usage + usage, cost_usd=cost)
+        text = str(reply.text).strip()
+        if not text:
+            raise ToolException("The vision model returned no text.")
+        try:
+            self.message = self._shown(self._steps.send(text))
+        except StopIteration as end:
+            self.message, self.answer = None, str(end.value)
+
+    def _shown(self, stage: Stage) -> HumanMessage:
+        image = {"type": "image_url", "image_url": {"url": self._url}}
+        return HumanMessage([{"type": "text", "text": stage.prompt}, image])
 
 
-def _message(prompt: str, url: str) -> HumanMessage:
-    return HumanMessage([{"type": "text", "text": prompt}, {"type": "image_url", "image_url": {"url": url}}])
-
-
-def _text(reply: Any) -> str:
-    text = str(reply.text).strip()
-    if not text:
-        raise ToolException("The vision model returned no text.")
-    return text
+def _failed(error: Exception) -> ToolException:
+    return ToolException(f"The vision model failed. {type(error).__name__}: {error}")
