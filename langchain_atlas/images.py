@@ -65,6 +65,11 @@ def image_url(image: Image) -> str:
     )
 
 
+def placed(image: str, folder: Path) -> str | Path:
+    """Return an image as the user of this machine wrote it down: a URL as it is, else a path in `folder`."""
+    return image if image.lower().startswith(("http://", "https://", "data:")) else folder / image
+
+
 def block_url(block: Mapping[str, Any]) -> str:
     """Return the URL in a content block of a message, unchecked, in any form that LangChain knows.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,12 +20,16 @@ def ask(
     router: common.RouterOption,
     pool: common.PoolOption,
     context: Annotated[str | None, typer.Option("--context", help="What comes with the query, as text.")] = None,
+    image: Annotated[
+        list[str] | None, typer.Option("--image", help="An image that it is about: a file or a URL. May be repeated.")
+    ] = None,
     json: common.JsonOption = None,
 ) -> None:
     """Decide which pair should answer a query, run it, and print the answer."""
     from langchain_atlas.agents.messages import record
     from langchain_atlas.errors import ExecutionError, InvalidInputError
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.images import placed
     from langchain_atlas.loop import solve
     from langchain_atlas.pool import Pool
     from langchain_atlas.routers.artifact import load_with_settings
@@ -35,7 +40,8 @@ def ask(
     members = Pool.load(pool)
     executor = LiveExecutor(members)
     decider = load_with_settings(router).restrict(members.pairs)
-    trajectory = solve(Query(text=text, context=context), decider, executor)
+    images = [placed(one, Path()) for one in image or ()]
+    trajectory = solve(Query(text=text, context=context, images=images), decider, executor)
     terminal = common.console()
     _show(trajectory, terminal)
     common.write_json(json, {"answer": trajectory.answer, **record(trajectory)})

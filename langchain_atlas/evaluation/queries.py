@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import InvalidInputError, OutcomeError
 from langchain_atlas.evaluation.scorers import Scorer, build_scorer
+from langchain_atlas.images import Image, image_url, placed
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_FIELDS = ("id", "query", "context", "domain", "answer", "scorer")
+_FIELDS = ("id", "query", "context", "images", "domain", "answer", "scorer")
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class CheckableQuery:
         *,
         id: str | int | None = None,  # noqa: A002  # the field's name in files and in `Query`
         context: str | None = None,
+        images: Sequence[Image] = (),
         domain: str = "default",
         answer: Any = None,
         scorer: Scorer | str | Mapping[str, Any] | None = None,
@@ -65,8 +68,9 @@ class CheckableQuery:
 
         Args:
             query: what is asked.
-            id: identifies it; by default made of query and context, so that it stays when lines move.
+            id: identifies it; by default made of query, context and images, so that it stays when lines move.
             context: what comes with it.
+            images: images, each a URL, a `Path`, or bytes.
             domain: what it is about.
             answer: what the answer should be, as JSON values.
             scorer: a scorer, its kind, or its kind and settings.
@@ -74,29 +78,35 @@ class CheckableQuery:
 
         Raises:
             OutcomeError: a field is not text where it must be, or the answer does not fit the scorer.
+            InvalidInputError: something is not an image.
             SettingError: there is no such scorer.
         """
+        if isinstance(images, str | bytes) or not isinstance(images, Sequence):
+            raise OutcomeError(f"'images' is {str(images)[:60]!r}; it must be a list of images.")
+        urls = tuple(map(image_url, images))
         if isinstance(id, int) and not isinstance(id, bool):
             id = str(id)  # noqa: A001  # many data sets number their queries
         _check_text("query", query)
         if context is not None:
             _check_text("context", context, empty=True)
-        name = stable_id(query, context) if id is None else _check_text("id", id)
+        name = stable_id(query, context, urls) if id is None else _check_text("id", id)
         built = None if scorer is None else build_scorer(scorer)
-        return cls(Query(id=name, text=query, context=context), domain, answer, built, extra)
+        return cls(Query(id=name, text=query, context=context, images=urls), domain, answer, built, extra)
 
 
-def stable_id(query: str, context: str | None) -> str:
-    """Return the id of a query that came without one: ``q-`` and twelve hex digits of query and context."""
-    return "q-" + hashlib.sha256(json.dumps([query, context]).encode()).hexdigest()[:12]
+def stable_id(query: str, context: str | None, images: Sequence[str] = ()) -> str:
+    """Return the id of a query that came without one: ``q-`` and twelve hex digits of query, context and images."""
+    parts = [query, context, *images]
+    return "q-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
 
 def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
     """Read a query file.
 
     Args:
-        path: a JSONL file. Each line needs ``query``; it may have ``id``, ``context``, ``domain``, ``answer`` and
-            ``scorer``, see `CheckableQuery.of`, and other fields, which are kept aside.
+        path: a JSONL file. Each line needs ``query``; it may have ``id``, ``context``, ``images`` (URLs, or paths
+            from where the file lies), ``domain``, ``answer`` and ``scorer``, see `CheckableQuery.of`, and other
+            fields, which are kept aside.
 
     Raises:
         OutcomeError: the file can't be read, holds no query, or a line is wrong; the message names file and line.
@@ -111,7 +121,7 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
         if not line.strip():
             continue
         try:
-            item = _read_line(line)
+            item = _read_line(line, Path(path).parent)
         except InvalidInputError as error:
             raise OutcomeError(f"{path}, line {number}: {error}") from error
         if item.query.id in seen:
@@ -126,7 +136,7 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
     return tuple(queries)
 
 
-def _read_line(line: bytes) -> CheckableQuery:
+def _read_line(line: bytes, folder: Path) -> CheckableQuery:
     try:
         text = line.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -142,6 +152,8 @@ def _read_line(line: bytes) -> CheckableQuery:
     if "query" not in data:
         raise OutcomeError(f"there is no 'query' but {', '.join(map(repr, data)) or 'nothing'}; every line needs one.")
     known = {name: data[name] for name in _FIELDS if name in data and (name != "domain" or data[name] is not None)}
+    if isinstance(known.get("images"), list):
+        known["images"] = [placed(image, folder) if isinstance(image, str) else image for image in known["images"]]
     item = CheckableQuery.of(**known)
     extra = {name: value for name, value in data.items() if name not in _FIELDS}
     return CheckableQuery(item.query, item.domain, item.answer, item.scorer, extra)

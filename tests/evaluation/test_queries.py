@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pictures import data_url, picture
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.queries import CheckableQuery, read_queries, stable_id
@@ -138,3 +139,30 @@ def test_queries_are_made_in_python_too() -> None:
     assert item.extra == {"source": "book"}
     with pytest.raises(OutcomeError, match="finite number"):
         CheckableQuery.of("What is 2 + 2?", answer="four", scorer="numeric")
+
+
+def test_images_are_read_from_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture("a"))
+    (tmp_path / "b.png").write_bytes(picture("b"))
+    lines = [json.dumps({"query": "What is it?", "images": images}) for images in (["a.png"], ["b.png", "http://x/c"])]
+    one, two = read_queries(written(tmp_path, *lines, '{"query": "What is it?"}'))[:2]
+    assert one.query.images == (data_url(picture("a")),)
+    assert two.query.images == (data_url(picture("b")), "http://x/c")
+    assert one.query.id != two.query.id, "the images tell them apart"
+
+
+@pytest.mark.parametrize(
+    ("images", "problem"),
+    [
+        ("a.png", "'images' is 'a.png'; it must be a list"),
+        (["none.png"], "Can't read the image"),
+        (["queries.jsonl"], "is not an image that models read"),
+        ([3], "this is a int"),
+        ({"a": 1}, "must be a list"),
+    ],
+)
+def test_what_is_no_image_is_refused_with_its_line(tmp_path: Path, images: Any, problem: str) -> None:
+    path = written(tmp_path, json.dumps({"query": "What is it?", "images": images}))
+    with pytest.raises(OutcomeError, match=r"queries\.jsonl, line 1: ") as caught:
+        read_queries(path)
+    assert problem in str(caught.value)
