@@ -5,10 +5,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl clean
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -47,6 +48,16 @@ bench-startup: $(INSTALLED) ## How long importing the package and showing the he
 
 bench-bfcl: $(INSTALLED) ## Routers on function calling (needs ../shared/data, like the next three)
 	$(BIN)/python benchmarks/bfcl.py
+
+bench-bfcl-live: $(INSTALLED) $(BFCL)/.installed ## BFCL's own questions and checker, through our executor, embedded models
+	$(BIN)/python benchmarks/bfcl_live.py
+
+# Apart from ours, as bfcl-eval pins numpy and others; without its dependencies but for what the checker imports
+$(BFCL)/.installed:
+	$(PYTHON) -m venv $(BFCL)
+	$(BFCL)/bin/pip install --quiet --disable-pip-version-check --no-deps bfcl-eval==2026.3.23 filelock==3.20.0 tenacity==9.1.2 \
+		tree_sitter==0.21.3 tree-sitter-java==0.21.0 tree-sitter-javascript==0.21.4
+	touch $@
 
 bench-reasoning: $(INSTALLED) ## Routers on multi-domain reasoning
 	$(BIN)/python benchmarks/reasoning.py
