@@ -122,6 +122,8 @@ class Tool(ToolSources):
     needs: frozenset[Modality] = frozenset()
     """What a model must be able to read to be paired with it, beyond text. With one of `IMAGE_INVOCATIONS` and no tool
     that reads for the model, ``image`` is added."""
+    check: dict[str, dict[str, Any]] | None = None
+    """Harmless calls by which ``doctor --pool`` sees that it works: arguments by the name of the LangChain tool."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:

@@ -1,4 +1,4 @@
-"""``doctor``: does routing pay on this data, and what is missing or wrong in it?"""
+"""``doctor``: does routing pay on this data, or does everything in this pool work?"""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ _LISTED = 4
 
 
 def doctor(
-    data: common.DataOption,
-    pool: Annotated[Path | None, typer.Option("--pool", help="Pool to compare the outcomes with, .yaml.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")] = None,
+    pool: Annotated[
+        Path | None,
+        typer.Option("--pool", help="Pool, .yaml: to try out, or with --data to compare the outcomes with."),
+    ] = None,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     margin: Annotated[float, typer.Option("--margin", help="Points of accuracy you would give up for money.")] = 1.0,
@@ -29,9 +32,37 @@ def doctor(
         str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    no_calls: Annotated[bool, typer.Option("--no-calls", help="Try the pool without calling anything.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that a call of the pool may take.")] = 30.0,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Most models and tools tried at once.")] = 8,
     json: common.JsonOption = None,
 ) -> None:
-    """Say whether routing pays on recorded outcomes, and what is missing or wrong in them."""
+    """Say whether routing pays on recorded outcomes (--data), or what in a pool works (--pool)."""
+    from langchain_atlas.cli.doctor_pool import try_pool
+    from langchain_atlas.errors import SettingError
+
+    if data is not None:
+        if no_calls:
+            raise SettingError("--no-calls goes with --pool alone: with --data nothing is called anyway.")
+        _diagnose(data, pool, pairs, domains, margin, encoder, seed, json)
+    elif pool is not None:
+        try_pool(pool, json, calls=not no_calls, timeout_s=timeout, concurrency=concurrency)
+    else:
+        raise SettingError(
+            "Give --data with an outcome table, or --pool with a pool; see: langchain-atlas doctor --help"
+        )
+
+
+def _diagnose(
+    data: Path,
+    pool: Path | None,
+    pairs: Path | None,
+    domains: str | None,
+    margin: float,
+    encoder: str | None,
+    seed: int,
+    json: Path | None,
+) -> None:
     from langchain_atlas.evaluation.diagnosis import default_encoder, diagnose
     from langchain_atlas.pool import Pool
 

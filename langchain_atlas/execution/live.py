@@ -90,6 +90,14 @@ class LiveExecutor(Executor):
         """The pairs of its pool."""
         return self.pool.pairs
 
+    def tools_of(self, name: str) -> tuple[BaseTool, ...]:
+        """Return the LangChain tools that a tool of the pool wraps, built.
+
+        Raises:
+            PoolError: the pool has no such tool.
+        """
+        return self._invocations[self.pool.tool(name).name].tools
+
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return the pairs whose model and tool fit a query with, or without, images; see `Executor.suited`."""
         if not query.images and not any(tool.takes_images for tool in self.pool.tools):

@@ -1,0 +1,145 @@
+"""Does everything in a pool work? One cheap call per model and per tool, and what follows for the pairs."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import SettingError
+from langchain_atlas.evaluation.findings import Finding
+from langchain_atlas.evaluation.pool_findings import find_in_pool
+from langchain_atlas.evaluation.pool_probes import ModelCheck, ToolCheck, probe_model, probe_tool
+from langchain_atlas.pool import Pair
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from langchain_atlas.pool import Model, Pool, Tool
+
+MODEL_CALLS = 4
+"""Most calls of one model: an answer, a tool call, a forced one where that brings none, a reply kept to a schema."""
+
+_INPUT_TOKENS = 600
+_OUTPUT_TOKENS = 256
+"""Tokens that the calls of one model read and write at most, roughly."""
+
+
+class PairCheck(Record):
+    """Whether a pair can work, as far as its model and its tool say."""
+
+    pair: Pair
+    """The pair."""
+    works: bool | None = None
+    """None when nothing was called."""
+    reason: str | None = None
+    """Why it can't."""
+
+
+class PoolCheck(Record):
+    """What a check of a pool found."""
+
+    called: bool
+    """Whether models and tools were called at all."""
+    models: tuple[ModelCheck, ...]
+    """The models, as the pool has them."""
+    tools: tuple[ToolCheck, ...]
+    """The tools, as the pool has them."""
+    pairs: tuple[PairCheck, ...]
+    """All pairs that are not excluded by choice."""
+    findings: tuple[Finding, ...]
+    """What is wrong, missing, or worth knowing, in this order."""
+
+    @property
+    def fine(self) -> bool:
+        """Whether nothing is wrong."""
+        return not any(finding.severity == "wrong" for finding in self.findings)
+
+
+class Estimate(Record):
+    """What a check will cost at most."""
+
+    model_calls: int
+    """Calls of models."""
+    cost_usd: float
+    """Dollars of the models whose prices are known."""
+    unpriced: tuple[str, ...] = ()
+    """Models whose prices are not."""
+
+
+def estimate(pool: Pool) -> Estimate:
+    """Say what `check_pool` will cost at most."""
+    costs = {model.name: model.price(_INPUT_TOKENS, _OUTPUT_TOKENS) for model in pool.models}
+    return Estimate(
+        model_calls=MODEL_CALLS * len(pool.models),
+        cost_usd=sum(cost for cost in costs.values() if cost is not None),
+        unpriced=tuple(name for name, cost in costs.items() if cost is None),
+    )
+
+
+def check_pool(
+    pool: Pool,
+    *,
+    calls: bool = True,
+    timeout_s: float = 30.0,
+    concurrency: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+) -> PoolCheck:
+    """Try every model and every tool of a pool.
+
+    Args:
+        pool: the pool.
+        calls: whether anything is called. Without, keys and prices are looked at and tools are built, except those
+            for which a server must be started or reached.
+        timeout_s: seconds that one call may take.
+        concurrency: most models and tools tried at once.
+        progress: called with how many are done, and how many there are.
+
+    Raises:
+        SettingError: a number is out of range.
+    """
+    if timeout_s <= 0 or concurrency < 1:
+        raise SettingError(
+            f"timeout_s is {timeout_s!r} and concurrency {concurrency!r}; they must be above 0 and from 1."
+        )
+    total = len(pool.models) + len(pool.tools)
+    with ThreadPoolExecutor(concurrency) as threads:
+        models = [threads.submit(probe_model, model, timeout_s, calls=calls) for model in pool.models]
+        tools = [threads.submit(probe_tool, tool, timeout_s, calls=calls) for tool in pool.tools]
+        running: list[Any] = [*models, *tools]
+        for done, _ in enumerate(as_completed(running), start=1):
+            if progress is not None:
+                progress(done, total)
+    checked = [future.result() for future in models]
+    tried = [future.result() for future in tools]
+    pairs = tuple(
+        _pair(pool, model, tool, seen, found)
+        for model, seen in zip(pool.models, checked, strict=True)
+        for tool, found in zip(pool.tools, tried, strict=True)
+        if Pair(model.name, tool.name) not in pool.excluded
+    )
+    hopeless = {str(each.pair): each.reason for each in pairs if each.reason is not None}
+    return PoolCheck(
+        called=calls,
+        models=tuple(checked),
+        tools=tuple(tried),
+        pairs=pairs,
+        findings=find_in_pool(pool, checked, tried, hopeless),
+    )
+
+
+def _pair(pool: Pool, model: Model, tool: Tool, seen: ModelCheck, found: ToolCheck) -> PairCheck:
+    pair = Pair(model.name, tool.name)
+    reason = pool.impossible.get(pair)
+    if reason is None and seen.error is not None:
+        reason = "the model does not answer"
+    if reason is None and found.error is not None:
+        reason = "the tool does not work"
+    if reason is None and tool.invocation == "native":
+        forced = tool.settings.get("tool_choice", "auto") != "auto"
+        if seen.function_calling == "no":
+            reason = "the model called no function when asked to"
+        elif seen.function_calling == "forced" and not forced:
+            reason = "the model calls functions only when forced; set 'tool_choice: required' or 'invocation: prompted'"
+    works = False if reason is not None else (True if seen.answers else None)
+    return PairCheck(pair=pair, works=works, reason=reason)

@@ -1,0 +1,273 @@
+"""The calls that show whether a model or a tool works: bounded in tokens and time, and harmless."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import HumanMessage
+from langchain_core.tools import StructuredTool
+
+from langchain_atlas.errors import AtlasError, PoolError, suggest
+from langchain_atlas.execution.chat_models import build_chat_model, check_key, schema_format
+from langchain_atlas.execution.live import LiveExecutor
+from langchain_atlas.pool import Model, Pool, Tool
+from langchain_atlas.records import Record
+from langchain_atlas.tools.deadlines import within
+from langchain_atlas.tools.event_loop import invoke
+from langchain_atlas.trajectory import add_known
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage
+    from langchain_core.tools import BaseTool
+
+ANSWER_TOKENS = 32
+CALL_TOKENS = 64
+"""Most tokens that a probe lets a model write; one that reasons first may need more for a call than for a word."""
+
+HARMLESS = {"calculator": "6*7", "python": "print(6 * 7)", "search": "test", "retriever": "test"}
+"""What the tools that have no effects are called with."""
+
+_REFUSED = frozenset({400, 404, 405, 415, 422, 501})
+"""HTTP statuses that say: this can't be done. Others may pass."""
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"state": {"type": "string", "enum": ["ready", "busy"]}},
+    "required": ["state"],
+    "additionalProperties": False,
+}
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_SECRET = re.compile(r"\b(sk|pk|rk|key|xoxb|ghp)[-_][\w*-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
+_TWICE = re.compile(r"^(\w+): (?:litellm\.)?\1: (?:\1: )?")
+"""LiteLLM names an error's kind up to three times."""
+_SHORTEST_SECRET = 6
+_LONGEST_ERROR = 300
+
+
+class ModelCheck(Record):
+    """What one model does."""
+
+    name: str
+    """Its name in the pool."""
+    litellm: str
+    """LiteLLM's id."""
+    answers: bool | None = None
+    """Whether it gave an answer; None when it was not asked."""
+    error: str | None = None
+    """Why not; no key stands in it."""
+    latency_s: float | None = None
+    """Seconds of its answer to one short question."""
+    input_cost_per_token: float | None = None
+    """Dollars per token read; None when unknown."""
+    output_cost_per_token: float | None = None
+    """Dollars per token written; None when unknown."""
+    function_calling: Literal["yes", "forced", "no"] | None = None
+    """Whether it calls a function when asked in words, only when forced, or not at all; None when that is not known."""
+    structured_output: bool | None = None
+    """Whether it keeps to a JSON schema that is sent along; None when that is not known."""
+    notes: tuple[str, ...] = ()
+    """Why something is not known, or what the provider said."""
+    calls: int = 0
+    """How often it was called."""
+    cost_usd: float | None = None
+    """Dollars of these calls; None when unknown."""
+
+
+class ToolCheck(Record):
+    """What one tool does."""
+
+    name: str
+    """Its name in the pool."""
+    invocation: str
+    """How models use it."""
+    offers: tuple[str, ...] = ()
+    """The LangChain tools that it wraps."""
+    called: tuple[str, ...] = ()
+    """Those of them that were called."""
+    works: bool | None = None
+    """Whether it was built and the calls succeeded; None when nothing of it was called."""
+    error: str | None = None
+    """Why not."""
+    latency_s: float | None = None
+    """Seconds of the slowest call."""
+
+
+def probe_model(model: Model, timeout_s: float, *, calls: bool = True) -> ModelCheck:
+    """Ask a model for a word, for a tool call, and for a reply that keeps to a schema."""
+    known: dict[str, Any] = {
+        "name": model.name,
+        "litellm": model.litellm,
+        "input_cost_per_token": model.input_cost_per_token,
+        "output_cost_per_token": model.output_cost_per_token,
+    }
+    try:
+        check_key(model)
+        if not calls:
+            return ModelCheck(**known, error=_missing_key(model))
+        probe = _Probe(model, build_chat_model(model, timeout_s=timeout_s, retries=1))
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with it is what the check is for
+        return ModelCheck(**known, answers=False if calls else None, error=describe(error))
+    start = time.perf_counter()
+    try:
+        probe.ask("Reply with the word: ready", ANSWER_TOKENS)
+    except Exception as error:  # noqa: BLE001  # likewise
+        return ModelCheck(**known, answers=False, error=describe(error), calls=probe.calls)
+    latency = time.perf_counter() - start
+    functions, schema = probe.function_calling(), probe.structured_output()
+    return ModelCheck(
+        **known,
+        answers=True,
+        latency_s=latency,
+        function_calling=functions,
+        structured_output=schema,
+        notes=tuple(probe.notes),
+        calls=probe.calls,
+        cost_usd=probe.cost_usd,
+    )
+
+
+def _missing_key(model: Model) -> str | None:
+    """Say which key LiteLLM would look for and not find; a server of one's own may need none."""
+    if model.api_key_env is not None or "api_base" in model.options:
+        return None
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as in `build_chat_model`
+    litellm: Any = import_module("litellm")
+    missing = litellm.validate_environment(model=model.litellm)["missing_keys"]
+    return f"LiteLLM looks for the environment variable {' or '.join(missing)}, which is not set." if missing else None
+
+
+class _Probe:
+    """Calls one model, and adds up what that costs."""
+
+    def __init__(self, model: Model, chat_model: BaseChatModel) -> None:
+        self._model = model
+        self._chat_model = chat_model
+        self._limit = "max_completion_tokens" if "max_completion_tokens" in model.options else "max_tokens"
+        self.calls = 0
+        self.cost_usd: float | None = 0.0
+        self.notes: list[str] = []
+
+    def ask(self, text: str, tokens: int, *, tool_choice: str | None = None, **options: Any) -> AIMessage:
+        options[self._limit] = tokens
+        bound: Any = self._chat_model.bind(**options)
+        if tool_choice is not None:
+            bound = self._chat_model.bind_tools([_report()], tool_choice=tool_choice, **options)
+        self.calls += 1
+        try:
+            reply: AIMessage = bound.invoke([HumanMessage(text)])
+        except Exception:
+            self.cost_usd = None
+            raise
+        used = reply.usage_metadata
+        cost = self._model.price(used["input_tokens"], used["output_tokens"]) if used else None
+        self.cost_usd = add_known(self.cost_usd, reply.response_metadata.get("response_cost") if cost is None else cost)
+        return reply
+
+    def function_calling(self) -> Literal["yes", "forced", "no"] | None:
+        answers: tuple[tuple[str, Literal["yes", "forced"]], ...] = (("auto", "yes"), ("required", "forced"))
+        for choice, answer in answers:
+            try:
+                reply = self.ask("Use the tool 'report' to report that you are ready.", CALL_TOKENS, tool_choice=choice)
+            except Exception as error:  # noqa: BLE001  # providers refuse tools in many ways
+                self.notes.append(f"function calling: {describe(error)}")
+                return "no" if _is_refusal(error) else None
+            if reply.tool_calls or reply.invalid_tool_calls:
+                return answer
+        return "no"
+
+    def structured_output(self) -> bool | None:
+        try:
+            reply = self.ask("How are you?", CALL_TOKENS, response_format=schema_format(_SCHEMA))
+        except Exception as error:  # noqa: BLE001  # and schemas
+            self.notes.append(f"JSON schema: {describe(error)}")
+            return False if _is_refusal(error) else None
+        try:
+            value = json.loads(str(reply.text))
+        except ValueError:
+            return False
+        return value in ({"state": "ready"}, {"state": "busy"})
+
+
+def _report() -> BaseTool:
+    return StructuredTool(name="report", description="Reports a state.", args_schema=_SCHEMA, func=str)
+
+
+def probe_tool(tool: Tool, timeout_s: float, *, calls: bool = True) -> ToolCheck:
+    """Build a tool, and call what of it is harmless or has arguments for a check."""
+    check = ToolCheck(name=tool.name, invocation=tool.invocation)
+    if not calls and tool.use == "mcp":
+        return check  # building it would start the server
+    try:
+        offered = _built(tool)
+        wanted = _wanted(tool, offered)
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with it is what the check is for
+        return check.replace(works=False, error=describe(error))
+    check = check.replace(offers=tuple(offered))
+    if not calls:
+        return check
+    longest, called = None, []
+    for name, arguments in wanted.items():
+        start = time.perf_counter()
+        problem = _call(offered[name], arguments, timeout_s)
+        longest = max(longest or 0.0, time.perf_counter() - start)
+        called.append(name)
+        if problem is not None:
+            return check.replace(works=False, error=f"{name}: {problem}", called=tuple(called), latency_s=longest)
+    works = True if called or not offered else None
+    return check.replace(works=works, called=tuple(called), latency_s=longest)
+
+
+def _built(tool: Tool) -> dict[str, BaseTool]:
+    executor = LiveExecutor(Pool(models=(_anybody(tool),), tools=(tool,)))
+    return {member.name: member for member in executor.tools_of(tool.name)}
+
+
+def _anybody(tool: Tool) -> Model:
+    """A model that goes with any tool, so that the tool alone is at stake."""
+    return Model(name="anybody", modalities=frozenset({"text", *tool.needs}))
+
+
+def _wanted(tool: Tool, offered: dict[str, BaseTool]) -> dict[str, dict[str, Any]]:
+    """Return the calls to make: those that the pool names, else a harmless one of a tool of ours.
+
+    Raises:
+        PoolError: the pool names a tool that is not there.
+    """
+    for name in tool.check or {}:
+        if name not in offered:
+            raise PoolError(f"'check' of tool {tool.name!r} names {name!r}. {suggest(name, offered)}")
+    if tool.check is not None:
+        return tool.check
+    if tool.use not in HARMLESS:
+        return {}
+    return {name: {next(iter(member.args)): HARMLESS[tool.use]} for name, member in offered.items()}
+
+
+def _call(tool: BaseTool, arguments: dict[str, Any], timeout_s: float) -> str | None:
+    """Call a tool; return what went wrong."""
+    wanted = {"name": tool.name, "args": arguments, "id": "check", "type": "tool_call"}
+    try:
+        message = within(timeout_s, lambda: invoke(tool, wanted))
+    except Exception as error:  # noqa: BLE001  # whatever a tool raises is what the check is for
+        return describe(error)
+    return describe(str(message.text)) if getattr(message, "status", "success") == "error" else None
+
+
+def _is_refusal(error: Exception) -> bool:
+    return getattr(error, "status_code", None) in _REFUSED or isinstance(error, NotImplementedError)
+
+
+def describe(error: Exception | str) -> str:
+    """Write an error in one short line without secrets."""
+    name = "" if isinstance(error, str | AtlasError) else f"{type(error).__name__}: "
+    text = _TWICE.sub(r"\1: ", " ".join(f"{name}{error}".split()))
+    for variable, value in os.environ.items():
+        if _SECRET_NAME.search(variable) and len(value) >= _SHORTEST_SECRET:
+            text = text.replace(value, "***")
+    text = _SECRET.sub("***", text)
+    return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."
