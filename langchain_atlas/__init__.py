@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from langchain_atlas.agents.chat_model import ChatAtlas
     from langchain_atlas.agents.graph import create_atlas_graph
+    from langchain_atlas.agents.loop_chain import AtlasChain
     from langchain_atlas.agents.middleware import AtlasMiddleware
     from langchain_atlas.agents.node import AtlasNode
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.cluster import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.rl import RLRouter
-    from langchain_atlas.trajectory import Constraints, Decision, Observation, Query, Step, Trajectory
+    from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
 
 _HOMES = {
+    "Assignment": "trajectory",
+    "AtlasChain": "agents.loop_chain",
     "AtlasError": "errors",
     "AtlasMiddleware": "agents.middleware",
     "AtlasNode": "agents.node",
@@ -59,6 +62,8 @@ _HOMES = {
 
 __all__ = [
     "NO_TOOL",
+    "Assignment",
+    "AtlasChain",
     "AtlasError",
     "AtlasMiddleware",
     "AtlasNode",

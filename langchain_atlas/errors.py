@@ -7,6 +7,7 @@ whatever went wrong while running is an `ExecutionError` (exit status 1).
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class AtlasError(Exception):
@@ -38,7 +39,16 @@ class ConstraintError(InvalidInputError):
 
 
 class ExecutionError(AtlasError):
-    """Running a pair failed, and the caller asked for an exception instead of an observation."""
+    """Running a pair failed, and the caller asked for an exception instead of an observation.
+
+    Args:
+        message: what failed.
+        observation: what was observed of the run, where there is such an `Observation`.
+    """
+
+    def __init__(self, message: str = "", observation: Any = None) -> None:
+        super().__init__(message)
+        self.observation = observation
 
 
 class MissingExtraError(AtlasError, ImportError):

@@ -180,6 +180,25 @@ class Decision(Record):
         return self
 
 
+class Assignment(Record):
+    """A query with the decision what to do for it: what goes from a router to an executor in a chain."""
+
+    query: Query
+    """What is asked."""
+    decision: Decision
+    """What was decided; never to think."""
+
+    @property
+    def pair(self) -> Pair | None:
+        """The pair to run; None where the router chose to answer without a call."""
+        return self.decision.pair
+
+    @property
+    def asked(self) -> Query:
+        """The query as the pair is to be asked."""
+        return self.query if self.decision.input is None else self.query.replace(text=self.decision.input)
+
+
 class Step(Record):
     """A decision with what it led to."""
 

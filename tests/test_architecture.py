@@ -20,6 +20,7 @@ PACKAGE = Path(langchain_atlas.__file__).parent
 
 VOCABULARY = {
     "agreement",
+    "asks",
     "errors",
     "files",
     "images",

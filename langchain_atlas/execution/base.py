@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+
+from langchain_atlas.errors import ExecutionError, InvalidInputError
+from langchain_atlas.trajectory import Assignment, Observation
 
 if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
-    from langchain_atlas.trajectory import Observation, Query
+    from langchain_atlas.trajectory import Query
 
 
-class Executor(ABC):
-    """Runs a pair on a query and returns what was observed."""
+class Executor(Runnable[Assignment, Observation], ABC):
+    """Runs a pair on a query and returns what was observed.
+
+    An executor is a LangChain `Runnable`: it takes an `Assignment`, which is what a router returns in a chain, and
+    returns the observation. There, a call that fails raises `ExecutionError`, so that retries and fallbacks see it.
+    """
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -38,3 +47,46 @@ class Executor(ABC):
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does without blocking the event loop."""
         return await asyncio.to_thread(self.run, pair, query)
+
+    def invoke(self, input: Assignment, config: RunnableConfig | None = None, **_: Any) -> Observation:  # noqa: A002
+        """Run the assigned pair, as a step of a chain.
+
+        Args:
+            input: the query, with the decision which pair is to run.
+            config: what the run's models and tools run with, such as callbacks.
+
+        Raises:
+            InvalidInputError: the input is no assignment.
+            ExecutionError: the run failed, or the router assigned no pair; its `observation` tells the run.
+        """
+
+        def run(assignment: Assignment) -> Observation:
+            pair = _assigned(assignment)
+            return _succeeded(self.run(pair, assignment.asked))
+
+        return self._call_with_config(run, input, config, run_type="chain")
+
+    async def ainvoke(self, input: Assignment, config: RunnableConfig | None = None, **_: Any) -> Observation:  # noqa: A002
+        """Do what `invoke` does on the event loop."""
+
+        async def run(assignment: Assignment) -> Observation:
+            pair = _assigned(assignment)
+            return _succeeded(await self.arun(pair, assignment.asked))
+
+        return await self._acall_with_config(run, input, config, run_type="chain")
+
+
+def _assigned(assignment: Any) -> Pair:
+    if not isinstance(assignment, Assignment):
+        raise InvalidInputError(
+            f"An executor in a chain takes an Assignment, as in router | executor; got {assignment!r}."
+        )
+    if assignment.pair is None:
+        raise ExecutionError(f"The router assigned no pair: {assignment.decision.reason or assignment.decision.kind}")
+    return assignment.pair
+
+
+def _succeeded(observation: Observation) -> Observation:
+    if observation.failed:
+        raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation)
+    return observation

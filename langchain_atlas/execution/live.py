@@ -185,7 +185,7 @@ class LiveExecutor(Executor):
             raise error
         observation = ledger.observation(error=error)
         if self.raise_errors:
-            raise ExecutionError(f"{observation.pair} failed: {observation.error}") from error
+            raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation) from error
         return observation
 
     def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:

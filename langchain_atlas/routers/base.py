@@ -6,8 +6,12 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
+
+from langchain_atlas.asks import AtlasContext, configured, read_ask, with_settings
+from langchain_atlas.errors import ArtifactError, ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +21,18 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
 
 
-class Router(ABC):
+MOST_THOUGHTS = 16
+"""Most thoughts in a row that a router may have as a step of a chain."""
+
+
+class Router(Runnable[Any, Assignment], ABC):
     """Decides what to do next for a query: route to a pair, think, or answer.
 
     One method must be written: `decide`. It must not change the router, so that threads can share one.
+
+    A router is a LangChain `Runnable`: it takes the ask as a text, a `Query`, or messages, and returns the query with
+    the first decision that is not a thought, as an `Assignment`. ``router | executor`` is a chain that returns an
+    `Observation`.
     """
 
     kind: ClassVar[str] = ""
@@ -44,6 +56,44 @@ class Router(ABC):
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Do what `decide` does, in a thread, so that the event loop goes on."""
         return await asyncio.to_thread(self.decide, query, trajectory)
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> Assignment:  # noqa: A002
+        """Decide for an ask, as a step of a chain.
+
+        Args:
+            input: a text, a `Query`, a message, messages, or ``{"messages": ...}``.
+            config: may set any of the fields of `AtlasContext` under ``configurable``.
+            settings: any of the fields of `AtlasContext`; they win.
+
+        Raises:
+            InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
+            ConstraintError: no pair satisfies the query's constraints.
+        """
+        given = ensure_config(config)
+
+        def assign(asked: Any) -> Assignment:
+            query, trajectory = read_assignment(asked, given, settings), START
+            while True:
+                decision = self.decide(query, trajectory)
+                if decision.kind != "think":
+                    return Assignment(query=query, decision=decision)
+                trajectory = _thought(trajectory, decision)
+
+        return self._call_with_config(assign, input, config, run_type="chain")
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> Assignment:  # noqa: A002
+        """Do what `invoke` does on the event loop."""
+        given = ensure_config(config)
+
+        async def assign(asked: Any) -> Assignment:
+            query, trajectory = read_assignment(asked, given, settings), START
+            while True:
+                decision = await self.adecide(query, trajectory)
+                if decision.kind != "think":
+                    return Assignment(query=query, decision=decision)
+                trajectory = _thought(trajectory, decision)
+
+        return await self._acall_with_config(assign, input, config, run_type="chain")
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries; faster than one by one where a router can vectorise."""
@@ -109,6 +159,30 @@ class Router(ABC):
         from langchain_atlas.routers.artifact import load_router
 
         return load_router(folder, encoder)
+
+
+def read_assignment(asked: Any, config: Mapping[str, Any], settings: Mapping[str, Any]) -> Query:
+    """Return the query of an ask in a chain, as this run wants it answered.
+
+    Raises:
+        InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
+    """
+    for name in settings:
+        if name not in AtlasContext.__dataclass_fields__:
+            raise SettingError(f"A run has no setting {name!r}. {suggest(name, AtlasContext.__dataclass_fields__)}")
+    query = asked if isinstance(asked, Query) else read_ask(asked, {})
+    return with_settings(query, {**configured(config), **settings})
+
+
+def _thought(trajectory: Trajectory, decision: Decision) -> Trajectory:
+    """Return the trajectory with one more thought.
+
+    Raises:
+        ExecutionError: there have been too many.
+    """
+    if len(trajectory.steps) >= MOST_THOUGHTS:
+        raise ExecutionError(f"The router had {MOST_THOUGHTS} thoughts in a row and decided nothing.")
+    return trajectory.then(decision)
 
 
 def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, ...]:
