@@ -41,10 +41,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(VOCABULARY, VOCABULARY),
     "encoders": VOCABULARY,
     "outcomes": VOCABULARY,
-    "routers": ROUTING,
+    "routers": ROUTING | {"tracing"},
     "tools": VOCABULARY | {"encoders"},  # for search by meaning
     "local": VOCABULARY,
-    "execution": ACTING,
+    "execution": ACTING | {"tracing"},
     "tracing": VOCABULARY,
     "loop": VOCABULARY | {"routers", "execution", "tracing"},  # of these only the contracts; see below
     "testing": BOTH,

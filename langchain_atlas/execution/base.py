@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_atlas.errors import ExecutionError, InvalidInputError
+from langchain_atlas.tracing import aexecution_run, execution_run
 from langchain_atlas.trajectory import Assignment, Observation
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """
 
         def run(assignment: Assignment) -> Observation:
-            pair = _assigned(assignment)
-            return _succeeded(self.run(pair, assignment.asked))
+            pair, query = _assigned(assignment), assignment.asked
+            return _succeeded(execution_run(pair, query, partial(self.run, pair, query)))
 
         return self._call_with_config(run, input, config, run_type="chain")
 
@@ -70,8 +72,8 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Do what `invoke` does on the event loop."""
 
         async def run(assignment: Assignment) -> Observation:
-            pair = _assigned(assignment)
-            return _succeeded(await self.arun(pair, assignment.asked))
+            pair, query = _assigned(assignment), assignment.asked
+            return _succeeded(await aexecution_run(pair, query, partial(self.arun, pair, query)))
 
         return await self._acall_with_config(run, input, config, run_type="chain")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -11,6 +12,7 @@ from langchain_core.runnables.config import ensure_config
 
 from langchain_atlas.asks import AtlasContext, configured, read_ask, with_settings
 from langchain_atlas.errors import ArtifactError, ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.tracing import adecision_run, decision_run
 from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ class Router(Runnable[Any, Assignment], ABC):
         def assign(asked: Any) -> Assignment:
             query, trajectory = read_assignment(asked, given, settings), START
             while True:
-                decision = self.decide(query, trajectory)
+                decision = decision_run(query, trajectory, partial(self.decide, query, trajectory))
                 if decision.kind != "think":
                     return Assignment(query=query, decision=decision)
                 trajectory = _thought(trajectory, decision)
@@ -88,7 +90,7 @@ class Router(Runnable[Any, Assignment], ABC):
         async def assign(asked: Any) -> Assignment:
             query, trajectory = read_assignment(asked, given, settings), START
             while True:
-                decision = await self.adecide(query, trajectory)
+                decision = await adecision_run(query, trajectory, partial(self.adecide, query, trajectory))
                 if decision.kind != "think":
                     return Assignment(query=query, decision=decision)
                 trajectory = _thought(trajectory, decision)

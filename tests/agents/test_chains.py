@@ -167,11 +167,10 @@ class TestWithConfig:
         (run,) = traced
         assert [child.name for child in run.child_runs] == ["ScriptedRouter", "act"]
         assert run.child_runs[0].outputs["output"].pair == Pair("small", "calculator")
-        assert [child.run_type for child in run.child_runs[1].child_runs if child.run_type != "chain"] == [
-            "llm",
-            "tool",
-            "llm",
-        ]
+        assert [inner.name for inner in run.child_runs[0].child_runs] == ["atlas.decide"]
+        (executed,) = run.child_runs[1].child_runs
+        assert executed.name == "atlas.execute"
+        assert [inner.run_type for inner in executed.child_runs] == ["llm", "tool", "llm"]
         assert "ours" in run.child_runs[1].tags
 
 
