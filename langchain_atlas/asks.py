@@ -79,7 +79,7 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
     query = Query(
         text=message.text,
         id=message.id,
-        history=tuple(conversation[:index]),
+        history=tuple(map(_portable, conversation[:index])),
         since=_answered(conversation[index + 1 :]),
         images=tuple(_images(message)),
     )
@@ -133,6 +133,25 @@ def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
 
 def _is_image(kind: str | None, value: Any) -> bool:
     return kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/"))
+
+
+def _portable(message: BaseMessage) -> BaseMessage:
+    """Return a message with its images in a form that every provider is sent: some forms are one provider's own."""
+    if isinstance(message.content, str):
+        return message
+    blocks = [_portable_block(block) for block in message.content]
+    return message if blocks == message.content else message.model_copy(update={"content": blocks})
+
+
+def _portable_block(block: Any) -> Any:
+    kind = block.get("type") if isinstance(block, dict) else None
+    own = kind in ("input_image", "media") or (kind == "image" and "source" in block)
+    if not own or not _is_image(kind, block):
+        return block
+    try:
+        return {"type": "image_url", "image_url": {"url": block_url(block)}}
+    except InvalidInputError:  # an image known by its id alone: its provider may know it
+        return block
 
 
 def _images(message: BaseMessage) -> list[str]:

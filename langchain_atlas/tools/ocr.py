@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ from langchain_atlas.tools.deadlines import within
 _BLANKS = re.compile(r"\n{3,}")
 _LANGUAGES = r"^[A-Za-z][A-Za-z_]*(\+[A-Za-z][A-Za-z_]*)*$"
 _LONGEST = 20_000
+_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "OMP_THREAD_LIMIT", "TESSDATA_PREFIX")
+"""What the program gets of the environment: no keys."""
+
+_LIMITED = (
+    "import os, resource, sys; limit = int(sys.argv[1]); resource.setrlimit(resource.RLIMIT_AS, (limit, limit)); "
+    "os.execv(sys.argv[2], sys.argv[2:])"
+)
+"""Becomes a program that may use so many bytes: an image of a few kilobytes can ask for gigabytes when unpacked."""
+
 _INSTALL = (
     "tesseract is not installed: there is no program {!r}. Install it (Debian: apt-get install tesseract-ocr "
     "tesseract-ocr-eng; macOS: brew install tesseract), or let a vision model read with the invocation 'ocr'."
@@ -57,6 +67,9 @@ class OcrTool(BaseTool):
 
     timeout_s: float = Field(default=30.0, gt=0)
     """Seconds for fetching, and again for reading."""
+
+    memory_mib: int = Field(default=1024, ge=64)
+    """Memory that reading may take."""
 
     program: str = "tesseract"
     """The program."""
@@ -104,13 +117,13 @@ class OcrTool(BaseTool):
             raise ToolException(_INSTALL.format(self.program))
         try:
             done = subprocess.run(  # noqa: S603  # the program is the user's choice, the language is checked
-                [program, "stdin", "stdout", "-l", self.languages],
+                self._command(program),
                 input=data,
                 capture_output=True,
                 timeout=self.timeout_s,
                 check=False,
                 # With one thread it takes the same time on a small image, and leaves the other cores alone.
-                env={"OMP_THREAD_LIMIT": "1", **os.environ},
+                env={"OMP_THREAD_LIMIT": "1", **{name: os.environ[name] for name in _PASSED if name in os.environ}},
             )
         except subprocess.TimeoutExpired as error:
             raise ToolException(f"tesseract did not finish within {self.timeout_s:g} s.") from error
@@ -118,6 +131,13 @@ class OcrTool(BaseTool):
             raise ToolException(f"tesseract could not be started: {error.strerror}.") from error
         if done.returncode != 0:
             said = done.stderr.decode("utf-8", "replace").strip()
-            raise ToolException(f"tesseract could not read the image: {said[:300] or f'status {done.returncode}'}")
+            reason = said[:300] or "it needs more memory than memory_mib allows, or crashed"
+            raise ToolException(f"tesseract could not read the image: {reason}")
         text = _BLANKS.sub("\n\n", done.stdout.decode("utf-8", "replace").replace("\f", "")).strip()
         return text[:_LONGEST] or "(no text was found in the image)"
+
+    def _command(self, program: str) -> list[str]:
+        command = [program, "stdin", "stdout", "-l", self.languages]
+        if os.name != "posix":
+            return command
+        return [sys.executable, "-I", "-S", "-c", _LIMITED, str(self.memory_mib * 2**20), *command]

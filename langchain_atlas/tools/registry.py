@@ -64,13 +64,18 @@ def _mcp(only: list[str] | None = None, **server: Any) -> list[McpTool]:
 
 
 def _ocr(
-    languages: str = "eng", folder: str | None = None, allowed_hosts: Sequence[str] = (), timeout_s: float = 30.0
+    languages: str = "eng",
+    folder: str | None = None,
+    allowed_hosts: Sequence[str] = (),
+    timeout_s: float = 30.0,
+    memory_mib: int = 1024,
 ) -> BaseTool:
     return OcrTool(
         languages=languages,
         folder=None if folder is None else Path(folder),
         allowed_hosts=tuple(allowed_hosts),
         timeout_s=timeout_s,
+        memory_mib=memory_mib,
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pictures import data_url, picture
 
@@ -112,6 +112,16 @@ def test_a_query_carries_the_image(form: str) -> None:
     message = HumanMessage([{"type": "text", "text": "?"}, block])
     assert read_query([message], {}).images == (url,)
     assert has_images([message])
+
+
+@pytest.mark.parametrize("form", BLOCKS)
+def test_an_image_said_earlier_goes_along(form: str, executor: Any, invoke: Any) -> None:
+    server, live = executor
+    block, url = BLOCKS[form]
+    earlier = [HumanMessage([{"type": "text", "text": "Look."}, block]), AIMessage("A picture.")]
+    state = invoke(node(live), {"messages": [*earlier, HumanMessage("Which month is best?")]})
+    assert state["messages"][-1].text == "Answer: May"
+    assert images_of(server.bodies[0]) == [url]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import stat
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.tools import BaseTool, ToolException
 from langchain_tests.unit_tests import ToolsUnitTests
 from pictures import data_url, picture
+from PIL import Image
 from pydantic import ValidationError
 from websites import Answer, Website
 
@@ -61,6 +63,12 @@ class TestReading:
 
     def test_a_broken_image(self) -> None:
         answer = OcrTool().invoke({"image": data_url(picture("12 crowns")[:60])})
+        assert answer.startswith("Error: tesseract could not read the image: ")
+
+    def test_a_small_file_with_a_huge_image(self) -> None:
+        file = BytesIO()
+        Image.new("1", (30_000, 30_000), 1).save(file, format="PNG")
+        answer = OcrTool(memory_mib=256).invoke({"image": data_url(file.getvalue())})
         assert answer.startswith("Error: tesseract could not read the image: ")
 
     def test_a_language_that_is_not_there(self) -> None:
