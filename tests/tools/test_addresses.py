@@ -175,6 +175,15 @@ def test_the_address_that_was_seen_is_the_one_connected_to(monkeypatch: pytest.M
         guarded.handle_request(httpx.Request("GET", "https://rebinding.example/"))
 
 
+def test_a_name_that_is_unknown_is_told(get: Callable[..., Page], monkeypatch: pytest.MonkeyPatch) -> None:
+    def getaddrinfo(*_: Any, **__: Any) -> list[Any]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(FetchError, match=r"'nowhere\.example' can't be found: .*not known"):
+        get("https://nowhere.example/", guard=AddressGuard())
+
+
 def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolver(["93.184.215.14", "10.0.0.7"]))
     with pytest.raises(FetchError, match=r"10\.0\.0\.7"):

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from websites import Answer, Website
 
 from langchain_atlas.errors import MissingExtraError, SettingError
+from langchain_atlas.tools.network import Page
 from langchain_atlas.tools.search import (
     BraveSearch,
     GoogleSearch,
@@ -19,6 +24,7 @@ from langchain_atlas.tools.search import (
     SearxngSearch,
     Snippet,
     TavilySearchProvider,
+    WebSearch,
 )
 
 if TYPE_CHECKING:
@@ -127,6 +133,36 @@ def test_says_why_the_engine_refuses(name: str, search: Any) -> None:
 def test_an_answer_of_another_form_is_a_failure(name: str, body: bytes) -> None:
     with Website(Answer(body)) as site, pytest.raises(SearchError):
         ENGINES[name].build(base_url=site.url, **LOCAL).search("lissay", 3)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["web", "results", "items", "url", "link", "title", "content", "snippet", "extra_snippets"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("build", [BraveSearch, GoogleSearch, partial(SearxngSearch, base_url="https://x.example")])
+@given(answer=JSON)
+def test_any_json_is_read_or_refused(build: Callable[[], WebSearch], answer: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("BRAVE_SEARCH_API_KEY", "GOOGLE_API_KEY", "GOOGLE_CSE_ID"):
+            patch.setenv(variable, KEY)
+        for status in (200, 400):
+            try:
+                snippets = build()._read(Page("https://x.example", status, body=json.dumps(answer).encode()), 3)
+            except SearchError:
+                continue
+            assert all(isinstance(snippet.text, str) and snippet.source for snippet in snippets)
 
 
 def test_brave_is_asked_as_it_wants(search: Any) -> None:

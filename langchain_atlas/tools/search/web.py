@@ -110,7 +110,7 @@ class WebSearch(ABC):
 
     @abstractmethod
     def _results(self, answer: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-        """Read URL, title and text of each result; parts that are missing raise a KeyError, TypeError or ..."""
+        """Read URL, title and text of each result; what has another form raises any error of looking it up."""
 
     def _complaint(self, answer: dict[str, Any]) -> str:
         """Read what the engine says in an answer that is an error."""
@@ -147,10 +147,10 @@ class WebSearch(ABC):
         if not isinstance(answer, dict):
             raise SearchError("The server's answer is not JSON, so it is no search engine of this kind.")
         try:
-            found = list(self._results(answer))
+            found = [_snippet(*result) for result in self._results(answer)]
         except (AttributeError, KeyError, TypeError) as error:
             raise SearchError(f"The server's answer has not the form of {self.name}'s: {error!r}.") from error
-        return [snippet for snippet in (_snippet(*result) for result in found) if snippet.source][:k]
+        return [snippet for snippet in found if snippet.source][:k]
 
     def _without_key(self, text: str) -> str:
         key = os.environ.get(self.key_env) if self.key_env is not None else None
