@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from langchain_atlas.agents.loop_chain import AtlasChain
     from langchain_atlas.agents.middleware import AtlasMiddleware
     from langchain_atlas.agents.node import AtlasNode
+    from langchain_atlas.asks import AtlasContext
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
     from langchain_atlas.execution.base import Executor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Assignment": "trajectory",
     "AtlasChain": "agents.loop_chain",
+    "AtlasContext": "asks",
     "AtlasError": "errors",
     "AtlasMiddleware": "agents.middleware",
     "AtlasNode": "agents.node",
@@ -64,6 +66,7 @@ __all__ = [
     "NO_TOOL",
     "Assignment",
     "AtlasChain",
+    "AtlasContext",
     "AtlasError",
     "AtlasMiddleware",
     "AtlasNode",

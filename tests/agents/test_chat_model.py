@@ -11,9 +11,12 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langchain_core.tracers import BaseTracer
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
@@ -293,6 +296,17 @@ class TestReply:
         assert reply.usage_metadata is None
         assert reply.response_metadata["atlas"]["cost_usd"] is None
 
+    def test_goes_to_whom_it_is_for(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo, delay_s=0.05)))
+        asked = [f"number {place}" for place in range(60)]
+
+        async def all_at_once() -> list[AIMessage]:
+            return list(await asyncio.gather(*map(chat.ainvoke, asked)))
+
+        expected = [f"small heard {text}" for text in asked]
+        assert [reply.text for reply in asyncio.run(all_at_once())] == expected
+        assert [reply.text for reply in chat.batch(asked)] == expected
+
 
 class TestStructuredOutput:
     @pytest.mark.parametrize("schema", [City, CityDict, City.model_json_schema()], ids=["model", "dict", "json"])
@@ -378,6 +392,40 @@ class TestFailure:
         with pytest.raises(BrokenStreamError, match="ConnectionError: cut"):
             seen.extend(chunk.text for chunk in chat.stream("hello"))
         assert "".join(seen).startswith("small ")
+
+    @pytest.mark.parametrize("way", ["invoke", "stream"])
+    def test_is_no_interrupt_of_a_graph(self, serve: Serve, reach: Reach, invoke: Any, way: str) -> None:
+        @tool
+        def approve(text: str) -> str:
+            """Ask a human."""
+            return str(interrupt(text))
+
+        server = serve(
+            lambda body: (
+                body["messages"][-1]["content"]
+                if body["messages"][-1]["role"] == "tool"
+                else {"tool_calls": [call_tool("approve", {"text": "may I?"})]}
+            )
+        )
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=(Tool(name="human", tools=(approve,)),)))
+        chat = ChatAtlas(router=ScriptedRouter("small@@human"), executor=executor)
+
+        def node(state: MessagesState) -> dict[str, Any]:
+            return {"messages": [_WAYS[way](chat, state["messages"], {})]}
+
+        async def anode(state: MessagesState) -> dict[str, Any]:
+            if way == "stream":
+                return {"messages": [_joined([chunk async for chunk in chat.astream(state["messages"])])]}
+            return {"messages": [await chat.ainvoke(state["messages"])]}
+
+        builder = StateGraph(MessagesState)
+        builder.add_node("chat", RunnableLambda(node, anode))
+        builder.add_edge(START, "chat")
+        graph = builder.compile(checkpointer=InMemorySaver())
+        thread: Any = {"configurable": {"thread_id": "1"}}
+        paused = invoke(graph, {"messages": [("user", "go")]}, config=thread)
+        assert paused["__interrupt__"][0].value == "may I?"
+        assert invoke(graph, Command(resume="you may"), config=thread)["messages"][-1].text == "you may"
 
     def test_leads_to_fallbacks_and_retries(self, serve: Serve, connect: Connect) -> None:
         replies = iter([Failure(400), "second time"])
