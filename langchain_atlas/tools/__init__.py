@@ -8,6 +8,7 @@ from langchain_atlas.tools.calculator import Calculator, evaluate
 from langchain_atlas.tools.graphs import GraphTool
 from langchain_atlas.tools.mcp import McpServer, McpTool, mcp_tools
 from langchain_atlas.tools.monty import MontySandbox, shared_sandbox
+from langchain_atlas.tools.ocr import OcrTool
 from langchain_atlas.tools.python import PythonTool, run_unit_tests
 from langchain_atlas.tools.registry import build_tools
 from langchain_atlas.tools.sandbox import Execution, Sandbox
@@ -24,6 +25,7 @@ from langchain_atlas.tools.search import (
     Snippet,
     TavilySearchProvider,
 )
+from langchain_atlas.tools.vision import VisionTool
 
 __all__ = [
     "BraveSearch",
@@ -36,6 +38,7 @@ __all__ = [
     "McpServer",
     "McpTool",
     "MontySandbox",
+    "OcrTool",
     "PythonTool",
     "RetrieverSearch",
     "Sandbox",
@@ -45,6 +48,7 @@ __all__ = [
     "SearxngSearch",
     "Snippet",
     "TavilySearchProvider",
+    "VisionTool",
     "build_tools",
     "evaluate",
     "mcp_tools",

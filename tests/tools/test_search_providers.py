@@ -136,7 +136,7 @@ class TestInTurn:
             ([], {}, "at least one provider"),
             (["brave"], {}, "'brave' is no search provider"),
             ([Told()], {"k": 0}, "k must be a whole number"),
-            ([Told()], {"timeout_s": 0}, "timeout_s must be above 0"),
+            ([Told()], {"timeout_s": 0}, "timeout_s is 0; it must be a number of seconds above 0"),
         ],
     )
     def test_mistakes_are_refused(self, providers: list[Any], options: dict[str, Any], problem: str) -> None:
@@ -286,6 +286,16 @@ tools:
             assert tool.invoke({"query": "ferry"}) == "[1] a.md\nThe ferry leaves at noon."
             assert len(site.asked) == 1
 
+    def test_their_time_limit_is_that_of_the_tool(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("BRAVE_SEARCH_API_KEY", "k")
+        for arguments in ({"provider": "brave"}, {"provider": ["brave"]}):
+            (tool,) = build_tools("search", {**arguments, "timeout_s": 60})
+            assert (tool.timeout_s, tool.provider.timeout_s) == (60, 60)
+            (tool,) = build_tools("search", arguments)
+            assert (tool.timeout_s, tool.provider.timeout_s) == (30, 10)
+            with pytest.raises(SettingError, match="timeout_s is 'long'"):
+                build_tools("search", {**arguments, "timeout_s": "long"})
+
     @pytest.mark.parametrize(
         ("arguments", "problem"),
         [
@@ -294,6 +304,9 @@ tools:
             ({"provider": ["brave"], "base_url": "http://x"}, "'base_url' must stand in the entries"),
             ({"provider": "brave", "engine_id": "x"}, "'brave' does not take 'engine_id'"),
             ({"provider": "brave", "encoder": "x"}, "'brave' does not take 'encoder'"),
+            ({"provider": 3}, "'provider' of search is 3; give a name"),
+            ({"provider": ["brave", 3]}, "give a name, or a list"),
+            ({"provider": "tavily", "options": "news"}, "'options' of search with 'tavily' is 'news'"),
             ({"provider": "searxng", "options": {}}, "'searxng' does not take 'options'"),
             ({"retriever": "nowhere:shelf"}, "Can't find the retriever 'nowhere:shelf'"),
             ({"retriever": f"{__name__}:shelf", "encoder": "x"}, "'retriever' does not take 'encoder'"),

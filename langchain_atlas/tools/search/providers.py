@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ImportString, TypeAdapter, ValidationError
@@ -15,7 +16,7 @@ from langchain_atlas.tools.search.tool import SearchTool
 from langchain_atlas.tools.search.web import BraveSearch, GoogleSearch, SearxngSearch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
     from langchain_atlas.tools.search.snippets import SearchProvider
 
@@ -37,7 +38,7 @@ def build_search(
     retriever: str | None = None,
     encoder: str | None = None,
     k: int = 3,
-    timeout_s: float = 30.0,
+    timeout_s: float | None = None,
     base_url: str | None = None,
     key_env: str | None = None,
     engine_id: str | None = None,
@@ -53,7 +54,7 @@ def build_search(
         retriever: asks a LangChain retriever instead, named as ``package.module:attribute``.
         encoder: with `folder`: the encoder that finds passages by meaning as well, such as ``all-MiniLM-L6-v2``.
         k: how many snippets an answer has at most.
-        timeout_s: seconds that each provider may take.
+        timeout_s: seconds that each provider may take; 10 for those of the web and 30 for others when left out.
         base_url: where a web provider is, when not at its usual place.
         key_env: environment variable that holds its key, when not the usual one.
         engine_id: with ``google``: the search engine's id.
@@ -77,16 +78,19 @@ def build_search(
         "options": options,
     }
     given = {name: value for name, value in given.items() if value is not None}
+    limit = {} if timeout_s is None else {"timeout_s": timeout_s}
     if provider is None or isinstance(provider, str):
-        return SearchTool.over(_provider(given), k=k, timeout_s=timeout_s)
+        return SearchTool.over(_provider(given, limit), k=k, **limit)
+    if not isinstance(provider, Sequence) or not all(isinstance(entry, str | Mapping) for entry in provider):
+        raise PoolError(f"'provider' of search is {provider!r}; give a name, or a list of names and mappings.")
     if len(given) > 1:
         others = ", ".join(repr(name) for name in given if name != "provider")
         raise PoolError(f"With a list of search providers, {others} must stand in the entries of the list.")
     entries = [{"provider": entry} if isinstance(entry, str) else dict(entry) for entry in provider]
-    return SearchTool.over(*map(_provider, entries), k=k, timeout_s=timeout_s)
+    return SearchTool.over(*(_provider(entry, limit) for entry in entries), k=k, **limit)
 
 
-def _provider(given: Mapping[str, Any]) -> SearchProvider:
+def _provider(given: Mapping[str, Any], limit: Mapping[str, float]) -> SearchProvider:
     kinds = [kind for kind in _KINDS if kind in given]
     if len(kinds) != 1:
         named = " and ".join(map(repr, kinds)) or "none"
@@ -103,8 +107,10 @@ def _provider(given: Mapping[str, Any]) -> SearchProvider:
     name = given["provider"]
     if name not in WEB_PROVIDERS:
         raise PoolError(f"There is no search provider {name!r}. {suggest(str(name), WEB_PROVIDERS)}")
-    settings.update(settings.pop("options", {}) if name == "tavily" else {})
-    return _built(WEB_PROVIDERS[name], name, settings)
+    options = settings.pop("options", {}) if name == "tavily" else {}
+    if not isinstance(options, Mapping):
+        raise PoolError(f"'options' of search with 'tavily' is {options!r}; give names with values.")
+    return _built(WEB_PROVIDERS[name], name, {**limit, **settings, **options})
 
 
 def _built(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from langchain_atlas.errors import ExecutionError
+from langchain_atlas.errors import ExecutionError, SettingError
 
 MAX_PASSAGE = 1_200
 """Characters of a passage; longer paragraphs are split between words."""
@@ -37,6 +37,17 @@ class SearchProvider(Protocol):
     def search(self, query: str, k: int) -> list[Snippet]:
         """The best `k` snippets for a query, best first; fewer or none when no more fit."""
         ...  # pragma: no cover
+
+
+def seconds(value: float) -> float:
+    """Return a time limit if it is one.
+
+    Raises:
+        SettingError: it is no number above 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        raise SettingError(f"timeout_s is {value!r}; it must be a number of seconds above 0.")
+    return value
 
 
 def clipped(text: str, length: int = MAX_PASSAGE) -> str:

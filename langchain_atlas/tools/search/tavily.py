@@ -10,7 +10,7 @@ from langchain_core.tools import ToolException
 
 from langchain_atlas.errors import MissingExtraError, SettingError
 from langchain_atlas.tools.addresses import AddressGuard, FetchError
-from langchain_atlas.tools.search.snippets import SearchError, Snippet, clipped
+from langchain_atlas.tools.search.snippets import SearchError, Snippet, clipped, seconds
 from langchain_atlas.tools.search.web import plain, required, shortened
 
 if TYPE_CHECKING:
@@ -49,11 +49,9 @@ class TavilySearchProvider:
     ) -> None:
         if importlib.util.find_spec("langchain_tavily") is None:
             raise MissingExtraError("Tavily search", "tavily")
-        if not timeout_s > 0:
-            raise SettingError(f"timeout_s is {timeout_s!r}; it must be above 0.")
         self.base_url = base_url
         self.key_env = key_env
-        self.timeout_s = timeout_s
+        self.timeout_s = seconds(timeout_s)
         self.options = options
         self._guard = AddressGuard(allowed_hosts)
         if base_url is not None:

@@ -12,7 +12,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.deadlines import awithin, within
 from langchain_atlas.tools.search.folder import FolderSearch
-from langchain_atlas.tools.search.snippets import SearchError, SearchProvider, Snippet
+from langchain_atlas.tools.search.snippets import SearchError, SearchProvider, Snippet, seconds
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -72,14 +72,12 @@ class SearchTool(BaseTool):
                 raise SettingError(f"{provider!r} is no search provider: it has no method 'search'")
         if not isinstance(k, int) or k < 1:
             raise SettingError(f"k must be a whole number of passages from 1, not {k!r}")
-        if not timeout_s > 0:
-            raise SettingError(f"timeout_s must be above 0, not {timeout_s!r}")
         covers = dict.fromkeys(getattr(provider, "covers", "documents") for provider in providers)
         return cls(
             provider=providers[0],
             fallbacks=providers[1:],
             k=k,
-            timeout_s=timeout_s,
+            timeout_s=seconds(timeout_s),
             description=_DESCRIPTION.format(" or ".join(covers)),
         )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.tools.addresses import AddressGuard, FetchError
-from langchain_atlas.tools.search.snippets import SearchError, Snippet, clipped
+from langchain_atlas.tools.search.snippets import SearchError, Snippet, clipped, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -59,11 +59,9 @@ class WebSearch(ABC):
         allowed_hosts: Iterable[str] = (),
         timeout_s: float = 10.0,
     ) -> None:
-        if not timeout_s > 0:
-            raise SettingError(f"timeout_s is {timeout_s!r}; it must be above 0.")
         self.base_url = (base_url or self.usual_url).rstrip("/")
         self.key_env = key_env or self.usual_key_env
-        self.timeout_s = timeout_s
+        self.timeout_s = seconds(timeout_s)
         self._guard = AddressGuard(allowed_hosts)
         if not self.base_url:
             raise SettingError(f"{self.name} search needs the base_url of a server, such as https://search.example.org")
