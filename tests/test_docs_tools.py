@@ -31,7 +31,7 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", section(name), flags=re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("name", ["Ranking", "Refining"])
+@pytest.mark.parametrize("name", ["How models call tools", "Ranking", "Refining"])
 def test_the_pool_files_are_read_and_their_tools_built(name: str, tmp_path: Path) -> None:
     (block,) = blocks(name, "yaml")
     (tmp_path / "pool.yaml").write_text(f"models: {{small: {{}}}}\n{block}", encoding="utf-8")
@@ -56,7 +56,7 @@ def test_every_setting_is_one_of_the_invocation() -> None:
         values = {"program", "output", "model", "none", "context", "native"}
         named = set(re.findall(r"`(\w+)`", told)) - values
         fields = set(INVOCATIONS[name].Settings.model_fields)
-        inherited = {"system", "options", "tool_choice", "max_rounds"}
+        inherited = {"system", "options", "tool_choice", "max_rounds", "max_calls"}
         assert named <= fields
         assert fields - inherited <= named
 

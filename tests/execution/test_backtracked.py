@@ -99,3 +99,12 @@ def test_can_ask_whether_a_result_helps(serve: Serve, reach: Reach, run: Run) ->
     assert "All about tea" in server.bodies[1]["messages"][0]["content"]
     assert "tools" not in server.bodies[1]
     assert roles(server.bodies[2]) == ["user", "user"]
+
+
+def test_runs_no_more_calls_of_a_reply_than_allowed(serve: Serve, reach: Reach, run: Run) -> None:
+    server = serve(in_turn(calls("tea", "tea ", "tea  "), "It is a drink."))
+    seen = execute(run, reach(server), max_calls=1)
+    assert len(seen.tool_trace) == 1
+    results = [message["content"] for message in server.bodies[1]["messages"] if message["role"] == "tool"]
+    assert results[0] == "All about tea"
+    assert all(text.startswith("This call was not made: of one reply, 1 are.") for text in results[1:])

@@ -355,7 +355,7 @@ class TestPrompted:
         [
             ("I'd rather not.", 'no JSON object in "I\'d rather not."'),
             (written("divide", first=1), "no tool named 'divide'; there are 'multiply'"),
-            ('{"tool": "multiply"}', "'arguments' is None; it must be an object"),
+            ('{"tool": "multiply"}', "the call of 'multiply' lacks 'first', 'second'."),
             ("", "no JSON object in ''"),
         ],
     )
@@ -371,7 +371,7 @@ class TestPrompted:
     def test_that_stays_bad_has_failed(self, serve: Serve, reach: Reach, run: Run) -> None:
         server = serve("no")
         seen = execute(run, reach(server), tool_of(multiply, invocation="prompted"))
-        assert seen.error == "InvocationError: no JSON object in 'no'."
+        assert seen.error == "NoCallError: no JSON object in 'no'."
         assert len(server.bodies) == 2
 
     def test_can_take_the_tools_word(self, serve: Serve, reach: Reach, run: Run) -> None:

@@ -68,7 +68,7 @@ class Backtracked(Native):
         choice, rounds = self.settings.tool_choice, 0
         while rounds < self.settings.max_rounds:
             (reply,) = yield (self.call(self._noted(messages, tried), choice),)
-            step = Round(reply, len(messages) + len(tried), self.tools)
+            step = self.round(reply, len(messages) + len(tried))
             if not step.calls:
                 return text_of(reply)
             traces = (yield step.wanted) if step.wanted else ()

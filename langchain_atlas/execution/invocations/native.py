@@ -33,6 +33,8 @@ class NativeSettings(InvocationSettings):
     """``auto``, ``required`` or a tool's name: what the first call asks for. Later calls are ``auto``."""
     max_rounds: int = Field(default=4, ge=1)
     """Most rounds of tool calls before the model must answer."""
+    max_calls: int = Field(default=16, ge=1, le=128)
+    """Most calls of one reply that are run, side by side; the model is told that the others were not."""
 
 
 class Native(Invocation):
@@ -57,7 +59,7 @@ class Native(Invocation):
         for _ in range(self.settings.max_rounds):
             (reply,) = yield (self.call(messages, choice),)
             choice = "auto"
-            step = Round(reply, len(messages), self.tools)
+            step = self.round(reply, len(messages))
             if not step.calls:
                 return text_of(reply)
             traces = (yield step.wanted) if step.wanted else ()
@@ -72,6 +74,10 @@ class Native(Invocation):
         """Return the call of the model with the tools bound."""
         return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options)
 
+    def round(self, reply: AIMessage, place: int) -> Round:
+        """Return the tool calls of a reply; `place` is a number of this reply's own."""
+        return Round(reply, place, self.tools, self.settings.max_calls)
+
 
 class Round:
     """The tool calls of one reply, and what is to be said of them.
@@ -80,12 +86,17 @@ class Round:
         reply: the model's reply.
         place: a number of this reply's own, for the ids of calls that have none.
         tools: the tools on offer.
+        most: how many of the calls are made.
     """
 
-    def __init__(self, reply: AIMessage, place: int, tools: Sequence[BaseTool]) -> None:
+    def __init__(self, reply: AIMessage, place: int, tools: Sequence[BaseTool], most: int) -> None:
         self.reply = reply
         self.calls = _calls(reply, place)
-        self._meant = [problem or _meant(call, tools) for call, problem in self.calls]
+        left_out = f"This call was not made: of one reply, {most} are. Make it again if you still need it."
+        self._meant = [
+            left_out if number >= most else problem or _meant(call, tools)
+            for number, (call, problem) in enumerate(self.calls)
+        ]
 
     @property
     def wanted(self) -> tuple[ToolCall, ...]:

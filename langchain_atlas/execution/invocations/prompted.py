@@ -1,4 +1,4 @@
-"""Prompted function calling: the tools stand in the prompt, the model writes the call as JSON."""
+"""Prompted function calling: the tools stand in the prompt, the model writes its calls as text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.execution.invocations.base import (
+    Call,
     Conversation,
     Invocation,
     InvocationError,
@@ -20,21 +20,32 @@ from langchain_atlas.execution.invocations.base import (
     fill,
     text_of,
 )
+from langchain_atlas.execution.invocations.call_reader import (
+    NoCallError,
+    check_arguments,
+    described,
+    final_answer,
+    read_tool_calls,
+)
+from langchain_atlas.execution.invocations.formats import FORMATS, FormatName, Result
 from langchain_atlas.json_in_text import first_object
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
-_INSTRUCTIONS = """You have these tools:
-{tools}
-Reply with one JSON object that calls the right tool and nothing else: {form}"""
-_FORM = '{"tool": "<name>", "arguments": {...}}'
+_REQUIRED = "Reply with one {noun} that calls the right tool and nothing else: {form}"
+_AUTO = """Where a tool helps, reply with one {noun} that calls it and nothing else: {form}
+Where none does, answer the question."""
 _RESULT = "The tool returned:\n{result}\n\nAnswer the question with it, briefly: {query}"
-_REPAIR = "That could not be used: {problem} Reply with the JSON object alone."
+_REPAIR = "That could not be used: {problem} Reply with the {noun} alone."
+_GO_ON = "Call another tool in the same way if you need to; otherwise answer the question: {query}"
+_STOP = "Call no more tools. Answer the question: {query}"
 
 
 class WorkedExample(Record):
@@ -51,6 +62,17 @@ class WorkedExample(Record):
 class PromptedSettings(InvocationSettings):
     """Settings of prompted function calling."""
 
+    format: FormatName = "json"
+    """How calls are asked for and results are shown: ``json``, or the habit of a model family: ``hermes`` (``qwen``),
+    ``llama``, ``mistral``, ``python``, ``react``. Whatever the format, calls in all of them are read."""
+    tool_choice: str = "required"
+    """``required``, ``auto`` (the model may answer without a call), or the name of the tool to call. After the first
+    round the choice is ``auto``."""
+    max_rounds: int = Field(default=1, ge=1, le=16)
+    """Most rounds of calls. With one, the model answers from the result in a conversation of its own; with more, the
+    conversation goes on until the model calls no tool."""
+    max_calls: int = Field(default=8, ge=1, le=64)
+    """Most calls of one reply that are run, side by side; more are left out."""
     examples: tuple[WorkedExample, ...] = ()
     """Worked examples, shown as earlier turns of the conversation."""
     arguments_only: bool = False
@@ -68,7 +90,7 @@ class PromptedSettings(InvocationSettings):
 
 
 class Prompted(Invocation):
-    """The model writes one call as JSON, constrained by a schema where it takes one; a bad call is mended once."""
+    """The model writes calls as text, constrained by a schema where it takes one; a bad reply is mended once."""
 
     Settings: ClassVar[type[InvocationSettings]] = PromptedSettings
     settings: PromptedSettings
@@ -86,38 +108,94 @@ class Prompted(Invocation):
                     f"Tool {tool.name!r}: the example {example.query!r} calls {example.tool!r}. "
                     f"{suggest(example.tool, names)}"
                 )
+        choice = self.settings.tool_choice
+        if choice not in ("required", "auto", *names):
+            raise PoolError(
+                f"Tool {tool.name!r}: tool_choice is {choice!r}. {suggest(choice, ['required', 'auto', *names])}"
+            )
+        if self.settings.arguments_only and self.settings.format != "json":
+            raise PoolError(
+                f"Tool {tool.name!r}: 'arguments_only' goes with format 'json', not {self.settings.format!r}."
+            )
+        self._format = FORMATS[self.settings.format]
 
     def converse(self, query: Query) -> Conversation:
-        """Get a call, run it, answer with the result."""
+        """Get calls, run them, answer with the results or call again."""
+        settings = self.settings
         messages = self._messages(query)
-        (reply,) = yield (self._call(messages),)
-        try:
-            wanted = self._read(text_of(reply))
-        except InvocationError as error:
-            messages += [AIMessage(text_of(reply) or "..."), HumanMessage(fill(_REPAIR, problem=str(error)))]
-            (reply,) = yield (self._call(messages),)
-            wanted = self._read(text_of(reply))
-        (trace,) = yield (wanted,)
-        if self.settings.answer == "tool" or wanted.tool.return_direct:
-            return _direct_answer(trace)
-        result = trace.output if trace.error is None else trace.error
-        text = fill(self.settings.result_prompt, query=query.text, result=result or "")
+        required = settings.tool_choice != "auto"
+        for _ in range(settings.max_rounds):
+            said, wanted = yield from self._read(messages, required=required)
+            if not wanted:
+                return final_answer(said)
+            traces = yield wanted
+            if settings.answer == "tool" or (len(wanted) == 1 and wanted[0].tool.return_direct):
+                return _direct_answer(traces)
+            results = [(trace.name, trace.output if trace.error is None else trace.error) for trace in traces]
+            if settings.max_rounds == 1:
+                return (yield from self._answer(query, results))
+            shown = f"{self._format.results(results)}\n\n{fill(_GO_ON, query=query.text)}"
+            messages += [AIMessage(said or "..."), HumanMessage(shown)]
+            required = False
+        messages[-1] = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        (reply,) = yield (ModelCall(tuple(messages), options=settings.answer_options),)
+        return final_answer(text_of(reply))
+
+    def _answer(self, query: Query, results: Sequence[Result]) -> Conversation:
+        """Let the model answer from what the tools returned, in a conversation of its own."""
+        result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
+        text = fill(self.settings.result_prompt, query=query.text, result=result)
         (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.answer_options),)
         return text_of(reply)
+
+    def _read(
+        self, messages: list[BaseMessage], *, required: bool
+    ) -> Generator[tuple[Call, ...], tuple[Any, ...], tuple[str, tuple[ToolCall, ...]]]:
+        """Ask for calls; where they can't be used, say why and ask once more.
+
+        Returns:
+            What the model wrote, and its calls; none where it answered instead, and may.
+        """
+        (reply,) = yield (self._call(messages, required=required),)
+        said = text_of(reply)
+        try:
+            wanted = self._calls(said)
+            for call in wanted:
+                check_arguments(call)
+        except NoCallError as error:
+            if not required:
+                return said, ()
+            problem = str(error)
+        except InvocationError as error:
+            problem = str(error)
+        else:
+            return said, wanted
+        mend = fill(_REPAIR, problem=problem, noun=self._format.noun)
+        asked = [*messages, AIMessage(said or "..."), HumanMessage(mend)]
+        (reply,) = yield (self._call(asked, required=required),)
+        said = text_of(reply)
+        try:
+            return said, self._calls(said)
+        except InvocationError:
+            if required:
+                raise
+            return said, ()  # an answer that looked like a call, such as JSON that was asked for
 
     def _messages(self, query: Query) -> list[BaseMessage]:
         examples: list[BaseMessage] = []
         for example in self.settings.examples:
-            call: dict[str, Any] = example.arguments
-            if not self._bare:
-                call = {"tool": example.tool or self.tools[0].name, "arguments": example.arguments}
-            examples += [HumanMessage(example.query), AIMessage(json.dumps(call, ensure_ascii=False))]
+            name = example.tool or self.tools[0].name
+            call = self._format.write(name, example.arguments)
+            if self._bare:
+                call = json.dumps(example.arguments, ensure_ascii=False)
+            examples += [HumanMessage(example.query), AIMessage(call)]
         opening = list(self.opening(query, *examples))
         if not self.settings.instructions:
             return opening
-        described = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in self.tools)
-        form = "its arguments, as {...}" if self._bare else _FORM
-        text = fill(_INSTRUCTIONS, tools=described, form=form)
+        tools = "\n".join(json.dumps(described(tool), ensure_ascii=False) for tool in self._offered)
+        form = "its arguments, as {...}" if self._bare else self._format.form
+        asked = _AUTO if self.settings.tool_choice == "auto" else _REQUIRED
+        text = f"{fill(self._format.tools, tools=tools)}\n{fill(asked, noun=self._format.noun, form=form)}"
         if self.settings.system:
             opening[0] = opening[0].model_copy(update={"content": f"{self.settings.system}\n\n{text}"})
             return opening
@@ -127,8 +205,19 @@ class Prompted(Invocation):
     def _bare(self) -> bool:
         return self.settings.arguments_only and len(self.tools) == 1
 
-    def _call(self, messages: list[BaseMessage]) -> ModelCall:
-        return ModelCall(tuple(messages), schema=self._schema(), options=self.settings.options, inward=True)
+    @property
+    def _offered(self) -> tuple[BaseTool, ...]:
+        """The tools that may be called: all, or the one that the settings name."""
+        named = tuple(tool for tool in self.tools if tool.name == self.settings.tool_choice)
+        return named or self.tools
+
+    def _call(self, messages: list[BaseMessage], *, required: bool) -> ModelCall:
+        options = dict(self.settings.options)
+        if self._format.stop:
+            options.setdefault("stop", list(self._format.stop))
+        schema = self._schema() if required and self.settings.format == "json" else None
+        # What may be the answer is streamed; what is a call is not.
+        return ModelCall(tuple(messages), schema=schema, options=options, inward=required)
 
     def _schema(self) -> dict[str, Any]:
         if self._bare:
@@ -140,42 +229,33 @@ class Prompted(Invocation):
                 "required": ["tool", "arguments"],
                 "additionalProperties": False,
             }
-            for tool in self.tools
+            for tool in self._offered
         ]
         return calls[0] if len(calls) == 1 else {"anyOf": calls}
 
     def _arguments_schema(self, tool: BaseTool) -> dict[str, Any]:
         if self.settings.arguments_schema is not None:
             return self.settings.arguments_schema
-        schema: dict[str, Any] = _described(tool)["parameters"]
+        schema: dict[str, Any] = described(tool)["parameters"]
         return schema
 
-    def _read(self, text: str) -> ToolCall:
-        """Find the call in what the model wrote.
+    def _calls(self, text: str) -> tuple[ToolCall, ...]:
+        """Find the calls in what the model wrote.
 
         Raises:
-            InvocationError: there is none, or it names no tool.
+            InvocationError: there is none, or one names no tool.
         """
-        call = first_object(text)
-        if call is None:
-            raise InvocationError(f"no JSON object in {text[:80]!r}.")
-        by_name = {tool.name: tool for tool in self.tools}
-        if self._bare and set(call) != {"tool", "arguments"}:
-            return ToolCall(self.tools[0], call)
-        name, arguments = call.get("tool") or call.get("name"), call.get("arguments")
-        if name not in by_name:
-            raise InvocationError(f"no tool named {name!r}; there are {', '.join(map(repr, by_name))}.")
-        if not isinstance(arguments, dict):
-            raise InvocationError(f"'arguments' is {arguments!r}; it must be an object.")
-        return ToolCall(by_name[name], arguments)
+        if self._bare:
+            arguments = first_object(text)
+            if arguments is None:
+                raise NoCallError(f"no {self._format.noun} in {text[:80]!r}.")
+            if set(arguments) != {"tool", "arguments"}:
+                return (ToolCall(self.tools[0], arguments),)
+        return read_tool_calls(text, self._offered, noun=self._format.noun)[: self.settings.max_calls]
 
 
-def _direct_answer(trace: ToolTrace) -> str:
-    if trace.error is not None:
-        raise InvocationError(trace.error)
-    return trace.output or ""
-
-
-def _described(tool: BaseTool) -> dict[str, Any]:
-    described: dict[str, Any] = convert_to_openai_tool(tool)["function"]
-    return described
+def _direct_answer(traces: Sequence[ToolTrace]) -> str:
+    failed = [trace.error for trace in traces if trace.error is not None]
+    if len(failed) == len(traces):
+        raise InvocationError("; ".join(failed))
+    return "\n".join(trace.output or "" for trace in traces if trace.error is None)

@@ -1,0 +1,218 @@
+"""Reads the function calls that a model wrote in plain text, in whatever format it chose."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from langchain_atlas.agreement.calls import Call, read_calls
+from langchain_atlas.agreement.functions import folded
+from langchain_atlas.execution.invocations.base import InvocationError, ToolCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from langchain_core.tools import BaseTool
+
+_LONGEST = 20_000
+_MOST_TRIES = 64
+_THOUGHTS = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
+_BLOCK = re.compile(r"<(tool_call|function_call|tool_code)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL | re.IGNORECASE)
+_FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
+_PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
+_MISTRAL = re.compile(r"\[TOOL_CALLS\](.*?)(?:\[/TOOL_CALLS\]|(?=\[TOOL_CALLS\])|</s>|\Z)", re.DOTALL)
+_MISTRAL_ARGUMENTS = re.compile(r"\[(?:ARGS|CALL_ID)\]")
+_PYTHON_TAG = re.compile(r"<\|python_tag\|>(.*?)(?:<\|e[ow]m_id\|>|<\|eot_id\|>|\Z)", re.DOTALL)
+_REACT = re.compile(
+    r"^[ \t>*]*Action[ \t*]*:[ \t*]*([^\n]+?)[ \t*]*\n+[ \t>*]*Action Input[ \t*]*:[ \t*]*"
+    r"(.*?)(?=\n[ \t>*]*(?:Observation|Thought|Action|Final Answer)[ \t*]*:|\Z)",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+_FINAL = re.compile(r"^[ \t>*]*Final Answer[ \t*]*:[ \t*]*", re.MULTILINE | re.IGNORECASE)
+_FENCE = re.compile(r"```[a-zA-Z_]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+
+
+class NoCallError(InvocationError):
+    """There is nothing in the text that looks like a call."""
+
+
+def read_tool_calls(text: str, tools: Sequence[BaseTool], *, noun: str = "call") -> tuple[ToolCall, ...]:
+    """Find the calls in what a model wrote, whatever stands around them.
+
+    All formats of `formats.FORMATS` are read, and some more; thoughts in ``<think>`` are passed over.
+
+    Args:
+        text: what it wrote.
+        tools: the tools on offer.
+        noun: what a call is called where there is none.
+
+    Returns:
+        At least one call.
+
+    Raises:
+        NoCallError: there is none.
+        InvocationError: there is one, of a tool that is not on offer.
+    """
+    bare = _THOUGHTS.sub("", text[:_LONGEST]).strip()
+    problem: InvocationError | None = None
+    for found in _readings(bare, tools):
+        if not found:
+            continue
+        try:
+            return tuple(_resolved(call, tools, bare) for call in found)
+        except InvocationError as error:
+            problem = problem or error
+    raise problem or NoCallError(f"no {noun} in {text[:80]!r}.")
+
+
+def check_arguments(call: ToolCall) -> None:
+    """Make sure that a call gives what its tool requires.
+
+    Raises:
+        InvocationError: it does not; the message names what is missing.
+    """
+    required = described(call.tool)["parameters"].get("required") or ()
+    missing = [repr(name) for name in required if name not in call.arguments]
+    if missing:
+        raise InvocationError(f"the call of {call.tool.name!r} lacks {', '.join(missing)}.")
+
+
+def final_answer(text: str) -> str:
+    """Return what a model answered, without its thoughts and the ``Final Answer:`` before it."""
+    bare = _THOUGHTS.sub("", text).strip() or text.strip()
+    found = list(_FINAL.finditer(bare))
+    return (bare[found[-1].end() :].strip() or bare) if found else bare
+
+
+def described(tool: BaseTool) -> dict[str, Any]:
+    """Return a tool's name, description and parameters as providers take them."""
+    schema: dict[str, Any] = convert_to_openai_tool(tool)["function"]
+    return {**schema, "parameters": schema.get("parameters") or {"type": "object", "properties": {}}}
+
+
+def _resolved(call: Call, tools: Sequence[BaseTool], text: str) -> ToolCall:
+    """Find the tool that is meant, and give positional arguments their names."""
+    meant = [tool for tool in tools if folded(tool.name) == call.name]
+    if not meant:
+        names = ", ".join(repr(tool.name) for tool in tools)
+        raise InvocationError(f"no tool named {call.name!r}; there are {names}.")
+    tool = next((one for one in meant if one.name in text), meant[0])
+    places = list(tool.args)
+    arguments: dict[str, Any] = {}
+    for key, value in call.arguments.items():
+        place = int(key[1:]) if key.startswith("#") and key[1:].isdecimal() else len(places)
+        arguments[places[place] if place < len(places) else key] = value
+    return ToolCall(tool, arguments)
+
+
+def _readings(text: str, tools: Sequence[BaseTool]) -> Iterator[list[Call]]:
+    """Yield the calls that each form finds; the more a form says that it is a call, the earlier it is tried."""
+    yield _tagged(text)
+    yield _marked(text)
+    yield _reacted(text, tools)
+    yield list(read_calls(text)[0])
+    yield _objects(text, tools)
+    yield _python(text, tools)
+
+
+def _calls(texts: Sequence[str]) -> list[Call]:
+    return [call for text in texts for call in read_calls(text.strip())[0]]
+
+
+def _tagged(text: str) -> list[Call]:
+    """Read ``<tool_call>`` blocks, and ``<function=name>`` with JSON or with ``<parameter=name>`` inside."""
+    functions = [_function(name, inner) for name, inner in _FUNCTION.findall(text)]
+    known = [call for call in functions if call is not None]
+    return known or _calls([inner for _, inner in _BLOCK.findall(text)])
+
+
+def _function(name: str, inner: str) -> Call | None:
+    parameters = _PARAMETER.findall(inner)
+    if parameters:
+        return Call(folded(name), {key: _value(value) for key, value in parameters})
+    arguments = _value(inner) if inner.strip() else {}
+    return Call(folded(name), arguments) if isinstance(arguments, dict) else None
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text.strip("\n")
+
+
+def _marked(text: str) -> list[Call]:
+    """Read what stands after ``[TOOL_CALLS]`` or ``<|python_tag|>``."""
+    parts = [_MISTRAL_ARGUMENTS.sub(" ", part) for part in _MISTRAL.findall(text)]
+    return _calls([*parts, *_PYTHON_TAG.findall(text)])
+
+
+def _reacted(text: str, tools: Sequence[BaseTool]) -> list[Call]:
+    """Read the first ``Action:`` and ``Action Input:``; later ones were written without knowing what came of it."""
+    match = _REACT.search(text)
+    if match is None:
+        return []
+    name, given = match[1].strip("`\"' "), match[2].strip()
+    found = _calls([given]) if "(" in match[1] else []
+    if found:
+        return found
+    fenced = _FENCE.fullmatch(given)
+    arguments = _value(fenced[1] if fenced else given) if given else {}
+    if not isinstance(arguments, dict):  # a plain text is the argument of a tool that takes one
+        tool = next((one for one in tools if folded(one.name) == folded(name)), None)
+        arguments = {next(iter(tool.args)): arguments} if tool is not None and len(tool.args) == 1 else {}
+    return [Call(folded(name), arguments)]
+
+
+def _objects(text: str, tools: Sequence[BaseTool]) -> list[Call]:
+    """Read JSON objects amid other text, if they name a tool; for an only tool, its arguments alone will do."""
+    decoder, calls, start = json.JSONDecoder(), [], text.find("{")
+    for _ in range(_MOST_TRIES):
+        if start < 0:
+            break
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            end = start + 1
+        else:
+            calls += _object_calls(text[start:end], value, tools)
+        start = text.find("{", end)
+    names = {folded(tool.name) for tool in tools}
+    return [call for call in calls if call.name in names] or calls
+
+
+def _object_calls(written: str, value: Any, tools: Sequence[BaseTool]) -> list[Call]:
+    found = list(read_calls(written)[0])
+    if not found and isinstance(value, dict) and value and len(tools) == 1 and set(value) <= set(tools[0].args):
+        return [Call(folded(tools[0].name), value)]
+    return found
+
+
+def _python(text: str, tools: Sequence[BaseTool]) -> list[Call]:
+    """Read Python calls of the tools on offer amid other text."""
+    names = "|".join(re.escape(name) for tool in tools for name in (tool.name, folded(tool.name)))
+    calls, end = [], 0
+    for match in list(re.finditer(rf"(?<![\w.])(?:{names})\s*\(", text))[:_MOST_TRIES]:
+        if match.start() >= end:
+            end = _closing(text, match.end())
+            calls += _calls([text[match.start() : end]])
+    return calls
+
+
+def _closing(text: str, start: int) -> int:
+    """Return the place after the bracket that closes the one before `start`, texts in quotes aside."""
+    depth, quote, at = 1, "", start
+    while at < len(text) and depth:
+        char = text[at]
+        if quote:
+            at += char == "\\"
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        else:
+            depth += (char in "([{") - (char in ")]}")
+        at += 1
+    return at
