@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.messages.ai import add_usage
 
 from langchain_atlas.agents.courses import (
     BrokenStreamError,
@@ -20,7 +19,15 @@ from langchain_atlas.agents.courses import (
     decided,
     failed_observation,
 )
-from langchain_atlas.agents.messages import RECORD_KEY, answer_message, has_images, read_query, record
+from langchain_atlas.agents.messages import (
+    NO_USAGE,
+    RECORD_KEY,
+    answer_message,
+    has_images,
+    read_query,
+    record,
+    usage_metadata,
+)
 from langchain_atlas.errors import ConstraintError, ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.ledger import used_by
@@ -269,12 +276,9 @@ class ChatCall:
         answered_by = trajectory.answered_by
         if answered_by is not None:
             metadata.setdefault("model_name", self._executor.pool.model(answered_by.pair.model).litellm)
-        usages = [reply.usage_metadata for reply in self._replies.values()]
         changes: dict[str, Any] = {"id": None, "response_metadata": metadata}
-        if told is not None and len(trajectory.observations) > 1:
-            changes["usage_metadata"] = None
-            if None not in usages and len(usages) == sum(not seen.failed for seen in trajectory.observations):
-                for usage in usages:
-                    changes["usage_metadata"] = add_usage(changes["usage_metadata"], usage)
+        replied = [seen for seen in trajectory.observations if not seen.failed]
+        if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
+            changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
         live = self._router.takes_first_answer or not self._plain
         return ChatReply(message.model_copy(update=changes), streamed=told is not None and live)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "NO_USAGE",
     "RECORD_KEY",
     "AtlasContext",
     "answer_message",
@@ -22,7 +23,11 @@ __all__ = [
     "read_query",
     "record",
     "run_settings",
+    "usage_metadata",
 ]
+
+NO_USAGE = Usage(input_tokens=0, output_tokens=0)
+"""What no call used; a sum of usages starts from it."""
 
 RECORD_KEY = "atlas"
 """Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
@@ -57,16 +62,17 @@ def record(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
+def usage_metadata(usage: Usage) -> UsageMetadata | None:
+    """Return tokens in LangChain's form; None where a count is unknown."""
+    read, written = usage.input_tokens, usage.output_tokens
+    if read is None or written is None:
+        return None
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+
+
 def answer_message(trajectory: Trajectory) -> AIMessage:
     """Return the answer as a message that carries the record; without an answer it says what failed."""
-    usage = sum((seen.usage for seen in trajectory.observations), Usage(input_tokens=0, output_tokens=0))
-    counts = None
-    if usage.input_tokens is not None and usage.output_tokens is not None:
-        counts = UsageMetadata(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            total_tokens=usage.input_tokens + usage.output_tokens,
-        )
+    counts = usage_metadata(sum((seen.usage for seen in trajectory.observations), NO_USAGE))
     text = trajectory.answer
     if text is None:
         errors = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.error)

@@ -6,15 +6,21 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chatting import WAYS
+from langchain.agents import create_agent
 from provider import reach, serve
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Pool, Tool
+from langchain_atlas.execution.chat_models import build_chat_model
 from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from langchain_core.messages import AIMessage
+
     from langchain_atlas import Model
+    from langchain_atlas.agents.middleware import AtlasMiddleware
     from langchain_atlas.testing import OpenAIServer
 
 __all__ = ["call", "connect", "echo", "invoke", "reach", "serve"]
@@ -97,3 +103,25 @@ def _last(events: Any) -> Any:
     message = last["messages"][-1]
     assert texts[message.id] == message.text
     return last
+
+
+@pytest.fixture
+def agent(reach: Callable[..., Model]) -> Callable[..., Any]:
+    """Make an agent whose own model is ``own``."""
+
+    def make(server: OpenAIServer, middleware: AtlasMiddleware, **settings: Any) -> Any:
+        own = build_chat_model(reach(server, "own"), timeout_s=10, retries=0)
+        return create_agent(own, middleware=[middleware], **settings)
+
+    return make
+
+
+@pytest.fixture(params=["invoke", "ainvoke", "stream", "astream", "batch", "abatch"])
+def ask(request: pytest.FixtureRequest) -> Callable[..., AIMessage]:
+    """Ask a chat model in every way there is; the chunks of a stream are put together."""
+
+    def run(chat: Any, asked: Any, /, **settings: Any) -> AIMessage:
+        message: AIMessage = WAYS[request.param](chat, asked, settings)
+        return message
+
+    return run
