@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import AnyMessage
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
@@ -18,6 +18,7 @@ from langchain_atlas.agents.messages import (
     record,
     run_settings,
 )
+from langchain_atlas.agents.steps import Step
 from langchain_atlas.agents.turns import OnRouterError, announce, checked_turns, guarded
 from langchain_atlas.loop import MAX_TURNS, adecide, aexecute, asked, decide, execute, suiting
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
@@ -70,13 +71,13 @@ def create_atlas_graph(
     loop = _Loop(guarded(router, executor, on_router_error), executor, checked_turns(max_turns), approval)
     before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext)
-    graph.add_node("decide", RunnableLambda(loop.decide, loop.adecide))
-    graph.add_node("execute", RunnableLambda(loop.execute, loop.aexecute))
-    graph.add_node("answer", RunnableLambda(loop.answer))
+    graph.add_node("decide", Step(loop.decide, loop.adecide))
+    graph.add_node("execute", Step(loop.execute, loop.aexecute))
+    graph.add_node("answer", Step(loop.answer))
     graph.add_edge(START, "decide")
     graph.add_conditional_edges("decide", _next, {"route": before, "think": "decide", "answer": "answer"})
     if approval is not None:
-        graph.add_node("approve", RunnableLambda(loop.approve))
+        graph.add_node("approve", Step(loop.approve))
         graph.add_conditional_edges("approve", _next, {"route": "execute", "answer": "answer"})
     graph.add_edge("execute", "decide")
     graph.add_edge("answer", END)
@@ -121,7 +122,8 @@ class _Loop:
         assert decision.pair is not None  # noqa: S101  # only routes lead here
         return _executed(trajectory, decision, await aexecute(self._executor, decision.pair, asked(query, decision)))
 
-    def answer(self, state: AtlasState) -> AtlasState:
+    def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        del config  # every step is given it
         message = answer_message(_trajectory(state))
         return {"messages": [message]}
 

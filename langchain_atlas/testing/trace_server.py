@@ -9,10 +9,14 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Self, cast
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import TracebackType
+
+
+_PROJECT = "00000000-0000-4000-8000-000000000001"
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,12 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        """Tell clients how to send runs."""
+        """Tell clients how to send runs, and that every project there may be is the one here."""
+        if "/sessions" in self.path:
+            name = parse_qs(urlsplit(self.path).query).get("name", ["default"])[0]
+            project: dict[str, Any] = {"id": _PROJECT, "tenant_id": _PROJECT, "name": name}
+            project |= {"start_time": "2026-01-01T00:00:00Z", "reference_dataset_id": None}
+            return self._reply([project])
         multipart = cast("_Server", self.server).owner.multipart
         config = {
             "use_multipart_endpoint": multipart,
@@ -178,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
             "scale_up_qsize_trigger": 1000,
             "scale_down_nempty_trigger": 4,
         }
-        self._reply({"version": "0.0.0", "batch_ingest_config": config} if self.path.endswith("/info") else {})
+        return self._reply({"version": "0.0.0", "batch_ingest_config": config} if self.path.endswith("/info") else {})
 
     def do_POST(self) -> None:
         """Take runs, spans or feedback."""
@@ -188,7 +197,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_PATCH = do_POST  # noqa: N815  # the name that the base class looks for
 
-    def _reply(self, value: dict[str, Any]) -> None:
+    def _reply(self, value: dict[str, Any] | list[dict[str, Any]]) -> None:
         data = json.dumps(value).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")

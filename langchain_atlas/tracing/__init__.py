@@ -11,6 +11,7 @@ from langchain_atlas.tracing.runs import (
     asolve_run,
     decision_run,
     execution_run,
+    is_observed,
     solve_run,
 )
 
@@ -22,5 +23,6 @@ __all__ = [
     "decision_run",
     "execution_run",
     "hide_texts",
+    "is_observed",
     "solve_run",
 ]

@@ -44,7 +44,7 @@ def decision_run(query: Query, trajectory: Trajectory, decide: Callable[[], Deci
         trajectory: what was decided and seen so far.
         decide: makes the decision.
     """
-    if not _observed():
+    if not is_observed():
         return decide()
     turn = len(trajectory.steps)
     return _traced(_DECISION, {**of_query(query), "turn": turn}, decide, turn)
@@ -52,7 +52,7 @@ def decision_run(query: Query, trajectory: Trajectory, decide: Callable[[], Deci
 
 async def adecision_run(query: Query, trajectory: Trajectory, decide: Callable[[], Awaitable[Decision]]) -> Decision:
     """Do what `decision_run` does on the event loop."""
-    if not _observed():
+    if not is_observed():
         return await decide()
     turn = len(trajectory.steps)
     return await _atraced(_DECISION, {**of_query(query), "turn": turn}, decide, turn)
@@ -60,41 +60,42 @@ async def adecision_run(query: Query, trajectory: Trajectory, decide: Callable[[
 
 def execution_run(pair: Pair, query: Query, run: Callable[[], Observation]) -> Observation:
     """Run a pair, inside a run named ``atlas.execute`` if anybody is listening."""
-    if not _observed():
+    if not is_observed():
         return run()
     return _traced(_EXECUTION, {**of_query(query), "pair": str(pair)}, run)
 
 
 async def aexecution_run(pair: Pair, query: Query, run: Callable[[], Awaitable[Observation]]) -> Observation:
     """Do what `execution_run` does on the event loop."""
-    if not _observed():
+    if not is_observed():
         return await run()
     return await _atraced(_EXECUTION, {**of_query(query), "pair": str(pair)}, run)
 
 
 def solve_run(query: Query, solve: Callable[[], Trajectory]) -> Trajectory:
     """Go round the loop, inside a run named ``atlas.solve`` if anybody is listening and no run is open yet."""
-    if not _observed(outside=True):
+    if not is_observed(outside=True):
         return solve()
     return _traced(_LOOP, of_query(query), solve)
 
 
 async def asolve_run(query: Query, solve: Callable[[], Awaitable[Trajectory]]) -> Trajectory:
     """Do what `solve_run` does on the event loop."""
-    if not _observed(outside=True):
+    if not is_observed(outside=True):
         return await solve()
     return await _atraced(_LOOP, of_query(query), solve)
 
 
-def _observed(*, outside: bool = False) -> bool:
+def is_observed(config: RunnableConfig | None = None, *, outside: bool = False) -> bool:
     """Say whether a callback handler is there: LangSmith's where tracing is on, or one of the user's.
 
     Args:
+        config: the config of the run; that of the run around when left out.
         outside: whether there must also be no run that a new one would be part of.
     """
     from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
 
-    manager = get_callback_manager_for_config(ensure_config())
+    manager = get_callback_manager_for_config(ensure_config() if config is None else config)
     return bool(manager.handlers) and not (outside and manager.parent_run_id is not None)
 
 
