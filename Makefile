@@ -77,5 +77,8 @@ bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 40 minutes)
 	$(BIN)/python benchmarks/rl.py
 
+bench-concurrency: $(INSTALLED) ## What the doors add to a model call when 200 tasks ask at a time
+	$(BIN)/python benchmarks/concurrency.py
+
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
