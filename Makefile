@@ -9,7 +9,7 @@ BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live clean
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -70,6 +70,9 @@ bench-routerdc: $(INSTALLED) ## Routers on RouterDC's data, beside published fig
 
 bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and whether it grows
 	$(BIN)/python benchmarks/routing.py
+
+bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the model
+	$(BIN)/python benchmarks/tools.py
 
 bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 	$(BIN)/python benchmarks/ablation.py
