@@ -27,6 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from langchain_atlas import LiveExecutor, Model, Pair, Pool, Query, Tool
+from langchain_atlas.execution.invocations.formats import FORMATS
 from langchain_atlas.files import write_text
 from langchain_atlas.testing import OpenAIServer, call_tool
 
@@ -46,15 +47,20 @@ SHORT = ("simple_python", "multiple", "parallel", "parallel_multiple", "irreleva
 
 EMBEDDED = ("smollm2-135m", "gemma-3-270m")
 
+PROMPTED: dict[str, Any] = {"max_calls": 64, "answer": "tool", "options": {"max_tokens": 160}}
+
 INTERFACES: dict[str, dict[str, Any]] = {
     "native": {"invocation": "native", "settings": {"max_rounds": 1, "options": {"max_tokens": 40}}},
     "native, forced": {
         "invocation": "native",
         "settings": {"max_rounds": 1, "tool_choice": "required", "options": {"max_tokens": 160}},
     },
-    "prompt": {"invocation": "prompted", "settings": {"answer": "tool", "options": {"max_tokens": 160}}},
+    "prompt": {"invocation": "prompted", "settings": PROMPTED},
 }
 """Ways of using the functions: the fields of the pool's tool."""
+
+FAMILIES = tuple(name for name in FORMATS if name != "qwen")  # which is another name of hermes
+"""Formats in which the perfect model writes its calls."""
 
 Question = Mapping[str, Any]
 Calls = list[dict[str, dict[str, Any]]]
@@ -93,7 +99,8 @@ def tools_of(question: Question) -> list[StructuredTool]:
 
 def ask(question: Question, model: Model, interface: str, chat_model: Any) -> dict[str, Any]:
     """Let a pair answer a question, and return the calls that arrived at the tools."""
-    tool = Tool.of(tools_of(question), name="functions", **INTERFACES[interface])
+    fields = INTERFACES.get(interface) or {"invocation": "prompted", "settings": {**PROMPTED, "format": interface}}
+    tool = Tool.of(tools_of(question), name="functions", **fields)
     executor = LiveExecutor(Pool(models=(model,), tools=(tool,)), chat_models={model.name: chat_model})
     *history, last = convert_to_messages(question["messages"])
     seen = executor.run(Pair(model.name, "functions"), Query(text=str(last.text), history=tuple(history)))
@@ -101,7 +108,7 @@ def ask(question: Question, model: Model, interface: str, chat_model: Any) -> di
     return {
         "id": question["id"],
         "category": question["category"],
-        "pair": f"{model.name}@@{interface}",
+        "pair": f"{model.name} {interface}",
         "calls": calls,
         "failure": seen.error,
         "latency_s": seen.latency_s,
@@ -115,10 +122,9 @@ def perfect_reply(question: Question, interface: str) -> Callable[[dict[str, Any
     def reply(body: dict[str, Any]) -> Any:
         if not calls or body["messages"][-1]["role"] == "tool":
             return "None of these functions is needed." if not calls else "Done."
-        if interface != "prompt":
+        if interface == "native":
             return {"tool_calls": [call_tool(name, given, f"call_{n}") for n, (name, given) in enumerate(calls)]}
-        written = [{"tool": name, "arguments": arguments} for name, arguments in calls]
-        return json.dumps(written[0] if len(written) == 1 else written)
+        return "\n".join(FORMATS[interface].write(name, arguments) for name, arguments in calls)
 
     return reply
 
@@ -134,13 +140,12 @@ def run_perfect(questions: Iterable[Question]) -> list[dict[str, Any]]:
             options={"api_base": server.url},
             api_key_env="ATLAS_BENCH_KEY",
             function_calling=True,
-            structured_output=True,
         )
         chat_model = _chat_model(model)
         for question in track(list(questions), "perfect model", console=Console(stderr=True), transient=True):
             facts = {"id": question["id"], "category": question["category"]}
-            rows.append({**facts, "pair": "handed over directly", "calls": question["right"], "failure": None})
-            for interface in ("native", "prompt"):
+            rows.append({**facts, "pair": "direct", "calls": question["right"], "failure": None})
+            for interface in ("native", *FAMILIES):
                 server.reply = perfect_reply(question, interface)
                 rows.append(ask(question, model, interface, chat_model))
             server.requests.clear()
@@ -189,7 +194,8 @@ def show(title: str, found: Mapping[str, Mapping[str, Any]], terminal: Console) 
     """Print right answers of each category and pair, in counts."""
     table = Table("category", *found, title=title, box=None)
     for category in next(iter(found.values()))["categories"]:
-        table.add_row(category, *("{} of {}".format(*entry["categories"][category]) for entry in found.values()))
+        counts = [entry["categories"][category] for entry in found.values()]
+        table.add_row(category, *(f"{right} of {n}" for right, n in counts))
     table.add_row("all", *(f"{100 * entry['right'] / entry['n']:.1f}%" for entry in found.values()), style="bold")
     terminal.print(table)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import ToolMessage
+from langchain_tests.integration_tests import ToolsIntegrationTests
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import MissingExtraError, PoolError
@@ -241,3 +242,20 @@ class TestConstruction:
         assert call(tool, name="THE_TOKEN").text == "open sesame"
         assert call(tool, name="ATLAS_TEST_TOKEN").text == "not set", "the server gets what it was promised, no more"
         tool.session.close()
+
+
+class TestMcpToolByLangChain(ToolsIntegrationTests):
+    """LangChain's own tests of a tool that reaches out, with a server that is started."""
+
+    @property
+    def tool_constructor(self) -> type[McpTool]:
+        return McpTool
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        (tool,) = mcp_tools(**STDIO, only=["add"])
+        return {name: getattr(tool, name) for name in ("name", "description", "args_schema", "session")}
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"first": 2, "second": 3}

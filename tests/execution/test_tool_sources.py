@@ -12,6 +12,7 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessage
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.tools import BaseTool, BaseToolkit, StructuredTool, tool
+from langchain_tests.unit_tests import ToolsUnitTests
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.func import entrypoint
 from langgraph.graph import END, START, MessagesState, StateGraph
@@ -20,6 +21,7 @@ from langgraph.types import Command, interrupt
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
 from langchain_atlas.testing import OpenAIServer, call_tool
+from langchain_atlas.tools import GraphTool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -350,3 +352,19 @@ def test_structured_tools_with_a_json_schema_pass_through(ask: Callable[..., Obs
         name="odd", description="Odd names.", args_schema=schema, func=lambda **given: json.dumps(given)
     )
     assert ask(Tool.of(made), "odd", **{"a.b": 3}).answer == '{"a.b": 3}'
+
+
+class TestGraphToolByLangChain(ToolsUnitTests):
+    """LangChain's own tests of a tool."""
+
+    @property
+    def tool_constructor(self) -> type[GraphTool]:
+        return GraphTool
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"graph": adder(), "name": "adder", "description": "Adds."}
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"first": 1, "second": 2}
