@@ -65,11 +65,22 @@ def _truth(category: str) -> list[dict[str, Any]]:
 def _right_calls(entry: dict[str, Any], category: str, truth: list[Call] | None) -> list[Call]:
     """Choose one of the calls that BFCL would accept; for relevance any call is, for irrelevance none."""
     if truth is None:
-        return [] if "irrelevance" in category else [{entry["function"][0]["name"].replace(".", "_"): {}}]
+        return [] if "irrelevance" in category else [_any_call(entry["function"][0])]
     functions = {function["name"]: function["parameters"] for function in entry["function"]}
     return [
         {name.replace(".", "_"): _chosen(wanted, functions[name])} for call in truth for name, wanted in call.items()
     ]
+
+
+def _any_call(function: dict[str, Any]) -> Call:
+    """Make a call with something of the right type for each argument that is required."""
+    parameters = function["parameters"]
+    samples = {"integer": 1, "float": 1.5, "boolean": True, "array": [], "tuple": [], "dict": {}}
+    types = {name: parameters["properties"][name]["type"] for name in parameters.get("required", ())}
+    given = {
+        name: parameters["properties"][name].get("enum", [samples.get(kind, "any")])[0] for name, kind in types.items()
+    }
+    return {function["name"].replace(".", "_"): given}
 
 
 def _chosen(wanted: dict[str, list[Any]], parameters: dict[str, Any]) -> dict[str, Any]:

@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from langchain_atlas.execution.invocations.formats import FORMATS
 from langchain_core.messages import convert_to_messages
 from langchain_core.tools import StructuredTool
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from langchain_atlas import LiveExecutor, Model, Pair, Pool, Query, Tool
-from langchain_atlas.execution.invocations.formats import FORMATS
+from langchain_atlas import NO_TOOL, LiveExecutor, Model, Pair, Pool, Query, Tool
 from langchain_atlas.files import write_text
 from langchain_atlas.testing import OpenAIServer, call_tool
 
@@ -56,6 +56,7 @@ INTERFACES: dict[str, dict[str, Any]] = {
         "settings": {"max_rounds": 1, "tool_choice": "required", "options": {"max_tokens": 160}},
     },
     "prompt": {"invocation": "prompted", "settings": PROMPTED},
+    "react": {"invocation": "prompted", "settings": {"format": "react", "max_rounds": 16}},
 }
 """Ways of using the functions: the fields of the pool's tool."""
 
@@ -83,15 +84,20 @@ def score(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{**row, **verdict} for row, verdict in zip(rows, judge("score", results=results), strict=True)]
 
 
-def tools_of(question: Question) -> list[StructuredTool]:
-    """Make LangChain tools of the question's functions; what they are called with stands in the observation."""
+def tools_of(question: Question, *, is_answer: bool) -> list[StructuredTool]:
+    """Make LangChain tools of the question's functions; what they are called with stands in the observation.
+
+    Args:
+        question: the question.
+        is_answer: whether a single call ends the run, which saves the model the answer that nobody reads.
+    """
     return [
         StructuredTool(
             name=function["name"],
             description=function["description"],
             args_schema=function["parameters"],
             func=lambda **_: "done",
-            return_direct=True,
+            return_direct=is_answer,
         )
         for function in (tool["function"] for tool in question["tools"])
     ]
@@ -100,10 +106,11 @@ def tools_of(question: Question) -> list[StructuredTool]:
 def ask(question: Question, model: Model, interface: str, chat_model: Any) -> dict[str, Any]:
     """Let a pair answer a question, and return the calls that arrived at the tools."""
     fields = INTERFACES.get(interface) or {"invocation": "prompted", "settings": {**PROMPTED, "format": interface}}
-    tool = Tool.of(tools_of(question), name="functions", **fields)
+    offered = tools_of(question, is_answer=interface != "react")
+    tool = Tool.of(offered, name="functions", **fields) if offered else NO_TOOL  # some questions offer none
     executor = LiveExecutor(Pool(models=(model,), tools=(tool,)), chat_models={model.name: chat_model})
     *history, last = convert_to_messages(question["messages"])
-    seen = executor.run(Pair(model.name, "functions"), Query(text=str(last.text), history=tuple(history)))
+    seen = executor.run(Pair(model.name, tool.name), Query(text=str(last.text), history=tuple(history)))
     calls: Calls = [{trace.name: trace.arguments} for trace in seen.tool_trace]
     return {
         "id": question["id"],
@@ -120,8 +127,14 @@ def perfect_reply(question: Question, interface: str) -> Callable[[dict[str, Any
     calls = [(name, arguments) for call in question["right"] for name, arguments in call.items()]
 
     def reply(body: dict[str, Any]) -> Any:
-        if not calls or body["messages"][-1]["role"] == "tool":
-            return "None of these functions is needed." if not calls else "Done."
+        if not calls:
+            return "None of these functions is needed."
+        if interface == "react":  # one call a round
+            said = [message for message in body["messages"] if message["role"] == "assistant"]
+            made = len(said) - sum(message["role"] == "assistant" for message in question["messages"])
+            return FORMATS[interface].write(*calls[made]) if made < len(calls) else "Final Answer: Done."
+        if body["messages"][-1]["role"] == "tool":
+            return "Done."
         if interface == "native":
             return {"tool_calls": [call_tool(name, given, f"call_{n}") for n, (name, given) in enumerate(calls)]}
         return "\n".join(FORMATS[interface].write(name, arguments) for name, arguments in calls)
@@ -205,7 +218,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--perfect", type=int, default=50, help="questions a category for the perfect model; 0 for all")
     parser.add_argument("--most", type=int, default=10, help="questions a category for the embedded models; 0 for none")
-    parser.add_argument("--interfaces", default=";".join(INTERFACES), help="for the embedded models, split by ';'")
+    parser.add_argument(
+        "--interfaces", default="native;native, forced;prompt", help="for the embedded models, split by ';'"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
     if not Path(JUDGE[0]).exists():
