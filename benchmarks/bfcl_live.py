@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from langchain_atlas.execution.invocations.formats import FORMATS
 from langchain_core.messages import convert_to_messages
 from langchain_core.tools import StructuredTool
 from rich.console import Console
@@ -28,6 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Pair, Pool, Query, Tool
+from langchain_atlas.execution.invocations.formats import FORMATS
 from langchain_atlas.files import write_text
 from langchain_atlas.testing import OpenAIServer, call_tool
 
