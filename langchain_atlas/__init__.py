@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.cluster import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
+    from langchain_atlas.routers.fallback import FallbackRouter
+    from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.rl import RLRouter
     from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
 
@@ -42,6 +44,8 @@ _HOMES = {
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
     "Executor": "execution.base",
+    "FallbackRouter": "routers.fallback",
+    "LazyRouter": "routers.lazy",
     "LiveExecutor": "execution.live",
     "Model": "pool",
     "NO_TOOL": "pool",
@@ -78,6 +82,8 @@ __all__ = [
     "EmbeddingsEncoder",
     "Encoder",
     "Executor",
+    "FallbackRouter",
+    "LazyRouter",
     "LiveExecutor",
     "Model",
     "Observation",

@@ -1,0 +1,64 @@
+"""A router that is made at first use."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from langchain_atlas.routers.base import Router
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from langchain_atlas.pool import Pair
+
+
+class LazyRouter(Router):
+    """Stands for a router whose making takes seconds, so that a module which builds a graph is imported at once.
+
+    The router is made once, by whoever decides first; on an event loop in a thread, so that others go on. Where making
+    it fails, that is raised, and tried again at the next decision.
+
+    Args:
+        make: makes the router, such as ``lambda: Router.load("router")``.
+    """
+
+    def __init__(self, make: Callable[[], Router]) -> None:
+        self._make = make
+        self._made: Router | None = None
+        self._making = threading.Lock()
+
+    @property
+    def router(self) -> Router:
+        """The router, made now if it was not yet."""
+        with self._making:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Decide the next step; see `Router.decide`."""
+        return self.router.decide(query, trajectory)
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries."""
+        return self.router.decide_batch(queries)
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from; empty, for unknown, until it was made."""
+        return () if self._made is None else self._made.pairs
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """What `configure` can change; the router is made to know it."""
+        return self.router.settings
+
+    def _configured(self, settings: Mapping[str, Any]) -> Self:
+        return type(self)(lambda: self.router.configure(**settings))
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return a router like this one that is restricted when it is made."""
+        kept = tuple(pairs)
+        return type(self)(lambda: self.router.restrict(kept))
