@@ -56,9 +56,16 @@ class LazyRouter(Router):
         return self.router.settings
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
-        return type(self)(lambda: self.router.configure(**settings))
+        return self._like(self.router.configure(**settings))
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router like this one that is restricted when it is made."""
+        """Return a router like this one, restricted; one that was not made yet is restricted when it is made."""
         kept = tuple(pairs)
-        return type(self)(lambda: self.router.restrict(kept))
+        if self._made is None:
+            return type(self)(lambda: self.router.restrict(kept))
+        return self._like(self._made.restrict(kept))
+
+    def _like(self, router: Router) -> Self:
+        made = type(self)(lambda: router)
+        made._made = router  # noqa: SLF001  # one of our own
+        return made
