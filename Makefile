@@ -20,7 +20,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	# torch first and pinned: left open, it brings gigabytes for graphics cards
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,local,otel,report,rl,studio,tavily,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,local,otel,report,rl,sandbox,studio,tavily,dev]'
 	# afterwards, as no resolver takes both: LangChain's LiteLLM package asks for mcp 2, its MCP adapters for mcp 1
 	$(BIN)/pip install --quiet --disable-pip-version-check langchain-mcp-adapters==0.3.2 mcp==1.30.0
 	touch $@

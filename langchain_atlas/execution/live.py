@@ -20,6 +20,7 @@ from langchain_atlas.execution.ledger import Ledger, Outcome
 from langchain_atlas.execution.tool_calls import tool_input, trace_of
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.event_loop import invoke
+from langchain_atlas.tools.sessions import tool_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,8 +119,9 @@ class LiveExecutor(Executor):
             self._chat_model(model)
             ledger.start()
             calls = next(conversation)
-            while True:
-                calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
+            with tool_sessions():
+                while True:
+                    calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
             return ledger.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
@@ -134,8 +136,9 @@ class LiveExecutor(Executor):
             await self.achat_model(model.name)
             ledger.start()
             calls = next(conversation)
-            while True:
-                calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
+            with tool_sessions():
+                while True:
+                    calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
             return ledger.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation

@@ -9,9 +9,10 @@ from langchain_atlas.tools.graphs import GraphTool
 from langchain_atlas.tools.mcp import McpServer, McpTool, mcp_tools
 from langchain_atlas.tools.monty import MontySandbox, shared_sandbox
 from langchain_atlas.tools.ocr import OcrTool
+from langchain_atlas.tools.process import ProcessSandbox
 from langchain_atlas.tools.python import PythonTool, run_unit_tests
 from langchain_atlas.tools.registry import build_tools
-from langchain_atlas.tools.sandbox import Execution, Sandbox
+from langchain_atlas.tools.sandbox import Execution, Sandbox, Session, SessionSandbox
 from langchain_atlas.tools.search import (
     BraveSearch,
     FolderSearch,
@@ -25,6 +26,7 @@ from langchain_atlas.tools.search import (
     Snippet,
     TavilySearchProvider,
 )
+from langchain_atlas.tools.sessions import tool_sessions
 from langchain_atlas.tools.vision import VisionTool
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "McpTool",
     "MontySandbox",
     "OcrTool",
+    "ProcessSandbox",
     "PythonTool",
     "RetrieverSearch",
     "Sandbox",
@@ -46,6 +49,8 @@ __all__ = [
     "SearchProvider",
     "SearchTool",
     "SearxngSearch",
+    "Session",
+    "SessionSandbox",
     "Snippet",
     "TavilySearchProvider",
     "VisionTool",
@@ -54,4 +59,5 @@ __all__ = [
     "mcp_tools",
     "run_unit_tests",
     "shared_sandbox",
+    "tool_sessions",
 ]

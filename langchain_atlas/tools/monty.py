@@ -11,16 +11,16 @@ import sys
 import threading
 import time
 import weakref
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
 from typing import Any, ClassVar
 
 from langchain_atlas.errors import ExecutionError, SettingError
-from langchain_atlas.tools.sandbox import Execution
+from langchain_atlas.tools.sandbox import MAX_CODE, Execution
 
-MAX_CODE = 100_000
-"""Characters of a program."""
+_Run = tuple[Execution, bytes | None]
 
 _VALUE_NAME = "__atlas_last_value__"
 
@@ -88,31 +88,47 @@ class MontySandbox:
         Raises:
             ExecutionError: in a process that was forked after the sandbox was first used.
         """
+        return self._run(programs)[0]
+
+    @contextmanager
+    def session(self) -> Iterator["MontySession"]:
+        """Give a session whose runs share their names. It holds no worker between runs."""
+        yield MontySession(self)
+
+    def _run(self, programs: tuple[str, ...], state: bytes | None = None, *, keep: bool = False) -> _Run:
+        """Run programs in an interpreter in a given state; what came of it, and the state after it if it is kept."""
         from pydantic_monty import MontyError
 
         for index, program in enumerate(programs):
             if len(program) > MAX_CODE:
                 error = f"ValueError: the program has {len(program)} characters; at most {MAX_CODE} are accepted"
-                return Execution(error=error, snippet=index)
+                return Execution(error=error, snippet=index), state
         started = time.perf_counter()
         printed = _Printed(self.max_output)
-        value, index = None, 0
-        try:
-            with ExitStack() as stack:
+        value, index, session, after = None, 0, None, state
+        with ExitStack() as stack:
+            try:
                 session = self._checkout(stack)
+                if state is not None:
+                    session.load_session(state)
                 for index, program in enumerate(programs):  # noqa: B007 -- read where the error is explained
                     value = session.feed_run(_showing_value(program, self.max_output), print_callback=printed)
-            # Only the text that `_showing_value` asks for; a `return` of the program could hand out anything.
-            shown = value if isinstance(value, str) else None
-            result = Execution(value=shown and shown[: self.max_output], truncated=_exceeds(shown, self.max_output))
-        except MontyError as failure:
-            result = replace(self._explain(failure, programs[index]), snippet=index)
-        return replace(
+                # Only the text that `_showing_value` asks for; a `return` of the program could hand out anything.
+                shown = value if isinstance(value, str) else None
+                result = Execution(value=shown and shown[: self.max_output], truncated=_exceeds(shown, self.max_output))
+            except MontyError as failure:
+                result = replace(self._explain(failure, programs[index]), snippet=index)
+            if keep and session is not None:
+                # An interpreter that was stopped has no state to give; what ran before it stays.
+                with suppress(MontyError):
+                    after = session.dump()
+        result = replace(
             result,
             output=printed.text(),
             truncated=result.truncated or printed.truncated,
             seconds=time.perf_counter() - started,
         )
+        return result, after
 
     def close(self) -> None:
         """Stop the workers; programs that run now end first. A later run starts new ones."""
@@ -172,6 +188,24 @@ class MontySandbox:
             unsupported=_missing_feature(exception, message),
             truncated=_exceeds(error, self.max_output),
         )
+
+
+class MontySession:
+    """Runs that share their names: the state of the interpreter is taken out after each, and put back before the next.
+
+    Safe to share between threads: runs wait for each other. A run that breaks a limit leaves the names as they were.
+    """
+
+    def __init__(self, sandbox: MontySandbox) -> None:
+        self._sandbox = sandbox
+        self._lock = threading.Lock()
+        self._state: bytes | None = None
+
+    def run(self, *programs: str) -> Execution:
+        """Run programs after those that ran before; see `MontySandbox.run`."""
+        with self._lock:
+            execution, self._state = self._sandbox._run(programs, self._state, keep=True)  # noqa: SLF001
+            return execution
 
 
 @cache

@@ -3,16 +3,21 @@
 import asyncio
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from langchain_core.tools import BaseTool, ToolException
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
+from langchain_atlas.errors import SettingError
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.monty import shared_sandbox
-from langchain_atlas.tools.sandbox import Execution, Sandbox
+from langchain_atlas.tools.sandbox import Execution, Sandbox, SessionSandbox
+from langchain_atlas.tools.sessions import current_sessions
 
 _FENCED = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+
+
+_STATEFUL = "Names are kept from one run to the next, and each run is short"
 
 
 def unwrap_fences(text: str) -> str:
@@ -93,9 +98,24 @@ class PythonTool(BaseTool):
     sandbox: Sandbox = Field(default_factory=shared_sandbox, exclude=True, repr=False)
     """Where programs run; tools share one unless given their own."""
 
+    stateful: bool = False
+    """Whether names last from call to call, within `tool_sessions`; outside of it each call starts afresh."""
+
+    @model_validator(mode="after")
+    def _tell_of_state(self) -> Self:
+        if self.stateful and not isinstance(self.sandbox, SessionSandbox):
+            raise SettingError(f"the sandbox {self.sandbox!r} keeps no state: it has no method 'session'")
+        if self.stateful:
+            self.description = self.description.replace("Each run starts afresh and is short", _STATEFUL)
+        return self
+
     def _run(self, code: str) -> str:
         program = unwrap_fences(code)
-        execution = self.sandbox.run(program)
+        sessions = current_sessions() if self.stateful else None
+        if sessions is not None and isinstance(self.sandbox, SessionSandbox):
+            execution = sessions.of(self.sandbox).run(program)
+        else:
+            execution = self.sandbox.run(program)
         answer = describe(execution, program)
         if not execution.succeeded:
             raise ToolException(answer)

@@ -15,9 +15,8 @@ from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.tools.calculator import Calculator
 from langchain_atlas.tools.graphs import GraphTool
 from langchain_atlas.tools.mcp import McpTool, mcp_tools
-from langchain_atlas.tools.monty import MontySandbox
 from langchain_atlas.tools.ocr import OcrTool
-from langchain_atlas.tools.python import PythonTool
+from langchain_atlas.tools.python_backends import build_python
 from langchain_atlas.tools.ranking.building import build_ranking
 from langchain_atlas.tools.search import RetrieverSearch, SearchTool, build_search
 from langchain_atlas.tools.vision import VisionTool
@@ -25,14 +24,6 @@ from langchain_atlas.tools.vision import VisionTool
 
 def _calculator() -> BaseTool:
     return Calculator()
-
-
-def _python(**limits: Any) -> BaseTool:
-    return PythonTool(sandbox=MontySandbox(**limits)) if limits else PythonTool()
-
-
-# Shown to callers by error messages: the limits of the Python tool are those of its sandbox.
-_python.__signature__ = inspect.signature(MontySandbox)  # type: ignore[attr-defined]
 
 
 def _retriever(retriever: Any, name: str, description: str, k: int = 3) -> BaseTool:
@@ -86,7 +77,7 @@ def _vision(procedure: str, model: str) -> BaseTool:
 BUILDERS: Mapping[str, Callable[..., Any]] = {
     "calculator": _calculator,
     "ocr": _ocr,
-    "python": _python,
+    "python": build_python,
     "ranking": build_ranking,
     "search": build_search,
     "retriever": _retriever,
@@ -109,7 +100,7 @@ def build_tools(
         use: a name in `BUILDERS`, or ``package.module:attribute``: a LangChain tool, a list of
             them, or a class or function that returns either. The module is imported, so it runs.
         arguments: what to build it with. ``search`` takes those of `build_search`, ``ranking`` those of
-            `build_ranking`, ``python`` the limits of `MontySandbox`; ``retriever``, ``graph`` and ``mcp`` what
+            `build_ranking`, ``python`` those of `build_python`; ``retriever``, ``graph`` and ``mcp`` what
             `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` take; ``ocr`` and
             ``vision`` the settings of `OcrTool` and `VisionTool.of`; a class or function takes its own.
         name: what the pool calls the tool; models see a retriever or a graph under it.

@@ -3,8 +3,12 @@
 A backend is a class with the one method of `Sandbox`; `langchain_atlas.tools.monty` has the one in use.
 """
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+MAX_CODE = 100_000
+"""Characters of a program."""
 
 
 @dataclass(frozen=True)
@@ -54,4 +58,22 @@ class Sandbox(Protocol):
         Returns:
             The output of all, and the value of the last. Errors of the programs are in the result, not raised.
         """
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class Session(Protocol):
+    """Runs that share one interpreter."""
+
+    def run(self, *programs: str) -> Execution:
+        """Run programs after those that ran before, with their names; else as `Sandbox.run`."""
+        ...  # pragma: no cover
+
+
+@runtime_checkable
+class SessionSandbox(Sandbox, Protocol):
+    """A sandbox that can keep names between runs."""
+
+    def session(self) -> AbstractContextManager[Session]:
+        """Begin a session; it ends with the context."""
         ...  # pragma: no cover

@@ -87,7 +87,7 @@ def test_a_class_is_built_with_the_arguments() -> None:
         ("calculator", {"digits": 3}, "arguments 'digits'.*It takes: none"),
         ("search", {}, "needs one of 'provider', 'folder' and 'retriever'"),
         ("search", {"foldr": "x"}, "arguments 'foldr'.*It takes: 'provider', 'folder'"),
-        ("python", {"secs": 3}, "'secs'.*It takes: 'seconds', 'memory_mib'"),
+        ("python", {"secs": 3}, "'secs'.*It takes: 'backend', 'stateful', 'seconds', 'memory_mib'"),
         ("no_such_package.tools:make", {}, "can't import 'no_such_package.tools'"),
         ("langchain_atlas.tools.calculator:Calculater", {}, "Did you mean 'Calculator'"),
         ("langchain_atlas.tools.calculator:Calculator", {"name": 3}, "can't be built with the arguments 'name'"),
