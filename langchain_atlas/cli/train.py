@@ -30,6 +30,9 @@ def train(
         Path | None, typer.Option("--pool", help="Pool whose descriptions say what the members are, .yaml.")
     ] = None,
     curves: Annotated[Path | None, typer.Option("--curves", help="Folder for the learning curves.")] = None,
+    checkpoints: Annotated[
+        Path | None, typer.Option("--checkpoints", help="Folder for a whole router every 50 steps.")
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
@@ -58,6 +61,7 @@ def train(
             seed=seed,
             descriptions=descriptions,
             curves=curves,
+            checkpoints=checkpoints,
             progress=bar,
         )
     router.save(out)

@@ -87,7 +87,7 @@ class Recordings:
             seen=read.seen,
             descriptions=read.descriptions,
             answers=torch.from_numpy(read.answers.features),
-            groups=torch.from_numpy(memory.groups.astype(np.int64)),
+            groups=torch.from_numpy(memory.groups),
             styles=torch.from_numpy(styles.astype(np.int64)),
             scores=torch.from_numpy(np.nan_to_num(memory.scores)),
             costs=torch.from_numpy(costs.astype(np.float32)),

@@ -33,6 +33,9 @@ FEW_DOMAINS = 6
 FEWEST_QUERIES = 20
 """Fewer recorded queries than this teach nothing that holds."""
 
+CHECKPOINT_EVERY = 50
+"""Updates of PPO between two checkpoints."""
+
 _PAUSE = 10
 
 
@@ -60,6 +63,7 @@ def train(
     agreement: Agreement | None = None,
     descriptions: Mapping[str, str] | None = None,
     curves: Path | None = None,
+    checkpoints: Path | None = None,
     progress: Progress | None = None,
 ) -> RLRouter:
     """Train an RL router on recorded outcomes.
@@ -72,6 +76,7 @@ def train(
         agreement: compares answers.
         descriptions: what models and tools are, by name.
         curves: folder for ``curves.jsonl``, a line a step (and TensorBoard's files where it is installed).
+        checkpoints: folder that gets a whole router every `CHECKPOINT_EVERY` updates of PPO, as ``step-50``.
         progress: told how many updates are done, and of how many.
 
     Raises:
@@ -91,14 +96,17 @@ def train(
     lesson = replace(config.lesson, gain_steps=0) if cautious else config.lesson
     counter = _Counter(lesson.belief_steps + lesson.gain_steps + config.ppo.steps, progress)
     losses = teach(policy, recordings, views, lesson, seed=seed, progress=counter.advance)
+    router = RLRouter(policy, recordings.outlook, encoder, agreement=agreement)
     with _Curves(curves) as log:
 
         def on_step(step: int, statistics: dict[str, float]) -> None:
             log.write({"step": step, **statistics})
+            if checkpoints is not None and (step + 1) % CHECKPOINT_EVERY == 0:
+                checkpoints.mkdir(parents=True, exist_ok=True)
+                router.save(checkpoints / f"step-{step + 1}")
             counter.advance("ppo")
 
         improve(policy, recordings, views, config.ppo, seed=seed, on_step=on_step)
-    router = RLRouter(policy, recordings.outlook, encoder, agreement=agreement)
     router.training = {
         "n_queries": len(recordings),
         "domains": domains,

@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.pool import Pair
 
-PATHS = ("calibrated", "cluster", "rl")
+PATHS = ("calibrated", "cluster", "rl", "budget")
 """What `path` may be."""
 
 DEFAULT_ERROR = 0.003
 """Accuracy that using the first path may cost, as measured on held-out queries."""
 
 _CLUSTER, _RL = "cluster.", "rl."
-_CONFIDENCE = 0.8
+_CONFIDENCE = 0.9
 _RESAMPLES = 400
+_CALLS = 2
 _QUANTILES = np.linspace(0.05, 1.0, 20)
 
 
@@ -60,7 +61,8 @@ class DualRouter(Router):
         cluster: the first path, which routes once.
         rl: the second path.
         calibration: where the switch stands; see `calibrate`.
-        path: ``calibrated``, or ``cluster`` or ``rl`` to take one path always.
+        path: ``calibrated``; ``cluster`` or ``rl`` to take one path always; ``budget`` for the policy wherever a
+            query's limits on cost and latency leave room for a second call, and the cluster path elsewhere.
 
     Raises:
         SettingError: a part is of the wrong kind, or `path` is unknown.
@@ -108,6 +110,8 @@ class DualRouter(Router):
         return [decisions[number] for number in range(len(queries))]
 
     def _near(self, queries: Sequence[Query]) -> list[tuple[bool, float]]:
+        if self.path == "budget":
+            return [(not self._affords_second(query), 0.0) for query in queries]
         if self.path != "calibrated":
             return [(self.path == "cluster", 0.0)] * len(queries)
         distances = self.distances(queries)
@@ -118,8 +122,25 @@ class DualRouter(Router):
         seen, _ = Seen.of(queries, self.rl.encoder, self.rl.outlook.view)
         return self.rl.outlook.prospect(seen).query[:, 1].numpy().astype(np.float64)
 
+    def _affords_second(self, query: Query) -> bool:
+        """Whether the query's limits leave room for two calls of the cheapest, and of the quickest, pairs allowed."""
+        wanted, record = query.constraints.pairs, self.rl.outlook.record
+        allowed = [number for number, pair in enumerate(self.rl.pairs) if wanted is None or pair in wanted]
+        for limit, values in (
+            (query.constraints.max_cost_usd, record.cost),
+            (query.constraints.max_latency_s, record.latency),
+        ):
+            least = np.sort(np.nan_to_num(values[allowed], nan=np.inf))[
+                :_CALLS
+            ].sum()  # what is not known may be anything
+            if limit is not None and (len(allowed) < _CALLS or least > limit):
+                return False
+        return True
+
     def _by(self, near: bool, distance: float) -> _Side:
-        if self.path != "calibrated":
+        if self.path == "budget":
+            why = f"The query's limits leave {'no ' if near else ''}room for a second call."
+        elif self.path != "calibrated":
             why = f"The {self.path} path is taken always."
         else:
             where = "nearer than" if near else "as far as or farther than"
@@ -217,7 +238,7 @@ def calibrate(
 ) -> Calibration:
     """Find the switch: the largest distance below which the first path costs at most `error` in accuracy.
 
-    The loss is taken at the upper end of an 80% interval (bootstrap), and the mean cost must not rise above the
+    Loss and added cost are taken at the upper end of an 80% interval (bootstrap); the cost must not rise above the
     policy's. Where no distance will do, all queries go to the policy.
 
     Args:
@@ -241,8 +262,8 @@ def calibrate(
         near = distances < edge + 1e-9
         change = np.where(near, cluster[0] - rl[0], 0.0)
         worst = float(np.quantile(change[draws].mean(axis=1), 1 - _CONFIDENCE))
-        dearer = float(np.where(near, cluster[1] - rl[1], 0.0).mean()) > 0
-        if worst >= -error and not dearer:
+        added = np.where(near, cluster[1] - rl[1], 0.0)[draws].mean(axis=1)
+        if worst >= -error and np.quantile(added, _CONFIDENCE) <= 0:
             best = Calibration(float(edge) + 1e-9, len(distances), float(change.mean()), float(near.mean()), error)
     return best
 

@@ -45,8 +45,9 @@ class Memory:
     """Dollars of each call, likewise."""
     latencies: NDArray[np.float32]
     """Seconds of each call, likewise."""
-    groups: NDArray[np.int16]
-    """Answers of a query that say the same have one number, shape [n, n_pairs]; -1 where they were not compared."""
+    groups: NDArray[np.int64]
+    """Answers of a query that say the same have one number, shape [n, n_pairs], which stands for what they say (see
+    `Reading.key`); -1 where nothing is recorded."""
     styles: NDArray[np.int16]
     """Index of how each answer is written, likewise; -1 where there is none."""
     domains: NDArray[np.int16]
@@ -82,7 +83,7 @@ class Memory:
     def with_pairs(self, other: Memory) -> Memory:
         """Return a memory that also holds the outcomes of another one's pairs that this one lacks.
 
-        A query that both remember is one row; its answers in the two memories were not compared.
+        A query that both remember is one row; its answers in the two memories agree where they have one number.
         """
         fresh = [column for column, pair in enumerate(other.pairs) if pair not in set(self.pairs)]
         known = {vector.tobytes(): row for row, vector in enumerate(self.vectors)}
@@ -92,11 +93,11 @@ class Memory:
         target = np.array([place.get(row, found) for row, found in enumerate(rows)])
         shape = (len(self.vectors) + len(added), len(self.pairs) + len(fresh))
 
-        def joined(name: str, empty: float, *, compared: bool = True) -> NDArray[Any]:
+        def joined(name: str, empty: float) -> NDArray[Any]:
             mine, theirs = getattr(self, name), getattr(other, name)
             full = np.full(shape, empty, dtype=mine.dtype)
             full[: len(mine), : mine.shape[1]] = mine
-            if fresh and compared:
+            if fresh:
                 full[np.ix_(target, np.arange(len(self.pairs), shape[1]))] = theirs[:, fresh]
             return full
 
@@ -106,7 +107,7 @@ class Memory:
             scores=joined("scores", np.nan),
             costs=joined("costs", np.nan),
             latencies=joined("latencies", np.nan),
-            groups=joined("groups", -1, compared=False),
+            groups=joined("groups", -1),
             styles=joined("styles", -1),
             domains=np.concatenate([self.domains, np.full(len(added), -1, dtype=self.domains.dtype)]),
             style_names=self.style_names,
@@ -277,7 +278,7 @@ def _alike(overall: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.flo
 def _jointly(
     scores: NDArray[np.float64],
     known: NDArray[np.bool_],
-    groups: NDArray[np.int16],
+    groups: NDArray[np.int64],
     overall: NDArray[np.float64],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Count how pairs fare together; cells with few common queries lean on the mean of all cells."""

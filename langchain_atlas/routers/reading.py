@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.agreement import Agreement
+    from langchain_atlas.agreement import Reading as Said
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.outlook import Outlook
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class Answers:
     """All answers of a table, read; arrays have shape [n_queries, n_pairs]."""
 
-    groups: NDArray[np.int16]
-    """Answers of a query that say the same have one number; -1 where nothing is recorded."""
+    groups: NDArray[np.int64]
+    """Answers of a query that say the same have one number, the key of the first of them (see `Reading.key`), so that
+    answers of other tables can be compared too; -1 where nothing is recorded."""
     styles: NDArray[np.int16]
     """Index into `names` of how each is written; -1 where nothing is recorded or the style is not known."""
     features: NDArray[np.float32]
@@ -41,14 +43,14 @@ class Answers:
     def of(cls, table: OutcomeTable, agreement: Agreement, names: Sequence[str] | None = None) -> Answers:
         """Read them; with `names`, no other styles are told apart."""
         shape = (len(table.query_ids), len(table.pairs))
-        groups, styles = np.full(shape, -1, dtype=np.int16), np.full(shape, -1, dtype=np.int16)
+        groups, styles = np.full(shape, -1, dtype=np.int64), np.full(shape, -1, dtype=np.int16)
         features = np.zeros((*shape, N_ANSWER_FEATURES), dtype=np.float32)
         known = {name: number for number, name in enumerate(names or ())}
         recorded, responses = ~np.isnan(table.matrix("score")), table.texts("response")
         for row, query in enumerate(table.queries):
             columns = np.flatnonzero(recorded[row])
             readings = [agreement.read(responses[row][column] or "", query) for column in columns]
-            groups[row, columns] = agreement.groups(readings, query)
+            groups[row, columns] = _keys(readings, agreement.groups(readings, query), columns)
             for column, reading in zip(columns, readings, strict=True):
                 features[row, column] = answer_features(reading)
                 style = f"{reading.kind} {reading.style}"
@@ -111,6 +113,14 @@ def read_table(
     )
     known = encoder.encode([describe(pair, descriptions or {}) for pair in table.pairs])
     return Reading(memory, answers, seen, view, known)
+
+
+def _keys(readings: Sequence[Said], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
+    """Return for each answer the key of its group: that of the group's first answer; one that says nothing is alone."""
+    firsts: dict[int, int] = {}
+    for reading, group, column in zip(readings, groups, columns, strict=True):
+        firsts.setdefault(group, int(column) if reading.kind == "nothing" else reading.key)
+    return [firsts[group] for group in groups]
 
 
 def _numbered(names: Sequence[str]) -> NDArray[np.int16]:

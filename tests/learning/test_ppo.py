@@ -1,16 +1,20 @@
 """PPO: advantages worked by hand, and a problem with a known optimum."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from asking import letters_or_numbers, sums
 
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.learning import training
 from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig, advantages, improve, play
 from langchain_atlas.learning.recordings import Recordings, views_of
 from langchain_atlas.learning.rewards import Rewards
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
+from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
 from langchain_atlas.testing import FakeEncoder
 
@@ -83,3 +87,14 @@ def test_bad_input_to_training() -> None:
         train(sums(5), FakeEncoder())
     with pytest.raises(SettingError, match="seed is -1"):
         train(sums(), FakeEncoder(), seed=-1)
+
+
+def test_checkpoints_are_routers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
+    config = TrainingConfig(
+        lesson=LessonConfig(belief_steps=2, gain_steps=2, batch=16), ppo=PPOConfig(steps=5, batch=8)
+    )
+    train(sums(), FakeEncoder(), config=config, checkpoints=tmp_path / "made")
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["step-2", "step-4"]
+    loaded = Router.load(tmp_path / "made" / "step-2", encoder=FakeEncoder())
+    assert loaded.decide(sums().queries[0]).kind == "route"

@@ -152,6 +152,17 @@ def test_members_that_join_are_used_without_training() -> None:
     assert any(seen.pair == newcomer for trajectory in asked for seen in trajectory.observations)
 
 
+def test_answers_of_members_that_join_are_compared_with_those_remembered() -> None:
+    known = TABLE.select(pairs=TABLE.pairs[:1]).table.to_pylist()
+    rows = [{**row, "model": "echo", "tool": "none", "response": f"The answer is {row['response']}.0"} for row in known]
+    record = trained().add_pairs(OutcomeTable.from_rows(rows)).outlook.record
+    pairs = trained().add_pairs(OutcomeTable.from_rows(rows)).pairs
+    echo, first = pairs.index(Pair("echo", "none")), pairs.index(TABLE.pairs[0])
+    others = [number for number in range(len(pairs)) if number not in (echo, first)]
+    # The echo agrees with the first pair where that is wrong too, so their agreement tells least.
+    assert all(record.if_agreed[echo, first] < record.if_agreed[echo, other] for other in others)
+
+
 def test_pairs_in_another_order_get_the_same_decisions() -> None:
     router, turned = trained(), trained()._with(trained().outlook.restrict(tuple(reversed(trained().pairs))))
     executor = ReplayExecutor(TABLE)
@@ -206,6 +217,24 @@ def test_the_dual_path_says_which_way_it_took() -> None:
     )
     with pytest.raises(PoolError, match="no pair in common"):
         DualRouter(stranger, trained())
+
+
+@pytest.mark.parametrize(
+    ("limits", "path"),
+    [
+        (Constraints(), "rl-path"),
+        (Constraints(max_cost_usd=0.004), "rl-path"),  # two calls at 0.001 and 0.002
+        (Constraints(max_cost_usd=0.0025), "cluster-path"),
+        (Constraints(max_latency_s=0.9), "cluster-path"),  # half a second each
+        (Constraints(pairs=frozenset(TABLE.pairs[:1]), max_cost_usd=1.0), "cluster-path"),
+    ],
+)
+def test_the_dual_path_by_budget(limits: Constraints, path: str) -> None:
+    cluster = ClusterRouter(FakeEncoder(), n_clusters=2).fit(TABLE)
+    dual = DualRouter(cluster, trained(), path="budget")
+    decision = dual.decide(TABLE.queries[0].replace(constraints=limits))
+    assert decision.rule.startswith(path)
+    assert "room for a second call" in decision.reason
 
 
 def test_costs_are_those_of_the_table() -> None:
