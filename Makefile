@@ -9,7 +9,7 @@ BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools clean
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools fuzz clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -82,6 +82,10 @@ bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablation
 
 bench-concurrency: $(INSTALLED) ## What the doors add to a model call when 200 tasks ask at a time
 	$(BIN)/python benchmarks/concurrency.py
+
+fuzz: $(INSTALLED) ## Fuzz the calculator for a minute (atheris, which is installed for it)
+	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
+	$(BIN)/python benchmarks/fuzz_calculator.py -max_total_time=60
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

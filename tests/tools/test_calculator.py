@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.tools import BaseTool, ToolException
+from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from langchain_atlas.errors import InvalidInputError
@@ -15,6 +16,16 @@ from langchain_atlas.tools.calculator import Calculator, evaluate
 
 
 class TestStandard(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return Calculator
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"expression": "2^10", "precision": 2}
+
+
+class TestStandardLive(ToolsIntegrationTests):
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return Calculator

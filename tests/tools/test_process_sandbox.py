@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langchain_core.tools import BaseTool
+from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from langchain_atlas.errors import PoolError, SettingError
@@ -22,6 +23,20 @@ pytestmark = needs_isolation
 
 
 class TestStandard(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return PythonTool
+
+    @property
+    def tool_constructor_params(self) -> dict[str, Any]:
+        return {"sandbox": ProcessSandbox()}
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"code": "print(2 + 2)"}
+
+
+class TestStandardLive(ToolsIntegrationTests):
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return PythonTool

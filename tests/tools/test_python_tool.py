@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.tools import BaseTool, ToolException
+from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from langchain_atlas.errors import SettingError
@@ -23,6 +24,16 @@ from langchain_atlas.tools.sandbox import Execution, Sandbox
 
 
 class TestStandard(ToolsUnitTests):
+    @property
+    def tool_constructor(self) -> type[BaseTool]:
+        return PythonTool
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return {"code": "print(2 + 2)"}
+
+
+class TestStandardLive(ToolsIntegrationTests):
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return PythonTool
