@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.fallback import FallbackRouter
     from langchain_atlas.routers.lazy import LazyRouter
+    from langchain_atlas.routers.prompted import PromptedRouter
     from langchain_atlas.routers.rl import RLRouter
     from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
 
@@ -53,6 +54,7 @@ _HOMES = {
     "OutcomeTable": "outcomes.table",
     "Pair": "pool",
     "Pool": "pool",
+    "PromptedRouter": "routers.prompted",
     "Query": "trajectory",
     "RLRouter": "routers.rl",
     "ReplayExecutor": "execution.replay",
@@ -90,6 +92,7 @@ __all__ = [
     "OutcomeTable",
     "Pair",
     "Pool",
+    "PromptedRouter",
     "Query",
     "RLRouter",
     "ReplayExecutor",
