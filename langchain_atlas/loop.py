@@ -38,13 +38,15 @@ def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: 
         AtlasError: the router could not decide.
     """
     query = suiting(Query.of(query), router, executor)
-    return solve_run(query, lambda: _solve(query, router, executor, max_turns))
+    with executor.trajectory():
+        return solve_run(query, lambda: _solve(query, router, executor, max_turns))
 
 
 async def asolve(query: Query | str, router: Router, executor: Executor, *, max_turns: int = MAX_TURNS) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
     query = suiting(Query.of(query), router, executor)
-    return await asolve_run(query, lambda: _asolve(query, router, executor, max_turns))
+    with executor.trajectory():
+        return await asolve_run(query, lambda: _asolve(query, router, executor, max_turns))
 
 
 def _solve(query: Query, router: Router, executor: Executor, max_turns: int) -> Trajectory:

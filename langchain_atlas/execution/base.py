@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Return the pairs that can answer this query at all, by whether it has images; None when it can't tell."""
         del query
         return None
+
+    def trajectory(self) -> AbstractContextManager[object]:
+        """Return the context in which the runs of one trajectory belong together, for tools that keep state."""
+        return nullcontext()
 
     @abstractmethod
     def run(self, pair: Pair, query: Query) -> Observation:

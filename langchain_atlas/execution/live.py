@@ -24,6 +24,7 @@ from langchain_atlas.tools.sessions import tool_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractContextManager
 
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
@@ -104,6 +105,10 @@ class LiveExecutor(Executor):
         if not query.images and not any(tool.takes_images for tool in self.pool.tools):
             return None
         return self.pool.suited(images=bool(query.images))
+
+    def trajectory(self) -> AbstractContextManager[object]:
+        """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
+        return tool_sessions()
 
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.

@@ -5,9 +5,11 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
 from langchain_atlas.execution.live import LiveExecutor
-from langchain_atlas.pool import Model, Pool, Tool
+from langchain_atlas.loop import asolve, solve
+from langchain_atlas.pool import Model, Pair, Pool, Tool
+from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.tools.sessions import tool_sessions
-from langchain_atlas.trajectory import Observation, Query
+from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 
 class Scripted(GenericFakeChatModel):
@@ -44,12 +46,35 @@ async def test_names_last_for_one_run(asynchronous: bool) -> None:
     assert "NameError" in traces(second)[0]
 
 
-def test_names_last_for_a_trajectory_that_opens_the_scope() -> None:
+def test_names_last_where_the_scope_is_opened_further_out() -> None:
     live = executor(stateful=True)
     (pair,) = live.pairs
     with tool_sessions():
         live.run(pair, Query(text="?"))
         assert traces(live.run(pair, Query(text="?"))) == ["20"]
+
+
+class AskTwice(Router):
+    """Asks its pair twice, then answers."""
+
+    def decide(self, query: Query, trajectory: Trajectory) -> Decision:
+        del query
+        (pair,) = self.known
+        if len(trajectory.steps) < 2:
+            return Decision(kind="route", pair=pair)
+        return last_answer(trajectory, rule="test", reason="Asked twice.")
+
+    known: tuple[Pair, ...] = ()
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_names_last_for_a_trajectory(asynchronous: bool) -> None:
+    live, router = executor(stateful=True), AskTwice()
+    router.known = live.pairs
+    query = Query(text="?")
+    trajectory = await asolve(query, router, live) if asynchronous else solve(query, router, live)
+    seen = [step.observation for step in trajectory.steps if step.observation is not None]
+    assert [traces(observation) for observation in seen][1] == ["20"]
 
 
 def test_without_being_asked_names_do_not_last() -> None:
