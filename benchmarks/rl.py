@@ -5,136 +5,44 @@ Run with: make bench-rl
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
-from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from bfcl import TRIOS, main_pool
-from common import Clock, check, encoder_for, listed, load, options, show, show_checks, split, tell, write
+from common import RESULTS, Clock, check, encoder_for, listed, load, show_checks, split, tell, write
+from policies import SHARES, WEIGHTS, Swept, Trainer, agrees_with_loop, choose, sweep
 from reasoning import INCOMPLETE
 from reasoning import TRAINING as REASONING
 from reporting import show_sheet
 from selection import Bar
 from study import HINDSIGHT, TRAINED, Sheet
+from variations import ablations, generation, newcomers, show_ablations
 
 from langchain_atlas.evaluation.benchmark import evaluate
-from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.learning.belief import LessonConfig
-from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.recordings import Recordings
-from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.learning.rollout import follow
-from langchain_atlas.learning.training import TrainingConfig, train
-from langchain_atlas.loop import solve
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.dual import calibrate
 from langchain_atlas.routers.neighbours import NeighbourRouter
 from langchain_atlas.routers.outlook import Outlook
-from langchain_atlas.routers.policy import PolicyConfig
-from langchain_atlas.routers.rl import price_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.rl import RLRouter
 
-WEIGHTS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25, 0.35, 0.45, 0.55, 0.67, 0.78, 0.86)
-"""Cost weights tried."""
-
-SHARES = (0.15, 0.2, 0.25, 0.35, 0.5, 0.6, 1.0)
-"""Budgets, as parts of what the training part's best single pair costs."""
-
-VALIDATION = 0.2
-PROBES = 30
 MINI = "gpt-4o-mini-2024-07-18@@prompt"
 
-
-@dataclass(frozen=True)
-class Swept:
-    """What a policy did at each of `WEIGHTS`; arrays have shape [n_weights, n_queries]."""
-
-    score: NDArray[np.float64]
-    """Score of the answer given."""
-    cost: NDArray[np.float64]
-    """Dollars."""
-    calls: NDArray[np.float64]
-    """Mean number of calls at each weight, shape [n_weights]."""
-
-    def best_within(self, dollars: float) -> int:
-        """Return the lowest weight that costs at most this much for 1000 queries; the cheapest if none does.
-
-        More spent is more accurate by the policy's own reckoning. Picking the most accurate on a few hundred queries
-        would be picking the luckiest.
-        """
-        cost = 1000 * self.cost.mean(axis=1)
-        affordable = np.flatnonzero(cost <= dollars)
-        return int(affordable[0]) if len(affordable) else int(cost.argmin())
-
-
-def sweep(router: RLRouter, table: OutcomeTable, *, turns: int = 4) -> Swept:
-    """Replay a policy at every cost weight, all queries at once; `agrees_with_loop` checks it against the loop."""
-    recordings = Recordings.of(table, router.encoder, like=router.outlook)
-    router = router.restrict(table.pairs)
-    columns = [table.pair_number(pair) for pair in router.pairs]
-    recordings = recordings.columns(columns)
-    prospect = router.outlook.prospect(recordings.seen)
-    outcomes = [follow(router.policy, recordings, prospect, price_of(weight), turns=turns) for weight in WEIGHTS]
-    return Swept(
-        score=np.array([outcome.score.numpy() for outcome in outcomes], dtype=np.float64),
-        cost=np.array([outcome.cost.numpy() for outcome in outcomes], dtype=np.float64),
-        calls=np.array([outcome.calls.numpy().mean() for outcome in outcomes]),
-    )
-
-
-def agrees_with_loop(
-    router: RLRouter, table: OutcomeTable, swept: Swept, weight: float = 0.12, count: int = 40
-) -> float:
-    """Return the share of queries on which the loop that serves users scores what the short way says."""
-    executor = ReplayExecutor(table)
-    configured = router.restrict(table.pairs).configure(cost_weight=weight)
-    row, same = WEIGHTS.index(weight), 0
-    for number, query in enumerate(table.queries[:count]):
-        allowed = query.replace(constraints=query.constraints.replace(pairs=executor.recorded(query)))
-        given = solve(allowed, configured, executor).answered_by
-        score = 0.0 if given is None else executor.score(given.pair, query)
-        same += abs(score - swept.score[row, number]) < 1e-6  # noqa: PLR2004  # stored as 32-bit numbers
-    return same / min(count, len(table.queries))
-
-
-@dataclass
-class Trainer:
-    """Trains policies, and chooses their settings on a validation part."""
-
-    encoder: Encoder
-    """Shared, so that every text is encoded once."""
-    clock: Clock
-    """Takes down how long things took."""
-    steps: int = 250
-    """PPO updates."""
-
-    def fit(
-        self, training: OutcomeTable, seed: int, config: TrainingConfig | None = None
-    ) -> tuple[RLRouter, Swept, OutcomeTable]:
-        """Train on four fifths of the training part; the policy then remembers all of it.
-
-        Returns:
-            The router, what it did on the other fifth at each weight when it remembered only the four, and that fifth.
-        """
-        kept, held = split(training, 1000 + seed, 1 - VALIDATION)
-        config = config or TrainingConfig(ppo=PPOConfig(steps=self.steps))
-        with self.clock.part("train"):
-            router = train(kept, self.encoder, config=config, seed=seed)
-        swept = sweep(router, held)
-        everything = Recordings.of(training, self.encoder, like=router.outlook)
-        outlook = Outlook.of(everything.memory, router.outlook.view, everything.descriptions, router.outlook.scale)
-        return router.with_memory(outlook), swept, held
+PARTS = ("bfcl", "bfcl-drift", "reasoning", "reasoning-drift", "generation", "routerbench", "ablations")
+"""What can be measured by itself; `bfcl` includes the newcomers."""
 
 
 def add_rl(sheet: Sheet, name: str, table: OutcomeTable, swept: Swept, chosen: Mapping[str, int]) -> None:
@@ -147,12 +55,6 @@ def add_rl(sheet: Sheet, name: str, table: OutcomeTable, swept: Swept, chosen: M
         sheet.apart[label].append({query: score - bar[query] for query, score in by_query.items() if query in bar})
         sheet.costs[label].append(1000 * float(swept.cost[row].mean()))
         sheet.alphas[label].append(WEIGHTS[row])
-
-
-def choose(swept: Swept, training: OutcomeTable) -> dict[str, int]:
-    """Choose a weight for every budget, on the validation part."""
-    bar = Bar.of(training)
-    return {f"{100 * share:.0f}% budget": swept.best_within(share * bar.cost) for share in SHARES}
 
 
 def one_split(sheet: Sheet, trainer: Trainer, training: OutcomeTable, test: OutcomeTable, seed: int) -> RLRouter:
@@ -249,210 +151,152 @@ def out_of_distribution(
     return sheets
 
 
-def newcomers(
-    whole: OutcomeTable, fitted: Sequence[tuple[OutcomeTable, OutcomeTable, RLRouter]], seeds: Sequence[int]
-) -> dict[str, Any]:
-    """Let the pairs that the main pool lacks join after training, with probe outcomes from the training part."""
-    curves: dict[str, list[list[tuple[float, float]]]] = {"main pool": [], "extended": []}
-    for seed, (training, test, router) in zip(seeds, fitted, strict=True):
-        fresh = [pair for pair in whole.pairs if pair not in set(router.pairs)]
-        drawn = np.random.default_rng(seed).choice(training.query_ids, PROBES, replace=False).tolist()
-        extended = router.add_pairs(whole.select(pairs=fresh, query_ids=drawn))
-        for name, held, table in (
-            ("main pool", router, test),
-            ("extended", extended, whole.select(query_ids=test.query_ids)),
-        ):
-            swept = sweep(held, table)
-            curves[name].append(_points(swept))
-        tell(f"  newcomers, seed {seed}")
-    return compared(curves["main pool"], curves["extended"])
-
-
-def generation(trainer: Trainer, table: OutcomeTable, seeds: Sequence[int]) -> dict[str, Any]:
-    """Train on the pairs of the davinci models; then gpt-3.5-turbo and gpt-4 join with probes."""
-    old = [pair for pair in table.pairs if "davinci" in pair.model]
-    fresh = [pair for pair in table.pairs if "davinci" not in pair.model]
-    curves: dict[str, list[list[tuple[float, float]]]] = {"old": [], "joined": [], "everybody": []}
-    for seed in seeds:
-        training, test = split(table, seed)
-        before, _, _ = trainer.fit(training.select(pairs=old), seed)
-        drawn = np.random.default_rng(seed).choice(training.query_ids, PROBES, replace=False).tolist()
-        joined = before.add_pairs(training.select(pairs=fresh, query_ids=drawn))
-        everybody, _, _ = trainer.fit(training, seed)
-        for name, router, part in (
-            ("old", before, test.select(pairs=old)),
-            ("joined", joined, test),
-            ("everybody", everybody, test),
-        ):
-            curves[name].append(_points(sweep(router, part)))
-        tell(f"  a new generation, seed {seed}")
-    way = []
-    top = min(max(cost for cost, _ in part) for part in curves["old"])
-    for dollars in np.geomspace(0.3, 1.0, 5) * top:
-        reached = {name: np.mean([_at(part, dollars) for part in parts]) for name, parts in curves.items()}
-        way.append((reached["joined"] - reached["old"]) / max(reached["everybody"] - reached["old"], 1e-9))
-    return {"share_of_the_way": float(np.mean(way)), "curves": curves}
-
-
-def _points(swept: Swept) -> list[tuple[float, float]]:
-    return [
-        (1000 * float(cost), float(score))
-        for cost, score in zip(swept.cost.mean(axis=1), swept.score.mean(axis=1), strict=True)
-    ]
-
-
-def _at(curve: Sequence[tuple[float, float]], dollars: float) -> float:
-    """Return the accuracy at a cost, between neighbouring weights."""
-    ordered = sorted(curve)
-    return float(np.interp(dollars, [cost for cost, _ in ordered], [score for _, score in ordered]))
-
-
-def compared(
-    first: Sequence[Sequence[tuple[float, float]]], second: Sequence[Sequence[tuple[float, float]]]
-) -> dict[str, Any]:
-    """Set two sets of curves side by side at equal cost."""
-    low = max(min(cost for cost, _ in curve) for curve in (*first, *second))
-    high = min(max(cost for cost, _ in curve) for curve in (*first, *second))
-    gains = {
-        f"{dollars:.3g}": float(
-            np.mean([_at(b, dollars) - _at(a, dollars) for a, b in zip(first, second, strict=True)])
-        )
-        for dollars in np.geomspace(low, high, 7)
-    }
-    return {"gain_by_cost": gains, "best_gain": max(gains.values()), "mean_gain": float(np.mean(list(gains.values())))}
-
-
-def ablations(trainer: Trainer, table: OutcomeTable, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Train without one thing at a time, on one split; accuracy at equal budgets against the best single pair."""
-    training, test = split(table, seed)
-    usual = TrainingConfig(ppo=PPOConfig(steps=trainer.steps))
-    variants: dict[str, TrainingConfig] = {
-        "as it is": usual,
-        "without agreement": replace(usual, policy=PolicyConfig(agreement=False)),
-        "without the record near the query": replace(usual, policy=PolicyConfig(nearby=False)),
-        "with the selection reward": replace(usual, ppo=replace(usual.ppo, rewards=Rewards(selection=1.0))),
-        "without the cost reward": replace(usual, ppo=replace(usual.ppo, rewards=Rewards(cost=0.0))),
-        "without the format reward": replace(usual, ppo=replace(usual.ppo, rewards=Rewards(format=0.0))),
-        "the first lesson alone (no PPO)": replace(usual, ppo=replace(usual.ppo, steps=0)),
-        "plain policy gradient": replace(usual, ppo=replace(usual.ppo, clipped=False, epochs=1)),
-        "PPO alone (no first lesson on gains)": replace(usual, lesson=LessonConfig(gain_steps=0)),
-    }
-    bar = Bar.of(test)
-    figures = {}
-    for name, config in variants.items():
-        router, _, _ = trainer.fit(training, seed, config)
-        figures[name] = _by_budget(sweep(router, test), bar)
-        if name == "as it is":
-            for turns in (1, 2, 3):
-                figures[f"at most {turns} call{'s' if turns > 1 else ''}"] = _by_budget(
-                    sweep(router, test, turns=turns), bar
-                )
-        tell(f"  ablation: {name}")
-    return figures
-
-
-def _by_budget(swept: Swept, bar: Bar) -> dict[str, float]:
-    points = _points(swept)
-    return {f"{share:.2f}": _at(points, share * bar.cost) - bar.accuracy for share in (0.15, 0.25, 0.5, 1.0)}
-
-
-def must_show(
-    inside: Sheet,
-    outside: Mapping[str, Sheet],
-    reasoning: Sheet,
-    drifted: Mapping[str, Sheet],
-    extra: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Compare with what the project set itself."""
+def against(what: str, sheets: Sequence[Sheet], bars: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
+    """Compare the policy's rows with points to reach at a share of the best single pair's cost."""
     checks = []
-
-    def against(what: str, sheets: Sequence[Sheet], bars: Sequence[tuple[float, float]]) -> None:
-        for share, least in bars:
-            found = []
-            for budget in SHARES:
-                rows = [sheet.figures()[f"RL, {100 * budget:.0f}% budget"] for sheet in sheets]
-                apart = float(np.mean([row["versus_best_single"] for row in rows]))
-                spent = float(np.mean([row["share_of_best_single_cost"] for row in rows]))
-                if spent <= share:
-                    found.append((apart, spent, budget))
-            apart, spent, budget = max(found, default=(float("nan"), float("nan"), 0.0))
-            checks.append(
-                check(
-                    f"{what}: {100 * least:+.1f} points at no more than {share:.0%} of the best single pair's cost",
-                    f"{100 * apart:+.2f} at {100 * spent:.0f}% (the {budget:.0%} budget)",
-                    passed=apart >= least,
-                )
-            )
-
-    against("BFCL, in distribution", [inside], ((0.15, -0.005), (1.0, 0.01)))
-    against("BFCL, out of distribution", list(outside.values()), ((0.6, -0.01),))
-    mini = float(np.mean([s.figures()["gpt-4o-mini, prompt"]["versus_best_single"] for s in outside.values()]))
-    against("BFCL, out of distribution, above gpt-4o-mini", list(outside.values()), ((0.25, mini),))
-    ours = [s.figures()["RL, 60% budget"]["accuracy"] for s in outside.values()]
-    for row in ("cluster, alpha 0.5", "cluster, accuracy alone"):
-        theirs = [s.figures()[row]["accuracy"] for s in outside.values()]
-        lead = float(np.mean(ours) - np.mean(theirs))
+    for share, least in bars:
+        found = []
+        for budget in SHARES:
+            rows = [sheet.figures()[f"RL, {100 * budget:.0f}% budget"] for sheet in sheets]
+            apart = float(np.mean([row["versus_best_single"] for row in rows]))
+            spent = float(np.mean([row["share_of_best_single_cost"] for row in rows]))
+            if spent <= share:
+                found.append((apart, spent, budget))
+        apart, spent, budget = max(found, default=(float("nan"), float("nan"), 0.0))
         checks.append(
-            check(f"BFCL, out of distribution: 3 points above {row}", f"{100 * lead:+.2f}", passed=lead >= 0.03)  # noqa: PLR2004
+            check(
+                f"{what}: {100 * least:+.1f} points at no more than {share:.0%} of the best single pair's cost",
+                f"{100 * apart:+.2f} at {100 * spent:.0f}% (the {budget:.0%} budget)",
+                passed=apart >= least,
+            )
         )
-    against("reasoning, in distribution", [reasoning], ((0.6, 0.01), (0.35, -0.01)))
-    against("reasoning, out of distribution", list(drifted.values()), ((0.5, -0.01),))
-    gain = extra["newcomers"]["best_gain"]
-    checks.append(check("33 newcomers: 1 point more at equal cost", f"{100 * gain:+.2f}", passed=gain >= 0.01))  # noqa: PLR2004
-    way = extra["generation"]["share_of_the_way"]
-    checks.append(check("a new generation: 80% of the way", f"{way:.0%}", passed=way >= 0.8))  # noqa: PLR2004
     return checks
 
 
+def joined_well(what: str, sheets: Sequence[Sheet]) -> list[dict[str, Any]]:
+    """Compare the dual path with the better of its two at the same setting, and its cost with the policy's."""
+
+    def mean(row: str, figure: str) -> float:
+        return float(np.mean([sheet.figures()[row][figure] for sheet in sheets]))
+
+    dual, policy, cluster = "dual, 25% budget", "RL, 25% budget", "cluster, alpha 0.5"
+    better = max(mean(policy, "accuracy"), mean(cluster, "accuracy"))
+    lead = mean(dual, "accuracy") - better
+    cost = mean(dual, "cost_usd_per_1k") / mean(policy, "cost_usd_per_1k")
+    return [
+        check(
+            f"{what}: the dual path within 0.3 points of the better path, at no more than the policy's cost",
+            f"{100 * lead:+.2f} at {100 * cost:.0f}% of the policy's cost",
+            passed=lead >= -0.003 and cost <= 1 + 1e-9,  # noqa: PLR2004
+        )
+    ]
+
+
+def above_others(sheets: Sequence[Sheet]) -> list[dict[str, Any]]:
+    """Compare the policy out of distribution with a cheap pair, and with the cluster router."""
+    figures = [sheet.figures() for sheet in sheets]
+    mini = float(np.mean([rows["gpt-4o-mini, prompt"]["versus_best_single"] for rows in figures]))
+    checks = against("BFCL, out of distribution, above gpt-4o-mini", sheets, ((0.25, mini),))
+    ours = float(np.mean([rows["RL, 60% budget"]["accuracy"] for rows in figures]))
+    for row in ("cluster, alpha 0.5", "cluster, accuracy alone"):
+        lead = ours - float(np.mean([rows[row]["accuracy"] for rows in figures]))
+        checks.append(
+            check(f"BFCL, out of distribution: 3 points above {row}", f"{100 * lead:+.2f}", passed=lead >= 0.03)  # noqa: PLR2004
+        )
+    return checks
+
+
+class Bench:
+    """Everything measured; one method a part, each of which returns its figures and what must be shown of them."""
+
+    def __init__(self, seeds: Sequence[int], clock: Clock) -> None:
+        self.seeds = seeds
+        self.whole, self.reasons, self.routed = map(
+            load, ("bfcl_pairs.parquet", "reasoning_pairs.parquet", "routerbench.parquet")
+        )
+        self.pool = main_pool(self.whole)
+        self.reasons = self.reasons.select(
+            domains=[name for name in dict.fromkeys(self.reasons.domains) if name != INCOMPLETE]
+        )
+        with clock.part("encode"):
+            self.trainer = Trainer(encoder_for(self.whole, self.reasons, self.routed), clock)
+
+    def bfcl(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure familiar function calls, and pairs that join."""
+        sheet, fitted = in_distribution(self.trainer, self.pool, self.seeds)
+        show_sheet(f"BFCL, in distribution, seeds {listed(self.seeds)}", sheet)
+        joined = newcomers(self.whole, fitted, self.seeds)
+        gain = joined["best_gain"]
+        checks = against("BFCL, in distribution", [sheet], ((0.15, -0.005), (1.0, 0.01)))
+        checks.append(
+            check("33 newcomers: 1 point more at equal cost", f"{100 * gain:+.2f}", passed=gain >= 0.01)  # noqa: PLR2004
+        )
+        return {"rows": sheet.to_json(), "newcomers": joined}, checks + joined_well("BFCL, in distribution", [sheet])
+
+    def bfcl_drift(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure function calls of other domains than those trained on."""
+        sheets = out_of_distribution(self.trainer, self.pool, TRIOS, self.seeds)
+        for name, sheet in sheets.items():
+            show_sheet(f"BFCL, out of distribution, trio {name}", sheet)
+        every = list(sheets.values())
+        checks = against("BFCL, out of distribution", every, ((0.6, -0.01),)) + above_others(every)
+        figures = {name: sheet.to_json() for name, sheet in sheets.items()}
+        return figures, checks + joined_well("BFCL, out of distribution", every)
+
+    def reasoning(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure familiar reasoning."""
+        sheet, _ = in_distribution(self.trainer, self.reasons, self.seeds)
+        show_sheet(f"Reasoning, in distribution, seeds {listed(self.seeds)}", sheet)
+        checks = against("reasoning, in distribution", [sheet], ((0.6, 0.01), (0.35, -0.01)))
+        return sheet.to_json(), checks + joined_well("reasoning, in distribution", [sheet])
+
+    def reasoning_drift(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure reasoning of other domains than those trained on."""
+        sheets = out_of_distribution(self.trainer, self.reasons, REASONING, self.seeds)
+        for name, sheet in sheets.items():
+            show_sheet(f"Reasoning, out of distribution, {name}", sheet)
+        every = list(sheets.values())
+        checks = against("reasoning, out of distribution", every, ((0.5, -0.01),))
+        figures = {name: sheet.to_json() for name, sheet in sheets.items()}
+        return figures, checks + joined_well("reasoning, out of distribution", every)
+
+    def generation(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure what a new generation of models brings that joins after training."""
+        found = generation(self.trainer, self.reasons, self.seeds)
+        way = found["share_of_the_way"]
+        return found, [check("a new generation: 80% of the way", f"{way:.0%}", passed=way >= 0.8)]  # noqa: PLR2004
+
+    def routerbench(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure three tasks without tools."""
+        sheet, _ = in_distribution(self.trainer, self.routed, self.seeds)
+        show_sheet(f"RouterBench, seeds {listed(self.seeds)}", sheet)
+        return sheet.to_json(), []
+
+    def ablations(self) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Measure what each part of the policy is worth."""
+        figures = ablations(self.trainer, self.pool)
+        show_ablations(figures)
+        return figures, []
+
+
 def main() -> None:
-    """Measure, print, and write the figures."""
-    asked, clock = options("rl", "The policy that asks again."), Clock()
+    """Measure, print, and write the figures; those of parts not asked for are kept as they are in the file."""
+    parser = argparse.ArgumentParser(description="The policy that asks again.")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds: 0, 1, ... (default %(default)s)")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure (default: all)")
+    parser.add_argument("--out", type=Path, default=RESULTS / "rl.json", help="file for the figures")
+    asked, clock = parser.parse_args(), Clock()
     torch.set_num_threads(2)
-    whole, reasons, bench = load("bfcl_pairs.parquet"), load("reasoning_pairs.parquet"), load("routerbench.parquet")
-    pool = main_pool(whole)
-    reasons = reasons.select(domains=[name for name in dict.fromkeys(reasons.domains) if name != INCOMPLETE])
-    with clock.part("encode"):
-        trainer = Trainer(encoder_for(whole, reasons, bench), clock)
-    figures: dict[str, Any] = {"seeds": asked.seeds}
-
-    def keep(name: str, value: Any) -> None:
-        figures[name] = value
+    bench = Bench(tuple(range(asked.seeds)), clock)
+    figures: dict[str, Any] = json.loads(asked.out.read_text()) if asked.out.is_file() else {}
+    figures["seeds"] = list(bench.seeds)
+    shown: dict[str, Any] = figures.setdefault("must_show", {})
+    for part in asked.parts:
+        measure: Callable[[], tuple[Any, list[dict[str, Any]]]] = getattr(bench, part.replace("-", "_"))
+        figures[part], shown[part] = measure()
+        show_checks(shown[part])
         write(asked.out, figures, clock)  # what is measured so far is not lost if the rest is cut off
-
-    inside, fitted = in_distribution(trainer, pool, asked.seeds)
-    keep("bfcl", inside.to_json())
-    show_sheet(f"BFCL, in distribution, seeds {listed(asked.seeds)}", inside)
-    outside = out_of_distribution(trainer, pool, TRIOS, asked.seeds)
-    for name, sheet in outside.items():
-        show_sheet(f"BFCL, out of distribution, trio {name}", sheet)
-    keep("bfcl_out_of_distribution", {name: sheet.to_json() for name, sheet in outside.items()})
-    keep("newcomers", newcomers(whole, fitted, asked.seeds))
-    reasoning, _ = in_distribution(trainer, reasons, asked.seeds)
-    show_sheet(f"Reasoning, in distribution, seeds {listed(asked.seeds)}", reasoning)
-    keep("reasoning", reasoning.to_json())
-    drifted = out_of_distribution(trainer, reasons, REASONING, asked.seeds)
-    for name, sheet in drifted.items():
-        show_sheet(f"Reasoning, out of distribution, {name}", sheet)
-    keep("reasoning_out_of_distribution", {name: sheet.to_json() for name, sheet in drifted.items()})
-    keep("generation", generation(trainer, reasons, asked.seeds[:1]))
-    routed, _ = in_distribution(trainer, bench, asked.seeds[:1])
-    show_sheet("RouterBench, one seed", routed)
-    keep("routerbench", routed.to_json())
-    keep("ablations", ablations(trainer, pool))
-    show_ablations(figures["ablations"])
-    checks = must_show(inside, outside, reasoning, drifted, figures)
-    show_checks(checks)
-    keep("must_show", checks)
-
-
-def show_ablations(figures: Mapping[str, Mapping[str, float]]) -> None:
-    """Print what each part is worth."""
-    headings = ("points to the best single pair, at share of its cost", *next(iter(figures.values())))
-    show(
-        "Ablations, BFCL in distribution, one split",
-        headings,
-        [(name, *(f"{100 * value:+.1f}" for value in row.values())) for name, row in figures.items()],
-    )
+    show_checks([one for part in PARTS for one in shown.get(part, [])])
 
 
 if __name__ == "__main__":
