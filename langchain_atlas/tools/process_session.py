@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ MAX_RUNS = 100
 """Runs of one session: processor time is limited for all of them together."""
 
 _START_SECONDS = 20.0
+_END_SECONDS = 0.2
 _THREADS = 16
 _OPEN_FILES = 64
 _CHUNK = 65_536
@@ -212,11 +213,15 @@ class _Child:
     def stop(self) -> None:
         """End the process and what it started, and wait until it is gone."""
         if self._process is not None:
-            # Of namespaces, the kernel ends all processes with the first; without them, those of the group.
-            os.killpg(self._process.pid, signal.SIGKILL)
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
                     pipe.close()
+            # Without requests it ends by itself, and leaves nothing for the machine's first process to collect.
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+            if self._process.poll() is None:
+                # Of namespaces, the kernel ends all processes with the first; without them, those of the group.
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
         self._stack.close()
