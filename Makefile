@@ -9,7 +9,7 @@ BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools fuzz clean
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency fuzz trace-picture clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -86,6 +86,9 @@ bench-concurrency: $(INSTALLED) ## What the doors add to a model call when 200 t
 fuzz: $(INSTALLED) ## Fuzz the calculator for a minute (atheris, which is installed for it)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3,<4'
 	$(BIN)/python benchmarks/fuzz_calculator.py -max_total_time=60
+
+trace-picture: $(INSTALLED) ## Draw the trace that docs/tracing.md shows, from a real run
+	$(BIN)/python benchmarks/trace_picture.py
 
 clean: ## Remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache

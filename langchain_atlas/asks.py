@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, convert_to_messages
+from langchain_core.prompt_values import PromptValue
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.images import block_url
@@ -37,7 +38,7 @@ def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
     """Make a query of whatever holds an ask: a text, a message, a conversation, or a mapping with one.
 
     Args:
-        asked: the text, message, messages or ``{"messages": ...}``.
+        asked: the text, message, messages, a prompt's value or ``{"messages": ...}``.
         settings: any of the fields of `AtlasContext`.
 
     Raises:
@@ -45,6 +46,8 @@ def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
     """
     if isinstance(asked, Mapping) and asked.get("messages"):
         asked = asked["messages"]
+    if isinstance(asked, PromptValue):  # what a prompt hands on in a chain
+        asked = asked.to_messages()
     if isinstance(asked, list | tuple):
         return read_query(asked, settings)
     if isinstance(asked, BaseMessage):

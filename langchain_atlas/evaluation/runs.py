@@ -11,6 +11,7 @@ import numpy as np
 from langchain_atlas.errors import ConstraintError, OutcomeError
 from langchain_atlas.loop import MAX_TURNS, solve
 from langchain_atlas.routers.base import Router
+from langchain_atlas.tracing import untraced
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def run_router(
         prepared = _Prepared(router, [query for query in batch if query is not None])
         for number, query in enumerate(batch, start):
             if query is not None:
-                tally.add(number, query, solve(query, prepared, executor, max_turns=max_turns))
+                with untraced():
+                    tally.add(number, query, solve(query, prepared, executor, max_turns=max_turns))
             if on_query is not None:
                 on_query()
     return tally.runs(len(router.pairs) or len(table.pairs))

@@ -13,6 +13,7 @@ from langchain_atlas.tracing.runs import (
     execution_run,
     is_observed,
     solve_run,
+    untraced,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "hide_texts",
     "is_observed",
     "solve_run",
+    "untraced",
 ]

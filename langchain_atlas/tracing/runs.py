@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.tracing.facts import Facts, of_decision, of_observation, of_query, of_trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from langchain_core.runnables import RunnableConfig
 
@@ -97,6 +98,15 @@ def is_observed(config: RunnableConfig | None = None, *, outside: bool = False) 
 
     manager = get_callback_manager_for_config(ensure_config() if config is None else config)
     return bool(manager.handlers) and not (outside and manager.parent_run_id is not None)
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """Send no traces from within, as where thousands of recorded queries are replayed."""
+    from langsmith import tracing_context
+
+    with tracing_context(enabled=False):
+        yield
 
 
 def _traced(kind: _Kind, inputs: dict[str, Any], work: Callable[[], Value], turn: int = 0) -> Value:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
+from langchain_core.prompts import PromptTemplate
 from langgraph.graph import END, START, StateGraph
+from recorded import kinds_of_query
 from traced import CALCULATOR, PRIVATE
 
-from langchain_atlas import AtlasNode, Decision, Query, asolve, create_atlas_graph, solve
+from langchain_atlas import AtlasNode, ClusterRouter, Decision, Query, ReplayExecutor, asolve, create_atlas_graph, solve
 from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
+from langchain_atlas.evaluation.runs import run_router
+from langchain_atlas.testing import FakeEncoder, ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,3 +237,25 @@ def test_runs_arrive_as_json_where_the_server_takes_no_multipart(traces: Traces)
         solve("Six times seven?", ScriptedRouter("small@@none"), ScriptedExecutor({"small@@none": "42"}))
     assert tree(server) == [("atlas.solve", ["atlas.decide", "atlas.execute", "atlas.decide"])]
     assert server.named("atlas.decide")[0].metadata["atlas_pair"] == "small@@none"
+
+
+def test_a_chain_of_router_and_executor_shows_the_same_runs(
+    traces: Traces, router: Router, executor: LiveExecutor, invoke: Callable[..., Any]
+) -> None:
+    with traces.on() as server:
+        invoke(router | executor, "Double 21.")
+    assert [run.metadata["atlas_pair"] for run in server.named("atlas.decide")] == ["small@@calculator"]
+    assert server.named("atlas.execute")[0].outputs["answer"] == "The answer is 42."
+    assert len(server.children()) == 1
+
+
+def test_a_replay_of_recorded_queries_sends_nothing(traces: Traces) -> None:
+    table = kinds_of_query()
+    with traces.on() as server:
+        run_router(ClusterRouter(FakeEncoder(), n_clusters=2).fit(table), ReplayExecutor(table))
+    assert server.runs == []
+
+
+def test_a_prompt_may_stand_before_a_router(router: Router, executor: LiveExecutor) -> None:
+    chain = PromptTemplate.from_template("Double {number}.") | router | executor
+    assert chain.invoke({"number": 21}).answer == "The answer is 42."
