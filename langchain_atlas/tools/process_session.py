@@ -217,9 +217,10 @@ class _Child:
                 if pipe is not None:
                     pipe.close()
             # Without requests it ends by itself, and leaves nothing for the machine's first process to collect.
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_SECONDS)
-            if self._process.poll() is None:
+            if self.sandbox.isolation == "namespaces":
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(_END_SECONDS)
+            if self._process.returncode is None:
                 # Of namespaces, the kernel ends all processes with the first; without them, those of the group.
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
