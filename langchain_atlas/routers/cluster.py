@@ -6,7 +6,7 @@ import copy
 import sys
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.clusterings import Clusterings
+from langchain_atlas.routers.landmarks import FEWEST_QUERIES, Landmarks
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 from langchain_atlas.routers.views import QueryView, Sight
@@ -33,6 +34,8 @@ _REFINEMENTS = (2, 2, 2, 3, 3)
 """How many times as many clusters each finer clustering has."""
 _FEWEST_IN_CLUSTER = 10
 _HIGHEST_SEED = 2**32 - 1
+_SECOND_OPINION = 0.5
+"""Weight of what the landmarks say, while a pair has no other outcomes than those they were learned from."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +51,11 @@ class Cluster:
 class ClusterRouter(UtilityRouter):
     """Routes each query to the pair with the highest utility in the query's cluster.
 
-    By default it goes beyond the paper in three ways, each of which can be turned off: queries are seen with what comes
-    with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, and a
-    pair's record in a cluster leans on its overall record. `ClusterRouter.as_in_paper` has none of them.
+    By default it goes beyond the paper in four ways, each of which can be turned off: queries are seen with what comes
+    with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, a
+    pair's record in a cluster leans on its overall record, and landmarks say how hard this one query is among those of
+    its cluster (see `landmarks.Landmarks`; they count half, and less as outcomes come in that they were not learned
+    from). `ClusterRouter.as_in_paper` has none of them.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
@@ -62,6 +67,7 @@ class ClusterRouter(UtilityRouter):
         n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
         view: ``full``, or ``text`` for the embedding of the text alone.
         n_directions: how many directions of the outcomes the full view has.
+        n_landmarks: how many logged queries are landmarks; 0 for none. They need the full view and 100 queries.
         failovers: how many other pairs to try when calls fail.
         random_state: seed of the clustering.
 
@@ -82,6 +88,7 @@ class ClusterRouter(UtilityRouter):
         n_refinements: int = len(_REFINEMENTS),
         view: Literal["full", "text"] = "full",
         n_directions: int = 3,
+        n_landmarks: int = 600,
         failovers: int = 1,
         random_state: int = 0,
     ) -> None:
@@ -90,6 +97,7 @@ class ClusterRouter(UtilityRouter):
             ("n_clusters", n_clusters, 1, sys.maxsize),
             ("n_refinements", n_refinements, 0, len(_REFINEMENTS)),
             ("n_directions", n_directions, 0, sys.maxsize),
+            ("n_landmarks", n_landmarks, 0, sys.maxsize),
             ("random_state", random_state, 0, _HIGHEST_SEED),
         ):
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -103,6 +111,7 @@ class ClusterRouter(UtilityRouter):
         self.n_refinements = n_refinements
         self.view = view
         self.n_directions = n_directions
+        self.n_landmarks = n_landmarks
         self.random_state = random_state
         self._learning = threading.Lock()
         check_settings(self.settings)
@@ -123,11 +132,15 @@ class ClusterRouter(UtilityRouter):
         """
         vectors: NDArray[np.floating]
         self.view_: QueryView | None = None
+        self.landmarks_: Landmarks | None = None
         if self.view == "text":
             vectors = self._vectors(table.queries)
         else:
-            sight = Sight.of(table.queries, self.encoder)
-            self.view_, vectors = QueryView.learn(sight, table.matrix("score"), self.n_directions, self.random_state)
+            sight, scores = Sight.of(table.queries, self.encoder), table.matrix("score")
+            self.view_, vectors = QueryView.learn(sight, scores, self.n_directions, self.random_state)
+            if self.n_landmarks and len(scores) >= FEWEST_QUERIES:
+                seen = self.view_.seen(sight)
+                self.landmarks_ = Landmarks.learn(table.queries, seen, scores, self.n_landmarks, self.random_state)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
@@ -182,10 +195,30 @@ class ClusterRouter(UtilityRouter):
     def _distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         return self.clusterings_.distances(self._vectors(queries))
 
-    def _prepare(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
-        return list(self._distances(queries))
+    def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        if self.view_ is None or self.landmarks_ is None:
+            return [(distances, None) for distances in self._distances(queries)]
+        sight = Sight.of(queries, self.encoder)
+        distances = self.clusterings_.distances(self.view_.vectors(sight))
+        return list(zip(distances, self.landmarks_.success(queries, self.view_.seen(sight)), strict=True))
 
-    def _believe(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> Belief:
+    def _believe(
+        self, item: tuple[NDArray[np.float64], NDArray[np.float64] | None], permitted: NDArray[np.bool_]
+    ) -> Belief:
+        distances, opinion = item
+        belief = self._by_clusters(distances, permitted)
+        if opinion is None or self.landmarks_ is None or belief.solved is None or belief.failed is None:
+            return belief
+        # Pairs that came later stand last; of them, and of what came later of the others, the landmarks know nothing.
+        known, total = len(opinion), self.statistics_.count.sum(axis=0) / self.statistics_.repeats
+        weight, said = np.zeros(len(total)), np.zeros(len(total))
+        weight[:known] = _SECOND_OPINION * np.minimum(self.landmarks_.counts / np.maximum(total[:known], 1), 1)
+        said[:known] = opinion
+        success = (1 - weight) * belief.success + weight * said
+        counted = belief.solved + belief.failed
+        return replace(belief, success=success, solved=success * counted, failed=(1 - success) * counted)
+
+    def _by_clusters(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> Belief:
         """Average over the clusterings the nearest cluster with outcomes of a permitted pair.
 
         The paper leaves open what happens where a cluster has no statistics: here the next nearest one speaks, and with
@@ -238,6 +271,10 @@ class ClusterRouter(UtilityRouter):
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
         router = copy.copy(self)
         router.statistics_ = self.statistics_.with_pairs(pairs)
+        if self.landmarks_ is not None:
+            known = self.statistics_.pairs[: len(self.landmarks_.means)]
+            columns = [known.index(pair) if pair in known else -1 for pair in pairs]
+            router.landmarks_ = self.landmarks_.with_pairs(np.array(columns))
         return router
 
     def save(self, folder: str | Path) -> None:
@@ -246,7 +283,7 @@ class ClusterRouter(UtilityRouter):
 
     def artifact(self) -> Artifact:
         """Return everything that `save` writes."""
-        arrays = {"centres": self.clusterings_.centres, **self.statistics_.arrays()}
+        learned = (self.clusterings_, self.statistics_, self.view_, self.landmarks_)
         return Artifact(
             kind=self.kind,
             pairs=self.pairs,
@@ -258,13 +295,14 @@ class ClusterRouter(UtilityRouter):
                     "n_refinements": self.n_refinements,
                     "view": self.view,
                     "n_directions": self.n_directions,
+                    "n_landmarks": self.n_landmarks,
                     "random_state": self.random_state,
                 },
                 "natural_strength": self.natural_strength_,
                 "sizes": list(self.clusterings_.sizes),
                 "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
             },
-            arrays=arrays if self.view_ is None else {**arrays, **self.view_.arrays()},
+            arrays={name: array for part in learned if part is not None for name, array in part.arrays().items()},
         )
 
     @classmethod
@@ -273,6 +311,7 @@ class ClusterRouter(UtilityRouter):
         facts, arrays = artifact.facts, dict(artifact.arrays)
         router = cls(encoder, **facts["parameters"], **artifact.settings)
         router.view_ = QueryView.from_arrays(arrays) if router.view == "full" else None
+        router.landmarks_ = Landmarks.from_arrays(arrays)
         router.clusterings_ = Clusterings(arrays.pop("centres"), tuple(facts["sizes"]))
         router.statistics_ = ClusterStatistics(
             pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
@@ -282,8 +321,10 @@ class ClusterRouter(UtilityRouter):
         rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
         seen = encoded if router.view_ is None else router.view_.dimension(encoded)
         shapes = {array.shape for array in router.statistics_.arrays().values()}
+        landmarks, view = router.landmarks_, router.view_
         if (
-            shapes != {(rows, len(artifact.pairs))}
+            (landmarks and not (view and landmarks.fits(view.n_seen(encoded), len(artifact.pairs))))
+            or shapes != {(rows, len(artifact.pairs))}
             or router.clusterings_.centres.shape != (rows, seen)
             or len(router.clusters_) != router.clusterings_.sizes[0]
         ):

@@ -71,3 +71,7 @@ class Clusterings:
         parts = zip(self.starts, self.sizes, strict=True)
         rows = [start + distances[:, start : start + size].argmin(axis=1) for start, size in parts]
         return np.stack(rows, axis=1)
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return the centres by name, for saving."""
+        return {"centres": self.centres}

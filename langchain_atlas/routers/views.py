@@ -74,7 +74,7 @@ class Sight:
                 start += len(group)
         return cls(
             text=text,
-            shape=np.array([_shape(text) for text in texts]),
+            shape=np.array([shape_of(text) for text in texts]),
             context=context,
             best=best,
             fit=(text * best).sum(axis=1, keepdims=True).astype(np.float64),
@@ -112,8 +112,8 @@ class QueryView:
         empty = cls(centre, spread, np.zeros((1, 0)))
         if n_directions == 0 or len(scores) < _FEWEST_QUERIES or scores.shape[1] < 2:  # noqa: PLR2004  # a choice
             return empty, empty.vectors(sight)
-        seen = empty._seen(sight)
-        targets = _filled(scores)
+        seen = empty.seen(sight)
+        targets = filled(scores)
         coefficients = _ridge(seen, targets)
         apart = np.zeros_like(targets)
         order = np.random.default_rng(seed).permutation(len(seen))
@@ -134,11 +134,15 @@ class QueryView:
         """Return the vectors of some queries, shape [n_queries, dimension]."""
         if not self.directions.shape[1]:
             return self._plain(sight)
-        return np.hstack([self._plain(sight), _with_constant(self._seen(sight)) @ self.directions])
+        return np.hstack([self._plain(sight), _with_constant(self.seen(sight)) @ self.directions])
 
     def dimension(self, encoded: int) -> int:
         """Return the length of its vectors, given the length of the encoder's."""
         return int(2 * encoded + 2 + len(self.centre) + self.directions.shape[1])
+
+    def n_seen(self, encoded: int) -> int:
+        """Return how many numbers it sees of a query, given the length of the encoder's vectors."""
+        return int(4 * encoded + 2 + len(self.centre))
 
     def _shape(self, sight: Sight) -> NDArray[np.float64]:
         varied = self.spread > 0
@@ -149,7 +153,8 @@ class QueryView:
         fit, items, shape = _FIT_WEIGHT * sight.fit, _COUNT_WEIGHT * sight.items, _SHAPE_WEIGHT * self._shape(sight)
         return np.hstack([sight.text, sight.context, fit, items, shape])
 
-    def _seen(self, sight: Sight) -> NDArray[np.float64]:
+    def seen(self, sight: Sight) -> NDArray[np.float64]:
+        """Return all that outcomes are predicted from, shape [n_queries, n_seen]."""
         # Weights bring the parts to like lengths, so that one penalty serves all.
         both = [8.0 * sight.text * sight.best, 3.0 * np.abs(sight.text - sight.best) * (sight.items > 0)]
         return np.hstack(
@@ -192,7 +197,8 @@ def _item_text(entry: Any) -> str:
     return entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
 
 
-def _shape(text: str) -> list[float]:
+def shape_of(text: str) -> list[float]:
+    """Return the length, numbers, lines and symbols of a text: eight numbers."""
     words, length = len(text.split()), max(len(text), 1)
     symbols = sum(not char.isalnum() and not char.isspace() for char in text)
     capitals = sum(char.isupper() for char in text)
@@ -200,7 +206,7 @@ def _shape(text: str) -> list[float]:
     return [*np.log1p(counts), 10 * capitals / length, 10 * symbols / length, length / max(words, 1) / 3]
 
 
-def _filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fill empty cells with the pair's mean, moved by how the query's other cells differ from theirs."""
     known = ~np.isnan(scores)
     values = np.where(known, scores, 0.0)

@@ -14,7 +14,7 @@ from recorded import CALLER, TALKER, Compass, offer, offers, row, table_of
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.views import QueryView, Sight, _filled, context_items
+from langchain_atlas.routers.views import QueryView, Sight, context_items, filled
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Query
 
@@ -192,7 +192,7 @@ class TestVectors:
 
 class TestFilled:
     @pytest.mark.parametrize(
-        ("scores", "filled"),
+        ("scores", "expected"),
         [
             # Nothing missing: nothing changes.
             ([[1, 0], [0, 1]], [[1, 0], [0, 1]]),
@@ -208,9 +208,9 @@ class TestFilled:
         ],
     )
     def test_an_empty_cell_is_the_pairs_mean_moved_by_the_querys_other_cells(
-        self, scores: list[list[float]], filled: list[list[float]]
+        self, scores: list[list[float]], expected: list[list[float]]
     ) -> None:
-        np.testing.assert_allclose(_filled(np.array(scores, dtype=float)), filled)
+        np.testing.assert_allclose(filled(np.array(scores, dtype=float)), expected)
 
 
 def wordy(n_queries: int, seed: int) -> tuple[list[str], NDArray[np.bool_]]:
@@ -370,9 +370,9 @@ class TestRouting:
         new, kinds = wordy(200, seed=1)
         queries, right = [Query(text=text) for text in new], [Pair("kind" if kind else "blunt") for kind in kinds]
         with_directions, without = (
-            ClusterRouter(FakeEncoder(), n_clusters=8, n_refinements=0, alpha=0.0, n_directions=count).fit(
-                table_of(*rows)
-            )
+            ClusterRouter(
+                FakeEncoder(), n_clusters=8, n_refinements=0, alpha=0.0, n_directions=count, n_landmarks=0
+            ).fit(table_of(*rows))
             for count in (3, 0)
         )
         assert rightly(with_directions, queries, right) > 0.97
