@@ -182,4 +182,5 @@ def _near(places: NDArray[np.float64], points: NDArray[np.float64], width: NDArr
 
 def _squares(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
     squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * left @ right.T
-    return np.maximum(squares, 0.0)
+    positive: NDArray[np.float64] = np.maximum(squares, 0.0)
+    return positive
