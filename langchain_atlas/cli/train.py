@@ -41,16 +41,11 @@ def train(
     from langchain_atlas.learning.ppo import PPOConfig
     from langchain_atlas.learning.training import TrainingConfig
     from langchain_atlas.learning.training import train as learn
-    from langchain_atlas.pool import Pool
     from langchain_atlas.routers.artifact import check_target
 
     check_target(out)
     table = common.load_table(data, pairs, domains)
-    descriptions = {}
-    if pool is not None:
-        members = Pool.load(pool)
-        descriptions = {model.name: model.description for model in members.models}
-        descriptions |= {tool.name: tool.description for tool in members.tools}
+    descriptions = {} if pool is None else _descriptions(pool)
     terminal = common.console()
     terminal.print(f"Training on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     with common.progress("training") as bar:
@@ -72,3 +67,12 @@ def train(
     terminal.print(f"The policy is {manner} ({told['domains']} domains).")
     terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
     common.write_json(json, {"router": router.kind, "settings": dict(router.settings), **told})
+
+
+def _descriptions(pool: Path) -> dict[str, str]:
+    """Return what a pool says of its models and tools, by name."""
+    from langchain_atlas.pool import Pool
+
+    members = Pool.load(pool)
+    described = {model.name: model.description for model in members.models}
+    return described | {tool.name: tool.description for tool in members.tools}

@@ -101,9 +101,7 @@ def train(
 
         def on_step(step: int, statistics: dict[str, float]) -> None:
             log.write({"step": step, **statistics})
-            if checkpoints is not None and (step + 1) % CHECKPOINT_EVERY == 0:
-                checkpoints.mkdir(parents=True, exist_ok=True)
-                router.save(checkpoints / f"step-{step + 1}")
+            _keep(router, checkpoints, step + 1)
             counter.advance("ppo")
 
         improve(policy, recordings, views, config.ppo, seed=seed, on_step=on_step)
@@ -117,6 +115,13 @@ def train(
         "config": {"lesson": asdict(lesson), "ppo": asdict(config.ppo)},
     }
     return router
+
+
+def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
+    """Save the router as it is now, where that was asked for and it is time."""
+    if checkpoints is not None and done % CHECKPOINT_EVERY == 0:
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        router.save(checkpoints / f"step-{done}")
 
 
 def _check(table: OutcomeTable, seed: int, steps: int) -> None:
