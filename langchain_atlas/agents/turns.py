@@ -16,6 +16,8 @@ from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from langchain_atlas.agents.approval import Approval
 
 OnRouterError = Pair | str
@@ -130,6 +132,10 @@ class DurableExecutor(Executor):
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return what the executor says of this query; see `Executor.suited`."""
         return self._executor.suited(query)
+
+    def trajectory(self) -> AbstractContextManager[object]:
+        """Return the context of the executor; see `Executor.trajectory`."""
+        return self._executor.trajectory()
 
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`."""
