@@ -62,7 +62,7 @@ def evaluate(
     terminal.print(f"Replaying on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     with common.progress("replaying") as bar:
         evaluation = replay(routers, table, seed=seed, edits=edits, progress=bar)
-    notes += evaluation.notes
+    notes = [*evaluation.notes, *notes]
     _show(evaluation, terminal)
     for name, result in evaluation.routers.items():
         if result.robustness is not None:

@@ -30,6 +30,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.routers.artifact import load_with_settings
     from langchain_atlas.routers.dual import DualRouter, calibrate
+    from langchain_atlas.routers.fingerprints import fingerprints, united
 
     folders = [part.strip() for part in (parts or "").split(",") if part.strip()]
     if router != "dual" or len(folders) != _TWO:
@@ -57,6 +58,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
 
     found = calibrate(dual.distances(table.queries)[measured], of(runs[0]), of(runs[1]), seed=seed)
     joined = DualRouter(dual.cluster, dual.rl, calibration=found)
+    joined.fitted_on = united(joined.fitted_on, fingerprints(table.queries))
     joined.save(out)
     told = joined.calibration
     terminal = common.console()

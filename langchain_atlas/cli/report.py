@@ -41,5 +41,7 @@ def report(
         now = entry["steps"][entry["start"]]
         cost = common.dollars(None if now["cost"] is None else now["cost"] / 1000)
         terminal.print(f"{entry['name']}: {common.percent(now['accuracy'])} at {cost} per 1000 queries.", markup=False)
+    for note in content["notes"]:
+        terminal.print(f"Note: {note}", markup=False)
     terminal.print(f"Written to {out}. Open it in a browser.", markup=False)
     common.write_json(json, content)

@@ -9,6 +9,7 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
 from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.comparison import Evaluation
+from langchain_atlas.evaluation.overlap import learned_from
 from langchain_atlas.evaluation.robustness import robustness
 from langchain_atlas.evaluation.runs import Recorded, Runs, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
@@ -37,7 +38,7 @@ def evaluate(
 
     Args:
         routers: who decides, by name; none is allowed, for the baselines alone.
-        table: the outcomes to replay; queries that no router was fitted on.
+        table: the outcomes to replay; of queries that no router was fitted on, else the notes say so.
         seed: seed of the resamples and edits.
         n_bootstrap: number of resamples behind every interval.
         progress: called with the number of queries done and the number of all, over all routers.
@@ -82,6 +83,7 @@ def evaluate(
             for name, router in routers.items()
             if edits
         },
+        learned_from=learned_from(routers, table),
     )
 
 

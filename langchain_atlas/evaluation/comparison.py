@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from langchain_atlas.errors import SettingError, suggest
 from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.bootstrap import Difference, bootstrap_means, intervals, paired_difference
 from langchain_atlas.evaluation.frontier import average_quality
+from langchain_atlas.evaluation.overlap import warnings
 from langchain_atlas.evaluation.results import MixComparison, PairResult, Result, pair_results, result_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Evaluation:
     """Seed of the resamples."""
     robustness: dict[str, float]
     """Share of edited queries for which a router's first choice stayed; empty when not asked for."""
+    learned_from: dict[str, int | None] = field(default_factory=dict)
+    """How many of the table's queries each router was fitted on; None when it does not know."""
 
     @property
     def n_queries(self) -> int:
@@ -126,7 +129,7 @@ class Evaluation:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know to trust the figures, one sentence each."""
-        notes = []
+        notes = warnings(self.learned_from.items(), self.n_queries)
         for name, result in self.routers.items():
             missing = self.n_queries - result.n_measured
             if missing:
@@ -179,6 +182,7 @@ class Evaluation:
         kind, name = key
         return plain.replace(
             robustness=self.robustness.get(name) if kind == "router" else None,
+            n_fitted_on=self.learned_from.get(name) if kind == "router" else None,
             versus_best_single=None if key == ("baseline", "best_single") else self._versus("single", key),
             versus_mix=self._versus_mix(key, runs) if kind == "router" else None,
         )

@@ -12,6 +12,7 @@ from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.frontier import pareto_frontier
 from langchain_atlas.evaluation.runs import Recorded
 from langchain_atlas.records import Record
+from langchain_atlas.routers.fingerprints import identity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -75,7 +76,7 @@ def find(table: OutcomeTable, links: NDArray[np.int64], pool: Iterable[Pair] | N
 def _duplicates(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
     same: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, query in enumerate(table.queries):
-        same[" ".join(query.text.split()), query.context or ""].append(number)
+        same[identity(query)].append(number)
     copies = [rows for rows in same.values() if len(rows) > 1]
     if not copies:
         return

@@ -17,6 +17,7 @@ from langchain_atlas.evaluation.benchmark import evaluate
 from langchain_atlas.evaluation.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.frontier import hull_quality
 from langchain_atlas.evaluation.metrics import known_mean
+from langchain_atlas.evaluation.overlap import learned_from, warnings
 from langchain_atlas.evaluation.reporting.clusters import clusters_of
 from langchain_atlas.evaluation.reporting.sweeps import settings_of, sweep
 from langchain_atlas.evaluation.results import by_domain
@@ -47,7 +48,7 @@ def report(
 
     Args:
         routers: who decides, by name; at least one.
-        table: the outcomes; best those of queries that no router was fitted on.
+        table: the outcomes; best those of queries that no router was fitted on, else the page says so.
         show_queries: whether to write the texts of some queries into the file.
         seed: seed of the resamples and of the choice of queries.
         progress: called with how much is done and how much there is.
@@ -98,6 +99,20 @@ def figures(
     evaluation = evaluate({}, table, seed=seed, n_bootstrap=_N_BOOTSTRAP)
     bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
     domains = list(dict.fromkeys(table.domains))
+    drawn = [
+        _router(
+            name,
+            sweep(router, table, step),
+            table,
+            evaluation.baseline_runs[bar],
+            seed=seed,
+            show_queries=show_queries,
+        )
+        for name, router in routers.items()
+    ]
+    known = [(_label(name), count) for name, count in learned_from(routers, table).items()]
+    for entry, each in zip(drawn, known, strict=True):
+        entry["n_fitted_on"], entry["warning"] = each[1], next(iter(warnings([each], len(table.query_ids))), None)
     return {
         "source": Path(table.source).name,
         "n_queries": len(table.query_ids),
@@ -108,18 +123,8 @@ def figures(
         "hull": _hull(evaluation),
         "baselines": {name: _baseline(result) for name, result in evaluation.baselines.items()},
         "bar": bar,
-        "routers": [
-            _router(
-                name,
-                sweep(router, table, step),
-                table,
-                evaluation.baseline_runs[bar],
-                seed=seed,
-                show_queries=show_queries,
-            )
-            for name, router in routers.items()
-        ],
-        "notes": list(evaluation.notes),
+        "routers": drawn,
+        "notes": [*warnings(known, len(table.query_ids)), *evaluation.notes],
     }
 
 

@@ -84,6 +84,8 @@ class Result(Record):
     """Queries without an answer; they score 0."""
     refused: int
     """Queries that the router refused with a `ConstraintError`, among the unanswered."""
+    n_fitted_on: int | None = None
+    """Queries of the table that the router was fitted on; None when it does not know, and for baselines."""
 
 
 class PairResult(Record):

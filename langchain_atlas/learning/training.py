@@ -14,6 +14,7 @@ from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.learning.belief import LessonConfig, teach
 from langchain_atlas.learning.ppo import PPOConfig, improve
 from langchain_atlas.learning.recordings import Recordings, views_of
+from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.rl import RLRouter
 
@@ -97,6 +98,7 @@ def train(
     counter = _Counter(lesson.belief_steps + lesson.gain_steps + config.ppo.steps, progress)
     losses = teach(policy, recordings, views, lesson, seed=seed, progress=counter.advance)
     router = RLRouter(policy, recordings.outlook, encoder, agreement=agreement)
+    router.fitted_on = united(fingerprints(table.queries))
     with _Curves(curves) as log:
 
         def on_step(step: int, statistics: dict[str, float]) -> None:

@@ -26,6 +26,8 @@ SCHEMA_VERSION = 1
 CONFIG = "config.json"
 ARRAYS = "arrays.safetensors"
 
+_FITTED_ON = "fitted_on"
+
 _KINDS = {
     "bert": "langchain_atlas.routers.classifier:ClassifierRouter",
     "cluster": "langchain_atlas.routers.cluster:ClusterRouter",
@@ -58,6 +60,8 @@ class Artifact:
     """Whatever else the kind needs, as JSON."""
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     """Learned numbers, by name."""
+    fitted_on: np.ndarray[Any, Any] | None = None
+    """`Router.fitted_on`; folders of earlier releases don't say."""
 
 
 def check_target(folder: str | Path) -> None:
@@ -92,7 +96,9 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
 
     def fill(temporary: Path) -> None:
         # safetensors writes memory as it lies and reads it as rows: an array in column order would come back mixed up.
-        save_file({name: np.ascontiguousarray(array) for name, array in artifact.arrays.items()}, temporary / ARRAYS)
+        said = {} if artifact.fitted_on is None else {_FITTED_ON: artifact.fitted_on}
+        arrays = {**artifact.arrays, **said}
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
         pairs = [str(pair) for pair in artifact.pairs]
         config = {
             "schema_version": SCHEMA_VERSION,
@@ -127,13 +133,15 @@ def read_artifact(folder: str | Path) -> Artifact:
         pairs = config["pool"]["pairs"]
         if _digest(json.dumps(pairs).encode()) != config["pool"]["fingerprint"]:
             raise ArtifactError(f"{folder / CONFIG} was changed: its pairs don't match their fingerprint. Fit again.")
+        arrays = load(data)
         return Artifact(
             kind=config["kind"],
             pairs=tuple(Pair.parse(pair) for pair in pairs),
             encoder=config["encoder"],
             settings=config["settings"],
             facts=config["facts"],
-            arrays=load(data),
+            fitted_on=arrays.pop(_FITTED_ON, None),
+            arrays=arrays,
         )
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} has no {ARRAYS}; the saved router is incomplete. Fit again.") from error
@@ -158,6 +166,7 @@ def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     kind: Any = class_of(artifact.kind)
     try:
         router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
+        router.fitted_on = artifact.fitted_on
     except (KeyError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, ArtifactError):
             raise

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.pool import Pair
 
@@ -39,6 +42,10 @@ class Router(Runnable[Any, Assignment], ABC):
 
     kind: ClassVar[str] = ""
     """What saved routers of this class are known by; empty for one that can't be saved."""
+
+    fitted_on: NDArray[np.uint64] | None = None
+    """Fingerprints of the queries that it learned from, see `fingerprints.fingerprints`, ascending, shape [n_queries];
+    None when that is not known, or when it learned from none."""
 
     @abstractmethod
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:

@@ -15,6 +15,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.clusterings import Clusterings
+from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.landmarks import FEWEST_QUERIES, Landmarks
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
@@ -148,6 +149,7 @@ class ClusterRouter(UtilityRouter):
         self.statistics_ = ClusterStatistics.of(table, rows, sum(self.clusterings_.sizes))
         self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = _labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
+        self.fitted_on = united(fingerprints(table.queries))
         return self
 
     def partial_fit(self, table: OutcomeTable) -> Self:
@@ -175,6 +177,7 @@ class ClusterRouter(UtilityRouter):
         with self._learning:  # else of two threads that learn at once, the slower would undo the faster
             # One assignment, so that a thread that decides meanwhile sees the old statistics or the new ones, whole.
             self.statistics_ = self.statistics_ + fresh
+            self.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
         return self
 
     def place(self, queries: Sequence[Query]) -> NDArray[np.int64]:
@@ -303,6 +306,7 @@ class ClusterRouter(UtilityRouter):
                 "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
             },
             arrays={name: array for part in learned if part is not None for name, array in part.arrays().items()},
+            fitted_on=self.fitted_on,
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from langchain_atlas.errors import ArtifactError, PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, class_of, write_artifact
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.fingerprints import united
 from langchain_atlas.routers.outlook import Seen
 from langchain_atlas.routers.rl import RLRouter
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
@@ -90,6 +91,7 @@ class DualRouter(Router):
             # Held-out queries of few domains can't tell how the first path fares on others, so it is not taken.
             self.calibration = replace(self.calibration, distance=0.0, share=0.0, gain=0.0)
         self.path = path
+        self.fitted_on = united(cluster.fitted_on, rl.fitted_on)
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
@@ -202,6 +204,7 @@ class DualRouter(Router):
                     for prefix, part in ((_CLUSTER, cluster), (_RL, rl))
                     for name, array in part.arrays.items()
                 },
+                fitted_on=self.fitted_on,
             ),
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, overall_success
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 
@@ -125,6 +126,7 @@ class EmbeddingRouter(UtilityRouter):
         everywhere = np.zeros(len(table.query_ids), dtype=np.int64)
         self.records_ = ClusterStatistics.of(table, everywhere, 1).with_pairs(experience.pairs)
         self.n_queries_ = len(experience.queries)
+        self.fitted_on = united(fingerprints(experience.queries))
         learned = self._learn(experience, progress or _unheard)
         # Laid out as they will be when loaded, as products may round otherwise in another layout.
         self.arrays_ = {name: np.ascontiguousarray(array) for name, array in learned.items()}
@@ -183,6 +185,7 @@ class EmbeddingRouter(UtilityRouter):
                     **self.arrays_,
                     **{_RECORDS + name: array for name, array in self.records_.arrays().items()},
                 },
+                fitted_on=self.fitted_on,
             ),
         )
 

@@ -38,6 +38,7 @@ class FallbackRouter(Router):
     def __init__(self, router: Router, pair: Pair) -> None:
         self.router = router
         self.pair = pair
+        self.fitted_on = router.fitted_on
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""

@@ -35,6 +35,7 @@ class LazyRouter(Router):
         with self._making:
             if self._made is None:
                 self._made = self._make()
+                self.fitted_on = self._made.fitted_on
             return self._made
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -68,4 +69,5 @@ class LazyRouter(Router):
     def _like(self, router: Router) -> Self:
         made = type(self)(lambda: router)
         made._made = router  # noqa: SLF001  # one of our own
+        made.fitted_on = router.fitted_on
         return made

@@ -14,6 +14,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
+from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.memory import Memory, TrackRecord
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
@@ -311,7 +312,9 @@ class RLRouter(Router):
         fresh = [column for column, pair in enumerate(read.memory.pairs) if pair not in self._numbers]
         joined = self.outlook.memory.with_pairs(read.memory)
         described = np.concatenate([self.outlook.descriptions, read.descriptions[fresh]])
-        return self._with(Outlook.of(joined, self.outlook.view, described, self.outlook.scale))
+        router = self._with(Outlook.of(joined, self.outlook.view, described, self.outlook.scale))
+        router.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
+        return router
 
     def with_memory(self, outlook: Outlook) -> Self:
         """Return a router that remembers other outcomes; its policy stays as it is."""
@@ -348,6 +351,7 @@ class RLRouter(Router):
                 "training": self.training,
             },
             arrays=arrays,
+            fitted_on=self.fitted_on,
         )
 
     @classmethod

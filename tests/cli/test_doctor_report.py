@@ -97,6 +97,17 @@ class TestReport:
         assert "cluster?alpha=0.1" in html
         assert "please say poem" not in html
 
+    def test_says_that_the_router_was_fitted_on_these_queries(self, cluster: str, tmp_path: Path) -> None:
+        kinds_of_query().save(tmp_path / "same.parquet")
+        out, file = tmp_path / "report.html", tmp_path / "report.json"
+        done = run(
+            "report", "--data", tmp_path / "same.parquet", "--router", cluster, "--out", out, "--json", str(file)
+        )
+        said = "Router 'cluster' was fitted on all 18 of these queries"
+        assert said in " ".join(done.output.split())
+        assert said in out.read_text(encoding="utf-8")
+        assert json.loads(file.read_text(encoding="utf-8"))["notes"][0].startswith(said)
+
     def test_shows_queries_when_asked(self, data: Path, cluster: str, tmp_path: Path) -> None:
         out = tmp_path / "report.html"
         assert run("report", "--data", data, "--router", cluster, "--out", out, "--show-queries").exit_code == 0

@@ -217,6 +217,14 @@ class TestPrinted:
             assert word in printed
         assert "100.0%" in printed
 
+    def test_a_router_fitted_on_these_queries_is_flattered(self, run: Any, cluster: str, single: str) -> None:
+        figures, printed = run(cluster, f"{cluster}?alpha=1", single)
+        said = [note for note in figures["notes"] if "was fitted on" in note]
+        assert len(said) == 1
+        assert said[0].startswith(f"Router {cluster!r} was fitted on all 18 of these queries, so its figures here")
+        assert "was fitted on all 18 of these queries" in " ".join(printed.split())
+        assert figures["routers"][f"{cluster}?alpha=1"]["n_fitted_on"] == 18
+
     def test_no_progress_bar_in_a_pipe(self, run: Any, cluster: str) -> None:
         _, printed = run(cluster)
         assert "replaying" not in printed

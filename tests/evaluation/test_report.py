@@ -217,6 +217,10 @@ class TestBrowser:
             drawn = document.partition(f'<div id="{chart}"')[2]
             assert "<svg" in drawn.partition("</section>")[0], chart
         assert document.count('<tr><td><span class="swatch"') == 3
+        shown = re.search(r'<p id="warning"[^>]*>([^<]*)</p>', document)
+        assert shown is not None
+        assert "hidden" not in shown[0].partition(">")[0]
+        assert shown[1].startswith("Router 'mine' was fitted on all 18 of these queries")
 
     def test_the_slider_moves_pairs_and_point(
         self, router: ClusterRouter, outcomes: OutcomeTable, tmp_path: Path

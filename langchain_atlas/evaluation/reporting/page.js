@@ -33,6 +33,8 @@ function headline(router, step) {
   const verdict = low > 0 ? `is ${points(step.gain)} more accurate` : high < 0 ? `is ${points(step.gain)} less accurate` : `can’t be told apart from it: it differs by ${signed(step.gain)} points`;
   target.append(` So routing ${verdict} (95% interval ${signed(low)} to ${signed(high)})`,
     step.cost_ratio === null ? "." : `, at ${ratio(step.cost_ratio)} of its cost.`);
+  find("warning").textContent = router.warning || "";
+  find("warning").hidden = !router.warning;
 }
 
 function figures(step) {
@@ -153,8 +155,10 @@ function begin() {
       return button;
     }));
   }
+  const unsaid = content.routers.some((router) => router.n_fitted_on === null);
   const notes = [
-    `Replayed on ${content.n_queries.toLocaleString("en")} queries and ${content.n_outcomes.toLocaleString("en")} recorded outcomes of ${content.pairs.length} pairs. If a router was fitted on these rows, its figures here flatter it: draw the report on rows that it has not seen.`,
+    `Replayed on ${content.n_queries.toLocaleString("en")} queries and ${content.n_outcomes.toLocaleString("en")} recorded outcomes of ${content.pairs.length} pairs.`
+      + (unsaid ? " If a router that does not say so was fitted on these rows, its figures here flatter it: draw the report on rows that it has not seen." : ""),
     "The best single pair is picked in hindsight on these very rows, which favours it. The oracle asks the cheapest pair that is right; nobody can do that live.",
     "Intervals are 95%, from a bootstrap over queries. Those in the table of clusters are the router’s own, from what it was fitted on.",
     ...content.notes,
