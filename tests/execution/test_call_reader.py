@@ -64,11 +64,13 @@ def read(text: str, tools: Any = TOOLS) -> list[tuple[str, dict[str, Any]]]:
         '{"name": "multiply", "parameters": {"first": 6, "second": 7}}',
         '<|python_tag|>{"name": "multiply", "parameters": {"first": 6, "second": 7}}<|eom_id|>',
         "<|python_tag|>multiply(first=6, second=7)",
+        "<|python_tag|>multiply.call(first=6, second=7)",
         '<function=multiply>{"first": 6, "second": 7}</function>',
         # Mistral
         '[TOOL_CALLS] [{"name": "multiply", "arguments": {"first": 6, "second": 7}}]',
         '[TOOL_CALLS][{"name": "multiply", "arguments": {"first": 6, "second": 7}}]</s>',
         '[TOOL_CALLS]multiply[ARGS]{"first": 6, "second": 7}',
+        '[TOOL_CALLS]multiply[CALL_ID]k9Xa3b[ARGS]{"first": 6, "second": 7}',
         # Python
         "[multiply(first=6, second=7)]",
         "multiply(6, 7)",
@@ -79,6 +81,30 @@ def read(text: str, tools: Any = TOOLS) -> list[tuple[str, dict[str, Any]]]:
         # ReAct
         'Thought: multiply.\nAction: multiply\nAction Input: {"first": 6, "second": 7}\nObservation: 13',
         '**Action:** multiply\n**Action Input:** ```json\n{"first": 6, "second": 7}\n```',
+        'Action:\n```json\n{"action": "multiply", "action_input": {"first": 6, "second": 7}}\n```',
+        # GLM, Claude, DeepSeek, gpt-oss
+        "<tool_call>multiply\n<arg_key>first</arg_key>\n<arg_value>6</arg_value>\n<arg_key>second</arg_key>\n<arg_value>7</arg_value>\n</tool_call>",
+        '<function_calls>\n<invoke name="multiply">\n<parameter name="first">6</parameter>\n<parameter name="second">7</parameter>\n</invoke>\n</function_calls>',  # noqa: E501
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>multiply\n```json\n{"first": 6, "second": 7}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>',  # noqa: E501, RUF001
+        '<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>multiply<｜tool▁sep｜>{"first": 6, "second": 7}<｜tool▁call▁end｜>',  # noqa: RUF001
+        '<|channel|>commentary to=functions.multiply <|constrain|>json<|message|>{"first": 6, "second": 7}<|call|>',
+        # other names of the same things
+        '{"tool_name": "multiply", "tool_input": {"first": 6, "second": 7}}',
+        '{"action": "multiply", "action_input": {"first": 6, "second": 7}}',
+        '{"tool": "multiply", "first": 6, "second": 7}',
+        '{"tool": "multiply", "arguments": [6, 7]}',
+        '{"tool": "functions.multiply", "arguments": {"first": 6, "second": 7}}',
+        '[{"action": "multiply", "action_input": {"first": 6, "second": 7}}]',
+        # almost JSON
+        '{"tool": "multiply", "arguments": {"first": 6, "second": 7,},}',
+        '{"tool": "multiply", "arguments": {"first": 6, "second": 7}',
+        "{'tool': 'multiply', 'arguments': {'first': 6, 'second': 7}}",
+        '{tool: "multiply", arguments: {first: 6, second: 7}}',
+        '<tool_call>\n{"name": "multiply", "arguments": {"first": 6, "second": 7}\n</tool_call>',
+        "<tool_call>\n{'name': 'multiply', 'arguments': {'first': 6, 'second': 7}}\n</tool_call>",
+        # thoughts that began in the prompt, and long ones
+        'I could call {"name": "flip"}.</think>\n{"name": "multiply", "arguments": {"first": 6, "second": 7}}',
+        f'<think>{"hm " * 10_000}</think>{{"name": "multiply", "arguments": {{"first": 6, "second": 7}}}}',
     ],
 )
 def test_one_call_is_read_in_every_format(text: str) -> None:
@@ -105,6 +131,51 @@ def test_an_action_is_followed_by_nothing_that_was_made_up() -> None:
     text = "Action: flip\nAction Input: {}\nObservation: heads\nAction: look-up\nAction Input: tea"
     assert read(text) == [("flip", {})]
     assert read("Action: look-up\nAction Input: green tea") == [("look-up", {"topic": "green tea"})]
+
+
+@tool
+def compute(expression: str, precision: int | None = None) -> str:
+    """Compute."""
+    return expression
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thought: add.\nAction: compute\nAction Input: 2+2",
+        'Action: compute\nAction Input: "2+2"',
+        "Action: compute[2+2]",
+        '{"tool": "compute", "input": "2+2"}',
+        '{"action": "compute", "action_input": "2+2"}',
+        '{"tool": "compute", "expression": "2+2"}',
+    ],
+)
+def test_a_plain_text_is_the_one_argument_that_is_needed(text: str) -> None:
+    assert read(text, [compute, *TOOLS]) == [("compute", {"expression": "2+2"})]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<function=compute>\n<parameter=expression>\n42\n</parameter>\n</function>",
+        '{"tool": "compute", "arguments": {"expression": 42}}',
+        "Action: compute\nAction Input: 42",
+        "compute(42)",
+    ],
+)
+def test_a_number_is_a_text_where_a_text_is_wanted(text: str) -> None:
+    assert read(text, [compute, *TOOLS]) == [("compute", {"expression": "42"})]
+
+
+def test_a_text_keeps_its_form_where_a_text_is_wanted() -> None:
+    text = '<function=compute>\n<parameter=expression>\n{"a":  1}\n</parameter>\n</function>'
+    assert read(text, [compute]) == [("compute", {"expression": '{"a":  1}'})]
+
+
+def test_line_ends_may_stand_in_a_text() -> None:
+    text = '{"tool": "look-up", "arguments": {"topic": "x = 1\nprint(x)"}}'
+    assert read(text) == [("look-up", {"topic": "x = 1\nprint(x)"})]
+    assert read(f"<tool_call>{text}</tool_call>") == [("look-up", {"topic": "x = 1\nprint(x)"})]
 
 
 def test_an_only_tools_arguments_alone_will_do() -> None:
@@ -154,6 +225,8 @@ def test_what_a_call_lacks_is_named() -> None:
     [
         ("42", "42"),
         ("<think>hm\nhm</think>\n42", "42"),
+        ("hm\nhm</think>\n42", "42"),
+        ("hm</think>", "hm</think>"),
         ("Thought: done\nFinal Answer: 42", "42"),
         ("Final Answer:", "Final Answer:"),
         ("<think>never closed", "<think>never closed"),
@@ -180,6 +253,7 @@ def test_what_a_format_writes_is_read_back(name: str, first: Any, second: Any) -
 
 PIECES = st.sampled_from(
     [
+        "<arg_key>", "</arg_value>", "to=multiply<|message|>",
         "<tool_call>", "</tool_call>", "<function=multiply>", "<parameter=first>", "[TOOL_CALLS]", "[ARGS]",
         "<|python_tag|>", "Action: multiply\n", "Action Input: ", "multiply(", ")", '{"name": "multiply"', "}",
         '"arguments": {', "first=6", "```json\n", "```", "<think>", "</think>", "[", "]", "\n", "'", '"',
@@ -200,7 +274,19 @@ def test_any_text_is_calls_of_tools_on_offer_or_an_error(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["{" * 50_000, "[" * 50_000, '{"a":' * 9_000, "multiply(" * 5_000, "<tool_call>" * 5_000]
+    "text",
+    [
+        "{" * 50_000,
+        "{'" * 50_000,
+        "[" * 50_000,
+        '{"a":' * 9_000,
+        "multiply(" * 5_000,
+        "<tool_call>" * 5_000,
+        "<tool_call>a<arg_key>" * 2_000,
+        '<invoke name="a">' * 2_000,
+        "to=a<|message|>" * 2_000,
+        "<｜tool▁call▁begin｜>a" * 1_000,  # noqa: RUF001
+    ],
 )
 def test_long_nonsense_is_read_in_no_time(text: str) -> None:
     with pytest.raises(InvocationError):

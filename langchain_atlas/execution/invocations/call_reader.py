@@ -11,6 +11,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from langchain_atlas.agreement.calls import Call, read_calls
 from langchain_atlas.agreement.functions import folded
 from langchain_atlas.execution.invocations.base import InvocationError, ToolCall
+from langchain_atlas.execution.invocations.dialects import plainly_marked
+from langchain_atlas.execution.invocations.loose_json import objects_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,15 +26,22 @@ _BLOCK = re.compile(r"<(tool_call|function_call|tool_code)>(.*?)(?:</\1>|(?=<\1>
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\s]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\](.*?)(?:\[/TOOL_CALLS\]|(?=\[TOOL_CALLS\])|</s>|\Z)", re.DOTALL)
-_MISTRAL_ARGUMENTS = re.compile(r"\[(?:ARGS|CALL_ID)\]")
+_MISTRAL_ARGUMENTS = re.compile(r"\[CALL_ID\][^\[{]*|\[ARGS\]")
 _PYTHON_TAG = re.compile(r"<\|python_tag\|>(.*?)(?:<\|e[ow]m_id\|>|<\|eot_id\|>|\Z)", re.DOTALL)
 _REACT = re.compile(
     r"^[ \t>*]*Action[ \t*]*:[ \t*]*([^\n]+?)[ \t*]*\n+[ \t>*]*Action Input[ \t*]*:[ \t*]*"
     r"(.*?)(?=\n[ \t>*]*(?:Observation|Thought|Action|Final Answer)[ \t*]*:|\Z)",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
+_REACT_BRACKETS = re.compile(
+    r"^[ \t>*]*Action[ \t*]*:[ \t*]*([\w.-]+)\[([^\n]*)\][ \t*]*$", re.MULTILINE | re.IGNORECASE
+)
 _FINAL = re.compile(r"^[ \t>*]*Final Answer[ \t*]*:[ \t*]*", re.MULTILINE | re.IGNORECASE)
 _FENCE = re.compile(r"```[a-zA-Z_]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+_BEGINS_WITH_JSON = re.compile(r"\{|\[\s*\{")
+_NAMES = ("name", "tool", "function", "tool_name", "function_name", "action", "recipient_name", "api")
+_ARGUMENTS = ("arguments", "parameters", "args", "kwargs", "params", "input", "tool_input", "action_input")
+_NAMESPACES = ("functions", "function", "tools", "tool", "default_api")
 
 
 class NoCallError(InvocationError):
@@ -56,7 +65,7 @@ def read_tool_calls(text: str, tools: Sequence[BaseTool], *, noun: str = "call")
         NoCallError: there is none.
         InvocationError: there is one, of a tool that is not on offer.
     """
-    bare = _THOUGHTS.sub("", text[:_LONGEST]).strip()
+    bare = plainly_marked(without_thoughts(text)[:_LONGEST])
     problem: InvocationError | None = None
     for found in _readings(bare, tools):
         if not found:
@@ -82,9 +91,14 @@ def check_arguments(call: ToolCall) -> None:
 
 def final_answer(text: str) -> str:
     """Return what a model answered, without its thoughts and the ``Final Answer:`` before it."""
-    bare = _THOUGHTS.sub("", text).strip() or text.strip()
+    bare = without_thoughts(text) or text.strip()
     found = list(_FINAL.finditer(bare))
     return (bare[found[-1].end() :].strip() or bare) if found else bare
+
+
+def without_thoughts(text: str) -> str:
+    """Return what a model wrote without its thoughts, whose beginning stands in the prompt of some models."""
+    return _THOUGHTS.sub("", text).rpartition("</think>")[2].strip()
 
 
 def described(tool: BaseTool) -> dict[str, Any]:
@@ -95,7 +109,7 @@ def described(tool: BaseTool) -> dict[str, Any]:
 
 def _resolved(call: Call, tools: Sequence[BaseTool], text: str) -> ToolCall:
     """Find the tool that is meant, and give positional arguments their names."""
-    meant = [tool for tool in tools if folded(tool.name) == call.name]
+    meant = [tool for tool in tools if _names(call.name, tool)]
     if not meant:
         names = ", ".join(repr(tool.name) for tool in tools)
         raise InvocationError(f"no tool named {call.name!r}; there are {names}.")
@@ -105,88 +119,151 @@ def _resolved(call: Call, tools: Sequence[BaseTool], text: str) -> ToolCall:
     for key, value in call.arguments.items():
         place = int(key[1:]) if key.startswith("#") and key[1:].isdecimal() else len(places)
         arguments[places[place] if place < len(places) else key] = value
-    return ToolCall(tool, arguments)
+    return ToolCall(tool, {key: _as_text(value, key, tool) for key, value in arguments.items()})
+
+
+def _names(name: str, tool: BaseTool) -> bool:
+    """Whether a folded name is a tool's, as it stands, in a namespace such as ``functions.``, or with ``.call``."""
+    own = folded(tool.name)
+    return name in (own, f"{own}_call") or name in [f"{space}_{own}" for space in _NAMESPACES]
+
+
+def _as_text(value: Any, key: str, tool: BaseTool) -> Any:
+    """Return a number as text where the tool takes a text: it was written without quotes."""
+    if isinstance(value, int | float) and key in tool.args and _takes_text(tool, key):
+        return json.dumps(value)
+    return value
+
+
+def _takes_text(tool: BaseTool, key: str) -> bool:
+    parameter = described(tool)["parameters"].get("properties", {}).get(key)
+    return isinstance(parameter, dict) and parameter.get("type") == "string"
+
+
+def _only_argument(tool: BaseTool) -> str | None:
+    """Return the argument that a plain text is meant for: the only one, or the only one that is required."""
+    for names in (list(tool.args), described(tool)["parameters"].get("required") or []):
+        if len(names) == 1:
+            return str(names[0])
+    return None
 
 
 def _readings(text: str, tools: Sequence[BaseTool]) -> Iterator[list[Call]]:
     """Yield the calls that each form finds; the more a form says that it is a call, the earlier it is tried."""
-    yield _tagged(text)
-    yield _marked(text)
+    yield _tagged(text, tools)
+    yield _marked(text, tools)
     yield _reacted(text, tools)
+    yield _leading(text, tools)
     yield list(read_calls(text)[0])
     yield _objects(text, tools)
     yield _python(text, tools)
 
 
-def _calls(texts: Sequence[str]) -> list[Call]:
-    return [call for text in texts for call in read_calls(text.strip())[0]]
+def _calls(texts: Sequence[str], tools: Sequence[BaseTool]) -> list[Call]:
+    found: list[Call] = []
+    for text in texts:
+        found += _leading(text, tools) or list(read_calls(text.strip())[0])
+    return found
 
 
-def _tagged(text: str) -> list[Call]:
+def _leading(text: str, tools: Sequence[BaseTool]) -> list[Call]:
+    """Read the calls of a text that begins with JSON, fenced or not."""
+    bare = text.strip()
+    fenced = _FENCE.fullmatch(bare)
+    bare = fenced[1].strip() if fenced else bare
+    if not _BEGINS_WITH_JSON.match(bare):
+        return []
+    calls = [_named_object(value, tools) for value in objects_in(bare)]
+    return [call for call in calls if call is not None]
+
+
+def _named_object(value: dict[str, Any], tools: Sequence[BaseTool]) -> Call | None:
+    """Read an object that names a tool on offer, with its arguments in a field of their own or beside the name."""
+    inner = value["function"] if isinstance(value.get("function"), dict) else value
+    for field in _NAMES:
+        name = inner.get(field)
+        tool = next((one for one in tools if _names(folded(name), one)), None) if isinstance(name, str) else None
+        if tool is not None:
+            break
+    else:
+        return None
+    given = next((inner[key] for key in _ARGUMENTS if key in inner), None)
+    if given is None:
+        given = {key: item for key, item in inner.items() if key != field and key in tool.args}
+    return Call(folded(tool.name), _arguments(given, tool))
+
+
+def _arguments(given: Any, tool: BaseTool) -> dict[str, Any]:
+    """Return arguments by name: of an object, of one written as text, of a list, or of the one value there is."""
+    if isinstance(given, str):
+        given = next(objects_in(given), given) if given.lstrip().startswith("{") else given
+    if isinstance(given, dict):
+        return given
+    if isinstance(given, list):
+        return {f"#{place}": value for place, value in enumerate(given)}
+    only = _only_argument(tool)
+    return {} if only is None or given in (None, "") else {only: given}
+
+
+def _tagged(text: str, tools: Sequence[BaseTool]) -> list[Call]:
     """Read ``<tool_call>`` blocks, and ``<function=name>`` with JSON or with ``<parameter=name>`` inside."""
-    functions = [_function(name, inner) for name, inner in _FUNCTION.findall(text)]
+    functions = [_function(name, inner, tools) for name, inner in _FUNCTION.findall(text)]
     known = [call for call in functions if call is not None]
-    return known or _calls([inner for _, inner in _BLOCK.findall(text)])
+    return known or _calls([inner for _, inner in _BLOCK.findall(text)], tools)
 
 
-def _function(name: str, inner: str) -> Call | None:
+def _function(name: str, inner: str, tools: Sequence[BaseTool]) -> Call | None:
+    tool = next((one for one in tools if _names(folded(name), one)), None)
     parameters = _PARAMETER.findall(inner)
     if parameters:
-        return Call(folded(name), {key: _value(value) for key, value in parameters})
+        texts = {key for key, _ in parameters if tool is not None and _takes_text(tool, key)}
+        values = {key: value.strip("\n") if key in texts else _value(value) for key, value in parameters}
+        return Call(folded(name), values)
     arguments = _value(inner) if inner.strip() else {}
     return Call(folded(name), arguments) if isinstance(arguments, dict) else None
 
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json.loads(text, strict=False)
     except (ValueError, RecursionError):
         return text.strip("\n")
 
 
-def _marked(text: str) -> list[Call]:
+def _marked(text: str, tools: Sequence[BaseTool]) -> list[Call]:
     """Read what stands after ``[TOOL_CALLS]`` or ``<|python_tag|>``."""
     parts = [_MISTRAL_ARGUMENTS.sub(" ", part) for part in _MISTRAL.findall(text)]
-    return _calls([*parts, *_PYTHON_TAG.findall(text)])
+    return _calls([*parts, *_PYTHON_TAG.findall(text)], tools)
 
 
 def _reacted(text: str, tools: Sequence[BaseTool]) -> list[Call]:
     """Read the first ``Action:`` and ``Action Input:``; later ones were written without knowing what came of it."""
-    match = _REACT.search(text)
+    match = _REACT.search(text) or _REACT_BRACKETS.search(text)
     if match is None:
         return []
     name, given = match[1].strip("`\"' "), match[2].strip()
-    found = _calls([given]) if "(" in match[1] else []
+    found = _calls([given], tools) if "(" in match[1] else []
     if found:
         return found
+    tool = next((one for one in tools if _names(folded(name), one)), None)
     fenced = _FENCE.fullmatch(given)
     arguments = _value(fenced[1] if fenced else given) if given else {}
-    if not isinstance(arguments, dict):  # a plain text is the argument of a tool that takes one
-        tool = next((one for one in tools if folded(one.name) == folded(name)), None)
-        arguments = {next(iter(tool.args)): arguments} if tool is not None and len(tool.args) == 1 else {}
-    return [Call(folded(name), arguments)]
+    if tool is not None and not isinstance(arguments, dict):
+        arguments = _arguments(arguments, tool)
+    return [Call(folded(name), arguments if isinstance(arguments, dict) else {})]
 
 
 def _objects(text: str, tools: Sequence[BaseTool]) -> list[Call]:
     """Read JSON objects amid other text, if they name a tool; for an only tool, its arguments alone will do."""
-    decoder, calls, start = json.JSONDecoder(), [], text.find("{")
-    for _ in range(_MOST_TRIES):
-        if start < 0:
-            break
-        try:
-            value, end = decoder.raw_decode(text, start)
-        except (ValueError, RecursionError):
-            end = start + 1
-        else:
-            calls += _object_calls(text[start:end], value, tools)
-        start = text.find("{", end)
+    calls = [call for value in objects_in(text) for call in _object_calls(value, tools)]
     names = {folded(tool.name) for tool in tools}
     return [call for call in calls if call.name in names] or calls
 
 
-def _object_calls(written: str, value: Any, tools: Sequence[BaseTool]) -> list[Call]:
-    found = list(read_calls(written)[0])
-    if not found and isinstance(value, dict) and value and len(tools) == 1 and set(value) <= set(tools[0].args):
+def _object_calls(value: dict[str, Any], tools: Sequence[BaseTool]) -> list[Call]:
+    named = _named_object(value, tools)
+    found = [named] if named is not None else list(read_calls(json.dumps(value, default=str))[0])
+    if not found and value and len(tools) == 1 and set(value) <= set(tools[0].args):
         return [Call(folded(tools[0].name), value)]
     return found
 
@@ -198,7 +275,7 @@ def _python(text: str, tools: Sequence[BaseTool]) -> list[Call]:
     for match in list(re.finditer(rf"(?<![\w.])(?:{names})\s*\(", text))[:_MOST_TRIES]:
         if match.start() >= end:
             end = _closing(text, match.end())
-            calls += _calls([text[match.start() : end]])
+            calls += _calls([text[match.start() : end]], tools)
     return calls
 
 

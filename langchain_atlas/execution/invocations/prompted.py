@@ -26,9 +26,10 @@ from langchain_atlas.execution.invocations.call_reader import (
     described,
     final_answer,
     read_tool_calls,
+    without_thoughts,
 )
 from langchain_atlas.execution.invocations.formats import FORMATS, FormatName, Result
-from langchain_atlas.json_in_text import first_object
+from langchain_atlas.execution.invocations.loose_json import objects_in
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -246,7 +247,7 @@ class Prompted(Invocation):
             InvocationError: there is none, or one names no tool.
         """
         if self._bare:
-            arguments = first_object(text)
+            arguments = next(objects_in(without_thoughts(text)), None)
             if arguments is None:
                 raise NoCallError(f"no {self._format.noun} in {text[:80]!r}.")
             if set(arguments) != {"tool", "arguments"}:
