@@ -9,7 +9,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.tools import equations, expressions, rounding
+from langchain_atlas.tools import equations, expressions, notation, rounding
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.rounding import Rounding, write
 
@@ -44,7 +44,7 @@ def evaluate(expression: str, precision: int | None = None, significant_digits: 
         )
     with _EVALUATION:
         try:
-            text, asked = rounding.find(expression)
+            text, asked = rounding.find(notation.plain(expression))
             if asked and digits and asked != digits:
                 raise InvalidInputError("the expression asks for other digits than precision or significant_digits")
             if equation := equations.find(text):

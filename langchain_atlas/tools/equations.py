@@ -13,6 +13,10 @@ MAX_COEFFICIENT_DIGITS = 100
 """Digits of the coefficients of an equation above the second degree."""
 
 _SOLVE = re.compile(r"\s*(?:please\s+)?solve\b(?:\s+(?:the\s+)?equation\b)?\s*:?\s*", re.IGNORECASE)
+_SOLVE_FOR = re.compile(
+    r"\s*(?:please\s+)?(?:solve\s+for|find)\s+([A-Za-z])\b\s*(?::|,|(?:in|if|when|where|given|such\s+that)\b)?\s*",
+    re.IGNORECASE,
+)
 _UNKNOWN = r"([A-Za-z])\s*"
 _FOR = re.compile(rf"\s*(?:,|\bfor\b)\s*{_UNKNOWN}\Z", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\((.*)\)\s*\Z", re.DOTALL)
@@ -55,7 +59,8 @@ def find(text: str) -> Equation | None:
         InvalidInputError: when it has several signs of equality, no unknown, or several unknowns.
     """
     text = text.strip().rstrip("?").rstrip()
-    asked = _SOLVE.match(text)
+    asked_for = _SOLVE_FOR.match(text)
+    asked = asked_for or _SOLVE.match(text)
     if not asked and "=" not in text.rstrip("=").rstrip() and not _EQ.match(text):
         return None
     text = text[asked.end() :] if asked else text
@@ -65,9 +70,9 @@ def find(text: str) -> Equation | None:
     text = text[: named.start()] if named else text
     sides = _sides(text)
     letters = sorted({letter for side in sides for letter in _letters(side)})
-    wanted = named[1] if named else None
+    wanted = named[1] if named else asked_for[1] if asked_for else None
     if len(letters) != 1 or wanted not in {None, letters[0]}:
-        found = ", ".join(letters) or "none"
+        found = ", ".join(letters) or "none; to compute one side, leave out '=' and the other"
         raise InvalidInputError(f"an equation needs one unknown, a letter such as x; this one has {found}")
     return Equation(*sides, letters[0])
 

@@ -10,6 +10,7 @@ The text never reaches an interpreter: neither Python's nor sympy's. What the gr
     atom       = number | constant | function "(" expression { "," expression } ")" | "(" expression ")" | "√" atom
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -25,6 +26,8 @@ MAX_TOKENS = 500
 
 MAX_DEPTH = 40
 """How deep parentheses, signs and powers may nest; well inside Python's own recursion limit."""
+
+_THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}(?:\.[0-9]+)?")
 
 _SUMS: dict[str, Callable[[Any, Any], Any]] = {"+": quotients.add, "-": quotients.subtract}
 _PRODUCTS: dict[str, Callable[[Any, Any], Any]] = {
@@ -73,10 +76,28 @@ class _Parser:
         return value
 
     def _expression(self) -> Any:
+        start = self._next
         value = self._term()
+        parts = self._is_percentage(start)
         while operator := self._operator(_SUMS):
-            value = _SUMS[operator](value, self._term())
+            start = self._next
+            term = self._term()
+            if self._is_percentage(start) and not (parts or value == 1):
+                self._two_percentages(operator, start)
+            value, parts = _SUMS[operator](value, term), False
         return value
+
+    def _is_percentage(self, start: int) -> bool:
+        """Whether what was read from a place on is a number of hundredths and nothing else."""
+        first, *rest = self._tokens[start : self._next]
+        return first.kind == "number" and [token.text for token in rest] == ["%"]
+
+    def _two_percentages(self, operator: str, start: int) -> NoReturn:
+        percent = self._tokens[start].text
+        raise InvalidInputError(
+            f"'{operator} {percent}%' can be read in two ways; write * (1 {operator} {percent}%) for a change by that "
+            f"part, or {operator} {percent}/100 for the number"
+        )
 
     def _term(self) -> Any:
         value = self._factor()
@@ -141,6 +162,7 @@ class _Parser:
 
     def _named(self, name: str) -> Any:
         called = self._peek().text == "("
+        name = functions.ALIASES.get(name, name)
         if name in arithmetic.CONSTANTS and not called:
             return arithmetic.constant(name)
         if name not in functions.FUNCTIONS:
@@ -148,16 +170,37 @@ class _Parser:
             raise InvalidInputError(f"unknown name {name!r}. {suggest(name, valid, limit=50)}")
         if not called:
             raise InvalidInputError(f"{name} is a function: write {name}(...)")
-        self._take()
-        arguments = [] if self._peek().text == ")" else [self._nested(self._expression)]
-        while self._peek().text == ",":
-            self._take()
-            arguments.append(self._nested(self._expression))
-        self._closed(None)
+        arguments = self._arguments(name)
         function = functions.FUNCTIONS[name]
         if not function.fewest <= len(arguments) <= function.most:
             raise InvalidInputError(_wrong_count(name, function, len(arguments)))
         return quotients.known_only(name, function.apply)(*arguments)
+
+    def _arguments(self, name: str) -> list[Any]:
+        """The values in the brackets of a function."""
+        self._take()
+        arguments = [] if self._peek().text == ")" else [self._nested(self._expression)]
+        commas = []
+        while self._peek().text == ",":
+            commas.append(self._next)
+            self._take()
+            arguments.append(self._nested(self._expression))
+        self._closed(None)
+        self._refuse_thousands(name, commas)
+        return arguments
+
+    def _refuse_thousands(self, name: str, commas: list[int]) -> None:
+        """Refuse a comma that looks like one of thousands, unlike the others or before a number such as 000."""
+        for place in commas:
+            before, after = self._tokens[place - 1], self._tokens[place + 1]
+            written = f"{before.text},{after.text}"
+            if after.spaced or not _THOUSANDS.fullmatch(written):
+                continue
+            if after.text.startswith("0") or any(self._tokens[other + 1].spaced for other in commas):
+                raise InvalidInputError(
+                    f"'{written}' in {name}(...) can be read in two ways; write {written.replace(',', '')} for one "
+                    f"number, or {before.text}, {after.text} for two"
+                )
 
     def _closed(self, value: Any) -> Any:
         if self._peek().text != ")":
@@ -218,7 +261,15 @@ class _Parser:
             raise InvalidInputError(f"the expression ends where {wanted} should follow")
         before = "".join(f" {t.text}" if t.spaced else t.text for t in self._tokens[: self._next]).strip()
         where = f"after {before[-30:]!r}" if before else "at the start"
-        raise InvalidInputError(f"unexpected {token.text!r} {where}")
+        raise InvalidInputError(f"unexpected {token.text!r} {where}{self._hint(token)}")
+
+    def _hint(self, token: Token) -> str:
+        """What a number of another country, or one with spaces in it, should look like."""
+        if not self._next or self._tokens[self._next - 1].kind != "number":
+            return ""
+        if token.text == "," or token.text.startswith("."):
+            return "; write decimals after a point, and 1,234.5 or 1234.5 for thousands"
+        return "; write numbers without spaces, and 3 1/2 as 3 + 1/2" if token.kind == "number" else ""
 
     def _ambiguous(self) -> NoReturn:
         raise InvalidInputError(

@@ -136,6 +136,21 @@ def _elementary(name: str, value: Any) -> Any:
     return settle(function(value))
 
 
+def hyperbolic_sine(value: Any) -> Any:
+    """Half the difference of e to the value and e to its negative."""
+    return divide(subtract(exponential(value), exponential(-value)), rational(2))
+
+
+def hyperbolic_cosine(value: Any) -> Any:
+    """Half the sum of e to the value and e to its negative."""
+    return divide(add(exponential(value), exponential(-value)), rational(2))
+
+
+def truncate(value: Any) -> Any:
+    """The whole part, as Python's ``int``."""
+    return -floor(-value) if is_negative(value) else floor(value)
+
+
 def sine(value: Any) -> Any:
     """The sine of an angle in radians."""
     return _periodic("sin", value)
@@ -215,6 +230,7 @@ FUNCTIONS: dict[str, Function] = {
     "cbrt": Function(lambda value: root(value, rational(3))),
     "ceil": Function(ceiling),
     "cos": Function(cosine),
+    "cosh": Function(hyperbolic_cosine),
     "degrees": Function(lambda value: multiply(value, divide(rational(180), constant("pi")))),
     "exp": Function(exponential),
     "factorial": Function(factorial),
@@ -235,7 +251,24 @@ FUNCTIONS: dict[str, Function] = {
     "root": Function(root, 2, 2),
     "round": Function(round_half_up, 1, 2),
     "sin": Function(sine),
+    "sinh": Function(hyperbolic_sine),
     "sqrt": Function(square_root),
     "sum": Function(_total, 1, _MANY),
     "tan": Function(tangent),
+    "tanh": Function(lambda value: divide(hyperbolic_sine(value), hyperbolic_cosine(value))),
+    "trunc": Function(truncate),
 }
+
+ALIASES = {
+    "arccos": "acos",
+    "arcsin": "asin",
+    "arctan": "atan",
+    "average": "mean",
+    "avg": "mean",
+    "ceiling": "ceil",
+    "comb": "binomial",
+    "int": "trunc",
+    "ncr": "binomial",
+    "npr": "perm",
+}
+"""Other names of functions."""

@@ -24,10 +24,20 @@ _MOST_DIGITS = 200
 """Digits to which a symbolic value is computed; larger values are rounded as floats are."""
 
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-_NEAREST = {"integer": 0, "whole number": 0, "unit": 0, "tenth": 1, "cent": 2, "hundredth": 2, "thousandth": 3}
+_NEAREST = {
+    "integer": 0,
+    "whole number": 0,
+    "unit": 0,
+    "dollar": 0,
+    "tenth": 1,
+    "cent": 2,
+    "hundredth": 2,
+    "thousandth": 3,
+}
+_NEAREST |= {"ten": -1, "hundred": -2, "thousand": -3, "million": -6}
 _REQUEST = re.compile(
     r"[\s,]*\(?\s*(?:(?:rounded|round|correct|accurate|precise)\s+)?"
-    r"(?:(?:to|with|at)\s+(?P<count>[0-9]{1,4}|" + "|".join(_WORDS) + r")[\s-]+"
+    r"(?:(?:(?:to|with|at)\s+|(?<=\())(?P<count>[0-9]{1,4}|" + "|".join(_WORDS) + r")[\s-]+"
     r"(?:(?P<decimals>decimals?(?:\s+(?:places?|digits?))?|d\.?\s?p\.?|places?)"
     r"|significant(?:\s+(?:digits?|figures?))?|sig\.?\s?(?:figs?|digits?)\.?|s\.?\s?f\.?|digits?)"
     r"|to\s+the\s+nearest\s+(?P<nearest>" + "|".join(_NEAREST) + r"))\s*\)?\s*[.?]*\s*\Z",
@@ -40,7 +50,7 @@ class Rounding:
     """How many digits of a number are asked for."""
 
     digits: int
-    """Their number."""
+    """Their number; below zero for tens, hundreds and so on."""
 
     significant: bool = False
     """Whether they are counted from the first that is not zero, rather than from the point."""
@@ -79,7 +89,7 @@ def find(text: str) -> tuple[str, Rounding | None]:
         return text, None
     rest = text[: match.start()]
     if match["nearest"]:
-        return rest, Rounding.of(_NEAREST[" ".join(match["nearest"].lower().split())], None)
+        return rest, Rounding(_NEAREST[" ".join(match["nearest"].lower().split())])
     word = match["count"].lower()
     count = _WORDS.index(word) if word in _WORDS else int(word)
     return rest, Rounding.of(count, None) if match["decimals"] else Rounding.of(None, count)
@@ -139,6 +149,8 @@ def _plain(number: Decimal, smallest: int = _SMALLEST_PLAIN_EXPONENT) -> str:
 
 def _fixed(value: Any, decimals: int) -> str:
     """The value with exactly so many decimals."""
+    if decimals < 0:
+        return _shown(arithmetic.round_half_up(value, arithmetic.rational(decimals)))
     scaled = arithmetic.round_half_up(arithmetic.multiply(value, arithmetic.rational(10**decimals)))
     digits = str(abs(int(scaled))).rjust(decimals + 1, "0")
     sign = "-" if scaled < 0 else ""
