@@ -20,6 +20,7 @@ ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert", "dual")
 """Kinds of router that `fit` can fit."""
 
 _CLUSTERS = 8
+_ALPHA = 0.5
 
 
 def fit(
@@ -29,7 +30,13 @@ def fit(
     clusters: Annotated[
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
     ] = None,
-    alpha: Annotated[float, typer.Option("--alpha", help="0 for accuracy alone, 1 for cost alone.")] = 0.5,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="0 for accuracy alone, 1 for cost alone.", show_default="0.5")
+    ] = None,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="Dollars that 1000 queries may cost: chooses alpha, of a cluster or knn router."),
+    ] = None,
     parts: Annotated[
         str | None,
         typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: what a dual router joins; --data then holds other queries."),
@@ -44,18 +51,22 @@ def fit(
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
+    from langchain_atlas.cli.budgeting import check_options, within_budget
     from langchain_atlas.routers.artifact import check_target
 
     check_target(out)
+    check_options(router, alpha, budget, parts)
     if router == "dual" or parts is not None:
         from langchain_atlas.cli.joining import join
 
         join(router, parts, common.load_table(data, pairs, domains), out, seed=seed, json=json)
         return
-    fitted = _unfitted(router, clusters, encoder, alpha=alpha, random_state=seed)
+    settings = {"alpha": _ALPHA if alpha is None else alpha, "random_state": seed}
+    fitted = _unfitted(router, clusters, encoder, settings, often=budget is not None)
     table = common.load_table(data, pairs, domains)
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    fitted, choice = within_budget(fitted, table, budget, seed=seed)
     _learn(fitted, table)
     fitted.save(out)
     figures = {
@@ -64,6 +75,7 @@ def fit(
         "settings": dict(fitted.settings),
         "n_queries": len(table.query_ids),
         "n_pairs": len(fitted.pairs),
+        "budget": choice,
         **_clusters(fitted),
     }
     _show(figures, terminal)
@@ -71,14 +83,17 @@ def fit(
     common.write_json(json, figures)
 
 
-def _unfitted(kind: str, clusters: int | None, encoder: str | None, **settings: Any) -> ClusterRouter | EmbeddingRouter:
-    """Make a router of some kind that has learned nothing yet.
+def _unfitted(
+    kind: str, clusters: int | None, encoder: str | None, settings: dict[str, Any], *, often: bool
+) -> ClusterRouter | EmbeddingRouter:
+    """Make a router of some kind that has learned nothing yet; one that is fitted often remembers all texts.
 
     Raises:
         SettingError: there is no such kind, or an option does not suit it.
     """
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError, suggest
+    from langchain_atlas.evaluation.diagnosis import default_encoder
     from langchain_atlas.routers.artifact import class_of
 
     if kind not in ROUTERS:
@@ -91,7 +106,9 @@ def _unfitted(kind: str, clusters: int | None, encoder: str | None, **settings: 
     if kind == "bert":  # it brings an encoder of its own, which it changes
         settings["model"] = encoder or DEFAULT_ENCODER
     else:
-        settings["encoder"] = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER)
+        settings["encoder"] = (
+            default_encoder(encoder) if often else SentenceTransformerEncoder(encoder or DEFAULT_ENCODER)
+        )
     fitted: ClusterRouter | EmbeddingRouter = made(**settings)
     return fitted
 

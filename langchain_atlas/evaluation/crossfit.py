@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -21,12 +22,18 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
 
+    Fitter = ClusterRouter | NeighbourRouter
+    """A router that can be fitted."""
+
 ALIKE = 0.98
 """Cosine from which two queries are near duplicates."""
 N_FOLDS = 5
 """Number of parts; each is held out once."""
+MOST_QUERIES = 10_000
+"""Of larger tables a random part of this size is used."""
 
 _ALPHAS: dict[str, tuple[float, ...]] = {"cluster": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), "knn": (0.0, 0.1, 0.3)}
+_CHUNK = 256
 _ROWS = 1024
 
 
@@ -51,6 +58,56 @@ class Held:
     """Score of the answer, 0 to 1; NaN where it could not be measured."""
     cost: NDArray[np.float64]
     """Dollars; NaN where unknown."""
+
+
+class Steps:
+    """Counts what is done, for a progress bar.
+
+    Args:
+        total: how much there is to do.
+        progress: called with the number of steps done and `total`.
+    """
+
+    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def __call__(self) -> None:
+        """One more is done."""
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One kind of router, fitted once for each part without that part, so that any alpha can be tried on it."""
+
+    fold: NDArray[np.int64]
+    """The part that each query is held out in, shape [n_queries]."""
+    routers: tuple[Fitter, ...]
+    """The routers, one a part."""
+    executors: tuple[ReplayExecutor, ...]
+    """The outcomes of each part."""
+
+    @classmethod
+    def fit(cls, router: Fitter, table: OutcomeTable, fold: NDArray[np.int64], step: Callable[[], None]) -> Self:
+        """Fit copies of a router, which itself is left as it is; `step` is called after each."""
+        names = np.array(table.query_ids)
+        routers, executors = [], []
+        for part in range(N_FOLDS):
+            training, test = (table.select(query_ids=names[rows].tolist()) for rows in (fold != part, fold == part))
+            routers.append(copy.copy(router).fit(training))
+            executors.append(ReplayExecutor(test))
+            step()
+        return cls(fold, tuple(routers), tuple(executors))
+
+    def at(self, alpha: float) -> Held:
+        """Return what they do at a setting, each query held out; nothing is fitted again."""
+        held = _empty(len(self.fold))
+        for part, (router, executor) in enumerate(zip(self.routers, self.executors, strict=True)):
+            runs = run_router(router.configure(alpha=alpha), executor)
+            held.score[self.fold == part], held.cost[self.fold == part] = runs.score, runs.cost
+        return held
 
 
 @dataclass(frozen=True)
@@ -84,30 +141,23 @@ def crossfit(
         encoder: text to vectors, shared by all routers; it should remember all texts of the table.
         margin: how much less accurate than the best a thrifty pair may be, 0 to 1.
         seed: seed of the parts and of the clusterings.
-        progress: called with the number of trials done and the number of all.
+        progress: called with the number of fits and trials done and the number of all.
     """
     recorded = Recorded.of(table)
     fold = parts(groups, seed=seed)
-    names = np.array(table.query_ids)
-    settings = [Setting(kind, alpha) for kind, alphas in _ALPHAS.items() for alpha in alphas]
     best, thrifty = _empty(len(fold)), _empty(len(fold))
-    routers = {setting: _empty(len(fold)) for setting in settings}
     for part in range(N_FOLDS):
         held, kept = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
         order, frugal = single_orders(_rows(recorded, kept), margin)
         _ask(recorded, held, order, best)
         _ask(recorded, held, [frugal, *order], thrifty)
-        training, test = (table.select(query_ids=names[rows].tolist()) for rows in (kept, held))
-        executor = ReplayExecutor(test)
-        for kind, alphas in _ALPHAS.items():
-            router = _made(kind, encoder, seed).fit(training)
-            for alpha in alphas:
-                runs = run_router(router.configure(alpha=alpha), executor)
-                routers[Setting(kind, alpha)].score[held] = runs.score
-                routers[Setting(kind, alpha)].cost[held] = runs.cost
-                if progress is not None:
-                    done = part * len(settings) + settings.index(Setting(kind, alpha)) + 1
-                    progress(done, N_FOLDS * len(settings))
+    routers: dict[Setting, Held] = {}
+    step = Steps(sum(N_FOLDS + len(alphas) for alphas in _ALPHAS.values()), progress)
+    for kind, alphas in _ALPHAS.items():
+        held_out = HeldOut.fit(_made(kind, encoder, seed), table, fold, step)
+        for alpha in alphas:
+            routers[Setting(kind, alpha)] = held_out.at(alpha)
+            step()
     return Crossfit(fold=fold, best=best, thrifty=thrifty, routers=routers)
 
 
@@ -170,7 +220,32 @@ def grouped(n_queries: int, links: NDArray[np.int64], texts: Sequence[str]) -> N
     return np.array([number[text] for text in texts], dtype=np.int64)
 
 
-def _made(kind: str, encoder: Encoder, seed: int) -> Any:
+def encoded(
+    table: OutcomeTable, encoder: Encoder, report: Callable[[str, int, int], None] | None = None
+) -> NDArray[np.float32]:
+    """Encode all queries, shape [n_queries, dimension]; `report` hears what is done, how much, and of how much."""
+    texts = [query.text for query in table.queries]
+    vectors = []
+    for start in range(0, len(texts), _CHUNK):
+        vectors.append(encoder.encode(texts[start : start + _CHUNK]))
+        if report is not None:
+            report("reading queries", min(start + _CHUNK, len(texts)), len(texts))
+    return np.concatenate(vectors)
+
+
+def scored(table: OutcomeTable, seed: int) -> OutcomeTable | None:
+    """Return the outcomes of the queries with a score, `MOST_QUERIES` of them at most; None when there are none."""
+    there = np.flatnonzero(~np.isnan(table.matrix("score")).all(axis=1))
+    if not len(there):
+        return None
+    if len(there) > MOST_QUERIES:
+        there = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_QUERIES])
+    if len(there) == len(table.query_ids):
+        return table
+    return table.select(query_ids=[table.query_ids[row] for row in there])
+
+
+def _made(kind: str, encoder: Encoder, seed: int) -> Fitter:
     return (ClusterRouter if kind == "cluster" else NeighbourRouter)(encoder, random_state=seed)
 
 

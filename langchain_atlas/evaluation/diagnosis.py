@@ -8,7 +8,7 @@ import numpy as np
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation import verdicts
-from langchain_atlas.evaluation.crossfit import crossfit, grouped, near_duplicates
+from langchain_atlas.evaluation.crossfit import MOST_QUERIES, crossfit, encoded, grouped, near_duplicates, scored
 from langchain_atlas.evaluation.findings import Finding, find
 from langchain_atlas.evaluation.runs import Recorded
 from langchain_atlas.evaluation.trials import Tried
@@ -28,10 +28,6 @@ __all__ = ["Diagnosis", "Finding", "diagnose"]
 
 MARGIN = 0.01
 """Accuracy that may be given up for money, 0 to 1."""
-MOST_QUERIES = 10_000
-"""On larger tables the verdict is made on a random part of this size."""
-
-_CHUNK = 256
 
 
 class Diagnosis(Record):
@@ -96,11 +92,11 @@ def diagnose(
     if not known:
         raise OutcomeError(f"{table.source} has no outcome of any pair of the pool; there is nothing to judge.")
     report = progress or (lambda *_: None)
-    vectors = _vectors(table, encoder := encoder or default_encoder(), report)
+    vectors = encoded(table, encoder := encoder or default_encoder(), report)
     links = near_duplicates(vectors)
     findings = find(table, links, pool)
     chosen = table if pool is None else table.select(pairs=known)
-    part = _scored(chosen, seed)
+    part = scored(chosen, seed)
     facts = {"findings": findings, "margin": margin, "n_pairs": len(known)}
     if part is None:
         return Diagnosis(**verdicts.nothing_scored(), n_queries=0, **facts)
@@ -127,28 +123,6 @@ def default_encoder(name: str | None = None) -> Encoder:
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
 
     return SentenceTransformerEncoder(name or DEFAULT_ENCODER, cache_size=20 * MOST_QUERIES)
-
-
-def _vectors(table: OutcomeTable, encoder: Encoder, report: Callable[[str, int, int], None]) -> NDArray[np.float32]:
-    """Encode all queries, shape [n_queries, dimension]."""
-    texts = [query.text for query in table.queries]
-    vectors = []
-    for start in range(0, len(texts), _CHUNK):
-        vectors.append(encoder.encode(texts[start : start + _CHUNK]))
-        report("reading queries", min(start + _CHUNK, len(texts)), len(texts))
-    return np.concatenate(vectors)
-
-
-def _scored(table: OutcomeTable, seed: int) -> OutcomeTable | None:
-    """Return the queries with a score, at most `MOST_QUERIES` of them; None when there are none."""
-    there = np.flatnonzero(~np.isnan(table.matrix("score")).all(axis=1))
-    if not len(there):
-        return None
-    if len(there) > MOST_QUERIES:
-        there = np.sort(np.random.default_rng(seed).permutation(there)[:MOST_QUERIES])
-    if len(there) == len(table.query_ids):
-        return table
-    return table.select(query_ids=[table.query_ids[row] for row in there])
 
 
 def _groups(table: OutcomeTable, part: OutcomeTable, links: NDArray[np.int64]) -> NDArray[np.int64]:
