@@ -82,7 +82,7 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
     query = Query(
         text=message.text,
         id=message.id,
-        history=tuple(map(_portable, conversation[:index])),
+        history=tuple(map(portable, conversation[:index])),
         since=_answered(conversation[index + 1 :]),
         images=tuple(_images(message)),
     )
@@ -138,7 +138,7 @@ def _is_image(kind: str | None, value: Any) -> bool:
     return kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/"))
 
 
-def _portable(message: BaseMessage) -> BaseMessage:
+def portable(message: BaseMessage) -> BaseMessage:
     """Return a message with its images in a form that every provider is sent: some forms are one provider's own."""
     if isinstance(message.content, str):
         return message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas.agents.courses import Call, Course, Reach, Run, decided, failed_observation
-from langchain_atlas.agents.messages import answer_message, has_images, read_query
+from langchain_atlas.agents.messages import answer_message, has_images, portable, read_query
 from langchain_atlas.errors import AtlasError, ConstraintError, ExecutionError
 from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.ledger import used_by
@@ -222,6 +222,7 @@ class AgentCall:
         tools = [tool for tool in request.tools if getattr(tool, "name", "") in self._habits.keep_tools - own]
         changes: dict[str, Any] = {
             "model": chat_model,
+            "messages": [*map(portable, request.messages)],
             "tools": [*invocation.tools, *tools],
             "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
         }

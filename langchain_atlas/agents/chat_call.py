@@ -24,6 +24,7 @@ from langchain_atlas.agents.messages import (
     RECORD_KEY,
     answer_message,
     has_images,
+    portable,
     read_query,
     record,
     usage_metadata,
@@ -217,7 +218,7 @@ class ChatCall:
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
-        messages = list(self._messages)
+        messages = [*map(portable, self._messages)]
         if bare:
             options = {**self._executor.options(pair), **options}
             system = self._executor.invocation(pair.tool).settings.system

@@ -10,10 +10,20 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pictures import data_url, picture
 
-from langchain_atlas import NO_TOOL, AtlasMiddleware, AtlasNode, LiveExecutor, Pair, Pool, Tool, create_atlas_graph
+from langchain_atlas import (
+    NO_TOOL,
+    AtlasMiddleware,
+    AtlasNode,
+    ChatAtlas,
+    LiveExecutor,
+    Pair,
+    Pool,
+    Tool,
+    create_atlas_graph,
+)
 from langchain_atlas.agents.messages import has_images, read_query
 from langchain_atlas.routers.base import Router, last_answer
-from langchain_atlas.testing import Failure, OpenAIServer, images_of
+from langchain_atlas.testing import Failure, OpenAIServer, ScriptedRouter, images_of
 from langchain_atlas.trajectory import START as BEFORE
 from langchain_atlas.trajectory import Decision, Query, Trajectory
 
@@ -95,6 +105,18 @@ def test_an_image_reaches_every_stage(door: str, form: str, executor: Any, invok
     message = HumanMessage([{"type": "text", "text": "Which month is best?"}, block])
     state = invoke(DOORS[door](live), {"messages": [message]})
     assert state["messages"][-1].text == "May"
+    assert [images_of(body) for body in server.bodies] == [[url], [url]]
+
+
+@pytest.mark.parametrize("form", BLOCKS)
+def test_an_image_reaches_a_model_without_a_tool(form: str, executor: Any, invoke: Any) -> None:
+    server, live = executor
+    block, url = BLOCKS[form]
+    message = HumanMessage([{"type": "text", "text": "Which month is best?"}, block])
+    router = ScriptedRouter("eyed@@none")
+    invoke(ChatAtlas(router=router, executor=live), [message])
+    middleware = AtlasMiddleware(router, live, fail_open=False)
+    invoke(create_agent(live.chat_model("eyed"), middleware=[middleware]), {"messages": [message]})
     assert [images_of(body) for body in server.bodies] == [[url], [url]]
 
 
