@@ -31,7 +31,7 @@ from langchain_atlas.agents.messages import (
 )
 from langchain_atlas.errors import ConstraintError, ExecutionError
 from langchain_atlas.execution.invocations import NoTool
-from langchain_atlas.execution.ledger import used_by
+from langchain_atlas.execution.ledger import EMPTY_ANSWER, used_by
 from langchain_atlas.loop import asked
 from langchain_atlas.routers.base import some
 from langchain_atlas.trajectory import START, Decision, Observation
@@ -97,8 +97,17 @@ class ChatRequest:
             yield last
 
 
+def _says(message: AIMessage) -> bool:
+    """Say whether there is anything in a message, or in a chunk of one."""
+    calls = message.tool_call_chunks if isinstance(message, AIMessageChunk) else message.tool_calls
+    return bool(message.content or calls or message.invalid_tool_calls)
+
+
 class _Gathered:
-    """The chunks of one reply; those without content wait, for a reply that fails before its first word is no loss."""
+    """The chunks of one reply; those without content wait, for a reply that fails before its first word is no loss.
+
+    Of a reply without a word no chunk is given.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[AIMessageChunk] = []
@@ -109,7 +118,7 @@ class _Gathered:
         if not isinstance(chunk, AIMessageChunk):  # from a model that does not stream
             chunk = AIMessageChunk(**chunk.model_dump(exclude={"type"}))
         self._sum = chunk if self._sum is None else self._sum + chunk
-        self._begun = self._begun or bool(chunk.content or chunk.tool_call_chunks)
+        self._begun = self._begun or _says(chunk)
         self._waiting.append(chunk.model_copy(update={"id": None, "chunk_position": None}))
         if self._begun:
             yield from self._waiting
@@ -122,7 +131,6 @@ class _Gathered:
     def rest(self) -> Iterator[AIMessageChunk | Whole]:
         if self._sum is None:
             raise ExecutionError("The model's stream ended before it began.")
-        yield from self._waiting
         yield Whole(self._sum)
 
 
@@ -165,7 +173,8 @@ class ChatCall:
         self._model = self._options.pop("model", None)
         self._settings = settings
         self._max_turns = max_turns
-        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(self._messages[-1], HumanMessage)
+        last = self._messages[-1] if self._messages else None
+        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(last, HumanMessage)
         self._trajectory: Trajectory = START
         self._replies: dict[int, AIMessage] = {}
 
@@ -211,10 +220,13 @@ class ChatCall:
         chat_model = yield Reach(pair.model)
         live = self._router.takes_first_answer or not self._plain
         message = yield Call(self._request(pair, chat_model, bare=bare), live)
-        self._replies[len(self._trajectory.steps)] = message
         usage, cost = used_by(message, self._executor.pool.model(pair.model))
         seconds = time.perf_counter() - start
-        return Observation(pair=pair, answer=message.text, usage=usage, cost_usd=cost, latency_s=seconds)
+        observation = Observation(pair=pair, answer=message.text, usage=usage, cost_usd=cost, latency_s=seconds)
+        if self._plain and not _says(message):
+            return observation.replace(answer=None, error=EMPTY_ANSWER)
+        self._replies[len(self._trajectory.steps)] = message
+        return observation
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
@@ -282,4 +294,4 @@ class ChatCall:
         if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
             changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
         live = self._router.takes_first_answer or not self._plain
-        return ChatReply(message.model_copy(update=changes), streamed=told is not None and live)
+        return ChatReply(message.model_copy(update=changes), streamed=live and told is not None and _says(told))

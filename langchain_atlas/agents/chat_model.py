@@ -75,7 +75,14 @@ class ChatAtlas(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"router": type(self.router).__name__, "pool": self.executor.pool.fingerprint, "stop": self.stop}
+        return {
+            "router": type(self.router).__name__,
+            "pool": self.executor.pool.fingerprint,
+            "max_turns": self.max_turns,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "stop": self.stop,
+        }
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -86,7 +93,7 @@ class ChatAtlas(BaseChatModel):
             "ls_max_tokens": kwargs.get("max_tokens", self.max_tokens),
             "ls_stop": stop or self.stop,
         }
-        params.update({name: value for name, value in values.items() if value})  # type: ignore[typeddict-item]
+        params.update({name: value for name, value in values.items() if value not in (None, [])})  # type: ignore[typeddict-item]
         return params
 
     def bind_tools(
@@ -100,11 +107,11 @@ class ChatAtlas(BaseChatModel):
 
         Args:
             tools: the tools.
-            tool_choice: ``auto``, ``none``, ``any`` or ``required``, or a tool's name.
+            tool_choice: ``auto``, ``none``, ``any`` or ``required`` (or True), or a tool's name; False leaves it out.
             kwargs: more parameters of the requests.
         """
         formatted = [convert_to_openai_tool(tool) for tool in tools]
-        choice = {} if tool_choice is None else {"tool_choice": tool_choice}
+        choice = {} if tool_choice in (None, False) else {"tool_choice": tool_choice}
         return self.bind(tools=formatted, **choice, **kwargs)
 
     def with_structured_output(

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from langchain_atlas.pool import Model, Pair
 
+EMPTY_ANSWER = "EmptyAnswer: the model returned no text."
+"""The error of a run that ended without a word."""
+
 Outcome = AIMessage | ToolTrace | Exception
 """What one call came to: a reply, a trace, or what calling the model raised."""
 
@@ -83,7 +86,7 @@ class Ledger:
         """Close the run with its answer or its error."""
         message = None if error is None else f"{type(error).__name__}: {error}"
         if message is None and not answer:
-            answer, message = None, "EmptyAnswer: the model returned no text."
+            answer, message = None, EMPTY_ANSWER
         said = self._last_reply is not None and text_of(self._last_reply) == answer
         return Observation(
             pair=self._pair,

@@ -109,6 +109,21 @@ class TestFailure:
             ]
             assert ask(chat.bind_tools([weather]), "numbers sum add two").text == "from the large one"
 
+    @pytest.mark.parametrize("streams", [False, True])
+    def test_to_say_anything_leads_to_the_routers_next_choice(
+        self, serve: Serve, connect: Connect, ask: Ask, streams: bool
+    ) -> None:
+        class Eager(ScriptedRouter):
+            takes_first_answer = streams
+
+        server = serve(lambda body: "" if body["model"] == "small" else "from the large one")
+        reply = ask(ChatAtlas(router=Eager("small@@none", "large@@none"), executor=connect(server)), "hello")
+        assert reply.text == "from the large one"
+        assert reply.response_metadata["model_name"] == "openai/large"
+        observation = reply.response_metadata["atlas"]["steps"][0]["observation"]
+        assert observation["error"] == "EmptyAnswer: the model returned no text."
+        assert observation["cost_usd"] is not None
+
     def test_of_every_model_is_raised(self, serve: Serve, connect: Connect, ask: Ask) -> None:
         chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(Failure(400, "not today"))))
         with pytest.raises(ExecutionError, match=r"No answer: small@@none: BadRequestError.*not today"):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from chatting import WAYS
+from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
@@ -106,6 +107,12 @@ class TestRequests:
         model.bind_tools([weather], tool_choice=choice).invoke("Oslo?")
         assert server.bodies[0]["tool_choice"] == sent
 
+    def test_carry_no_choice_where_it_is_false(self, serve: Serve, connect: Connect) -> None:
+        server = serve("no")
+        model = ChatAtlas(router=ScriptedRouter("large@@none"), executor=connect(server))
+        assert model.bind_tools([weather], tool_choice=False).invoke("Oslo?").text == "no"
+        assert "tool_choice" not in server.bodies[0]
+
     def test_after_a_tools_result_carry_it(self, serve: Serve, connect: Connect, ask: Ask) -> None:
         server = serve("sunny")
         called = AIMessage("", tool_calls=[{"name": "weather", "args": {"city": "Oslo"}, "id": "1"}])
@@ -160,6 +167,20 @@ class TestRequests:
         assert reply.response_metadata["atlas"]["pair"] == "large@@none"
         with pytest.raises(PoolError, match="huge"):
             ask(ChatAtlas(router=router, executor=executor), "numbers sum add two", model="huge")
+
+    def test_without_messages_are_refused(self, serve: Serve, connect: Connect, ask: Ask) -> None:
+        model = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve("ok")))
+        with pytest.raises(InvalidInputError, match="no human message"):
+            ask(model, [])
+
+    def test_of_other_settings_are_not_answered_from_the_cache(self, serve: Serve, connect: Connect) -> None:
+        server = serve(lambda body: f"at {body.get('temperature')}")
+        parts: dict[str, Any] = {"router": ScriptedRouter("small@@none"), "executor": connect(server)}
+        cache = InMemoryCache()
+        said = [ChatAtlas(**parts, temperature=at, cache=cache).invoke("hello").text for at in (0.0, 1.0, 1.0)]
+        assert said == ["at 0.0", "at 1.0", "at 1.0"]
+        assert len(server.bodies) == 2
+        assert ChatAtlas(**parts, temperature=0.0)._get_ls_params()["ls_temperature"] == 0
 
     def test_with_audio_are_refused(self, serve: Serve, connect: Connect) -> None:
         model = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve("ok")))
