@@ -1,4 +1,4 @@
-"""Who hears of the runs inside a chat model's run."""
+"""What the runs inside a run of ours are configured with, and who hears of them."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ def inner_config(run_manager: Any) -> RunnableConfig:
         inner.add_metadata(dict(heard.inheritable_metadata))
     config["callbacks"] = inner
     return config
+
+
+def handed_down(config: RunnableConfig) -> RunnableConfig:
+    """Return what the runs inside a run take over of its config: all but its name and its id."""
+    inner = config.copy()
+    inner.pop("run_name", None)
+    inner.pop("run_id", None)
+    return inner
 
 
 def run_inside(config: RunnableConfig, work: Callable[[], T]) -> T:

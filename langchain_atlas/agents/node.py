@@ -9,6 +9,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.types import Command
 
 from langchain_atlas.agents.approval import Approval, Approve
+from langchain_atlas.agents.inner_runs import arun_inside, handed_down, run_inside
 from langchain_atlas.agents.messages import RECORD_KEY, answer_message, read_ask, run_settings
 from langchain_atlas.agents.turns import DurableExecutor, NodeRouter, OnRouterError, checked_turns, guarded
 from langchain_atlas.errors import InvalidInputError
@@ -89,14 +90,14 @@ class AtlasNode(Runnable[Any, Update]):
         """Route, run and answer; `input` is the graph's state."""
         config = ensure_config(config)
         if not is_observed(config):  # a run that nobody sees costs more than everything else here
-            return self._solve(input, None, config)
+            return run_inside(handed_down(config), lambda: self._solve(input, None, config))
         return self._call_with_config(self._solve, input, config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:  # noqa: A002
         """Do what `invoke` does on the event loop."""
         config = ensure_config(config)
         if not is_observed(config):
-            return await self._asolve(input, None, config)
+            return await arun_inside(handed_down(config), self._asolve(input, None, config))
         return await self._acall_with_config(self._asolve, input, config)
 
     def _solve(self, state: Any, run_manager: Any, config: RunnableConfig) -> Update:

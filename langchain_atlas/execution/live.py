@@ -259,10 +259,12 @@ class LiveExecutor(Executor):
         return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound
 
     def _chat_model(self, model: Model) -> BaseChatModel:
-        with self._building:
-            if model.name not in self._chat_models:
-                self._chat_models[model.name] = build_chat_model(model, timeout_s=self.timeout_s, retries=self.retries)
-            return self._chat_models[model.name]
+        if model.name not in self._chat_models:  # else nobody waits for another model that is being built
+            with self._building:
+                if model.name not in self._chat_models:
+                    built = build_chat_model(model, timeout_s=self.timeout_s, retries=self.retries)
+                    self._chat_models[model.name] = built
+        return self._chat_models[model.name]
 
 
 def _invocation(tool: Tool, known: Mapping[str, type[Invocation]]) -> Invocation:

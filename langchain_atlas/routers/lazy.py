@@ -52,6 +52,11 @@ class LazyRouter(Router):
         return () if self._made is None else self._made.pairs
 
     @property
+    def takes_first_answer(self) -> bool:
+        """Whether the router does; False, for unknown, until it was made."""
+        return self._made is not None and self._made.takes_first_answer
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change; the router is made to know it."""
         return self.router.settings

@@ -10,25 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
-from langchain_atlas import AtlasNode, ClusterRouter, Decision, LiveExecutor, Pair, Query
+from langchain_atlas import AtlasNode, ClusterRouter, Decision, LiveExecutor, Pair, Pool, Query, Tool
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, InvalidInputError, SettingError
-from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedExecutor, ScriptedRouter
+from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langgraph.graph.state import CompiledStateGraph
 
-    from langchain_atlas import OutcomeTable
+    from langchain_atlas import Model, OutcomeTable
 
     Serve = Callable[..., OpenAIServer]
+    Reach = Callable[..., Model]
     Connect = Callable[..., LiveExecutor]
     Echo = Callable[[dict[str, Any]], Any]
     Graph = CompiledStateGraph[Any, Any, Any, Any]
@@ -199,6 +201,21 @@ class TestRun:
     @pytest.mark.parametrize("context", [AtlasContext(pairs=["large@@none"]), {"pairs": ["large@@none"]}])
     def test_may_name_the_pairs(self, graph: Graph, invoke: Invoke, context: Any) -> None:
         assert invoke(graph, SUM, context=context)["messages"][-1].content == "large@@none"
+
+    def test_reaches_tools_outside_of_a_graph_too(self, serve: Serve, reach: Reach, invoke: Invoke) -> None:
+        @tool
+        def who(config: RunnableConfig) -> str:
+            """Say whose run this is."""
+            return f"{config['configurable'].get('user')} {config.get('tags')}"
+
+        def reply(body: dict[str, Any]) -> Any:
+            last = body["messages"][-1]
+            return last["content"] if last["role"] == "tool" else {"tool_calls": [call_tool("who", {})]}
+
+        executor = LiveExecutor(Pool(models=(reach(serve(reply)),), tools=(Tool(name="who", tools=(who,)),)))
+        node = AtlasNode(ScriptedRouter("small@@who"), executor)
+        config = {"configurable": {"user": "ann"}, "tags": ["blue"]}
+        assert invoke(node, SUM, config=config)["messages"][-1].content == "ann ['blue']"
 
     def test_may_name_them_in_the_config(self, graph: Graph, invoke: Invoke) -> None:
         config = {"configurable": {"pairs": ["large@@none"]}}

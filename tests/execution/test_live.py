@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -314,6 +315,26 @@ class TestConcurrency:
         assert [one.answer for one in seen] == [f"heard <number {n}>" for n in range(50)]
         assert [one.tool_trace[0].arguments for one in seen] == [{"text": f"number {n}"} for n in range(50)]
         assert time.perf_counter() - start < 50 * 0.1, "one after the other they would take this long"
+
+    async def test_a_model_that_is_still_being_loaded_keeps_no_other_waiting(
+        self, serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        server = serve("ok")
+        executor = LiveExecutor(Pool(models=(reach(server), reach(server, "slow"))))
+        executor.chat_model("small")
+        answered, waited = threading.Event(), []
+
+        def load(*_: Any, **__: Any) -> Any:
+            waited.append(answered.wait(5))
+            return executor.chat_model("small")
+
+        monkeypatch.setattr("langchain_atlas.execution.live.build_chat_model", load)
+        slow = asyncio.create_task(executor.achat_model("slow"))
+        await asyncio.sleep(0.05)
+        assert (await executor.arun(SMALL, QUESTION)).answer == "ok"
+        answered.set()
+        await slow
+        assert waited == [True], "the event loop would have waited for the slow one"
 
     async def test_a_cancelled_run_is_not_a_failure(self, serve: Serve, reach: Reach) -> None:
         server = serve(HANG)

@@ -61,3 +61,10 @@ async def test_what_could_not_be_made_is_tried_again() -> None:
     with pytest.raises(OSError, match="no such folder"):
         await router.adecide(Query(text="hi"))
     assert (await router.adecide(Query(text="hi"))).pair == Pair("a")
+
+
+def test_what_it_streams_is_what_the_router_streams() -> None:
+    router = LazyRouter(lambda: ScriptedRouter("a@@none"))
+    assert not router.takes_first_answer, "nobody knows yet"
+    router.decide(Query(text="hi"))
+    assert router.takes_first_answer
