@@ -60,6 +60,8 @@ class ProcessSession:
             execution, alive = self._child.run(programs)
             if not alive:
                 self._stop()
+                lost = "; the names of earlier runs are lost" if self._runs > 1 else ""
+                execution = replace(execution, error=f"{execution.error}{lost}")
             return replace(execution, seconds=time.perf_counter() - started)
 
     def close(self) -> None:

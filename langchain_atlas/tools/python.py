@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -14,8 +15,13 @@ from langchain_atlas.tools.monty import shared_sandbox
 from langchain_atlas.tools.sandbox import Execution, Sandbox, SessionSandbox
 from langchain_atlas.tools.sessions import current_sessions
 
-_FENCED = re.compile(r"^[ \t]*```[ \t]*([\w+-]*)[ \t]*\n(.*?)(?:^[ \t]*```[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-
+_FENCED = re.compile(
+    r"^[ \t]*(?P<fence>`{3,}|~{3,})[ \t]*(?P<kind>[^\n`]*)\n"
+    r"(?P<code>.*?)(?:^[ \t]*(?P=fence)|(?P=fence)(?=[ \t]*$)|\Z)",
+    re.MULTILINE | re.DOTALL,
+)
+_ON_ONE_LINE = re.compile(r"(`{3}|`)(?:(?:python3?|py)\b)?[ \t]*([^`\n]+?)[ \t]*\1", re.IGNORECASE)
+_LANGUAGE = re.compile(r"[^\w]*([\w+-]*)")
 
 _STATEFUL = "Names are kept from one run to the next, and each run is short"
 
@@ -24,17 +30,38 @@ def unwrap_fences(text: str) -> str:
     """The program in a model's answer.
 
     Args:
-        text: a program, with or without Markdown fences and talk around it.
+        text: a program, with or without Markdown fences, talk around it, and a margin of spaces or ``>>>``.
 
     Returns:
         The content of the first block marked as Python, or of the first block; the text itself when it has no fences.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
-    blocks = [(match[1].lower(), match[2]) for match in _FENCED.finditer(text)]
-    if not blocks:
-        return text
-    marked = [program for language, program in blocks if language in {"python", "py", "python3"}]
-    return (marked or [program for _, program in blocks])[0]
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    blocks = [match for match in _FENCED.finditer(text) if not _in_text(text[: match.start()])]
+    marked = [match for match in blocks if match["kind"] and _language(match["kind"]) in {"python", "py", "python3"}]
+    if blocks:
+        text = (marked or blocks)[0]["code"]
+    elif line := _ON_ONE_LINE.fullmatch(text.strip()):
+        text = line[2]
+    return _without_margin(text)
+
+
+def _language(kind: str) -> str:
+    found = _LANGUAGE.match(kind)
+    return found[1].lower() if found else ""
+
+
+def _in_text(before: str) -> bool:
+    """Whether what follows stands in a text of a program that was opened before."""
+    return any(before.count(quotes) % 2 for quotes in ("'''", '"""'))
+
+
+def _without_margin(program: str) -> str:
+    """A program without what stands before each of its lines: the same white space, or an interpreter's prompts."""
+    lines = program.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if first.startswith(">>> "):
+        return "\n".join(line[4:] for line in lines if line.startswith((">>> ", "... ")))
+    return textwrap.dedent(program) if first[:1].isspace() else program
 
 
 def run_unit_tests(code: str, tests: str, sandbox: Sandbox | None = None) -> Execution:
