@@ -104,12 +104,18 @@ class OcrTool(BaseTool):
         if self.folder is None:
             raise InvalidInputError(f"{shown(image)!r} is no URL; it must begin with http://, https:// or data:.")
         root = self.folder.resolve()
-        path = (root / image).resolve()
-        if not path.is_relative_to(root) or not path.is_file():
+        try:
+            path = (root / image).resolve()
+            size = path.stat().st_size if path.is_relative_to(root) and path.is_file() else None
+            data = path.read_bytes() if size is not None and size <= MAX_BYTES else b""
+        except (OSError, ValueError) as error:  # such as a name that is too long, or has a zero in it
+            reason = getattr(error, "strerror", None) or error
+            raise InvalidInputError(f"Can't read the image {shown(image)!r}: {reason}.") from error
+        if size is None:
             raise InvalidInputError(f"There is no image {shown(image)!r} in the folder {self.folder.name!r}.")
-        if path.stat().st_size > MAX_BYTES:
+        if size > MAX_BYTES:
             raise InvalidInputError(f"The image {shown(image)!r} is larger than {MAX_BYTES >> 20} MiB.")
-        return path.read_bytes()
+        return data
 
     def _read(self, data: bytes) -> str:
         program = shutil.which(self.program)

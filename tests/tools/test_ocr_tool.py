@@ -104,6 +104,11 @@ def test_no_file_outside_the_folder_is_read(name: str, tmp_path: Path) -> None:
     assert "There is no image" in OcrTool(folder=folder).invoke({"image": name})
 
 
+@pytest.mark.parametrize("name", ["a\0b.png", "x" * 5000])
+def test_what_is_no_name_of_a_file_is_refused(name: str, tmp_path: Path) -> None:
+    assert OcrTool(folder=tmp_path).invoke({"image": name}).startswith("Error: Can't read the image")
+
+
 @pytest.mark.parametrize(
     ("answer", "problem"), [(Answer(b"gone", 404), "HTTP status 404"), (Answer(b"<html>"), "is not a PNG")]
 )

@@ -215,3 +215,31 @@ class TestStandard(ToolsUnitTests):
     @property
     def tool_invoke_params_example(self) -> dict[str, Any]:
         return {"question": "What is 6 times 7?", "answers": ["42", "41", "42"]}
+
+
+class Down(Scorer):
+    def score(self, query: Query, answers: Sequence[str]) -> Scores:
+        raise ConnectionError(f"no scores for {len(answers)} answers to {query.text!r}")
+
+
+class TestFailures:
+    def test_what_is_no_number_is_no_score(self, score: Score) -> None:
+        scorer = FunctionScorer(lambda _, answer: float("nan") if answer == "bad" else 0.5)
+        scores = score(scorer, QUESTION, ["bad", "good"])
+        assert scores.best == 1
+        assert scores.answers[0].error == "its scorer returned nan, which is not a finite number"
+
+    def test_no_score_of_another_scorer_wins_by_being_no_number(self) -> None:
+        answers = (AnswerScore(score=float("nan")), AnswerScore(score=0.1))
+        assert Scores(answers=answers, usage=Usage(), cost_usd=None).best == 1
+
+    def test_a_score_a_step_is_wanted(self, score: Score) -> None:
+        scores = score(FunctionScorer(lambda _, steps: [float(len(steps[0]))], by="steps"), QUESTION, ["a\n\nb", "c"])
+        assert scores.answers[0].error == "its scorer returned 1 scores for 2 steps"
+        assert scores.best == 1
+
+    async def test_a_scorer_that_fails_is_an_answer(self) -> None:
+        asked = {"question": "?", "answers": ["41", "42"]}
+        told = "Error: the answers could not be scored: ConnectionError: no scores for 2 answers to '?'"
+        assert RankingTool(scorer=Down()).invoke(asked) == told
+        assert await RankingTool(scorer=Down()).ainvoke(asked) == told

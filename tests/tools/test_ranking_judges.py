@@ -12,6 +12,7 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 from provider import serve
 
+from langchain_atlas.errors import SettingError
 from langchain_atlas.testing import Failure, OpenAIServer
 from langchain_atlas.tools.ranking import ChatJudge, RerankScorer, Scorer, Scores
 from langchain_atlas.tools.ranking.judge import read_judgement
@@ -51,6 +52,15 @@ def right(body: dict[str, Any]) -> Any:
     if "many" in text_of(body):
         return Failure(400)
     return '{"score": 9}' if "42" in text_of(body) else 'Hm. {"score": 1.5}'
+
+
+@pytest.mark.parametrize("kind", [ChatJudge, RerankScorer])
+def test_a_key_of_its_own_must_be_there(kind: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Else LiteLLM would send the provider's usual key, and it might go to another server.
+    monkeypatch.setenv("OPENAI_API_KEY", "of another place")
+    monkeypatch.delenv("NOT_SET", raising=False)
+    with pytest.raises(SettingError, match="api_key_env names the environment variable 'NOT_SET', which is not set"):
+        kind("openai/judge", options={"api_base": "http://127.0.0.1:9"}, api_key_env="NOT_SET")
 
 
 class TestJudge:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import os
 import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
+from langchain_atlas.errors import SettingError
 from langchain_atlas.records import Record
 from langchain_atlas.trajectory import Spending
 
@@ -46,7 +49,8 @@ class Scores(Spending):
     @property
     def best(self) -> int | None:
         """Index of the highest score, the first of equals; None where no answer could be scored."""
-        known = [(one.score, -index) for index, one in enumerate(self.answers) if one.score is not None]
+        scores = [(one.score, -index) for index, one in enumerate(self.answers) if one.score is not None]
+        known = [(score, place) for score, place in scores if math.isfinite(score)]
         return -max(known)[1] if known else None
 
 
@@ -63,6 +67,19 @@ class Scorer(ABC):
     async def ascore(self, query: Query, answers: Sequence[str]) -> Scores:
         """Do what `score` does without blocking the event loop."""
         return await asyncio.to_thread(self.score, query, answers)
+
+
+def own_key(variable: str | None) -> dict[str, str]:
+    """Return the key in an environment variable as a parameter of LiteLLM's; nothing where none is named.
+
+    Raises:
+        SettingError: it is not set. LiteLLM would send the provider's usual key instead, wherever that goes.
+    """
+    if variable is None:
+        return {}
+    if not os.environ.get(variable):
+        raise SettingError(f"api_key_env names the environment variable {variable!r}, which is not set.")
+    return {"api_key": os.environ[variable]}
 
 
 def split_steps(answer: str) -> list[str]:

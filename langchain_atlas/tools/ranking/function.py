@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_atlas.errors import SettingError
@@ -51,23 +52,30 @@ class FunctionScorer(Scorer):
         if inspect.iscoroutinefunction(self.function):
             return AnswerScore(error="its scorer is a coroutine function, which only an asynchronous run can call")
         try:
-            return self._read(self.function(query.text, self._given(answer)))
+            given = self._given(answer)
+            return self._read(self.function(query.text, given), given)
         except Exception as error:  # noqa: BLE001  # one answer that can't be scored does not spoil the others
             return AnswerScore(error=f"{type(error).__name__}: {error}")
 
     async def _ascore(self, query: Query, answer: str) -> AnswerScore:
         try:
-            return self._read(await self.function(query.text, self._given(answer)))
+            given = self._given(answer)
+            return self._read(await self.function(query.text, given), given)
         except Exception as error:  # noqa: BLE001  # as above
             return AnswerScore(error=f"{type(error).__name__}: {error}")
 
     def _given(self, answer: str) -> str | list[str]:
         return answer if self.by == "whole" else split_steps(answer)
 
-    def _read(self, returned: Any) -> AnswerScore:
-        if self.by == "steps":
-            return AnswerScore.of_steps([float(score) for score in returned])
-        return AnswerScore(score=float(returned))
+    def _read(self, returned: Any, given: str | list[str]) -> AnswerScore:
+        numbers = [float(score) for score in returned] if self.by == "steps" else [float(returned)]
+        if not all(map(math.isfinite, numbers)):
+            return AnswerScore(error=f"its scorer returned {returned!r}, which is not a finite number")
+        if self.by == "whole":
+            return AnswerScore(score=numbers[0])
+        if len(numbers) != len(given):
+            return AnswerScore(error=f"its scorer returned {len(numbers)} scores for {len(given)} steps")
+        return AnswerScore.of_steps(numbers)
 
 
 def _scores(answers: Sequence[AnswerScore]) -> Scores:

@@ -16,7 +16,7 @@ from langgraph.constants import TAG_NOSTREAM
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.json_in_text import first_object
-from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, split_steps
+from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
 from langchain_atlas.trajectory import Usage, add_known
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ChatJudge(Scorer):
         timeout_s: seconds that one judgement may take.
 
     Raises:
-        SettingError: `by` is neither, or the prompt lacks the answer.
+        SettingError: `by` is neither, the prompt lacks the answer, or the key's variable is not set.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class ChatJudge(Scorer):
         self._model = model
         self._options = {"temperature": 0, "request_timeout": timeout_s, **(options or {})}
         self._key = api_key_env
+        own_key(api_key_env)
         self._lock = threading.Lock()
 
     def score(self, query: Query, answers: Sequence[str]) -> Scores:
@@ -135,8 +136,8 @@ class ChatJudge(Scorer):
             chat_model = self._model
             if isinstance(chat_model, str):
                 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as `execution.chat_models` does
-                key = {"api_key": os.environ.get(self._key)} if self._key else {}
-                chat_model = import_module("langchain_litellm").ChatLiteLLM(model=chat_model, **key, **self._options)
+                made = {"model": chat_model, **own_key(self._key), **self._options}
+                chat_model = import_module("langchain_litellm").ChatLiteLLM(**made)
                 self._model = chat_model
         # What a judge writes is no part of the answer: its tokens stay out of a graph's message stream.
         judge: Runnable[Any, AIMessage] = chat_model.with_config(tags=[TAG_NOSTREAM])

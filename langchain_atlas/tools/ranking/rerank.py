@@ -8,7 +8,7 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores
+from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores, own_key
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ class RerankScorer(Scorer):
         options: parameters of `litellm.rerank`, such as ``api_base``.
         api_key_env: environment variable that holds the key, when it is not the provider's usual one.
         timeout_s: seconds that the request may take.
+
+    Raises:
+        SettingError: the key's variable is not set.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class RerankScorer(Scorer):
         self.model = model
         self._options = {"timeout": timeout_s, **(options or {})}
         self._key = api_key_env
+        own_key(api_key_env)
 
     def score(self, query: Query, answers: Sequence[str]) -> Scores:
         """Ask the reranker."""
@@ -51,9 +55,8 @@ class RerankScorer(Scorer):
         return _scores(await litellm.arerank(**self._request(query, answers)), len(answers))
 
     def _request(self, query: Query, answers: Sequence[str]) -> dict[str, Any]:
-        key = {"api_key": os.environ.get(self._key)} if self._key else {}
         asked = {"model": self.model, "query": query.text, "documents": list(answers), "top_n": len(answers)}
-        return {**asked, **key, **self._options}
+        return {**asked, **own_key(self._key), **self._options}
 
 
 def _litellm() -> Any:

@@ -44,10 +44,25 @@ class RankingTool(BaseTool):
     """What scores the answers; `Vote` unless given."""
 
     def _run(self, question: str, answers: list[str], context: str | None = None) -> tuple[str, Scores]:
-        return _said(self.scorer.score(Query(text=question, context=context), answers))
+        try:
+            return _said(self.scorer.score(Query(text=question, context=context), answers))
+        except Exception as error:
+            raise _failed(error) from error
 
     async def _arun(self, question: str, answers: list[str], context: str | None = None) -> tuple[str, Scores]:
-        return _said(await self.scorer.ascore(Query(text=question, context=context), answers))
+        try:
+            return _said(await self.scorer.ascore(Query(text=question, context=context), answers))
+        except Exception as error:
+            raise _failed(error) from error
+
+
+def _failed(error: Exception) -> Exception:
+    """Return what to raise where scoring failed; an interrupt of a graph passes through."""
+    from langgraph.errors import GraphBubbleUp
+
+    if isinstance(error, ToolException | GraphBubbleUp):
+        return error
+    return ToolException(f"the answers could not be scored: {type(error).__name__}: {error}")
 
 
 def _said(scores: Scores) -> tuple[str, Scores]:

@@ -1,5 +1,6 @@
 """Procedures for images as tools: any agent can have a vision model look at an image for it."""
 
+import os
 from collections.abc import Callable
 from typing import Any, Literal, Self
 
@@ -59,6 +60,7 @@ class VisionTool(BaseTool):
         if procedure not in PROCEDURES:
             raise SettingError(f"There is no procedure {procedure!r} for images; there are {', '.join(PROCEDURES)}.")
         if isinstance(model, str):
+            os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as `execution.chat_models` does
             from langchain_litellm import ChatLiteLLM
 
             model = ChatLiteLLM(model=model)
