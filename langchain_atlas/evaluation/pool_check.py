@@ -124,7 +124,7 @@ def check_pool(
         models=tuple(checked),
         tools=tuple(tried),
         pairs=pairs,
-        findings=find_in_pool(pool, checked, tried, hopeless),
+        findings=find_in_pool(pool, checked, tried, hopeless, called=calls),
     )
 
 

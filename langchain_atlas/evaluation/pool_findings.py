@@ -16,7 +16,12 @@ _RANK: dict[Severity, int] = {"wrong": 0, "missing": 1, "note": 2}
 
 
 def find_in_pool(
-    pool: Pool, models: Sequence[ModelCheck], tools: Sequence[ToolCheck], hopeless: Mapping[str, str | None]
+    pool: Pool,
+    models: Sequence[ModelCheck],
+    tools: Sequence[ToolCheck],
+    hopeless: Mapping[str, str | None],
+    *,
+    called: bool = True,
 ) -> tuple[Finding, ...]:
     """Say what is wrong, missing, or worth knowing.
 
@@ -25,13 +30,14 @@ def find_in_pool(
         models: what its models do.
         tools: what its tools do.
         hopeless: the pairs that can't work, each with the reason.
+        called: whether anything was called.
     """
     found = [
         *(_finding("model-fails", "wrong", f"{each.name}: {each.error}", each.name) for each in models if each.error),
         *(_finding("tool-fails", "wrong", f"{each.name}: {each.error}", each.name) for each in tools if each.error),
         *_abilities(pool, models),
         *_prices(models),
-        *_notes(models, tools),
+        *_notes(models, tools if called else ()),
         *_hopeless(pool, hopeless),
     ]
     return tuple(sorted(found, key=lambda finding: _RANK[finding.severity]))

@@ -111,12 +111,12 @@ def probe_model(model: Model, timeout_s: float, *, calls: bool = True) -> ModelC
             return ModelCheck(**known, error=_missing_key(model))
         probe = _Probe(model, build_chat_model(model, timeout_s=timeout_s, retries=1))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with it is what the check is for
-        return ModelCheck(**known, answers=False if calls else None, error=describe(error))
+        return ModelCheck(**known, answers=False if calls else None, error=describe(error, model.api_key_env))
     start = time.perf_counter()
     try:
         probe.ask("Reply with the word: ready", ANSWER_TOKENS)
     except Exception as error:  # noqa: BLE001  # likewise
-        return ModelCheck(**known, answers=False, error=describe(error), calls=probe.calls)
+        return ModelCheck(**known, answers=False, error=describe(error, model.api_key_env), calls=probe.calls)
     latency = time.perf_counter() - start
     functions, schema = probe.function_calling(), probe.structured_output()
     return ModelCheck(
@@ -174,7 +174,7 @@ class _Probe:
             try:
                 reply = self.ask("Use the tool 'report' to report that you are ready.", CALL_TOKENS, tool_choice=choice)
             except Exception as error:  # noqa: BLE001  # providers refuse tools in many ways
-                self.notes.append(f"function calling: {describe(error)}")
+                self.notes.append(f"function calling: {describe(error, self._model.api_key_env)}")
                 return "no" if _is_refusal(error) else None
             if reply.tool_calls or reply.invalid_tool_calls:
                 return answer
@@ -184,7 +184,7 @@ class _Probe:
         try:
             reply = self.ask("How are you?", CALL_TOKENS, response_format=schema_format(_SCHEMA))
         except Exception as error:  # noqa: BLE001  # and schemas
-            self.notes.append(f"JSON schema: {describe(error)}")
+            self.notes.append(f"JSON schema: {describe(error, self._model.api_key_env)}")
             return False if _is_refusal(error) else None
         try:
             value = json.loads(str(reply.text))
@@ -262,12 +262,17 @@ def _is_refusal(error: Exception) -> bool:
     return getattr(error, "status_code", None) in _REFUSED or isinstance(error, NotImplementedError)
 
 
-def describe(error: Exception | str) -> str:
-    """Write an error in one short line without secrets."""
+def describe(error: Exception | str, key_env: str | None = None) -> str:
+    """Write an error in one short line without secrets.
+
+    Args:
+        error: the error.
+        key_env: an environment variable that holds one, whatever its name says.
+    """
     name = "" if isinstance(error, str | AtlasError) else f"{type(error).__name__}: "
     text = _TWICE.sub(r"\1: ", " ".join(f"{name}{error}".split()))
     for variable, value in os.environ.items():
-        if _SECRET_NAME.search(variable) and len(value) >= _SHORTEST_SECRET:
+        if (variable == key_env or _SECRET_NAME.search(variable)) and len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "***")
     text = _SECRET.sub("***", text)
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."

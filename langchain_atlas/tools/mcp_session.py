@@ -256,7 +256,9 @@ def _why_ended(current: _Open) -> str:
     error: BaseException | None = None if current.running.cancelled() else current.running.exception()
     while isinstance(error, BaseExceptionGroup):  # anyio's scopes wrap what happened in them
         error = error.exceptions[0]
-    reason = "The server went away." if error is None else f"{type(error).__name__}: {error}."
+    # The errors of a broken pipe say nothing more.
+    gone = error is None or (_is_lost(error) and not str(error))
+    reason = "The server went away." if gone else f"{type(error).__name__}: {error}."
     return f"{reason} {current.last_words}".strip()
 
 

@@ -109,6 +109,15 @@ class TestModel:
         assert "AuthenticationError" in text
         assert not any(secret in text for secret in ("abcdef", "hush", "xyz"))
 
+    def test_keeps_a_key_to_itself_whatever_its_variable_is_called(
+        self, serve: Serve, reach: Reach, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OUR_ACCESS", "open-sesame")
+        server = serve(Failure(401, "Who is open-sesame?"))
+        check = check_pool(Pool(models=(reach(server, api_key_env="OUR_ACCESS"),)))
+        assert "Who is ***?" in str(check.models[0].error)
+        assert "sesame" not in check.model_dump_json()
+
     def test_that_never_answers_is_given_up(self, serve: Serve, reach: Reach) -> None:
         start = time.perf_counter()
         check = check_pool(Pool(models=(reach(serve(HANG)),)), timeout_s=0.3)
@@ -129,6 +138,10 @@ class TestTool:
         assert (none.works, none.called) == (True, ())
         assert (calculator.works, calculator.called) == (True, ("calculator",))
         assert (python.works, python.latency_s is not None) == (True, True)
+
+    def test_that_nobody_meant_to_call_needs_no_check(self) -> None:
+        pool = Pool(models=(Model(name="small", options={"api_base": "http://127.0.0.1:9"}),), tools=(CALCULATOR,))
+        assert "not-called" not in kinds(check_pool(pool, calls=False))
 
     def test_of_anybody_else_is_called_only_as_the_pool_says(self, serve: Serve, reach: Reach) -> None:
         ran = []
