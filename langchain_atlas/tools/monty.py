@@ -27,6 +27,12 @@ _VALUE_NAME = "__atlas_last_value__"
 _MESSAGE = 500
 """Characters of an error message that are looked at for its cause."""
 
+_PASSED_OVER = re.compile(r"^[ \t]+def[ \t]+(__(?:bool|len)__)\b", re.MULTILINE)
+"""Methods that Monty passes over without a word, so that an object counts as true whatever they say."""
+
+_COMPARED = re.compile(r"'[<>]=?' not supported between instances")
+_COMPARING = re.compile(r"^[ \t]+def[ \t]+__(?:lt|le|gt|ge)__\b", re.MULTILINE)
+
 _UNSUPPORTED_PREFIX = "The monty syntax parser does not yet support "
 
 
@@ -103,6 +109,8 @@ class MontySandbox:
             if len(program) > MAX_CODE:
                 error = f"ValueError: the program has {len(program)} characters; at most {MAX_CODE} are accepted"
                 return Execution(error=error, snippet=index), state
+            if method := _PASSED_OVER.search(program):
+                return _passed_over(method, program, index), state
         started = time.perf_counter()
         printed = _Printed(self.max_output)
         value, index, session, after = None, 0, None, state
@@ -185,7 +193,7 @@ class MontySandbox:
         return Execution(
             error=error[: self.max_output],
             line=lines[-1] if inside else None,
-            unsupported=_missing_feature(exception, message),
+            unsupported=_missing_feature(exception, message, program),
             truncated=_exceeds(error, self.max_output),
         )
 
@@ -279,7 +287,16 @@ _NO_MODULE_ATTRIBUTE = re.compile(r"module '(\w+)' has no attribute '(\w+)'")
 _QUOTED = re.compile(r"'([^']+)'")
 
 
-def _missing_feature(exception: BaseException, message: str) -> str | None:
+def _passed_over(method: re.Match[str], program: str, index: int) -> Execution:
+    return Execution(
+        error=f"NotImplementedError: classes with {method[1]} are not supported",
+        line=program.count("\n", 0, method.start()) + 1,
+        snippet=index,
+        unsupported=f"the special method {method[1]}",
+    )
+
+
+def _missing_feature(exception: BaseException, message: str, program: str) -> str | None:
     """What Python has and Monty lacks, if that is why a program failed."""
     names = [*_QUOTED.findall(message), "", ""]
     feature = None
@@ -294,6 +311,8 @@ def _missing_feature(exception: BaseException, message: str) -> str | None:
             feature = f"the module {names[0]}"
         case ImportError():
             feature = f"{names[1]}.{names[0]}"
+        case TypeError() if _COMPARED.search(message) and _COMPARING.search(program):
+            feature = "methods that compare, such as __lt__ (sort with a key instead)"
         case NameError() if hasattr(builtins, names[0]):
             feature = f"the built-in {names[0]}"
         case AttributeError() if _python_has_attribute(message):

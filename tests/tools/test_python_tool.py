@@ -361,3 +361,18 @@ def _runs(pid: int) -> bool:
 async def test_async_gives_the_same_answers(tool: PythonTool) -> None:
     assert await tool.ainvoke({"code": "print(1)"}) == "1"
     assert (await tool.ainvoke({"code": "1/0"})).startswith("Error: ZeroDivisionError")
+
+
+@pytest.mark.parametrize(
+    ("method", "use", "lacks"),
+    [
+        ("def __bool__(self): return False", "1 if A() else 2", "the special method __bool__"),
+        ("def __len__(self): return 0", "1 if A() else 2", "the special method __len__"),
+        ("def __lt__(self, other): return True", "sorted([A(), A()])", "methods that compare, such as __lt__"),
+    ],
+)
+def test_methods_that_are_not_called_are_named_and_give_no_wrong_value(method: str, use: str, lacks: str) -> None:
+    code = f"class A:\n    x = 1\n    {method}\n{use}"
+    answer = PythonTool(sandbox=shared_sandbox()).invoke({"code": code})
+    assert answer.startswith(("Error: NotImplementedError", "Error: TypeError"))
+    assert f"The sandbox lacks {lacks}" in answer
