@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 from langchain_atlas.agents.chat_call import ChatCall, ChatReply
 from langchain_atlas.agents.courses import Hands, Whole, acarry_out, astream_out, carry_out, stream_out
-from langchain_atlas.agents.inner_runs import arun_inside, astream_inside, inner_config, run_inside, stream_inside
+from langchain_atlas.agents.inner_runs import (
+    arun_inside,
+    astream_inside,
+    inner_config,
+    opened,
+    run_inside,
+    stream_inside,
+)
 from langchain_atlas.agents.messages import RECORD_KEY, AtlasContext, run_settings
 from langchain_atlas.agents.structured import structured
 from langchain_atlas.agents.turns import OnRouterError, guarded  # pydantic reads it
@@ -26,7 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.language_models import LanguageModelInput
     from langchain_core.messages import BaseMessage
-    from langchain_core.runnables import Runnable
+    from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
 
 PROVIDER = "langchain-atlas"
@@ -126,6 +135,55 @@ class ChatAtlas(BaseChatModel):
         """Return a chat model that replies in a schema's form; see `structured`."""
         return structured(self, schema, method=method, include_raw=include_raw, strict=strict, options=kwargs)
 
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Reply; what runs inside takes over the config, which may set `AtlasContext`'s fields under `configurable`."""
+        own, inner = opened(config)
+        return run_inside(inner, partial(super().invoke, input, own, stop=stop, **kwargs))
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Do what `invoke` does on the event loop."""
+        own, inner = opened(config)
+        return await arun_inside(inner, super().ainvoke(input, own, stop=stop, **kwargs))
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Do what `invoke` does, and yield the reply as it comes."""
+        own, inner = opened(config)
+        yield from stream_inside(inner, super().stream(input, own, stop=stop, **kwargs))
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Do what `stream` does on the event loop."""
+        own, inner = opened(config)
+        async for chunk in astream_inside(inner, super().astream(input, own, stop=stop, **kwargs)):
+            yield chunk
+
     def _generate(
         self,
         messages: list[BaseMessage],
@@ -185,7 +243,7 @@ class ChatAtlas(BaseChatModel):
             self.executor,
             messages,
             options={name: value for name, value in own.items() if value not in (None, [])},
-            settings={**run_settings({}), **settings},
+            settings={**run_settings(ensure_config()), **settings},
             max_turns=self.max_turns,
         )
         executor = self.executor.with_options(**call.outward)

@@ -6,8 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackManager, CallbackManager
-from langchain_core.runnables.config import RunnableConfig, ensure_config, set_config_context
+from langchain_core.runnables.config import (
+    RunnableConfig,
+    ensure_config,
+    get_callback_manager_for_config,
+    set_config_context,
+)
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
+from langchain_core.utils.uuid import uuid7
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -23,7 +29,7 @@ def inner_config(run_manager: Any) -> RunnableConfig:
 
     Args:
         run_manager: the callbacks of the outer run; None where LangChain does not hand them over, which is so for a
-            stream. The inner runs are then told as children of what called the chat model.
+            stream. The inner runs are then told as children of the run that `opened` knows of.
     """
     config = ensure_config()
     heard: Any = config.get("callbacks") if run_manager is None else run_manager
@@ -45,6 +51,19 @@ def handed_down(config: RunnableConfig) -> RunnableConfig:
     inner.pop("run_name", None)
     inner.pop("run_id", None)
     return inner
+
+
+def opened(config: RunnableConfig | None) -> tuple[RunnableConfig, RunnableConfig]:
+    """Return the config of a chat model's run, and that of the runs inside it.
+
+    The run is given its id ahead of time, because LangChain does not tell a chat model which run its stream is.
+    """
+    own = ensure_config(config)
+    run_id = own["run_id"] = own.get("run_id") or uuid7()
+    manager = own["callbacks"] = get_callback_manager_for_config(own)
+    children = manager.copy()
+    children.parent_run_id = run_id
+    return own, {**handed_down(own), "callbacks": children}
 
 
 def run_inside(config: RunnableConfig, work: Callable[[], T]) -> T:

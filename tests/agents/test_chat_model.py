@@ -13,11 +13,12 @@ from langchain_core.language_models.fake_chat_models import FakeListChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableConfig  # noqa: TC002  # the tool's annotation is read
 from langchain_core.tools import tool
 from langchain_core.tracers import BaseTracer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from pydantic import BaseModel
-from standins import offered
+from standins import Alternating, offered
 from typing_extensions import TypedDict
 
 from langchain_atlas import ChatAtlas, ClusterRouter, Decision, LiveExecutor, Model, Pair, Pool, Tool
@@ -158,6 +159,26 @@ class TestRequests:
         with pytest.raises(ConstraintError):
             model.invoke("hello", pairs=["large@@none"])
 
+    def test_heed_the_config_and_hand_it_on(self, serve: Serve, reach: Reach, ask: Ask) -> None:
+        @tool
+        def who(config: RunnableConfig) -> str:
+            """Say whose run this is."""
+            return f"{config['configurable'].get('user')} {config.get('tags')} {config.get('run_name')}"
+
+        def reply(body: dict[str, Any]) -> Any:
+            last = body["messages"][-1]
+            return last["content"] if last["role"] == "tool" else {"tool_calls": [call_tool("who", {})]}
+
+        server = serve(reply)
+        models = (reach(server), reach(server, "large"))
+        router = Alternating({"small@@who": 0.5, "large@@who": 0.6})
+        chat = ChatAtlas(
+            router=router, executor=LiveExecutor(Pool(models=models, tools=(Tool(name="who", tools=(who,)),)))
+        )
+        config = {"configurable": {"user": "ann", "pairs": ["large@@who"]}, "tags": ["blue"], "run_name": "mine"}
+        assert ask(chat, "who?", config=config).text == "ann ['blue'] None"
+        assert {body["model"] for body in server.bodies} == {"large"}
+
     def test_may_name_the_model(
         self, serve: Serve, connect: Connect, echo: Echo, ask: Ask, outcomes: OutcomeTable
     ) -> None:
@@ -229,7 +250,7 @@ class TestReply:
             said = {"small@@none": "small heard 21", "small@@calculator": "small heard 42"}[pair]
             assert "".join(chunk.text for chunk, _ in events) == said
 
-    @pytest.mark.parametrize("way", ["invoke", "ainvoke", "batch", "abatch"])
+    @pytest.mark.parametrize("way", WAYS)
     def test_is_traced_with_what_it_is_made_of(self, serve: Serve, connect: Connect, echo: Echo, way: str) -> None:
         traced: list[Any] = []
 
@@ -243,6 +264,24 @@ class TestReply:
         assert run.run_type == "llm"
         assert [child.name for child in run.child_runs] == ["atlas.decide", "atlas.execute", "atlas.decide"]
         assert [inner.run_type for inner in run.child_runs[1].child_runs] == ["llm", "tool", "llm"]
+
+    def test_is_traced_where_a_graph_streams_it(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        traced: list[Any] = []
+
+        class Watch(BaseTracer):
+            def _persist_run(self, run: Any) -> None:
+                traced.append(run)
+
+        chat = ChatAtlas(router=ScriptedRouter("small@@none"), executor=connect(serve(echo)))
+        builder = StateGraph(MessagesState)
+        builder.add_node("chat", lambda state: {"messages": [chat.invoke(state["messages"])]})
+        builder.add_edge(START, "chat")
+        ask = {"messages": [HumanMessage("hello")]}
+        list(builder.compile().stream(ask, {"callbacks": [Watch()]}, stream_mode="messages"))
+        (run,) = traced
+        (told,) = run.child_runs[0].child_runs
+        assert told.name == "ChatAtlas"
+        assert [child.run_type for child in told.child_runs] == ["chain", "llm", "chain"]
 
     @pytest.mark.parametrize("pair", ["small@@none", "small@@calculator"])
     def test_is_counted_once(self, serve: Serve, connect: Connect, echo: Echo, ask: Ask, pair: str) -> None:
