@@ -75,41 +75,6 @@ def decided(query: Query, trajectory: Trajectory, max_turns: int) -> Course:
         trajectory = trajectory.then(decision)
 
 
-def carry_out(course: Course, do: Callable[[Any], Any]) -> Any:
-    """Carry a course out in the foreground.
-
-    Args:
-        course: the course.
-        do: does what a wish says; see `Hands`.
-    """
-    try:
-        wish = next(course)
-        while True:
-            try:
-                reply = do(wish)
-            except Exception as error:  # noqa: BLE001  # the course says what an error leads to
-                wish = course.throw(error)
-            else:
-                wish = course.send(reply)
-    except StopIteration as end:
-        return end.value
-
-
-async def acarry_out(course: Course, do: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Do what `carry_out` does on the event loop."""
-    try:
-        wish = next(course)
-        while True:
-            try:
-                reply = await do(wish)
-            except Exception as error:  # noqa: BLE001  # the course says what an error leads to
-                wish = course.throw(error)
-            else:
-                wish = course.send(reply)
-    except StopIteration as end:
-        return end.value
-
-
 @dataclass(frozen=True)
 class Whole:
     """What a stream ends with: all of it."""
@@ -188,6 +153,31 @@ async def astream_out(
                 wish = course.send(reply)
     except StopIteration as end:
         yield Whole(end.value)
+
+
+def carry_out(course: Course, do: Callable[[Any], Any]) -> Any:
+    """Carry a course out in the foreground.
+
+    Args:
+        course: the course.
+        do: does what a wish says; see `Hands`.
+    """
+
+    def flow(request: Any) -> Iterator[Whole]:
+        yield Whole(do(Call(request)))
+
+    (last,) = stream_out(course, do, flow)
+    return last.value
+
+
+async def acarry_out(course: Course, do: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Do what `carry_out` does on the event loop."""
+
+    async def flow(request: Any) -> AsyncIterator[Whole]:
+        yield Whole(await do(Call(request)))
+
+    (last,) = [item async for item in astream_out(course, do, flow)]
+    return last.value
 
 
 @dataclass(frozen=True)
