@@ -1,14 +1,22 @@
-"""Every way there is to ask a chat model."""
+"""Every way there is to ask a chat model, and a tool to ask it with."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.tools import tool
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_core.messages import AIMessageChunk
+
+
+@tool
+def weather(city: str) -> str:
+    """Tell the weather of a city."""
+    return f"sun in {city}"
 
 
 async def _astream(model: Any, asked: Any, settings: dict[str, Any]) -> Any:

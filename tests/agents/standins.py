@@ -1,13 +1,33 @@
-"""Routers that stand in for real ones, and what a request offers."""
+"""What agents are asked with: routers that stand in for real ones, tools, asks, and what a request offers."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from langchain_core.tools import tool
+from langgraph.types import interrupt
+
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
+from langchain_atlas.testing import call_tool
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
+
+HELLO = {"messages": [("user", "hello")]}
+IMAGE = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
+THREAD: Any = {"configurable": {"thread_id": "1"}}
+
+
+@tool
+def shout(text: str) -> str:
+    """Shout a text."""
+    return text.upper()
+
+
+@tool
+def approve(text: str) -> str:
+    """Ask a human."""
+    return str(interrupt(text))
 
 
 class Alternating(Router):
@@ -36,3 +56,9 @@ class Broken(Router):
 
 def offered(body: dict[str, Any]) -> list[str]:
     return [entry["function"]["name"] for entry in body.get("tools", [])]
+
+
+def seeking_approval(body: dict[str, Any]) -> Any:
+    """Call `approve`, and then say what the human said."""
+    last = body["messages"][-1]
+    return last["content"] if last["role"] == "tool" else {"tool_calls": [call_tool("approve", {"text": "may I?"})]}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chatting import WAYS, joined
+from chatting import WAYS, joined, weather
 from langchain_core.runnables import RunnableLambda
-from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.types import Command
 from pydantic import BaseModel
-from standins import Broken, offered
+from standins import Broken, approve, offered, seeking_approval
 from typing_extensions import TypedDict
 
 from langchain_atlas import ChatAtlas, ClusterRouter, LiveExecutor, Model, Pool, Tool
@@ -32,14 +31,6 @@ if TYPE_CHECKING:
     Connect = Callable[..., LiveExecutor]
     Echo = Callable[[dict[str, Any]], Any]
     Ask = Callable[..., AIMessage]
-
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-
-
-@tool
-def weather(city: str) -> str:
-    """Tell the weather of a city."""
-    return f"sun in {city}"
 
 
 class City(BaseModel):
@@ -159,19 +150,8 @@ class TestFailure:
 
     @pytest.mark.parametrize("way", ["invoke", "stream"])
     def test_is_no_interrupt_of_a_graph(self, serve: Serve, reach: Reach, invoke: Any, way: str) -> None:
-        @tool
-        def approve(text: str) -> str:
-            """Ask a human."""
-            return str(interrupt(text))
-
-        server = serve(
-            lambda body: (
-                body["messages"][-1]["content"]
-                if body["messages"][-1]["role"] == "tool"
-                else {"tool_calls": [call_tool("approve", {"text": "may I?"})]}
-            )
-        )
-        executor = LiveExecutor(Pool(models=(reach(server),), tools=(Tool(name="human", tools=(approve,)),)))
+        human = Tool(name="human", tools=(approve,))
+        executor = LiveExecutor(Pool(models=(reach(serve(seeking_approval)),), tools=(human,)))
         chat = ChatAtlas(router=ScriptedRouter("small@@human"), executor=executor)
 
         def node(state: MessagesState) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chatting import WAYS
+from chatting import WAYS, weather
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.language_models.fake_chat_models import FakeListChatModel
@@ -17,9 +17,7 @@ from langchain_core.runnables import RunnableConfig  # noqa: TC002  # the tool's
 from langchain_core.tools import tool
 from langchain_core.tracers import BaseTracer
 from langgraph.graph import END, START, MessagesState, StateGraph
-from pydantic import BaseModel
 from standins import Alternating, offered
-from typing_extensions import TypedDict
 
 from langchain_atlas import ChatAtlas, ClusterRouter, Decision, LiveExecutor, Model, Pair, Pool, Tool
 from langchain_atlas.errors import ConstraintError, InvalidInputError, PoolError
@@ -37,26 +35,6 @@ if TYPE_CHECKING:
     Ask = Callable[..., AIMessage]
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
-
-
-@tool
-def weather(city: str) -> str:
-    """Tell the weather of a city."""
-    return f"sun in {city}"
-
-
-class City(BaseModel):
-    """A city."""
-
-    name: str
-    people: int
-
-
-class CityDict(TypedDict):
-    """A city."""
-
-    name: str
-    people: int
 
 
 class TestRequests:

@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command, interrupt
+from langgraph.types import Command
 from pydantic import BaseModel
-from standins import Alternating, offered
+from standins import HELLO, IMAGE, THREAD, Alternating, approve, offered, seeking_approval, shout
 
 from langchain_atlas import NO_TOOL, Constraints, LiveExecutor, Model, Pair, Pool, Tool
 from langchain_atlas.agents.agent_record import AgentRecord
@@ -28,16 +28,6 @@ if TYPE_CHECKING:
     Connect = Callable[..., LiveExecutor]
     Echo = Callable[[dict[str, Any]], Any]
     Way = Callable[..., dict[str, Any]]
-
-HELLO = {"messages": [("user", "hello")]}
-IMAGE = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
-THREAD: Any = {"configurable": {"thread_id": "1"}}
-
-
-@tool
-def shout(text: str) -> str:
-    """Shout a text."""
-    return text.upper()
 
 
 class TestRequests:
@@ -173,19 +163,9 @@ class TestTools:
             assert state["messages"][-1].content == f"it in {place}"
 
     def test_may_interrupt_the_agent(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
-        @tool
-        def approve(text: str) -> str:
-            """Ask a human."""
-            return str(interrupt(text))
-
-        server = serve(
-            lambda body: (
-                body["messages"][-1]["content"]
-                if body["messages"][-1]["role"] == "tool"
-                else {"tool_calls": [call_tool("approve", {"text": "may I?"})]}
-            )
-        )
-        executor = LiveExecutor(Pool(models=(reach(server),), tools=(Tool(name="human", tools=(approve,)),)))
+        human = Tool(name="human", tools=(approve,))
+        server = serve(seeking_approval)
+        executor = LiveExecutor(Pool(models=(reach(server),), tools=(human,)))
         middleware = AtlasMiddleware(ScriptedRouter("small@@human"), executor)
         ready = agent(server, middleware, checkpointer=InMemorySaver())
         paused = invoke(ready, HELLO, config=THREAD)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
-from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from standins import Alternating, Broken, offered
+from standins import HELLO, IMAGE, THREAD, Alternating, Broken, offered, shout
 
 from langchain_atlas import ClusterRouter, LiveExecutor, Model, Pair, Pool, Router
 from langchain_atlas.agents.agent_record import AgentRecord
@@ -28,16 +27,6 @@ if TYPE_CHECKING:
     Connect = Callable[..., LiveExecutor]
     Echo = Callable[[dict[str, Any]], Any]
     Way = Callable[..., dict[str, Any]]
-
-HELLO = {"messages": [("user", "hello")]}
-IMAGE = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
-THREAD: Any = {"configurable": {"thread_id": "1"}}
-
-
-@tool
-def shout(text: str) -> str:
-    """Shout a text."""
-    return text.upper()
 
 
 class TestPin:
