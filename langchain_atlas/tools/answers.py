@@ -24,3 +24,17 @@ def answer_validation_error(error: Any) -> str:
         for problem in error.errors()
     )
     return f"Error: {'; '.join(problems)}"
+
+
+def tool_failure(error: Exception, what: str) -> Exception:
+    """What a tool raises in place of an error from the code of others, so that it becomes an answer.
+
+    Args:
+        error: what was raised. A `ToolException` stays, and so does an interrupt of the graph that the tool is used in.
+        what: what failed, for the answer.
+    """
+    from langgraph.errors import GraphBubbleUp
+
+    if isinstance(error, ToolException | GraphBubbleUp):
+        return error
+    return ToolException(f"{what}: {type(error).__name__}: {error}")

@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
-from langchain_atlas.tools.answers import answer_error
+from langchain_atlas.tools.answers import answer_error, answer_validation_error, tool_failure
 from langchain_atlas.tools.event_loop import loop_thread
 
 MESSAGES = "messages"
@@ -39,6 +39,7 @@ class GraphTool(BaseTool):
     description: str = "Hands a request to an agent and returns its answer."
     args_schema: Any = None
     handle_tool_error: Any = answer_error
+    handle_validation_error: Any = answer_validation_error
 
     graph: Any = Field(exclude=True, repr=False)
     """A compiled graph."""
@@ -70,12 +71,18 @@ class GraphTool(BaseTool):
 
     def _run(self, config: RunnableConfig, **arguments: Any) -> str:
         state = self._state(arguments)
-        if self.asynchronous:
-            return self._result(loop_thread("tools").run(self.graph.ainvoke(state, config)), arguments)
-        return self._result(self.graph.invoke(state, config), arguments)
+        try:
+            if self.asynchronous:
+                return self._result(loop_thread("tools").run(self.graph.ainvoke(state, config)), arguments)
+            return self._result(self.graph.invoke(state, config), arguments)
+        except Exception as error:
+            raise tool_failure(error, f"{self.name!r} failed") from error
 
     async def _arun(self, config: RunnableConfig, **arguments: Any) -> str:
-        return self._result(await self.graph.ainvoke(self._state(arguments), config), arguments)
+        try:
+            return self._result(await self.graph.ainvoke(self._state(arguments), config), arguments)
+        except Exception as error:
+            raise tool_failure(error, f"{self.name!r} failed") from error
 
     def _state(self, arguments: dict[str, Any]) -> Any:
         if not self.inputs:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
-_SECRET = re.compile(r"auth|api.?key|secret|password|token|cookie", re.IGNORECASE)
+_SECRET = re.compile(r"auth(?!or(?!iz))|api.?key|secret|password|(?<!max.)token(?!izer)|cookie", re.IGNORECASE)
+"""Names of what is secret; AUTHOR, MAX_TOKENS and TOKENIZERS_PARALLELISM are not."""
 
 
 class McpServer(Record):

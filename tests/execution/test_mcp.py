@@ -20,7 +20,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import MissingExtraError, PoolError
 from langchain_atlas.testing import OpenAIServer, call_tool
-from langchain_atlas.tools import McpTool, mcp_session, mcp_tools
+from langchain_atlas.tools import McpServer, McpTool, mcp_session, mcp_tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,6 +214,10 @@ class TestConstruction:
     def test_refuses_what_does_not_fit(self, fields: dict[str, Any], message: str) -> None:
         with pytest.raises(PoolError, match=message):
             mcp_tools(**fields)
+
+    @pytest.mark.parametrize("name", ["AUTHOR", "MAX_TOKENS", "TOKENIZERS_PARALLELISM"])
+    def test_takes_a_variable_that_only_sounds_secret(self, name: str) -> None:
+        assert McpServer(command="a", env={name: "10"}).connection()["env"] == {name: "10"}
 
     def test_says_what_is_wrong_with_a_server(self, tmp_path: Path) -> None:
         with pytest.raises(PoolError, match=r"'no-such-program' can't be used: FileNotFoundError: .*no-such-program"):

@@ -281,6 +281,15 @@ class TestGraph:
         seen = ask(Tool.from_graph(agent(fail), name="researcher", description="?"), "researcher", request="luck")
         assert "no luck" in str(seen.tool_trace[0].error)
 
+    async def test_that_fails_is_an_answer_in_any_agent(self) -> None:
+        def fail(text: str) -> str:
+            raise ValueError(f"no {text}")
+
+        tool = GraphTool(graph=agent(fail), name="researcher")
+        assert tool.invoke({"request": "luck"}) == "Error: 'researcher' failed: ValueError: no luck"
+        assert await tool.ainvoke({"request": "luck"}) == "Error: 'researcher' failed: ValueError: no luck"
+        assert tool.invoke({}) == "Error: request: Field required"
+
     def test_with_wrong_arguments_is_an_observation(self, ask: Ask) -> None:
         seen = ask(Tool.from_graph(adder(), name="adder", description="Adds."), "adder", first="x")
         assert "second" in str(seen.tool_trace[0].error)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field
 
-from langchain_atlas.tools.answers import answer_error, answer_validation_error
+from langchain_atlas.tools.answers import answer_error, answer_validation_error, tool_failure
 from langchain_atlas.tools.ranking.base import Scorer, Scores
 from langchain_atlas.tools.ranking.vote import Vote
 from langchain_atlas.trajectory import Query
@@ -47,22 +47,13 @@ class RankingTool(BaseTool):
         try:
             return _said(self.scorer.score(Query(text=question, context=context), answers))
         except Exception as error:
-            raise _failed(error) from error
+            raise tool_failure(error, "the answers could not be scored") from error
 
     async def _arun(self, question: str, answers: list[str], context: str | None = None) -> tuple[str, Scores]:
         try:
             return _said(await self.scorer.ascore(Query(text=question, context=context), answers))
         except Exception as error:
-            raise _failed(error) from error
-
-
-def _failed(error: Exception) -> Exception:
-    """Return what to raise where scoring failed; an interrupt of a graph passes through."""
-    from langgraph.errors import GraphBubbleUp
-
-    if isinstance(error, ToolException | GraphBubbleUp):
-        return error
-    return ToolException(f"the answers could not be scored: {type(error).__name__}: {error}")
+            raise tool_failure(error, "the answers could not be scored") from error
 
 
 def _said(scores: Scores) -> tuple[str, Scores]:
