@@ -64,7 +64,8 @@ class AnswerAgreement(Agreement):
     """Compares by what answers are.
 
     Function calls agree when they call the same functions with the same arguments, in any order, whatever the format.
-    Numbers agree within a tolerance, choices by their letter, short texts word by word, code when it is the same but
+    Numbers, and fractions of whole numbers, agree within a tolerance, choices by their letter, short texts word by word
+    (with signs such as minus), code when it is the same but
     for its names and layout, or with a sandbox when it gives the same on the query's examples. Two answers that call
     none of the functions on offer agree. Long texts agree when their embeddings are alike, or without an encoder when
     most of their words are shared.
@@ -109,13 +110,15 @@ class AnswerAgreement(Agreement):
     def same(self, first: Reading, second: Reading, query: Query) -> bool:
         """Whether two answers say the same; see the class."""
         del query
-        if first.kind != second.kind or first.kind == "nothing":
+        fraction = isinstance(first.value, float) and isinstance(second.value, float)  # at least one, if kinds differ
+        if first.kind == "nothing" or (first.kind != second.kind and not fraction):
             return False
-        if first.kind == "number":
+        if fraction:
             return close(first.value, second.value, self.tolerance)
         if first.value == second.value:
             return True
-        return first.kind == "text" and "long" in (first.style, second.style) and self._alike(first, second)
+        texts = first.kind == "text" and isinstance(first.value, str) and isinstance(second.value, str)
+        return texts and "long" in (first.style, second.style) and self._alike(first, second)
 
     def _alike(self, first: Reading, second: Reading) -> bool:
         if self.encoder is not None:

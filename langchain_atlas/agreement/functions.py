@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +24,9 @@ _PYTHON: tuple[tuple[frozenset[str], Any], ...] = (
     (_LIST_TYPES, (list, tuple)),
     (_MAPPING_TYPES, dict),
 )
+_EXACT = 2**53
+"""Whole numbers below this are exact as a float."""
+
 _NAME = re.compile(r"[^0-9a-z]+")
 _STATED = re.compile(
     r"defaults?(?:\s+(?:value|values))?(?:\s+(?:is|to|are|as|of))*(?:\s+set\s+to)?\s*[:=]?\s*"
@@ -127,7 +129,8 @@ def folded_value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:.6g}" if math.isfinite(value) else str(value)
+        whole = isinstance(value, int) or (value.is_integer() and abs(value) < _EXACT)
+        return str(int(value)) if whole else f"{value:.6g}"  # identifiers and times differ in their last digits
     if isinstance(value, dict):
         inner = sorted((folded(str(key)), folded_value(item)) for key, item in value.items())
         return "{" + ",".join(f"{key}:{item}" for key, item in inner) + "}"
@@ -135,6 +138,8 @@ def folded_value(value: Any) -> str:
         return "[" + ",".join(folded_value(item) for item in value) + "]"
     if value is None:
         return ""
+    if isinstance(value, set | frozenset):  # sorted, as in every process they are written in another order
+        value = sorted(map(repr, value))
     return _NAME.sub(" ", str(value).lower()).strip() or str(value).strip()
 
 

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_atlas.agreement.calls import Call, read_calls
 from langchain_atlas.agreement.functions import Function, fits, folded_value, functions_of, typed
-from langchain_atlas.agreement.texts import choice_of, final_part, number_of, says_nothing, words_of
+from langchain_atlas.agreement.texts import (
+    choice_of,
+    final_part,
+    fraction_of,
+    length_of,
+    number_of,
+    said_in,
+    says_nothing,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +57,7 @@ class Reading:
     kind: Kind
     """What it is; ``no-call`` is a text given although functions were on offer, ``nothing`` an empty or failed one."""
     value: Any
-    """What it says, equal for answers that say the same; a number for ``number``."""
+    """What it says, equal for answers that say the same; a number for ``number`` and for a fraction."""
     style: str
     """How it is written, such as ``fenced-python-list`` or ``text``."""
     marks: tuple[float, ...] = _NO_MARKS
@@ -83,10 +92,10 @@ def read_answer(answer: str | None, query: Query) -> Reading:
             read = [_resolved(call, functions) for call in calls]
             return Reading("calls", _said(read), style, _marks(read, functions, query), answer)
         return Reading("no-call", "", "text" if answer.strip() else "empty", text=answer)
-    return _read_text(answer)
+    return _read_text(answer, query)
 
 
-def _read_text(answer: str) -> Reading:
+def _read_text(answer: str, query: Query) -> Reading:
     if says_nothing(answer):
         return Reading("nothing", "", "empty")
     code = _structure_of(answer)
@@ -94,13 +103,15 @@ def _read_text(answer: str) -> Reading:
         return Reading("code", code, "fenced" if "```" in answer else "code", text=answer)
     final = final_part(answer)
     style = "bare" if final == answer.strip() else "explained"
-    choice, number = choice_of(final), number_of(final)
+    choice, number = choice_of(final, query.text), number_of(final)
     if choice is not None:
         return Reading("choice", choice, style)
     if number is not None:
         return Reading("number", number, style)
-    words = words_of(final) or final
-    return Reading("text", words, "long" if len(words.split()) > SHORT else style, text=answer)
+    fraction = fraction_of(final)  # or a day: it counts as a text, and agrees with the number that it may be
+    if fraction is not None:
+        return Reading("text", fraction, style, text=answer)
+    return Reading("text", said_in(final) or final, "long" if length_of(final) > SHORT else style, text=answer)
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,14 @@ def test_marks(answer: str, name: str) -> None:
         ("The answer is (B)", "B"),
         ("03/04/2020", "03/04/2020"),
         ("True", "true."),
+        ("Москва", "москва."),
+        ("The final answer is $\\boxed{42}$.", "42"),
+        ("so \\boxed{\\frac{1}{2}}", "0.5"),
+        ("\\boxed{\\text{(B)}}", "B"),
+        ("1/2", "2/4"),
+        ("\u22125", "-5"),
+        ("-$5", "$-5"),
+        ("J. Austen", "j. austen"),
         ("1. find(coke), 2. pick(coke)", "1. find(coke)\n2. pick(coke)"),
         ("def f(a):\n    return a + 1", "```python\ndef add(x):\n    '''Add.'''\n    return x + 1\n```"),
     ],
@@ -138,6 +146,19 @@ def test_plain_answers_agree(first: str, second: str) -> None:
         ("42", "43"),
         ("B", "C"),
         ("42", "B"),
+        ("x = -2", "x = 2"),
+        ("-5 apples", "5 apples"),
+        ("2x+3", "2x-3"),
+        ("a < b", "a > b"),
+        ("Москва", "Париж"),
+        ("3 яблока", "3 груши"),
+        ("東京2020", "北京2020"),
+        ("\\boxed{\\frac{1}{2}}", "\\boxed{\\frac{1}{3}}"),
+        ("1/2", "1 2"),
+        ("1/2", "0.3"),
+        ("U.S.", "U.K."),
+        ("J. Austen", "J. Joyce"),
+        ("1/2", " ".join(["word"] * 80)),
         ("03/04/2020", "04/03/2020"),
         ("def f(a):\n    return a + 1", "def f(a):\n    return a - 1"),
         ("", ""),
@@ -146,6 +167,22 @@ def test_plain_answers_agree(first: str, second: str) -> None:
 )
 def test_plain_answers_differ(first: str, second: str) -> None:
     assert not same(first, second)
+
+
+def test_a_letter_with_more_behind_it_is_a_choice_where_the_query_offers_it() -> None:
+    offers = Query(text="Which? A. iron B. gold")
+    assert same("B. gold", "B", offers)
+    assert not same("B. gold", "B")
+
+
+def test_numbers_of_many_digits_are_told_apart_in_calls() -> None:
+    assert not same("[time(city=1234567)]", "[time(city=1234568)]", ASK)
+    assert same("[time(city=1234567)]", "[time(city=1234567.0)]", ASK)
+
+
+def test_a_set_in_a_call_reads_alike_in_every_process() -> None:
+    listed = Query(text="do it", context='[{"name": "f", "parameters": {"properties": {"x": {"type": "array"}}}}]')
+    assert read_answer("f(x=\"{'b', 'a', 'c'}\")", listed).value == (("f", (("x", "a b c"),)),)
 
 
 def test_a_failed_call_agrees_with_none() -> None:
