@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from langchain_atlas.cli import common
 from langchain_atlas.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from langchain_atlas.evaluation.runs import Runs
@@ -54,7 +53,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     measured = runs[0].measured & runs[1].measured
 
     def of(run: Runs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return run.score[measured], np.nan_to_num(run.cost[measured])
+        return run.score[measured], run.cost[measured]
 
     found = calibrate(dual.distances(table.queries)[measured], of(runs[0]), of(runs[1]), seed=seed)
     joined = DualRouter(dual.cluster, dual.rl, calibration=found)

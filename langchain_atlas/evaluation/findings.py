@@ -239,7 +239,9 @@ def _unneeded(recorded: Recorded) -> Iterator[Finding]:
         )
         singles = policies.SinglePairs.of(part)
         needed |= {*pareto_frontier(singles.cost, singles.accuracy).tolist(), singles.best}
-    idle = np.array([column not in needed for column in range(len(recorded.pairs))])
+        needed |= set(np.flatnonzero((singles.coverage > 0) & np.isnan(singles.cost)).tolist())  # who knows
+    scored = ~np.isnan(recorded.score).all(axis=0)
+    idle = scored & np.array([column not in needed for column in range(len(recorded.pairs))])
     if idle.any():
         names = _named(recorded.pairs, idle)
         yield Finding(

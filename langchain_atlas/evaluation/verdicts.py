@@ -205,8 +205,9 @@ def _dominates(recorded: Recorded, column: int) -> bool:
     for domain in dict.fromkeys(recorded.domains):
         rows = domains == domain
         score, cost = _means(recorded.score[rows]), _means(recorded.cost[rows])
-        others = np.delete(cost, column)
-        if not score[column] >= np.nanmax(score) or not cost[column] < np.nanmin(others, initial=np.inf):
+        others = ~np.isnan(score) & (np.arange(len(score)) != column)
+        # A comparison with NaN fails: of what is unknown it can't be said that it costs more.
+        if not score[column] >= np.nanmax(score) or not (cost[column] < cost[others]).all():
             return False
     return True
 

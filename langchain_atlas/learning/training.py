@@ -81,7 +81,7 @@ def train(
         progress: told how many updates are done, and of how many.
 
     Raises:
-        OutcomeError: the table has no score, or too few queries.
+        OutcomeError: the table has no score, no response, or too few queries.
         SettingError: `seed` or the number of steps is negative.
     """
     config, encoder = config or TrainingConfig(), encoder or SentenceTransformerEncoder()
@@ -129,6 +129,11 @@ def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
 def _check(table: OutcomeTable, seed: int, steps: int) -> None:
     if seed < 0 or steps < 0:
         raise SettingError(f"seed is {seed!r} and steps {steps!r}; both must be whole numbers from 0.")
+    if table.table["response"].null_count == len(table):
+        raise OutcomeError(
+            f"{table.source} has no response; the policy learns by comparing answers. Record outcomes with 'profile', "
+            "which keeps them, or fit a cluster router."
+        )
     if len(table.query_ids) < FEWEST_QUERIES:
         raise OutcomeError(
             f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
 
 PATHS = ("calibrated", "cluster", "rl", "budget")
@@ -177,6 +178,17 @@ class DualRouter(Router):
         router.cluster, router.rl = self.cluster.restrict(wanted), self.rl.restrict(wanted)
         return router
 
+    def add_pairs(self, probes: OutcomeTable) -> Self:
+        """Return a router whose paths both know pairs that are new to them, from a few outcomes; the switch stays.
+
+        Raises:
+            OutcomeError: the table has no score.
+        """
+        router = copy.copy(self)
+        router.rl = self.rl.add_pairs(probes)
+        router.cluster = copy.copy(self.cluster).add_pairs(probes)  # a copy, as it learns in place
+        return router
+
     def save(self, folder: str | Path) -> None:
         """Write the router to a folder; see `Router.save`."""
         cluster, rl = self.cluster.artifact(), self.rl.artifact()
@@ -246,7 +258,8 @@ def calibrate(
 
     Args:
         distances: of held-out queries, see `DualRouter.distances`, shape [n].
-        cluster: score and dollars of each by the first path, shape [n] each.
+        cluster: score and dollars of each by the first path, shape [n] each; NaN for unknown dollars, which count as
+            the most that is known of any, as when routing.
         rl: score and dollars of each by the second path, likewise.
         error: accuracy that may be lost.
         seed: of the resamples.
@@ -260,12 +273,15 @@ def calibrate(
         )
     generator = np.random.default_rng(seed)
     draws = generator.integers(0, len(distances), (_RESAMPLES, len(distances)))
+    known = np.concatenate([cluster[1], rl[1]])
+    highest = np.nanmax(known, initial=0.0)
+    saved = np.where(np.isnan(rl[1]), highest, rl[1]) - np.where(np.isnan(cluster[1]), highest, cluster[1])
     best = Calibration(queries=len(distances), error=error)
     for edge in np.quantile(distances, _QUANTILES):
         near = distances < edge + 1e-9
         change = np.where(near, cluster[0] - rl[0], 0.0)
         worst = float(np.quantile(change[draws].mean(axis=1), 1 - _CONFIDENCE))
-        added = np.where(near, cluster[1] - rl[1], 0.0)[draws].mean(axis=1)
+        added = np.where(near, -saved, 0.0)[draws].mean(axis=1)
         if worst >= -error and np.quantile(added, _CONFIDENCE) <= 0:
             best = Calibration(float(edge) + 1e-9, len(distances), float(change.mean()), float(near.mean()), error)
     return best

@@ -142,6 +142,7 @@ class RLRouter(Router):
         if not turns:
             reason = f"All {self.max_turns} turns are used."
         cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale[0]
+        cost = np.where(np.isnan(self.outlook.record.cost), np.inf, cost)  # unknown: can't be expected to stay within
         latency = self._expected_latency()
         for limit, expected, spent, unit in (
             (query.constraints.max_cost_usd, cost, [seen.cost_usd for seen in made], "dollars"),
@@ -155,10 +156,11 @@ class RLRouter(Router):
                 left = limit - sum(part for part in spent if part is not None)
             fits = expected <= left
             if not (allowed & fits).any() and allowed.any():
-                least = np.min(expected[allowed]) if allowed.any() else np.nan
+                least = np.min(expected[allowed])
+                told = f"{least:.3g}" if np.isfinite(least) else "unknown for every pair"
                 reason = (
                     f"No pair is expected to stay within {limit:g} {unit} with {len(made)} calls made; the least is "
-                    f"{least:.3g}. Raise the limit."
+                    f"{told}. Raise the limit."
                 )
             allowed = allowed & fits
         return Limits(turns, allowed, reason or "No pair is left to ask.")

@@ -82,6 +82,7 @@ class TestDoctor:
     def test_a_callers_mistakes(self, data: Path, tmp_path: Path) -> None:
         assert isinstance(run("doctor", "--data", tmp_path / "none.parquet").exception, OutcomeError)
         assert isinstance(run("doctor", "--data", data, "--margin", "150").exception, SettingError)
+        assert "--margin is -2.0" in str(run("doctor", "--data", data, "--margin", "-2").exception)
         (tmp_path / "pairs.txt").write_text("nobody@@none\n")
         assert isinstance(run("doctor", "--data", data, "--pairs", tmp_path / "pairs.txt").exception, PoolError)
 

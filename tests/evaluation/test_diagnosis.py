@@ -28,6 +28,8 @@ BEATEN = (
 )
 SPLIT = ("gpt-3.5-turbo-0301@@chain-of-thought", "text-davinci-002@@least-to-most")
 
+PRICES = (("a", 0.1), ("b", None))
+
 
 def drawn(table: OutcomeTable, number: int) -> OutcomeTable:
     """Return the rows of some of the queries, drawn at random."""
@@ -212,6 +214,13 @@ class TestByHand:
         assert headroom.cost_ratio == pytest.approx(7 / 3)
         assert not headroom.cheapest_and_best
 
+    def test_a_pair_is_not_the_cheapest_where_the_others_costs_are_unknown(self) -> None:
+        rows = [row(f"q{number}", pair, float(pair == "a"), cost) for number in range(4) for pair, cost in PRICES]
+        recorded = Recorded.of(table_of(*rows))
+        assert not Headroom.of(recorded, 0.01).cheapest_and_best
+        priced = Recorded.of(table_of(*({**each, "cost_usd": each["cost_usd"] or 0.2} for each in rows)))
+        assert Headroom.of(priced, 0.01).cheapest_and_best
+
     def test_the_thrifty_pair_is_the_cheapest_within_the_margin(self) -> None:
         rows = [row(f"q{n}", "dear", float(n > 0), 1.0) for n in range(100)]
         rows += [row(f"q{n}", "mid", float(n > 1), 0.5) for n in range(100)]
@@ -292,6 +301,12 @@ class TestFindings:
         rows = shuffled(60)
         rows += [{**each, "model": "worse", "score": 0.0, "cost_usd": 1.0} for each in rows if each["model"] == "a"]
         assert named(self.found(rows), "unneeded-pairs").where == ("worse@@none",)
+
+    def test_a_pair_of_unknown_cost_or_score_is_not_said_to_be_unneeded(self) -> None:
+        rows = shuffled(60)
+        rows += [{**each, "model": "unpriced", "score": 0.0, "cost_usd": None} for each in rows if each["model"] == "a"]
+        rows += [{**each, "model": "unscored", "score": None} for each in rows if each["model"] == "a"]
+        assert "unneeded-pairs" not in [finding.kind for finding in self.found(rows).findings]
 
     def test_pool_and_table_apart(self) -> None:
         found = self.found(shuffled(60), pool=[Pair("a"), Pair("c")])

@@ -9,7 +9,7 @@ import torch
 from asking import COSTS, sums
 
 from langchain_atlas.encoders import Encoder
-from langchain_atlas.errors import ArtifactError, ConstraintError, PoolError, SettingError
+from langchain_atlas.errors import ArtifactError, ConstraintError, OutcomeError, PoolError, SettingError
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
@@ -108,6 +108,21 @@ def test_limits_that_nothing_can_keep_are_refused() -> None:
         trained().decide(query)
 
 
+def test_what_is_unknown_cannot_be_expected_to_stay_within_a_limit() -> None:
+    rows = [{**row, "cost_usd": None, "latency_s": None} for row in TABLE.table.to_pylist()]
+    priceless = train(OutcomeTable.from_rows(rows), FakeEncoder(), config=QUICK)
+    for limits in (Constraints(max_cost_usd=10.0), Constraints(max_latency_s=10.0)):
+        with pytest.raises(ConstraintError, match="the least is unknown for every pair"):
+            priceless.decide(TABLE.queries[0].replace(constraints=limits))
+    assert priceless.decide(TABLE.queries[0]).kind == "route"
+
+
+def test_outcomes_without_responses_are_refused() -> None:
+    rows = [{**row, "response": None} for row in TABLE.table.to_pylist()]
+    with pytest.raises(OutcomeError, match="no response"):
+        train(OutcomeTable.from_rows(rows), FakeEncoder(), config=QUICK)
+
+
 def test_an_unknown_cost_so_far_ends_asking_where_there_is_a_limit() -> None:
     query = TABLE.queries[0].replace(constraints=Constraints(max_cost_usd=1.0))
     first = trained().decide(query)
@@ -195,8 +210,18 @@ def test_calibration_by_hand() -> None:
     assert (found.share, found.gain) == (0.5, 0.0)
     dearer = calibrate(distances, (cluster[0], np.full(100, 0.1)), rl)
     assert dearer.distance == 0.0
+    near = distances < 0.5
+    unknown, spread = np.where(near, np.nan, 0.001), (rl[0], np.where(near, 0.002, 0.01))
+    assert calibrate(distances, cluster, spread).share == 0.5
+    assert calibrate(distances, (cluster[0], unknown), spread).distance == 0.0  # unknown is not free
     with pytest.raises(SettingError, match="held-out"):
         calibrate(distances[:0], cluster, rl)
+
+
+def test_where_no_cost_is_known_the_paths_part_by_accuracy_alone() -> None:
+    distances = np.array([0.1] * 50 + [0.9] * 50)
+    score, unknown = np.array([1.0] * 50 + [0.0] * 50), np.full(100, np.nan)
+    assert calibrate(distances, (score, unknown), (np.ones(100), unknown)).share == 0.5
 
 
 def test_the_dual_path_says_which_way_it_took() -> None:
@@ -235,6 +260,19 @@ def test_the_dual_path_by_budget(limits: Constraints, path: str) -> None:
     decision = dual.decide(TABLE.queries[0].replace(constraints=limits))
     assert decision.rule.startswith(path)
     assert "room for a second call" in decision.reason
+
+
+def test_members_that_join_are_known_to_both_paths() -> None:
+    cluster = ClusterRouter(FakeEncoder(), n_clusters=2).fit(TABLE)
+    dual = DualRouter(cluster, trained(), calibration=Calibration(distance=1.0, queries=10))
+    rows = [{**row, "model": "fresh"} for row in TABLE.table.to_pylist() if row["model"] == "cheap"]
+    joined = dual.add_pairs(OutcomeTable.from_rows(rows[:20]))
+    fresh = Pair("fresh")
+    assert joined.pairs == (*dual.pairs, fresh)
+    only = TABLE.queries[0].replace(constraints=Constraints(pairs=frozenset({fresh})))
+    for path in ("cluster", "rl"):
+        assert joined.configure(path=path).decide(only).pair == fresh
+    assert fresh not in (*dual.pairs, *dual.cluster.pairs, *cluster.pairs)
 
 
 def test_costs_are_those_of_the_table() -> None:
