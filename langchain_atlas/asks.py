@@ -67,8 +67,8 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
         settings: any of the fields of `AtlasContext`.
 
     Raises:
-        InvalidInputError: no human message is there, it has no text or holds more than text and images, or a setting
-            is out of range.
+        InvalidInputError: no human message is there, it has neither text nor image, or holds more than these, or a
+            setting is out of range.
     """
     conversation = convert_to_messages(list(messages))
     for index in range(len(conversation) - 1, -1, -1):
@@ -77,14 +77,15 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
             break
     else:
         raise InvalidInputError("The messages hold no human message, so there is nothing to route.")
-    if not message.text.strip():
+    images = tuple(_images(message))
+    if not images and not message.text.strip():
         raise InvalidInputError("The last human message has no text, so there is nothing to route.")
     query = Query(
         text=message.text,
         id=message.id,
         history=tuple(map(portable, conversation[:index])),
         since=_answered(conversation[index + 1 :]),
-        images=tuple(_images(message)),
+        images=images,
     )
     return with_settings(query, settings)
 

@@ -120,6 +120,16 @@ def test_an_image_reaches_a_model_without_a_tool(form: str, executor: Any, invok
     assert [images_of(body) for body in server.bodies] == [[url], [url]]
 
 
+def test_an_image_alone_is_an_ask(executor: Any, invoke: Any) -> None:
+    server, live = executor
+    message = HumanMessage([BLOCKS["v1 base64"][0]])
+    router = ScriptedRouter("eyed@@none")
+    invoke(ChatAtlas(router=router, executor=live), [message])
+    invoke(AtlasNode(router, live), {"messages": [message]})
+    image = {"type": "image_url", "image_url": {"url": URL}}
+    assert [body["messages"] for body in server.bodies] == [[{"role": "user", "content": [image]}]] * 2
+
+
 @pytest.mark.parametrize("door", DOORS)
 def test_without_an_image_no_tool_that_looks_is_picked(door: str, executor: Any, invoke: Any) -> None:
     server, live = executor

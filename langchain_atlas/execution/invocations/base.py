@@ -126,7 +126,9 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
         text = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
     if not query.images:
         return HumanMessage(text)
-    blocks: list[str | dict[str, Any]] = [{"type": "text", "text": text}]
+    blocks: list[str | dict[str, Any]] = []
+    if text.strip():  # else the images are the ask; providers refuse an empty text
+        blocks.append({"type": "text", "text": text})
     blocks += [{"type": "image_url", "image_url": {"url": image}} for image in query.images]
     return HumanMessage(content=blocks)
 
