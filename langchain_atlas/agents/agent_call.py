@@ -219,7 +219,7 @@ class AgentCall:
     def _bound_request(self, pair: Pair, chat_model: Any) -> ModelRequest[Any]:
         request, invocation = self._request, self._habits.executor.invocation(pair.tool)
         own = {tool.name for tool in invocation.tools}
-        tools = [tool for tool in request.tools if getattr(tool, "name", "") in self._habits.keep_tools - own]
+        tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
         changes: dict[str, Any] = {
             "model": chat_model,
             "messages": [*map(portable, request.messages)],
@@ -253,6 +253,13 @@ class AgentCall:
     def _reply(self, messages: list[Any], structured_response: Any, **fields: Any) -> Reply:
         record = self._before.next(self._ask_id, self._trajectory, **fields)
         return Reply(messages, structured_response, record)
+
+
+def _name(tool: Any) -> str:
+    """Return what a tool of the agent's is called; of a tool that its provider runs, the type may be all there is."""
+    if not isinstance(tool, dict):
+        return str(tool.name)
+    return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
 
 
 def _gain(decision: Decision, staying: Decision) -> float | None:

@@ -67,6 +67,22 @@ class TestRequests:
         assert server.bodies[1]["messages"][-1]["content"] == "A"
         assert state["messages"][-1].content == "done"
 
+    @pytest.mark.parametrize(
+        ("given", "name"),
+        [
+            ({"type": "web_search"}, "web_search"),
+            ({"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}, "look"),
+        ],
+    )
+    def test_carry_a_providers_own_tool_that_is_kept(
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Way, given: dict[str, Any], name: str
+    ) -> None:
+        server = serve("ok")
+        other = {"type": "code_interpreter"}
+        middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server), keep_tools=[name])
+        invoke(agent(server, middleware, tools=[given, other]), HELLO)
+        assert server.bodies[0]["tools"] == [given]
+
     def test_carry_the_invocations_settings(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
         server = serve(
             lambda body: (
