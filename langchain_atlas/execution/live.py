@@ -15,9 +15,9 @@ from langgraph.errors import GraphBubbleUp
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
-from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, ToolCall
+from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
-from langchain_atlas.execution.tool_calls import tool_input, trace_of
+from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_refused
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
@@ -221,6 +221,8 @@ class LiveExecutor(Executor):
         return await asyncio.gather(*map(perform, calls))
 
     def _perform(self, pair: Pair, call: Call) -> Outcome:
+        if isinstance(call, RefusedCall):
+            return trace_refused(call)
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
@@ -232,6 +234,8 @@ class LiveExecutor(Executor):
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
     async def _aperform(self, pair: Pair, call: Call) -> Outcome:
+        if isinstance(call, RefusedCall):
+            return trace_refused(call)
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):

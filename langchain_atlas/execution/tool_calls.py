@@ -9,7 +9,7 @@ from langchain_atlas.images import shown
 from langchain_atlas.trajectory import Spending, ToolTrace
 
 if TYPE_CHECKING:
-    from langchain_atlas.execution.invocations import ToolCall
+    from langchain_atlas.execution.invocations import RefusedCall, ToolCall
 
 
 def tool_input(call: ToolCall) -> dict[str, Any]:
@@ -42,6 +42,12 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
         latency_s=time.perf_counter() - start,
         spent=spent,
     )
+
+
+def trace_refused(call: RefusedCall) -> ToolTrace:
+    """Make the trace of a call that was not made."""
+    arguments = {name: _short(value) for name, value in call.arguments.items()}
+    return ToolTrace(name=call.name, arguments=arguments, error=call.reason, latency_s=0.0)
 
 
 def _short(value: Any) -> Any:

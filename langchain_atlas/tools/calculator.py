@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from langchain_core.tools import BaseTool, ToolException
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.tools import equations, expressions, notation, rounding
@@ -64,6 +64,8 @@ def _solved(solution: equations.Solution, rounding: Rounding | None) -> str:
 
 class CalculatorInput(BaseModel):
     """Arguments of the calculator."""
+
+    model_config = ConfigDict(coerce_numbers_to_str=True)  # models write {"expression": 42}
 
     expression: str = Field(
         description=(

@@ -187,7 +187,10 @@ class TestNative:
         server = serve(in_turn({"tool_calls": calls}, "42"))
         seen = execute(run, reach(server), tool_of(multiply))
         assert seen.answer == "42"
-        assert len(seen.tool_trace) == 1
+        assert [trace.error for trace in seen.tool_trace] == [
+            None,
+            "The call could not be read: its arguments are not JSON.",
+        ]
         sent = [call["id"] for call in server.bodies[1]["messages"][1]["tool_calls"]]
         assert sorted(sent) == ["call_1", "call_2"], "providers refuse a result that answers no call"
         assert tool_messages(server.bodies[1]) == {

@@ -131,13 +131,16 @@ class TestFailure:
         (call_tool("broken", "[1]"), "number\n  Field required"),
     ],
 )
-def test_a_native_call_that_can_not_be_made_is_told_to_the_model(
+def test_a_native_call_that_can_not_be_made_is_told_to_the_model_and_leaves_its_trace(
     serve: Serve, reach: Reach, run: Run, call: Any, problem: str
 ) -> None:
     replies = iter([{"tool_calls": [call]}, "I see."])
     server = serve(lambda _: next(replies))
-    assert run(executor_of(reach(server), "native"), PAIR, QUESTION).answer == "I see."
+    seen = run(executor_of(reach(server), "native"), PAIR, QUESTION)
+    assert seen.answer == "I see."
     assert problem in server.bodies[1]["messages"][-1]["content"]
+    assert [trace.name for trace in seen.tool_trace] == [call["function"]["name"]]
+    assert problem in str(seen.tool_trace[0].error)
 
 
 @pytest.mark.parametrize(

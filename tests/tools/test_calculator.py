@@ -400,6 +400,10 @@ def test_wrong_arguments_are_an_answer_that_names_them() -> None:
     assert Calculator().invoke({"precision": 2}) == "Error: expression: Field required"
 
 
+def test_a_bare_number_is_an_expression() -> None:
+    assert Calculator().invoke({"expression": 42, "precision": 1}) == "42.0"
+
+
 async def test_async_gives_the_same_answers() -> None:
     tool = Calculator()
     assert await tool.ainvoke({"expression": "2/3", "precision": 3}) == "0.667"

@@ -8,6 +8,7 @@ from langchain_atlas.execution.invocations.base import (
     InvocationError,
     InvocationSettings,
     ModelCall,
+    RefusedCall,
     ToolCall,
     text_of,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "Prompted",
     "Ranked",
     "Refined",
+    "RefusedCall",
     "Segmented",
     "ToolCall",
     "text_of",

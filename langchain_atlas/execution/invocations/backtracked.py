@@ -71,12 +71,12 @@ class Backtracked(Native):
             step = self.round(reply, len(messages) + len(tried))
             if not step.calls:
                 return text_of(reply)
-            traces = (yield step.wanted) if step.wanted else ()
+            traces = yield step.wanted
             direct = step.direct_answer(traces)
             if direct is not None:
                 return direct
             shown = _shown(step, traces)
-            lost = step.failed(traces)
+            lost = all(trace.error is not None for trace in traces)
             if not lost and self.settings.check:
                 lost = bool((yield from self._useless(query, shown)))
             if lost and len(tried) < self.settings.max_backtracks:
@@ -101,10 +101,10 @@ class Backtracked(Native):
 def _shown(step: Round, traces: Sequence[ToolTrace]) -> str:
     """Write down what a round called and what came of it."""
     lines = []
-    for meant, outcome in step.outcomes(traces):
-        text = outcome if isinstance(outcome, str) else outcome.error or outcome.output or ""
-        called = meant
+    for meant, trace in zip(step.wanted, traces, strict=True):
+        text = trace.error or trace.output or ""
+        called = trace.name
         if isinstance(meant, ToolCall):
-            called = f"{meant.tool.name}({json.dumps(dict(meant.arguments), ensure_ascii=False, default=str)})"
+            called = f"{called}({json.dumps(dict(meant.arguments), ensure_ascii=False, default=str)})"
         lines.append(f"- {called}: {text[:_LONGEST]}")
     return "\n".join(lines)

@@ -59,7 +59,19 @@ class ToolCall:
     """What to call it with."""
 
 
-Call = ModelCall | ToolCall
+@dataclass(frozen=True)
+class RefusedCall:
+    """A tool call of the model's that can't be made; it only leaves its trace."""
+
+    name: str
+    """The tool that the model named."""
+    reason: str
+    """Why it can't be made, for the model and the trace."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """What the model gave, as far as it could be read."""
+
+
+Call = ModelCall | ToolCall | RefusedCall
 Conversation = Generator[tuple[Call, ...], tuple[Any, ...], str]
 """Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`), returns the answer.
 

@@ -13,6 +13,7 @@ from langchain_atlas.execution.invocations.base import (
     Invocation,
     InvocationSettings,
     ModelCall,
+    RefusedCall,
     ToolCall,
     text_of,
 )
@@ -62,7 +63,7 @@ class Native(Invocation):
             step = self.round(reply, len(messages))
             if not step.calls:
                 return text_of(reply)
-            traces = (yield step.wanted) if step.wanted else ()
+            traces = yield step.wanted
             direct = step.direct_answer(traces)
             if direct is not None:
                 return direct
@@ -92,51 +93,36 @@ class Round:
     def __init__(self, reply: AIMessage, place: int, tools: Sequence[BaseTool], most: int) -> None:
         self.reply = reply
         self.calls = _calls(reply, place)
-        left_out = f"This call was not made: of one reply, {most} are. Make it again if you still need it."
-        self._meant = [
-            left_out if number >= most else problem or _meant(call, tools)
-            for number, (call, problem) in enumerate(self.calls)
-        ]
-
-    @property
-    def wanted(self) -> tuple[ToolCall, ...]:
-        """The calls that can be made."""
-        return tuple(call for call in self._meant if isinstance(call, ToolCall))
+        self.wanted = tuple(_meant(call, problem, tools) for call, problem in self.calls[:most])
+        """What the calls come to, in their order, without those that are left out."""
 
     def direct_answer(self, traces: Sequence[ToolTrace]) -> str | None:
         """Return the answer, where a single tool was called whose word is the answer; else None."""
-        if len(traces) == 1 and self.wanted[0].tool.return_direct and traces[0].error is None:
-            return str(traces[0].output)
+        pairs = zip(self.wanted, traces, strict=True)
+        made = [(call.tool, trace) for call, trace in pairs if isinstance(call, ToolCall)]
+        if len(made) == 1 and made[0][0].return_direct and made[0][1].error is None:
+            return str(made[0][1].output)
         return None
-
-    def outcomes(self, traces: Sequence[ToolTrace]) -> list[tuple[ToolCall | str, ToolTrace | str]]:
-        """Pair every call with what came of it: its trace, or what is wrong with it; in place of a call its name."""
-        returned = iter(traces)
-        return [
-            (meant, next(returned)) if isinstance(meant, ToolCall) else (str(call["name"]), meant)
-            for meant, (call, _) in zip(self._meant, self.calls, strict=True)
-        ]
-
-    def failed(self, traces: Sequence[ToolTrace]) -> bool:
-        """Whether none of the calls came to a result."""
-        return all(isinstance(outcome, str) or outcome.error is not None for _, outcome in self.outcomes(traces))
 
     def messages(self, traces: Sequence[ToolTrace]) -> list[BaseMessage]:
         """Return the reply and a result for each of its calls."""
         calls = [call for call, _ in self.calls]
         said = self.reply.model_copy(update={"tool_calls": calls, "invalid_tool_calls": []})
-        results = [
-            _result(call["id"], outcome) for call, (_, outcome) in zip(calls, self.outcomes(traces), strict=True)
-        ]
+        made = len(traces)
+        left_out = f"This call was not made: of one reply, {made} are. Make it again if you still need it."
+        results = [_result(call["id"], trace) for call, trace in zip(calls[:made], traces, strict=True)]
+        results += [ToolMessage(left_out, tool_call_id=call["id"], status="error") for call in calls[made:]]
         return [said, *results]
 
 
-def _meant(call: dict[str, Any], tools: Sequence[BaseTool]) -> ToolCall | str:
-    """Return the tool call that is meant, or what is wrong with it."""
+def _meant(call: dict[str, Any], problem: str | None, tools: Sequence[BaseTool]) -> ToolCall | RefusedCall:
+    """Return the tool call that is meant, or why it can't be made."""
+    name = str(call["name"])
     for tool in tools:
-        if tool.name == call["name"]:
+        if tool.name == name and problem is None:
             return ToolCall(tool, call["args"])
-    return f"There is no tool named {call['name']!r}. {suggest(call['name'], [tool.name for tool in tools])}"
+    unknown = f"There is no tool named {name!r}. {suggest(name, [tool.name for tool in tools])}"
+    return RefusedCall(name, problem or unknown, call["args"])
 
 
 def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | None]]:
@@ -163,10 +149,8 @@ def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | Non
     return calls
 
 
-def _result(call_id: str, outcome: ToolTrace | str) -> ToolMessage:
+def _result(call_id: str, trace: ToolTrace) -> ToolMessage:
     """Say what a call led to."""
-    if isinstance(outcome, str):
-        return ToolMessage(outcome, tool_call_id=call_id, status="error")
-    failed = outcome.error is not None
-    content = outcome.error or outcome.output or ""
+    failed = trace.error is not None
+    content = trace.error or trace.output or ""
     return ToolMessage(content, tool_call_id=call_id, status="error" if failed else "success")
