@@ -42,8 +42,9 @@ def ask(graph: Any, store: BaseStore, user: str, question: str) -> str:
     except ConstraintError:
         return f"your budget is used up: ${left:.2g} left"
     record = state["atlas"]
-    store.put(("spent",), user, {"usd": spent(store, user) + record["cost_usd"]})
-    return f"{state['messages'][-1].content} ({record['pair']}, ${record['cost_usd']:.2g})"
+    cost = left if record["cost_usd"] is None else record["cost_usd"]  # what nobody knows counts as all that was left
+    store.put(("spent",), user, {"usd": spent(store, user) + cost})
+    return f"{state['messages'][-1].content} ({record['pair']}, ${cost:.2g})"
 
 
 def main() -> None:
