@@ -15,7 +15,7 @@ MALFORMED = -1.0
 """`R_fmt` of a trajectory that ends without an answer; a compact policy can't write any other malformed one."""
 
 MISCHOSEN = -0.15
-"""`R_sel` of a trajectory whose answer is not by an optimal pair."""
+"""`R_sel` of a trajectory whose answer is by a pair that costs more than the cheapest right one."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,9 @@ class Rewards:
     outcome: float = 1.0
     """Weight of the score of the answer given (the paper's gamma)."""
     selection: float = 0.0
-    """Weight of having been answered by an optimal pair: the cheapest of those that are right (the paper's xi, 1
-    there). Off by default: it rewards agreeing with hindsight, which costs accuracy here; see ``docs/rl.md``."""
+    """Weight of having been answered by no dearer a pair than the cheapest of those that are right (the paper's xi, 1
+    there); whether the answer is right is the outcome's part. Off by default: it rewards agreeing with hindsight,
+    which costs accuracy here; see ``docs/rl.md``."""
     format: float = 1.0
     """Weight of ending with an answer."""
     cost: float = 1.0
@@ -40,7 +41,7 @@ class Rewards:
         Args:
             score: of the answer given, 0 to 1.
             answered: whether there is an answer.
-            optimal: whether it is by the cheapest pair that is right.
+            optimal: whether its pair costs no more than the cheapest that is right.
             cost: of all calls, in units of the dearest pair's.
             price: score that one unit of cost is worth.
         """

@@ -166,6 +166,10 @@ class UtilityRouter(Router):
             return np.ones(len(self.pairs), dtype=bool)
         permitted = np.array([pair in pairs for pair in self.pairs])
         if not permitted.any():
+            if not pairs:
+                raise ConstraintError(
+                    f"The query allows no pair at all; the router has {len(self.pairs)}: {some(self.pairs)}."
+                )
             raise ConstraintError(f"The router knows none of the pairs that the query allows: {some(pairs)}.")
         return permitted
 
