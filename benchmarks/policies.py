@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.rl import RLRouter
 
-WEIGHTS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25, 0.35, 0.45, 0.55, 0.67, 0.78, 0.86, 0.92)
+WEIGHTS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25, 0.35, 0.45, 0.55, 0.67, 0.78, 0.86, 0.89, 0.92)
 """Cost weights tried."""
+
+FIXED = (0.02, 0.12, 0.45, 0.78, 0.86, 0.92)
+"""Cost weights that have a row of their own, for those who set one and look at no validation part."""
 
 SHARES = (0.1, 0.15, 0.2, 0.25, 0.35, 0.5, 0.6, 1.0)
 """Budgets, as parts of what the training part's best single pair costs."""
@@ -118,9 +121,15 @@ class Trainer:
 
 
 def choose(swept: Swept, training: OutcomeTable) -> dict[str, int]:
-    """Choose a weight for every budget, on the validation part."""
+    """Choose a weight for every budget, on the validation part; fixed weights need no choosing."""
     bar = Bar.of(training)
-    return {f"{100 * share:.0f}% budget": swept.best_within(share * bar.cost) for share in SHARES}
+    budgets = {f"{100 * share:.0f}% budget": swept.best_within(share * bar.cost) for share in SHARES}
+    return budgets | {f"cost weight {weight}": WEIGHTS.index(weight) for weight in FIXED}
+
+
+def rules() -> list[str]:
+    """Return the names that `choose` gives, in order."""
+    return [f"{100 * share:.0f}% budget" for share in SHARES] + [f"cost weight {weight}" for weight in FIXED]
 
 
 def points(swept: Swept) -> list[tuple[float, float]]:

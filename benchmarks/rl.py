@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from bfcl import TRIOS, main_pool
 from common import RESULTS, Clock, check, encoder_for, listed, load, show_checks, split, tell, write
-from policies import SHARES, WEIGHTS, Swept, Trainer, agrees_with_loop, choose, sweep
+from policies import WEIGHTS, Swept, Trainer, agrees_with_loop, choose, rules, sweep
 from reasoning import INCOMPLETE
 from reasoning import TRAINING as REASONING
 from reporting import show_sheet
@@ -153,20 +153,20 @@ def out_of_distribution(
 
 def against(what: str, sheets: Sequence[Sheet], bars: Sequence[tuple[float, float]]) -> list[dict[str, Any]]:
     """Compare the policy's rows with points to reach at a share of the best single pair's cost."""
-    checks = []
+    checks, every = [], [sheet.figures() for sheet in sheets]
     for share, least in bars:
         found = []
-        for budget in SHARES:
-            rows = [sheet.figures()[f"RL, {100 * budget:.0f}% budget"] for sheet in sheets]
+        for rule in rules():
+            rows = [figures[f"RL, {rule}"] for figures in every]
             apart = float(np.mean([row["versus_best_single"] for row in rows]))
             spent = float(np.mean([row["share_of_best_single_cost"] for row in rows]))
             if spent <= share:
-                found.append((apart, spent, budget))
-        apart, spent, budget = max(found, default=(float("nan"), float("nan"), 0.0))
+                found.append((apart, spent, rule))
+        apart, spent, rule = max(found, default=(float("nan"), float("nan"), "nothing"))
         checks.append(
             check(
                 f"{what}: {100 * least:+.1f} points at no more than {share:.0%} of the best single pair's cost",
-                f"{100 * apart:+.2f} at {100 * spent:.0f}% (the {budget:.0%} budget)",
+                f"{100 * apart:+.2f} at {100 * spent:.0f}% ({rule})",
                 passed=apart >= least,
             )
         )
