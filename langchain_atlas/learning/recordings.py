@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from langchain_atlas.agreement import AnswerAgreement
-from langchain_atlas.routers.memory import Memory, Nearby, TrackRecord
+from langchain_atlas.routers.nearby import Nearby
 from langchain_atlas.routers.outlook import Outlook, Seen, assemble
 from langchain_atlas.routers.reading import read_table
 from langchain_atlas.routers.situation import Prospect, Situation, prospect_of
+from langchain_atlas.routers.track_record import TrackRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.memory import Memory
 
 _FOLDS = 5
 _FEWEST_DOMAINS = 2

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from langchain_atlas.routers.memory import Memory, Nearby, TrackRecord
+from langchain_atlas.routers.nearby import Nearby
 from langchain_atlas.routers.situation import Prospect, prospect_of, relations
+from langchain_atlas.routers.track_record import TrackRecord
 from langchain_atlas.routers.views import QueryView, Sight
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.memory import Memory
     from langchain_atlas.trajectory import Query
 
 

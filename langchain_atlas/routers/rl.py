@@ -15,11 +15,12 @@ from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
 from langchain_atlas.routers.fingerprints import fingerprints, united
-from langchain_atlas.routers.memory import Memory, TrackRecord
+from langchain_atlas.routers.memory import Memory
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
 from langchain_atlas.routers.reading import read_table
 from langchain_atlas.routers.situation import MAX_CALLS, N_ANSWER_FEATURES, Prospect, Situation, answer_features
+from langchain_atlas.routers.track_record import TrackRecord
 from langchain_atlas.routers.views import QueryView
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.agreement import Reading
-    from langchain_atlas.routers.memory import Nearby, TrackRecord
+    from langchain_atlas.routers.nearby import Nearby
+    from langchain_atlas.routers.track_record import TrackRecord
 
 MAX_CALLS = 4
 """Most calls of a trajectory (section 3 of the paper)."""
