@@ -30,6 +30,7 @@ VOCABULARY = {
     "pool_file",
     "prices",
     "records",
+    "secrets",
     "tool_sources",
     "trajectory",
 }

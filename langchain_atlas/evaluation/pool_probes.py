@@ -17,6 +17,7 @@ from langchain_atlas.execution.chat_models import build_chat_model, check_key, s
 from langchain_atlas.execution.live import LiveExecutor
 from langchain_atlas.pool import Model, Pool, Tool
 from langchain_atlas.records import Record
+from langchain_atlas.secrets import masked
 from langchain_atlas.tools.deadlines import within
 from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.trajectory import add_known
@@ -41,11 +42,9 @@ _SCHEMA: dict[str, Any] = {
     "required": ["state"],
     "additionalProperties": False,
 }
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
 _SECRET = re.compile(r"\b(sk|pk|rk|key|xoxb|ghp)[-_][\w*-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
 _TWICE = re.compile(r"^(\w+): (?:litellm\.)?\1: (?:\1: )?")
 """LiteLLM names an error's kind up to three times."""
-_SHORTEST_SECRET = 6
 _LONGEST_ERROR = 300
 
 
@@ -270,9 +269,5 @@ def describe(error: Exception | str, key_env: str | None = None) -> str:
         key_env: an environment variable that holds one, whatever its name says.
     """
     name = "" if isinstance(error, str | AtlasError) else f"{type(error).__name__}: "
-    text = _TWICE.sub(r"\1: ", " ".join(f"{name}{error}".split()))
-    for variable, value in os.environ.items():
-        if (variable == key_env or _SECRET_NAME.search(variable)) and len(value) >= _SHORTEST_SECRET:
-            text = text.replace(value, "***")
-    text = _SECRET.sub("***", text)
+    text = _SECRET.sub("***", masked(_TWICE.sub(r"\1: ", " ".join(f"{name}{error}".split())), key_env))
     return text if len(text) <= _LONGEST_ERROR else f"{text[:_LONGEST_ERROR]}..."

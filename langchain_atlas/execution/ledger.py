@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_core.messages import AIMessage
 
 from langchain_atlas.execution.invocations import Call, ModelCall, text_of
+from langchain_atlas.secrets import masked
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Ledger:
 
     def observation(self, answer: str | None = None, error: BaseException | None = None) -> Observation:
         """Close the run with its answer or its error."""
-        message = None if error is None else f"{type(error).__name__}: {error}"
+        message = None if error is None else masked(f"{type(error).__name__}: {error}", self._model.api_key_env)
         if message is None and not answer:
             answer, message = None, EMPTY_ANSWER
         said = self._last_reply is not None and text_of(self._last_reply) == answer

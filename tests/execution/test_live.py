@@ -212,6 +212,15 @@ class TestFailure:
         with pytest.raises(ExecutionError, match=r"small@@none failed: AuthenticationError.*who are you\?"):
             run(executor, SMALL, QUESTION)
 
+    def test_keeps_the_key_to_itself(
+        self, serve: Serve, reach: Reach, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        model = reach(serve(Failure(401, "Incorrect API key provided: open-sesame-42.")))
+        monkeypatch.setenv(str(model.api_key_env), "open-sesame-42")
+        seen = run(executor_of(model, retries=0), SMALL, QUESTION)
+        assert "Incorrect API key provided: ***." in str(seen.error)
+        assert "sesame" not in seen.model_dump_json()
+
     def test_prints_nothing(self, serve: Serve, reach: Reach, run: Run, capfd: pytest.CaptureFixture[str]) -> None:
         run(executor_of(reach(serve(Failure(400)))), SMALL, QUESTION)
         assert capfd.readouterr().out == ""

@@ -1,0 +1,23 @@
+"""Keys of providers, kept out of everything that is recorded or shown."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+_SHORTEST = 6
+
+
+def masked(text: str, variable: str | None = None) -> str:
+    """Return a text with stars in place of the keys in the environment: a provider's error may repeat what it refuses.
+
+    Args:
+        text: the text.
+        variable: an environment variable that holds a key, whatever its name says; those whose names say so are masked
+            in any case.
+    """
+    for name, value in os.environ.items():
+        if (name == variable or _SECRET_NAME.search(name)) and len(value) >= _SHORTEST:
+            text = text.replace(value, "***")
+    return text
