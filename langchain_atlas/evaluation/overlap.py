@@ -9,10 +9,13 @@ import numpy as np
 from langchain_atlas.routers.fingerprints import fingerprints
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
+
+_FEW = 0.02
+_MOST_NAMES = 3
 
 
 def learned_from(routers: Mapping[str, Router], table: OutcomeTable) -> dict[str, int | None]:
@@ -33,18 +36,28 @@ def warnings(counts: Iterable[tuple[str, int | None]], n_queries: int) -> list[s
 
     Args:
         counts: name of each router, and how many of the queries it learned from; routers that differ in settings alone
-            (``DIR?alpha=0.2`` and ``DIR?alpha=0.5``) are said once.
+            (``DIR?alpha=0.2`` and ``DIR?alpha=0.5``) are named once, those with the same count in one sentence.
         n_queries: number of queries that they are judged on.
     """
-    said = dict.fromkeys((name.partition("?")[0], count) for name, count in counts if count)
-    return [warning(name, count, n_queries) for name, count in said if count]
+    alike: dict[int, dict[str, None]] = {}
+    for name, count in counts:
+        if count:
+            alike.setdefault(count, {})[name.partition("?")[0]] = None
+    return [_warning(list(names), count, n_queries) for count, names in alike.items()]
 
 
-def warning(name: str, count: int, n_queries: int) -> str:
-    """Say that a router learned from the queries that it is judged on, and what to do."""
+def _warning(names: Sequence[str], count: int, n_queries: int) -> str:
     which = f"all {n_queries} of these queries" if count == n_queries else f"{count} of these {n_queries} queries"
+    one, shown = len(names) == 1, [repr(name) for name in names[:_MOST_NAMES]]
+    if others := len(names) - len(shown):
+        shown.append(f"{others} other{'s' if others > 1 else ''}")
+    listed = " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+    learned = f"Router {listed} was fitted on {which}" if one else f"Routers {listed} were fitted on {which}"
+    if count <= _FEW * n_queries:
+        return f"{learned}: too few to change the figures much."
+    flattered, seen = ("its figures here flatter it", "it has") if one else ("their figures flatter them", "they have")
     return (
-        f"Router {name!r} was fitted on {which}, so its figures here flatter it. Evaluate it on queries that it has "
-        "not seen: record others with 'langchain-atlas profile', or fit it again without these. 'langchain-atlas "
-        "doctor --data FILE' needs no other queries: it holds parts of a table out by itself."
+        f"{learned}, so {flattered}. Evaluate on queries that {seen} not seen: record others with 'langchain-atlas "
+        "profile', or fit again without these. 'langchain-atlas doctor --data FILE' needs no other queries: it holds "
+        "parts of a table out by itself."
     )

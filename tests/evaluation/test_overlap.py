@@ -58,10 +58,22 @@ def test_a_router_made_at_first_use_is_asked_once_it_is_made(router: ClusterRout
 
 def test_settings_of_one_router_are_said_once() -> None:
     said = warnings([("DIR", 5), ("DIR?alpha=0.2", 5), ("new", 0), ("old", None), ("other", 9)], 9)
-    assert [sentence.split(",")[0] for sentence in said] == [
+    assert [sentence.split(", so")[0] for sentence in said] == [
         "Router 'DIR' was fitted on 5 of these 9 queries",
         "Router 'other' was fitted on all 9 of these queries",
     ]
+
+
+def test_routers_that_learned_from_as_many_are_named_together() -> None:
+    (two,) = warnings([("a", 5), ("b", 5)], 9)
+    assert two.startswith("Routers 'a' and 'b' were fitted on 5 of these 9 queries, so their figures flatter them.")
+    (many,) = warnings([(name, 5) for name in "abcdef"], 9)
+    assert many.startswith("Routers 'a', 'b', 'c' and 3 others were fitted on 5")
+
+
+def test_a_few_repeats_are_no_cause_for_alarm() -> None:
+    (said,) = warnings([("a", 11)], 1162)
+    assert said == "Router 'a' was fitted on 11 of these 1162 queries: too few to change the figures much."
 
 
 def test_the_report_says_so_beside_the_router(router: ClusterRouter, outcomes: OutcomeTable) -> None:
