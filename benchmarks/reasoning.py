@@ -15,7 +15,7 @@ from study import Sheet, Study, drops
 if TYPE_CHECKING:
     from selection import Rule
 
-SEEDS = 5
+SEEDS = 3
 INCOMPLETE = "StrategyQA"
 TRAINING = {"SVAMP, sports, date": ("SVAMP", "sports", "date")}
 RULES: dict[str, Rule] = {**STANDARD, "60% of its cost": within(0.6), "30% of its cost": within(0.3)}

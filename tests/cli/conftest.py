@@ -5,10 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
+from recorded import kinds_of_query
 
+from langchain_atlas import encoders
 from langchain_atlas.cli import main
+from langchain_atlas.testing import FakeEncoder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -37,3 +44,16 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return Outcome(int(left.value.code or 0), seen.out, seen.err)
 
     return run
+
+
+@pytest.fixture
+def fake_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand the fake encoder in for the one that would load a model."""
+    monkeypatch.setattr(encoders, "SentenceTransformerEncoder", lambda name, **_: FakeEncoder(name=name))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Return a file of outcomes of a few kinds of query."""
+    kinds_of_query().save(tmp_path / "outcomes.parquet")
+    return str(tmp_path / "outcomes.parquet")

@@ -4,33 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
-from recorded import kinds_of_query
-from typer.testing import CliRunner, Result
+from fitting import fit
 
 from langchain_atlas import encoders
-from langchain_atlas.cli.app import app
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.base import Router
 from langchain_atlas.testing import FakeEncoder
 
-
-@pytest.fixture(autouse=True)
-def fake_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand the fake encoder in for the one that would load a model."""
-    monkeypatch.setattr(encoders, "SentenceTransformerEncoder", lambda name, **_: FakeEncoder(name=name))
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> str:
-    kinds_of_query().save(tmp_path / "outcomes.parquet")
-    return str(tmp_path / "outcomes.parquet")
-
-
-def fit(data: str, out: Path, *more: str) -> Result:
-    result = CliRunner().invoke(app, ["fit", "--data", data, "--out", str(out), *more], env={"COLUMNS": "200"})
-    if result.exception is not None:
-        raise result.exception
-    return result
+pytestmark = pytest.mark.usefixtures("fake_encoder")
 
 
 @pytest.mark.parametrize("kind", ["cluster", "knn"])
