@@ -6,6 +6,8 @@ import os
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Threads that share a small product wait for one another, on a busy machine for minutes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from pathlib import Path
 

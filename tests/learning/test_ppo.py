@@ -65,7 +65,7 @@ def test_ppo_finds_a_known_optimum() -> None:
     torch.manual_seed(0)
     policy = CompactPolicy(PolicyConfig(nearby=False, agreement=False))
     prospect = recordings.outlook.prospect(recordings.seen)
-    config = PPOConfig(steps=250, batch=128, epochs=4, learning_rate=3e-3, entropy_weight=0.01, kl_weight=0.0)
+    config = PPOConfig(steps=150, batch=128, epochs=4, learning_rate=3e-3, entropy_weight=0.01, kl_weight=0.0)
     before = follow(policy, recordings, prospect, 0.1)
     improve(policy, recordings, views, config, seed=0)
     after = follow(policy, recordings, prospect, 0.1)
