@@ -35,7 +35,7 @@ _REFINEMENTS = (2, 2, 2, 3, 3)
 """How many times as many clusters each finer clustering has."""
 _FEWEST_IN_CLUSTER = 10
 _HIGHEST_SEED = 2**32 - 1
-_SECOND_OPINION = 1 / 3
+_SECOND_OPINION = 0.4
 """Weight of what the landmarks say, while a pair has no other outcomes than those they were learned from."""
 
 
@@ -55,7 +55,7 @@ class ClusterRouter(UtilityRouter):
     By default it goes beyond the paper in four ways, each of which can be turned off: queries are seen with what comes
     with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, a
     pair's record in a cluster leans on its overall record, and landmarks say how hard this one query is among those of
-    its cluster (see `landmarks.Landmarks`; they count a third, and less as outcomes come in that they were not learned
+    its cluster (see `landmarks.Landmarks`; they count two fifths, and less as outcomes come in that they were not learned
     from). `ClusterRouter.as_in_paper` has none of them.
 
     Args:
