@@ -55,8 +55,8 @@ class ClusterRouter(UtilityRouter):
     By default it goes beyond the paper in four ways, each of which can be turned off: queries are seen with what comes
     with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, a
     pair's record in a cluster leans on its overall record, and landmarks say how hard this one query is among those of
-    its cluster (see `landmarks.Landmarks`; they count two fifths, and less as outcomes come in that they were not learned
-    from). `ClusterRouter.as_in_paper` has none of them.
+    its cluster (see `landmarks.Landmarks`; they count two fifths, and less as outcomes come in that they did not see).
+    `ClusterRouter.as_in_paper` has none of them.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
