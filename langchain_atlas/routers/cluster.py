@@ -15,6 +15,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.clusterings import Clusterings
+from langchain_atlas.routers.details import details
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.landmarks import FEWEST_QUERIES, Landmarks
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
@@ -140,8 +141,8 @@ class ClusterRouter(UtilityRouter):
             sight, scores = Sight.of(table.queries, self.encoder), table.matrix("score")
             self.view_, vectors = QueryView.learn(sight, scores, self.n_directions, self.random_state)
             if self.n_landmarks and len(scores) >= FEWEST_QUERIES:
-                seen = self.view_.seen(sight)
-                self.landmarks_ = Landmarks.learn(table.queries, seen, scores, self.n_landmarks, self.random_state)
+                seen, found = self.view_.seen(sight), details(table.queries, sight)
+                self.landmarks_ = Landmarks.learn(found, seen, scores, self.n_landmarks, self.random_state)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
@@ -202,8 +203,9 @@ class ClusterRouter(UtilityRouter):
         if self.view_ is None or self.landmarks_ is None:
             return [(distances, None) for distances in self._distances(queries)]
         sight = Sight.of(queries, self.encoder)
-        distances = self.clusterings_.distances(self.view_.vectors(sight))
-        return list(zip(distances, self.landmarks_.success(queries, self.view_.seen(sight)), strict=True))
+        seen = self.view_.seen(sight)
+        distances = self.clusterings_.distances(self.view_.vectors(sight, seen))
+        return list(zip(distances, self.landmarks_.success(details(queries, sight), seen), strict=True))
 
     def _believe(
         self, item: tuple[NDArray[np.float64], NDArray[np.float64] | None], permitted: NDArray[np.bool_]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.routers.views import context_items, shape_of
+from langchain_atlas.routers.views import shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.routers.views import Sight
     from langchain_atlas.trajectory import Query
 
 _WORDS = re.compile(r"[^\W\d_]+")
@@ -26,9 +27,19 @@ _LONGEST_NUMBER = 300
 _LONGEST_TEXT = 20_000
 
 
-def details(queries: Sequence[Query]) -> NDArray[np.float64]:
-    """Count what can be counted of some queries, shape [n_queries, 28]."""
-    return np.array([[*_of_text(query.text[:_LONGEST_TEXT]), *_of_context(query.context)] for query in queries])
+def details(queries: Sequence[Query], sight: Sight) -> NDArray[np.float64]:
+    """Count what can be counted of some queries, shape [n_queries, 28].
+
+    Args:
+        queries: the queries.
+        sight: what is seen of them.
+    """
+    items = np.expm1(sight.items[:, 0]).round()
+    counted = [
+        [*_of_text(query.text[:_LONGEST_TEXT]), *_of_context(query.context, number)]
+        for query, number in zip(queries, items.tolist(), strict=True)
+    ]
+    return np.hstack([sight.shape, np.array(counted)])
 
 
 def _of_text(text: str) -> list[float]:
@@ -37,7 +48,6 @@ def _of_text(text: str) -> list[float]:
     words = _WORDS.findall(text)
     sentences = [part for part in _SENTENCE_ENDS.split(text) if part.strip()]
     return [
-        *shape_of(text),
         math.log1p(len(numbers)),
         math.log1p(max(values, default=0.0)),
         float(any(not value.is_integer() for value in values)),
@@ -48,12 +58,12 @@ def _of_text(text: str) -> list[float]:
     ]
 
 
-def _of_context(context: str | None) -> list[float]:
+def _of_context(context: str | None, items: float) -> list[float]:
     text = (context or "")[:_LONGEST_TEXT]
-    items, keys = len(context_items(context)), len(_KEYS.findall(text))
+    keys = len(_KEYS.findall(text))
     return [
         *shape_of(text),
-        float(items),
+        items,
         math.log1p(keys),
         math.log1p(keys / max(items, 1)),
         float(len(set(_TYPES.findall(text)))),

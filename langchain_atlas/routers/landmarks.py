@@ -14,15 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.routers.details import details
 from langchain_atlas.routers.views import filled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
-
-    from langchain_atlas.trajectory import Query
 
 FEWEST_QUERIES = 100
 _MOST_QUERIES = 20_000
@@ -62,7 +59,7 @@ class Landmarks:
     @classmethod
     def learn(
         cls,
-        queries: Sequence[Query],
+        found: NDArray[np.float64],
         seen: NDArray[np.float64],
         scores: NDArray[np.float64],
         n_landmarks: int,
@@ -71,7 +68,7 @@ class Landmarks:
         """Learn the estimates.
 
         Args:
-            queries: the logged queries, `FEWEST_QUERIES` or more.
+            found: details of the logged queries, `FEWEST_QUERIES` or more, shape [n_queries, n_details].
             seen: what a `QueryView` sees of them, shape [n_queries, n_seen].
             scores: outcomes, shape [n_queries, n_pairs]; NaN where nothing is recorded.
             n_landmarks: how many of the queries become landmarks.
@@ -79,9 +76,9 @@ class Landmarks:
         """
         from sklearn.decomposition import PCA
 
-        order = np.random.default_rng(seed).permutation(len(queries))[:_MOST_QUERIES]
+        order = np.random.default_rng(seed).permutation(len(found))[:_MOST_QUERIES]
         counts = (~np.isnan(scores)).sum(axis=0).astype(np.float64)
-        found, targets = details([queries[row] for row in order]), filled(scores)[order]
+        found, targets = found[order], filled(scores)[order]
         centre, spread = found.mean(axis=0), np.where(np.ptp(found, axis=0) > 0, found.std(axis=0), 0.0)
         features = np.hstack([seen[order], _deviations(found, centre, spread)])
         size = min(_COMPONENTS, *features.shape)
@@ -97,12 +94,12 @@ class Landmarks:
         weights = _fitted(_near(points, points, width), _near(places, points, width), targets - means)
         return cls(centre, spread, projection, points, width, weights, means, counts)
 
-    def success(self, queries: Sequence[Query], seen: NDArray[np.float64]) -> NDArray[np.float64]:
+    def success(self, found: NDArray[np.float64], seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs].
 
         Rounded, as the products of one row and of many differ in their last bits.
         """
-        features = np.hstack([seen, _deviations(details(queries), self.centre, self.spread)])
+        features = np.hstack([seen, _deviations(found, self.centre, self.spread)])
         places = features @ self.projection[:-1] + self.projection[-1]
         estimates = self.means + _near(places, self.points, self.width) @ self.weights
         cut: NDArray[np.float64] = np.clip(estimates, 0, 1).round(_DECIMALS)

@@ -130,11 +130,12 @@ class QueryView:
         view = cls(centre, spread, directions)
         return view, np.hstack([view._plain(sight), (apart - mean) @ axes])
 
-    def vectors(self, sight: Sight) -> NDArray[np.float64]:
-        """Return the vectors of some queries, shape [n_queries, dimension]."""
+    def vectors(self, sight: Sight, seen: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return the vectors of some queries, shape [n_queries, dimension]; `seen` of them, where it is at hand."""
         if not self.directions.shape[1]:
             return self._plain(sight)
-        return np.hstack([self._plain(sight), _with_constant(self.seen(sight)) @ self.directions])
+        seen = self.seen(sight) if seen is None else seen
+        return np.hstack([self._plain(sight), _with_constant(seen) @ self.directions])
 
     def dimension(self, encoded: int) -> int:
         """Return the length of its vectors, given the length of the encoder's."""
@@ -200,8 +201,8 @@ def _item_text(entry: Any) -> str:
 def shape_of(text: str) -> list[float]:
     """Return the length, numbers, lines and symbols of a text: eight numbers."""
     words, length = len(text.split()), max(len(text), 1)
-    symbols = sum(not char.isalnum() and not char.isspace() for char in text)
-    capitals = sum(char.isupper() for char in text)
+    symbols = len(text) - sum(map(str.isalnum, text)) - sum(map(str.isspace, text))
+    capitals = sum(map(str.isupper, text))
     counts = (len(text), words, len(_NUMBERS.findall(text)), text.count("\n"), len(_ENDS.findall(text)))
     return [*np.log1p(counts), 10 * capitals / length, 10 * symbols / length, length / max(words, 1) / 3]
 

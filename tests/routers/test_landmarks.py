@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from recorded import row, table_of
 
 from langchain_atlas.errors import SettingError
@@ -17,6 +18,7 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.details import details
 from langchain_atlas.routers.landmarks import Landmarks
+from langchain_atlas.routers.views import Sight
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Query
 
@@ -121,41 +123,45 @@ class TestOpinion:
 class TestLandmarks:
     def test_noise_is_not_learned(self) -> None:
         random = np.random.default_rng(0)
-        queries = [Query(text=str(number)) for number in range(200)]
-        seen = random.normal(size=(200, 5))
+        found, seen = random.normal(size=(200, 28)), random.normal(size=(200, 5))
         scores = (random.random((200, 3)) < 0.6).astype(float)
-        learned = Landmarks.learn(queries, seen, scores, 50, seed=0)
-        apart = np.abs(learned.success(queries, random.normal(size=(200, 5))) - scores.mean(axis=0))
+        learned = Landmarks.learn(found, seen, scores, 50, seed=0)
+        apart = np.abs(learned.success(found, random.normal(size=(200, 5))) - scores.mean(axis=0))
         assert apart.mean() < 0.03
 
     def test_far_from_all_landmarks_the_means_remain(self) -> None:
-        queries = [Query(text="x")] * 100
+        found = np.ones((100, 28))
         seen = np.linspace(0, 1, 100)[:, None]
-        learned = Landmarks.learn(queries, seen, (seen > 0.5).astype(float), 20, seed=0)
-        assert learned.success(queries[:1], np.array([[100.0]]))[0, 0] == pytest.approx(0.5, abs=1e-6)
-        low, high = learned.success(queries[:2], np.array([[0.1], [0.9]]))[:, 0]
+        learned = Landmarks.learn(found, seen, (seen > 0.5).astype(float), 20, seed=0)
+        assert learned.success(found[:1], np.array([[100.0]]))[0, 0] == pytest.approx(0.5, abs=1e-6)
+        low, high = learned.success(found[:2], np.array([[0.1], [0.9]]))[:, 0]
         assert low < 0.1
         assert high > 0.9
+
+
+def details_of(query: Query) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = details([query], Sight.of([query], FakeEncoder()))[0]
+    return found
 
 
 class TestDetails:
     def test_of_a_text(self) -> None:
         # Two different numbers, the larger 1200.5; capitals Ann, Bob, How; two sentences, the last of two words;
         # five words, all different.
-        (found,) = details([Query(text="Ann owes Bob 1,200.5 and 7. How much?")])
+        found = details_of(Query(text="Ann owes Bob 1,200.5 and 7. How much?"))
         numbers = [math.log(3), math.log(1201.5), 1.0, math.log(4), math.log(3), math.log(3), 1.0]
         np.testing.assert_allclose(found[8:15], numbers)
 
     def test_of_a_context(self) -> None:
         context = '[{"name": "f", "parameters": {"type": "dict"}}, {"name": "g"}]'
-        (found,) = details([Query(text="", context=context)])
+        found = details_of(Query(text="", context=context))
         # Two items; the keys name, parameters, type, name; one type; the length by item.
         expected_counts = [2, math.log(5), math.log(3), 1, math.log1p(len(context) / 2)]
         np.testing.assert_allclose(found[-5:], expected_counts)
 
     @given(st.text(), st.text() | st.none())
     def test_whatever_is_asked_they_are_finite(self, text: str, context: str | None) -> None:
-        assert np.isfinite(details([Query(text=text, context=context)])).all()
+        assert np.isfinite(details_of(Query(text=text, context=context))).all()
 
     def test_even_of_a_number_without_end(self) -> None:
-        assert np.isfinite(details([Query(text="9" * 5000)])).all()
+        assert np.isfinite(details_of(Query(text="9" * 5000))).all()
