@@ -88,8 +88,7 @@ def train(
     _check(table, seed, config.ppo.steps)
     recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(np.unique(recordings.memory.domains))
-    tools = {pair.tool for pair in table.pairs}  # with one tool there are no witnesses of different tools
-    cautious = domains < FEW_DOMAINS and len(tools) > 1 if config.cautious is None else config.cautious
+    cautious = _expects_others(table, domains) if config.cautious is None else config.cautious
     familiar, strange = (0, 4) if cautious else (3, 1)
     views = views_of(recordings, seed=seed, n_familiar=familiar, n_strange=strange)
     torch.manual_seed(seed)
@@ -117,6 +116,11 @@ def train(
         "config": {"lesson": asdict(lesson), "ppo": asdict(config.ppo)},
     }
     return router
+
+
+def _expects_others(table: OutcomeTable, domains: int) -> bool:
+    """Say whether queries unlike those recorded are to be expected; with one tool there are no witnesses of others."""
+    return domains < FEW_DOMAINS and len({pair.tool for pair in table.pairs}) > 1
 
 
 def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -78,6 +79,16 @@ class Outlook:
         """The pairs."""
         return self.memory.pairs
 
+    @cached_property
+    def numbers(self) -> dict[Pair, int]:
+        """Number of each pair among them."""
+        return {pair: number for number, pair in enumerate(self.pairs)}
+
+    @cached_property
+    def styles(self) -> dict[str, int]:
+        """Number of each style of answer that is known."""
+        return {name: number for number, name in enumerate(self.memory.style_names)}
+
     def prospect(self, seen: Seen) -> Prospect:
         """Look up what is known of every pair on some queries."""
         everything = self.memory.recorded
@@ -87,7 +98,7 @@ class Outlook:
 
     def restrict(self, pairs: Sequence[Pair]) -> Outlook:
         """Return the outlook on some of the pairs."""
-        columns = [self.pairs.index(pair) for pair in pairs]
+        columns = [self.numbers[pair] for pair in pairs]
         memory = self.memory.columns(columns)
         return replace(
             self, memory=memory, record=_columns(self.record, columns), descriptions=self.descriptions[columns]

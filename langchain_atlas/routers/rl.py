@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
 from langchain_atlas.routers.fingerprints import fingerprints, united
+from langchain_atlas.routers.limits import Limits
 from langchain_atlas.routers.memory import Memory
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
@@ -39,18 +40,6 @@ DEFAULT_COST_WEIGHT = 0.1
 
 _HIGHEST_PRICE = 1000.0
 _POLICY, _MEMORY, _RECORD = "policy.", "memory.", "record."
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What is left of a query's limits before a decision."""
-
-    turns: int
-    """Calls that may still be made."""
-    allowed: NDArray[np.bool_]
-    """Pairs that may be called, shape [n_pairs]."""
-    reason: str
-    """Why no pair may be, where none may."""
 
 
 class RLRouter(Router):
@@ -109,10 +98,11 @@ class RLRouter(Router):
         ]
 
     def _decide(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Decision:
+        numbers = self.outlook.numbers
         steps = [
             number
             for number, step in enumerate(trajectory.steps)
-            if step.observation is not None and step.observation.pair in self._numbers
+            if step.observation is not None and step.observation.pair in numbers
         ][-MAX_CALLS:]
         limits = self._limits(query, trajectory, prospect)
         situation = self._situation(query, trajectory, steps, prospect, limits)
@@ -134,40 +124,16 @@ class RLRouter(Router):
         return self._route(action - MAX_CALLS, prospect, assessed, worth)
 
     def _limits(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Limits:
-        """Return what the query's constraints and the router's own leave."""
-        wanted = query.constraints.pairs
-        allowed = np.array([wanted is None or pair in wanted for pair in self.pairs])
-        made = trajectory.observations
-        reason = "" if allowed.any() else "The query allows none of the router's pairs."
-        turns = max(0, min(self.max_turns - len(trajectory.steps), MAX_CALLS - len(made)))
-        if not turns:
-            reason = f"All {self.max_turns} turns are used."
+        record = self.outlook.record
         cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale[0]
-        cost = np.where(np.isnan(self.outlook.record.cost), np.inf, cost)  # unknown: can't be expected to stay within
-        latency = self._expected_latency()
-        for limit, expected, spent, unit in (
-            (query.constraints.max_cost_usd, cost, [seen.cost_usd for seen in made], "dollars"),
-            (query.constraints.max_latency_s, latency, [seen.latency_s for seen in made], "seconds"),
-        ):
-            if limit is None:
-                continue
-            if any(part is None for part in spent):
-                left = -np.inf  # what was spent is not known, so nothing can be said to be left
-            else:
-                left = limit - sum(part for part in spent if part is not None)
-            fits = expected <= left
-            if not (allowed & fits).any() and allowed.any():
-                least = np.min(expected[allowed])
-                told = f"{least:.3g}" if np.isfinite(least) else "unknown for every pair"
-                reason = (
-                    f"No pair is expected to stay within {limit:g} {unit} with {len(made)} calls made; the least is "
-                    f"{told}. Raise the limit."
-                )
-            allowed = allowed & fits
-        return Limits(turns, allowed, reason or "No pair is left to ask.")
+        cost = np.where(np.isnan(record.cost), np.inf, cost)  # unknown: can't be expected to stay within
+        latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
+        limits = Limits.left(query, trajectory, self.pairs, cost, latency)
+        return limits if self._turns(trajectory) else replace(limits, reason=f"All {self.max_turns} turns are used.")
 
-    def _expected_latency(self) -> NDArray[np.float64]:
-        return np.nan_to_num(self.outlook.record.latency.astype(np.float64), nan=np.inf)
+    def _turns(self, trajectory: Trajectory) -> int:
+        """Return how many calls may still be made."""
+        return max(0, min(self.max_turns - len(trajectory.steps), MAX_CALLS - len(trajectory.observations)))
 
     def _situation(
         self, query: Query, trajectory: Trajectory, steps: list[int], prospect: Prospect, limits: Limits
@@ -176,17 +142,17 @@ class RLRouter(Router):
         answers = torch.zeros((1, MAX_CALLS, N_ANSWER_FEATURES))
         styles = torch.full((1, MAX_CALLS), len(self.outlook.memory.style_names))
         allowed = limits.allowed.copy()
-        readings = []
+        readings, known = [], self.outlook.styles
         for slot, number in enumerate(steps):
             observation = trajectory.steps[number].observation
             if observation is None:
                 continue
-            column = self._numbers[observation.pair]
+            column = self.outlook.numbers[observation.pair]
             reading = self.agreement.read(None if observation.failed else observation.answer or "", query)
             readings.append(reading)
             called[0, slot], allowed[column] = column, False
             answers[0, slot] = torch.from_numpy(answer_features(reading))
-            styles[0, slot] = self._styles.get(f"{reading.kind} {reading.style}", len(self._styles))
+            styles[0, slot] = known.get(f"{reading.kind} {reading.style}", len(known))
         groups = torch.tensor([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
         weight = self.cost_weight if query.cost_weight is None else query.cost_weight
         return Situation(
@@ -196,7 +162,7 @@ class RLRouter(Router):
             same=groups[:, :, None] == groups[:, None, :],
             answers=answers,
             styles=styles,
-            turns=torch.tensor([limits.turns]),
+            turns=torch.tensor([self._turns(trajectory)]),
             price=torch.tensor([price_of(weight)]),
         )
 
@@ -273,14 +239,6 @@ class RLRouter(Router):
         return self.outlook.pairs
 
     @property
-    def _numbers(self) -> dict[Pair, int]:
-        return {pair: number for number, pair in enumerate(self.pairs)}
-
-    @property
-    def _styles(self) -> dict[str, int]:
-        return {name: number for number, name in enumerate(self.outlook.memory.style_names)}
-
-    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change."""
         return {"cost_weight": self.cost_weight, "max_turns": self.max_turns}
@@ -312,7 +270,7 @@ class RLRouter(Router):
             OutcomeError: the table has no score.
         """
         read = read_table(probes, self.encoder, self.agreement, descriptions, self.outlook)
-        fresh = [column for column, pair in enumerate(read.memory.pairs) if pair not in self._numbers]
+        fresh = [column for column, pair in enumerate(read.memory.pairs) if pair not in self.outlook.numbers]
         joined = self.outlook.memory.with_pairs(read.memory)
         described = np.concatenate([self.outlook.descriptions, read.descriptions[fresh]])
         router = self._with(Outlook.of(joined, self.outlook.view, described, self.outlook.scale))
