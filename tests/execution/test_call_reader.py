@@ -167,6 +167,12 @@ def test_a_number_is_a_text_where_a_text_is_wanted(text: str) -> None:
     assert read(text, [compute, *TOOLS]) == [("compute", {"expression": "42"})]
 
 
+def test_a_truth_value_stays_one_whatever_is_wanted() -> None:
+    assert read('{"tool": "compute", "arguments": {"expression": false}}', [compute]) == [
+        ("compute", {"expression": False})
+    ]
+
+
 def test_a_text_keeps_its_form_where_a_text_is_wanted() -> None:
     text = '<function=compute>\n<parameter=expression>\n{"a":  1}\n</parameter>\n</function>'
     assert read(text, [compute]) == [("compute", {"expression": '{"a":  1}'})]

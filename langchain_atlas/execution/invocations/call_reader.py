@@ -130,7 +130,7 @@ def _names(name: str, tool: BaseTool) -> bool:
 
 def _as_text(value: Any, key: str, tool: BaseTool) -> Any:
     """Return a number as text where the tool takes a text: it was written without quotes."""
-    if isinstance(value, int | float) and key in tool.args and _takes_text(tool, key):
+    if isinstance(value, int | float) and not isinstance(value, bool) and key in tool.args and _takes_text(tool, key):
         return json.dumps(value)
     return value
 
