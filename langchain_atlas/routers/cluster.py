@@ -215,7 +215,7 @@ class ClusterRouter(UtilityRouter):
         if opinion is None or self.landmarks_ is None or belief.solved is None or belief.failed is None:
             return belief
         # Pairs that came later stand last; of them, and of what came later of the others, the landmarks know nothing.
-        known, total = len(opinion), self.statistics_.count.sum(axis=0) / self.statistics_.repeats
+        known, total = len(opinion), self.statistics_.outcomes
         weight, said = np.zeros(len(total)), np.zeros(len(total))
         weight[:known] = _SECOND_OPINION * np.minimum(self.landmarks_.counts / np.maximum(total[:known], 1), 1)
         said[:known] = opinion
@@ -233,7 +233,7 @@ class ClusterRouter(UtilityRouter):
         for number, (start, size) in enumerate(zip(self.clusterings_.starts, self.clusterings_.sizes, strict=True)):
             part = item[start : start + size]
             row, position = start + int(part.argmin()), 0
-            if not self.statistics_.count[row, permitted].any():
+            if not (self.statistics_.count[row] * permitted).any():
                 evidenced = self.statistics_.count[start : start + size, permitted].any(axis=1)
                 if not evidenced.any():
                     return self._average([int(part.argmin())], "best-overall", float(part.min()))
@@ -247,7 +247,7 @@ class ClusterRouter(UtilityRouter):
         strength = self.natural_strength_ if self.strength is None else self.strength
         known, cluster = self.statistics_.estimates(strength), rows[0]
         where = f"cluster {cluster} ({self.clusters_[cluster].label})"
-        success, total = known.success[rows].mean(axis=0), (known.solved + known.failed)[rows].mean(axis=0)
+        success, total = known.success[rows].mean(axis=0), (known.solved[rows] + known.failed[rows]).mean(axis=0)
         return Belief(
             success=success,
             cost=known.cost[rows].mean(axis=0),

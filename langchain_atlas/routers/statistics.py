@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -68,6 +69,12 @@ class ClusterStatistics:
             sums[total] = _by_cluster(np.where(known, values, 0.0), columns, n_clusters)
             sums[count] = _by_cluster(known.astype(np.float64), columns, n_clusters)
         return cls(pairs=table.pairs, repeats=columns.shape[1], **sums)
+
+    @cached_property
+    def outcomes(self) -> NDArray[np.float64]:
+        """Number of each pair's outcomes with a score, shape [n_pairs]."""
+        total: NDArray[np.float64] = self.count.sum(axis=0) / self.repeats
+        return total
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums by name, for saving."""
