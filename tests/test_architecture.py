@@ -29,6 +29,7 @@ VOCABULARY = {
     "pool",
     "pool_file",
     "prices",
+    "progress",
     "records",
     "secrets",
     "tool_sources",

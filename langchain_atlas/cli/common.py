@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.progress import Progress
     from langchain_atlas.trajectory import Candidate, Decision
 
 DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
@@ -56,7 +57,7 @@ def write_json(path: Path | None, figures: Any) -> None:
 
 
 @contextmanager
-def progress(label: str) -> Iterator[Callable[[int, int], None]]:
+def progress(label: str) -> Iterator[Progress]:
     """Show a progress bar on a terminal, and nothing in a pipe.
 
     Args:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.cli import common
 from langchain_atlas.errors import SettingError
+from langchain_atlas.progress import Steps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,13 +43,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     executor = ReplayExecutor(table)
     runs: list[Runs] = []
     with common.progress("calibrating") as bar:
-        total, done = 2 * len(table.query_ids), 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            bar(done, total)
-
+        step = Steps(2 * len(table.query_ids), bar)
         runs = [run_router(part, executor, on_query=step) for part in (dual.cluster, dual.rl)]
     measured = runs[0].measured & runs[1].measured
 

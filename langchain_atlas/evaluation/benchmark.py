@@ -14,11 +14,13 @@ from langchain_atlas.evaluation.robustness import robustness
 from langchain_atlas.evaluation.runs import Recorded, Runs, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop import MAX_TURNS
+from langchain_atlas.progress import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.progress import Progress
     from langchain_atlas.routers.base import Router
 
 __all__ = ["Evaluation", "evaluate"]
@@ -30,7 +32,7 @@ def evaluate(
     *,
     seed: int = 0,
     n_bootstrap: int = 1000,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     max_turns: int = MAX_TURNS,
     edits: int = 0,
 ) -> Evaluation:
@@ -58,14 +60,7 @@ def evaluate(
     if np.isnan(recorded.score).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
     executor = ReplayExecutor(table)
-    total, done = len(routers) * len(table.query_ids), 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(done, total)
-
+    step = Steps(len(routers) * len(table.query_ids), progress)
     runs: dict[str, Runs] = {}
     for name, router in routers.items():
         try:

@@ -12,7 +12,6 @@ from langchain_atlas.evaluation.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.crossfit import (
     N_FOLDS,
     HeldOut,
-    Steps,
     encoded,
     grouped,
     near_duplicates,
@@ -22,6 +21,7 @@ from langchain_atlas.evaluation.crossfit import (
 from langchain_atlas.evaluation.metrics import known_mean
 from langchain_atlas.evaluation.policies import SinglePairs
 from langchain_atlas.evaluation.runs import Recorded
+from langchain_atlas.progress import Steps
 from langchain_atlas.records import Record
 from langchain_atlas.routers.base import some
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.evaluation.crossfit import Fitter, Held
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.progress import Progress
 
 _GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 _HALVINGS = 4
@@ -77,7 +78,7 @@ def choose_alpha(
     budget: float,
     *,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> BudgetChoice:
     """Choose the alpha at which a router is most accurate on held-out queries within a budget.
 

@@ -11,6 +11,7 @@ import numpy as np
 from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.runs import Recorded, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.progress import Steps
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.neighbours import NeighbourRouter
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.progress import Progress
 
     Fitter = ClusterRouter | NeighbourRouter
     """A router that can be fitted."""
@@ -58,24 +60,6 @@ class Held:
     """Score of the answer, 0 to 1; NaN where it could not be measured."""
     cost: NDArray[np.float64]
     """Dollars; NaN where unknown."""
-
-
-class Steps:
-    """Counts what is done, for a progress bar.
-
-    Args:
-        total: how much there is to do.
-        progress: called with the number of steps done and `total`.
-    """
-
-    def __init__(self, total: int, progress: Callable[[int, int], None] | None) -> None:
-        self._done, self._total, self._progress = 0, total, progress
-
-    def __call__(self) -> None:
-        """One more is done."""
-        self._done += 1
-        if self._progress is not None:
-            self._progress(self._done, self._total)
 
 
 @dataclass(frozen=True)
@@ -131,7 +115,7 @@ def crossfit(
     *,
     margin: float,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Crossfit:
     """Hold every part of the queries out once, and try routers and single pairs on it.
 

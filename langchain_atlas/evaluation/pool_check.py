@@ -10,12 +10,12 @@ from langchain_atlas.evaluation.findings import Finding
 from langchain_atlas.evaluation.pool_findings import find_in_pool
 from langchain_atlas.evaluation.pool_probes import ModelCheck, ToolCheck, probe_model, probe_tool
 from langchain_atlas.pool import Pair
+from langchain_atlas.progress import Steps
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from langchain_atlas.pool import Model, Pool, Tool
+    from langchain_atlas.progress import Progress
 
 MODEL_CALLS = 4
 """Most calls of one model: an answer, a tool call, a forced one where that brings none, a reply kept to a schema."""
@@ -83,7 +83,7 @@ def check_pool(
     calls: bool = True,
     timeout_s: float = 30.0,
     concurrency: int = 8,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> PoolCheck:
     """Try every model and every tool of a pool.
 
@@ -102,14 +102,13 @@ def check_pool(
         raise SettingError(
             f"timeout_s is {timeout_s!r} and concurrency {concurrency!r}; they must be above 0 and from 1."
         )
-    total = len(pool.models) + len(pool.tools)
     with ThreadPoolExecutor(concurrency) as threads:
         models = [threads.submit(probe_model, model, timeout_s, calls=calls) for model in pool.models]
         tools = [threads.submit(probe_tool, tool, timeout_s, calls=calls) for tool in pool.tools]
         running: list[Any] = [*models, *tools]
-        for done, _ in enumerate(as_completed(running), start=1):
-            if progress is not None:
-                progress(done, total)
+        step = Steps(len(running), progress)
+        for _ in as_completed(running):
+            step()
     checked = [future.result() for future in models]
     tried = [future.result() for future in tools]
     pairs = tuple(

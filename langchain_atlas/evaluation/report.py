@@ -21,15 +21,17 @@ from langchain_atlas.evaluation.overlap import learned_from, warnings
 from langchain_atlas.evaluation.reporting.clusters import clusters_of
 from langchain_atlas.evaluation.reporting.sweeps import settings_of, sweep
 from langchain_atlas.evaluation.results import by_domain
+from langchain_atlas.progress import Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from langchain_atlas.evaluation.comparison import Evaluation
     from langchain_atlas.evaluation.reporting.sweeps import Sweep
     from langchain_atlas.evaluation.results import Result
     from langchain_atlas.evaluation.runs import Runs
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.progress import Progress
     from langchain_atlas.routers.base import Router
 
 _HULL_POINTS = 160
@@ -42,7 +44,7 @@ def report(
     *,
     show_queries: bool = False,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Draw routers on a table of outcomes.
 
@@ -82,20 +84,12 @@ def figures(
     *,
     show_queries: bool = False,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Work out everything that the page shows, as plain JSON values; takes and raises what `report` does."""
     if not routers:
         raise InvalidInputError("A report needs a router; name at least one.")
-    total = sum(len(settings_of(router)[1]) for router in routers.values()) * len(table.query_ids)
-    done = 0
-
-    def step(number: int) -> None:
-        nonlocal done
-        done += number
-        if progress is not None:
-            progress(done, total)
-
+    step = Steps(sum(len(settings_of(router)[1]) for router in routers.values()) * len(table.query_ids), progress)
     evaluation = evaluate({}, table, seed=seed, n_bootstrap=_N_BOOTSTRAP)
     bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
     domains = list(dict.fromkeys(table.domains))

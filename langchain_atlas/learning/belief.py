@@ -86,9 +86,9 @@ def teach(
     config: LessonConfig,
     *,
     seed: int,
-    progress: Callable[[str], None] | None = None,
+    on_step: Callable[[], None] | None = None,
 ) -> dict[str, float]:
-    """Teach the policy what answers and calls are worth; returns the last losses."""
+    """Teach the policy what answers and calls are worth; returns the last losses; `on_step` is called after each."""
     generator = torch.Generator().manual_seed(seed)
     losses = {"belief": 0.0, "gain": 0.0}
     for part, steps in (("belief", config.belief_steps), ("gain", config.gain_steps)):
@@ -104,8 +104,8 @@ def teach(
             optimiser.step()
             schedule.step()
             losses[part] = 0.95 * losses[part] + 0.05 * value.item()
-            if progress is not None:
-                progress(part)
+            if on_step is not None:
+                on_step()
     return losses
 
 

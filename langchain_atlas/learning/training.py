@@ -14,19 +14,20 @@ from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.learning.belief import LessonConfig, teach
 from langchain_atlas.learning.ppo import PPOConfig, improve
 from langchain_atlas.learning.recordings import Recordings, views_of
+from langchain_atlas.progress import Steps
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.rl import RLRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.progress import Progress
 
-    Progress = Callable[[int, int], None]
 
 FEW_DOMAINS = 6
 """With fewer domains than this in the experience, traffic is expected to bring others: the policy is cautious."""
@@ -94,8 +95,8 @@ def train(
     torch.manual_seed(seed)
     policy = CompactPolicy(replace(config.policy, cautious=cautious))
     lesson = replace(config.lesson, gain_steps=0) if cautious else config.lesson
-    counter = _Counter(lesson.belief_steps + lesson.gain_steps + config.ppo.steps, progress)
-    losses = teach(policy, recordings, views, lesson, seed=seed, progress=counter.advance)
+    count = Steps(lesson.belief_steps + lesson.gain_steps + config.ppo.steps, progress, every=_PAUSE)
+    losses = teach(policy, recordings, views, lesson, seed=seed, on_step=count)
     router = RLRouter(policy, recordings.outlook, encoder, agreement=agreement)
     router.fitted_on = united(fingerprints(table.queries))
     with _Curves(curves) as log:
@@ -103,7 +104,7 @@ def train(
         def on_step(step: int, statistics: dict[str, float]) -> None:
             log.write({"step": step, **statistics})
             _keep(router, checkpoints, step + 1)
-            counter.advance("ppo")
+            count()
 
         improve(policy, recordings, views, config.ppo, seed=seed, on_step=on_step)
     router.training = {
@@ -143,19 +144,6 @@ def _check(table: OutcomeTable, seed: int, steps: int) -> None:
             f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "
             "with 'profile', or fit a cluster router."
         )
-
-
-class _Counter:
-    """Counts updates over all parts of training."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._done, self._total, self._progress = 0, total, progress
-
-    def advance(self, part: str) -> None:
-        del part
-        self._done += 1
-        if self._progress is not None and (self._done % _PAUSE == 0 or self._done == self._total):
-            self._progress(self._done, self._total)
 
 
 class _Curves:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.routers.embedding import Experience, Progress
+    from langchain_atlas.progress import Progress
+    from langchain_atlas.routers.embedding import Experience
 
 _HEAD_RATE = 20.0
 """How much faster the new layer learns than the pretrained ones."""

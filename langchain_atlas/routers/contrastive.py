@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.routers.embedding import Experience, Progress
+    from langchain_atlas.progress import Progress
+    from langchain_atlas.routers.embedding import Experience
 
 _RIGHT = 0.5
 """A pair that scores below this may stand as a negative, as in the paper."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from langchain_atlas.routers.embedding import Progress
+    from langchain_atlas.progress import Progress
 
 
 @dataclass(frozen=True)

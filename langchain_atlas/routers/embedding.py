@@ -18,17 +18,16 @@ from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, overall_
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
+    from langchain_atlas.progress import Progress
     from langchain_atlas.trajectory import Query
 
-    Progress = Callable[[int, int], None]
-    """Told how much is done and how much there is in all."""
 
 _RECORDS = "records."
 _HIGHEST_SEED = 2**32 - 1

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.routers.embedding import Experience, Progress
+    from langchain_atlas.progress import Progress
+    from langchain_atlas.routers.embedding import Experience
 
 
 class FactorizationRouter(EstimatingRouter):
