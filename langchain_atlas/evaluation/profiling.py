@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair, Pool
     from langchain_atlas.trajectory import Observation
 
-Progress = Callable[[int, int, dict[str, Any] | None], None]
+OnOutcome = Callable[[int, int, dict[str, Any] | None], None]
 """Called with the outcomes that are there, those wanted, and the newest; None for the newest before the first run."""
 
 
@@ -55,7 +55,7 @@ def profile(
     *,
     concurrency: int = 4,
     repeat_failed: bool = False,
-    progress: Progress | None = None,
+    progress: OnOutcome | None = None,
 ) -> ProfileReport:
     """Run every pair of a pool on every query, score the answers, and write the outcome table.
 
@@ -70,7 +70,7 @@ def profile(
         executor: who acts; by default a `LiveExecutor` for the pool.
         concurrency: most runs at once.
         repeat_failed: run again what failed before; the new outcome takes the old one's place.
-        progress: called before the first run and after each; see `Progress`.
+        progress: called before the first run and after each; see `OnOutcome`.
 
     Raises:
         OutcomeError: there is no query, one lacks an answer or a scorer, two share an id, one is recorded under its id
@@ -105,7 +105,7 @@ async def aprofile(
     *,
     concurrency: int = 4,
     repeat_failed: bool = False,
-    progress: Progress | None = None,
+    progress: OnOutcome | None = None,
 ) -> ProfileReport:
     """Do what `profile` does on the running event loop; cancelling leaves the journal for the next call.
 
@@ -136,7 +136,7 @@ class _Work:
         journal: Journal,
         *,
         repeat_failed: bool,
-        progress: Progress | None,
+        progress: OnOutcome | None,
     ) -> None:
         self._pairs, self._queries = pool.pairs, queries
         self._executor = executor
