@@ -134,9 +134,8 @@ class DualRouter(Router):
             (query.constraints.max_cost_usd, record.cost),
             (query.constraints.max_latency_s, record.latency),
         ):
-            least = np.sort(np.nan_to_num(values[allowed], nan=np.inf))[
-                :_CALLS
-            ].sum()  # what is not known may be anything
+            known = np.nan_to_num(values[allowed], nan=np.inf)  # what is not known may be anything
+            least = np.sort(known)[:_CALLS].sum()
             if limit is not None and (len(allowed) < _CALLS or least > limit):
                 return False
         return True

@@ -109,7 +109,9 @@ class PromptedRouter(Router):
     def _asking(self, query: Query, trajectory: Trajectory) -> Asking:
         allowed = self._allowed(query)
         if _spent(query, trajectory):
-            return last_answer(trajectory, rule="budget", reason="The query's budget is used up.")
+            return last_answer(
+                trajectory, rule="budget", reason="Nothing is left of the query's budget, as far as is known."
+            )
         messages = self._messages(query, trajectory, allowed)
         text = yield messages
         try:
@@ -204,12 +206,12 @@ def _answer(seen: Any) -> str | None:
 
 
 def _spent(query: Query, trajectory: Trajectory) -> bool:
-    """Whether the calls so far have used what the query may cost or take."""
-    limits, cost, latency = query.constraints, trajectory.cost_usd, trajectory.latency_s
-    if not trajectory.calls:
-        return False
-    over_cost = limits.max_cost_usd is not None and cost is not None and cost >= limits.max_cost_usd
-    return over_cost or (limits.max_latency_s is not None and latency is not None and latency >= limits.max_latency_s)
+    """Whether the calls so far have used what the query may cost or take; where that is not known, they may have."""
+    limits = query.constraints
+    used = ((limits.max_cost_usd, trajectory.cost_usd), (limits.max_latency_s, trajectory.latency_s))
+    return trajectory.calls > 0 and any(
+        limit is not None and (spent is None or spent >= limit) for limit, spent in used
+    )
 
 
 def _checked(observation_chars: Any) -> int:

@@ -146,6 +146,13 @@ def test_stops_when_the_budget_is_used_up() -> None:
     assert (decision.answer, decision.rule, asked) == ("Shakespeare", "budget", [])
 
 
+def test_stops_when_what_was_spent_is_not_known_and_a_budget_is_set() -> None:
+    policy, asked = router()
+    query = QUESTION.replace(constraints=Constraints(max_cost_usd=0.1))
+    decision = policy.decide(query, after("Shakespeare", cost=None))
+    assert (decision.answer, decision.rule, asked) == ("Shakespeare", "budget", [])
+
+
 def test_goes_round_the_loop() -> None:
     policy, _ = router(
         "<think>quick one</think><search>small@@none: Hamlet?</search>",
