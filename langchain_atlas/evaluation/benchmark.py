@@ -14,13 +14,12 @@ from langchain_atlas.evaluation.robustness import robustness
 from langchain_atlas.evaluation.runs import Recorded, Runs, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop import MAX_TURNS
-from langchain_atlas.progress import Steps
+from langchain_atlas.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.progress import Progress
     from langchain_atlas.routers.base import Router
 
 __all__ = ["Evaluation", "evaluate"]

@@ -21,7 +21,7 @@ from langchain_atlas.evaluation.crossfit import (
 from langchain_atlas.evaluation.metrics import known_mean
 from langchain_atlas.evaluation.policies import SinglePairs
 from langchain_atlas.evaluation.runs import Recorded
-from langchain_atlas.progress import Steps
+from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.records import Record
 from langchain_atlas.routers.base import some
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from langchain_atlas.evaluation.crossfit import Fitter, Held
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.progress import Progress
 
 _GRID = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 1.0)
 _HALVINGS = 4

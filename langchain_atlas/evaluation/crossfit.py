@@ -11,7 +11,7 @@ import numpy as np
 from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.runs import Recorded, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.progress import Steps
+from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.neighbours import NeighbourRouter
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.progress import Progress
 
     Fitter = ClusterRouter | NeighbourRouter
     """A router that can be fitted."""

@@ -10,12 +10,11 @@ from langchain_atlas.evaluation.findings import Finding
 from langchain_atlas.evaluation.pool_findings import find_in_pool
 from langchain_atlas.evaluation.pool_probes import ModelCheck, ToolCheck, probe_model, probe_tool
 from langchain_atlas.pool import Pair
-from langchain_atlas.progress import Steps
+from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
     from langchain_atlas.pool import Model, Pool, Tool
-    from langchain_atlas.progress import Progress
 
 MODEL_CALLS = 4
 """Most calls of one model: an answer, a tool call, a forced one where that brings none, a reply kept to a schema."""

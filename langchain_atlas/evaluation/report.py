@@ -21,7 +21,7 @@ from langchain_atlas.evaluation.overlap import learned_from, warnings
 from langchain_atlas.evaluation.reporting.clusters import clusters_of
 from langchain_atlas.evaluation.reporting.sweeps import settings_of, sweep
 from langchain_atlas.evaluation.results import by_domain
-from langchain_atlas.progress import Steps
+from langchain_atlas.progress import Progress, Steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.results import Result
     from langchain_atlas.evaluation.runs import Runs
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.progress import Progress
     from langchain_atlas.routers.base import Router
 
 _HULL_POINTS = 160

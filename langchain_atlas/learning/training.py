@@ -14,7 +14,7 @@ from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.learning.belief import LessonConfig, teach
 from langchain_atlas.learning.ppo import PPOConfig, improve
 from langchain_atlas.learning.recordings import Recordings, views_of
-from langchain_atlas.progress import Steps
+from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.rl import RLRouter
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.progress import Progress
 
 
 FEW_DOMAINS = 6
