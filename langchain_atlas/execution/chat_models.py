@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import importlib.metadata
 import os
@@ -77,8 +78,8 @@ def _without_gateway() -> dict[str, Any]:
 
 
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
-    """Wrap a JSON schema as the OpenAI-style ``response_format``."""
-    return {"type": "json_schema", "json_schema": {"name": "call", "schema": schema, "strict": True}}
+    """Wrap a copy of a JSON schema as the OpenAI-style ``response_format``; LiteLLM rewrites it for some providers."""
+    return {"type": "json_schema", "json_schema": {"name": "call", "schema": copy.deepcopy(schema), "strict": True}}
 
 
 def drawn_anew(

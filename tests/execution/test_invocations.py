@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool, tool
 
@@ -19,6 +20,8 @@ from langchain_atlas.testing import Failure, OpenAIServer, call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from langchain_core.outputs import ChatResult
 
     Serve = Callable[..., OpenAIServer]
     Reach = Callable[..., Model]
@@ -330,6 +333,23 @@ class TestPrompted:
         expected = {"type": "json_schema", "json_schema": {"name": "call", "schema": SCHEMA, "strict": True}}
         assert server.bodies[0].get("response_format") == (expected if takes_schemas else None)
         assert "response_format" not in server.bodies[1], "the answer is free text"
+
+    def test_sends_the_same_schema_again_where_a_provider_rewrote_it(self, run: Run) -> None:
+        class Rewriting(GenericFakeChatModel):
+            def _generate(self, *args: Any, **options: Any) -> ChatResult:
+                if form := options.get("response_format"):
+                    sent.append(json.dumps(form))
+                    form["json_schema"]["schema"]["properties"].clear()
+                return super()._generate(*args)
+
+        sent: list[str] = []
+        said = [written("multiply", first=6, second=7), "42"] * 2
+        pool_tool = tool_of(multiply, invocation="prompted")
+        model = Model(name="small", litellm="openai/small", structured_output=True)
+        chat_model = Rewriting(messages=iter(map(AIMessage, said)))
+        executor = LiveExecutor(Pool(models=(model,), tools=(pool_tool,)), chat_models={"small": chat_model})
+        answers = [run(executor, Pair("small", "t"), QUESTION).answer for _ in range(2)]
+        assert (answers, len(sent), len(set(sent))) == (["42", "42"], 2, 1)
 
     def test_offers_several_tools_in_one_schema(self, serve: Serve, reach: Reach, run: Run) -> None:
         server = serve(in_turn(written("look_up", topic="tea"), "tea"))

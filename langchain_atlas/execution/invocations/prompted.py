@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
@@ -193,14 +194,19 @@ class Prompted(Invocation):
         opening = list(self.opening(query, *examples))
         if not self.settings.instructions:
             return opening
+        if self.settings.system:
+            text = f"{self.settings.system}\n\n{self._instructions}"
+            opening[0] = opening[0].model_copy(update={"content": text})
+            return opening
+        return [SystemMessage(self._instructions), *opening]
+
+    @cached_property
+    def _instructions(self) -> str:
+        """What the model is told of the tools and of the form of a call; the same for every query."""
         tools = "\n".join(json.dumps(described(tool), ensure_ascii=False) for tool in self._offered)
         form = "its arguments, as {...}" if self._bare else self._format.form
         asked = _AUTO if self.settings.tool_choice == "auto" else _REQUIRED
-        text = f"{fill(self._format.tools, tools=tools)}\n{fill(asked, noun=self._format.noun, form=form)}"
-        if self.settings.system:
-            opening[0] = opening[0].model_copy(update={"content": f"{self.settings.system}\n\n{text}"})
-            return opening
-        return [SystemMessage(text), *opening]
+        return f"{fill(self._format.tools, tools=tools)}\n{fill(asked, noun=self._format.noun, form=form)}"
 
     @property
     def _bare(self) -> bool:
@@ -216,11 +222,13 @@ class Prompted(Invocation):
         options = dict(self.settings.options)
         if self._format.stop:
             options.setdefault("stop", list(self._format.stop))
-        schema = self._schema() if required and self.settings.format == "json" else None
+        schema = self._schema if required and self.settings.format == "json" else None
         # What may be the answer is streamed; what is a call is not.
         return ModelCall(tuple(messages), schema=schema, options=options, inward=required)
 
+    @cached_property
     def _schema(self) -> dict[str, Any]:
+        """JSON schema of a call."""
         if self._bare:
             return self._arguments_schema(self.tools[0])
         calls = [
