@@ -12,7 +12,7 @@ from langchain_atlas.agreement.calls import Call, read_calls
 from langchain_atlas.agreement.functions import folded
 from langchain_atlas.execution.invocations.base import InvocationError, ToolCall
 from langchain_atlas.execution.invocations.dialects import plainly_marked
-from langchain_atlas.execution.invocations.loose_json import objects_in
+from langchain_atlas.execution.invocations.loose_json import objects_in, outside_quotes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -119,7 +119,8 @@ def _resolved(call: Call, tools: Sequence[BaseTool], text: str) -> ToolCall:
     for key, value in call.arguments.items():
         place = int(key[1:]) if key.startswith("#") and key[1:].isdecimal() else len(places)
         arguments[places[place] if place < len(places) else key] = value
-    return ToolCall(tool, {key: _as_text(value, key, tool) for key, value in arguments.items()})
+    texts = _text_arguments(tool).intersection(places)
+    return ToolCall(tool, {key: _as_text(value) if key in texts else value for key, value in arguments.items()})
 
 
 def _names(name: str, tool: BaseTool) -> bool:
@@ -128,16 +129,15 @@ def _names(name: str, tool: BaseTool) -> bool:
     return name in (own, f"{own}_call") or name in [f"{space}_{own}" for space in _NAMESPACES]
 
 
-def _as_text(value: Any, key: str, tool: BaseTool) -> Any:
-    """Return a number as text where the tool takes a text: it was written without quotes."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and key in tool.args and _takes_text(tool, key):
-        return json.dumps(value)
-    return value
+def _text_arguments(tool: BaseTool) -> set[str]:
+    """Return the names of the arguments that take a text and nothing else."""
+    properties = described(tool)["parameters"].get("properties", {})
+    return {key for key, told in properties.items() if isinstance(told, dict) and told.get("type") == "string"}
 
 
-def _takes_text(tool: BaseTool, key: str) -> bool:
-    parameter = described(tool)["parameters"].get("properties", {}).get(key)
-    return isinstance(parameter, dict) and parameter.get("type") == "string"
+def _as_text(value: Any) -> Any:
+    """Return a number that was written without quotes as the text it is."""
+    return json.dumps(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 def _only_argument(tool: BaseTool) -> str | None:
@@ -216,7 +216,7 @@ def _function(name: str, inner: str, tools: Sequence[BaseTool]) -> Call | None:
     tool = next((one for one in tools if _names(folded(name), one)), None)
     parameters = _PARAMETER.findall(inner)
     if parameters:
-        texts = {key for key, _ in parameters if tool is not None and _takes_text(tool, key)}
+        texts = set() if tool is None else _text_arguments(tool)
         values = {key: value.strip("\n") if key in texts else _value(value) for key, value in parameters}
         return Call(folded(name), values)
     arguments = _value(inner) if inner.strip() else {}
@@ -281,15 +281,9 @@ def _python(text: str, tools: Sequence[BaseTool]) -> list[Call]:
 
 def _closing(text: str, start: int) -> int:
     """Return the place after the bracket that closes the one before `start`, texts in quotes aside."""
-    depth, quote, at = 1, "", start
-    while at < len(text) and depth:
-        char = text[at]
-        if quote:
-            at += char == "\\"
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        else:
-            depth += (char in "([{") - (char in ")]}")
-        at += 1
-    return at
+    depth = 1
+    for at, char in outside_quotes(text, start):
+        depth += (char in "([{") - (char in ")]}")
+        if not depth:
+            return at + 1
+    return len(text)

@@ -39,6 +39,21 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
         start = text.find("{", end)
 
 
+def outside_quotes(text: str, start: int) -> Iterator[tuple[int, str]]:
+    """Yield the places and characters of a text from a place on, without those that stand in quotes."""
+    quote, at = "", start
+    while at < len(text):
+        char = text[at]
+        if quote:
+            at += char == "\\"
+            quote = "" if char == quote else quote
+        elif char in "\"'":
+            quote = char
+        else:
+            yield at, char
+        at += 1
+
+
 def _mended(text: str, start: int) -> tuple[Any, int]:
     """Read what begins with a brace and is not JSON, by way of Python; none where that is no object either."""
     end, missing = _extent(text, start)
@@ -54,21 +69,13 @@ def _mended(text: str, start: int) -> tuple[Any, int]:
 def _extent(text: str, start: int) -> tuple[int, str]:
     """Return where the brace at a place is closed, and the brackets that are missing at the end of the text."""
     waiting: list[str] = []
-    quote, at = "", start
-    while at < len(text):
-        char = text[at]
-        if quote:
-            at += char == "\\"
-            quote = "" if char == quote else quote
-        elif char in "\"'":
-            quote = char
-        elif char in _CLOSING:
+    for at, char in outside_quotes(text, start):
+        if char in _CLOSING:
             waiting.append(_CLOSING[char])
         elif waiting and char == waiting[-1]:
             waiting.pop()
             if not waiting:
                 return at + 1, ""
-        at += 1
     return len(text), "".join(reversed(waiting))
 
 
