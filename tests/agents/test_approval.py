@@ -22,13 +22,13 @@ from langchain_atlas.trajectory import Candidate
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fixture_types import Invoke
     from langgraph.graph.state import CompiledStateGraph
 
     from langchain_atlas import OutcomeTable, Router
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
     Build = Callable[..., Graph]
-    Invoke = Callable[..., dict[str, Any]]
 
 HELLO = {"messages": [HumanMessage("hello", id="h")]}
 THREAD: Any = {"configurable": {"thread_id": "1"}}

@@ -20,7 +20,6 @@ from langchain_atlas import (
     ClusterRouter,
     Constraints,
     Decision,
-    LiveExecutor,
     Observation,
     Pair,
     Query,
@@ -28,16 +27,15 @@ from langchain_atlas import (
 )
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, ExecutionError, InvalidInputError, SettingError
-from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedExecutor, ScriptedRouter
+from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fixture_types import Connect, Echo, Serve
+
     from langchain_atlas import OutcomeTable
 
-    Serve = Callable[..., OpenAIServer]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
     Ask = Callable[..., Any]
 
 

@@ -14,23 +14,15 @@ from pydantic import BaseModel
 from standins import Broken, approve, offered, seeking_approval
 from typing_extensions import TypedDict
 
-from langchain_atlas import ChatAtlas, ClusterRouter, LiveExecutor, Model, Pool, Tool
+from langchain_atlas import ChatAtlas, ClusterRouter, LiveExecutor, Pool, Tool
 from langchain_atlas.agents.courses import BrokenStreamError
 from langchain_atlas.errors import ExecutionError, SettingError
-from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas.testing import Failure, FakeEncoder, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langchain_core.messages import AIMessage
+    from fixture_types import Ask, Connect, Echo, Reach, Serve
 
     from langchain_atlas import OutcomeTable
-
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
-    Ask = Callable[..., AIMessage]
 
 
 class City(BaseModel):

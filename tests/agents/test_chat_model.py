@@ -19,20 +19,15 @@ from langchain_core.tracers import BaseTracer
 from langgraph.graph import END, START, MessagesState, StateGraph
 from standins import Alternating, offered
 
-from langchain_atlas import ChatAtlas, ClusterRouter, Decision, LiveExecutor, Model, Pair, Pool, Tool
+from langchain_atlas import ChatAtlas, ClusterRouter, Decision, LiveExecutor, Pair, Pool, Tool
 from langchain_atlas.errors import ConstraintError, InvalidInputError, PoolError
-from langchain_atlas.testing import FakeEncoder, OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas.testing import FakeEncoder, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fixture_types import Ask, Connect, Echo, Reach, Serve
 
     from langchain_atlas import OutcomeTable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
-    Ask = Callable[..., AIMessage]
 
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 

@@ -14,22 +14,18 @@ from langgraph.graph.message import add_messages
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, Send, interrupt
 
-from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Model, Pair, Pool, Query, Tool, create_atlas_graph
+from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Pair, Pool, Query, Tool, create_atlas_graph
 from langchain_atlas.agents import kept
 from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ExecutionError, PoolError
-from langchain_atlas.testing import OpenAIServer, ScriptedExecutor, ScriptedRouter, call_tool
+from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from fixture_types import Invoke, Reach, Serve
     from langgraph.graph.state import CompiledStateGraph
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Invoke = Callable[..., dict[str, Any]]
 
 HELLO = {"messages": [HumanMessage("hello", id="h")]}
 THREAD: Any = {"configurable": {"thread_id": "1"}}

@@ -20,10 +20,10 @@ from langchain_atlas.trajectory import START as NOTHING
 from langchain_atlas.trajectory import Decision, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Invoke = Callable[..., dict[str, Any]]
+    from fixture_types import Invoke
+
 
 HELLO = {"messages": [HumanMessage("hello", id="h")]}
 THREAD: Any = {"configurable": {"thread_id": "1"}}

@@ -17,7 +17,6 @@ from langchain_atlas import (
     ClusterRouter,
     Decision,
     LiveExecutor,
-    Model,
     Pair,
     Pool,
     Query,
@@ -30,25 +29,20 @@ from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.testing import (
     Failure,
     FakeEncoder,
-    OpenAIServer,
     ScriptedExecutor,
     ScriptedRouter,
     call_tool,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
+    from fixture_types import Connect, Echo, Invoke, Reach, Serve
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from langchain_atlas import OutcomeTable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
-    Invoke = Callable[..., dict[str, Any]]
 
 HELLO = {"messages": [HumanMessage("hello")]}
 THREAD: Any = {"configurable": {"thread_id": "1"}}

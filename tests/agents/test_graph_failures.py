@@ -8,25 +8,22 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.graph import END, START, StateGraph
 
-from langchain_atlas import AtlasNode, ClusterRouter, LiveExecutor, Model, Observation, Pair, create_atlas_graph
+from langchain_atlas import AtlasNode, ClusterRouter, Observation, Pair, create_atlas_graph
 from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, ExecutionError
-from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedExecutor
+from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fixture_types import Connect, Invoke, Serve
     from langgraph.graph.state import CompiledStateGraph
 
     from langchain_atlas import Executor, OutcomeTable, Router
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
     Build = Callable[..., Graph]
-    Serve = Callable[..., OpenAIServer]
-    Connect = Callable[..., LiveExecutor]
-    Reach = Callable[..., Model]
-    Invoke = Callable[..., dict[str, Any]]
 
 TALK = {"messages": [HumanMessage("hello please say poem to me")]}
 

@@ -15,18 +15,15 @@ from langgraph.graph import END, START, StateGraph
 
 from langchain_atlas import AtlasNode, LiveExecutor, create_atlas_graph
 from langchain_atlas.agents.graph import AtlasState
-from langchain_atlas.testing import OpenAIServer, ScriptedExecutor, ScriptedRouter
+from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
+    from fixture_types import Connect, Echo, Serve
     from langgraph.graph.state import CompiledStateGraph
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
-    Serve = Callable[..., OpenAIServer]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
 
 HELLO = {"messages": [HumanMessage("21?", id="h")]}
 

@@ -13,26 +13,20 @@ from langgraph.types import Command
 from pydantic import BaseModel
 from standins import HELLO, IMAGE, THREAD, Alternating, approve, offered, seeking_approval, shout
 
-from langchain_atlas import NO_TOOL, Constraints, LiveExecutor, Model, Pair, Pool, Tool
+from langchain_atlas import NO_TOOL, Constraints, LiveExecutor, Pair, Pool, Tool
 from langchain_atlas.agents.agent_record import AgentRecord
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.agents.middleware import AtlasMiddleware
 from langchain_atlas.errors import PoolError, SettingError
-from langchain_atlas.testing import OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas.testing import ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
-    Way = Callable[..., dict[str, Any]]
+    from fixture_types import Connect, Echo, Invoke, Reach, Serve
 
 
 class TestRequests:
     def test_carry_the_pairs_model_and_exactly_its_tools(
-        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke
     ) -> None:
         server = serve(echo)
         middleware = AtlasMiddleware(ScriptedRouter("large@@calculator"), connect(server))
@@ -43,7 +37,7 @@ class TestRequests:
         assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
 
     def test_carry_no_tools_for_a_pair_without(
-        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke
     ) -> None:
         server = serve(echo)
         middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
@@ -53,7 +47,9 @@ class TestRequests:
         assert "tools" not in body
         assert state["messages"][-1].content == "small heard hello"
 
-    def test_carry_the_agents_tools_that_are_kept(self, serve: Serve, connect: Connect, agent: Any, call: Way) -> None:
+    def test_carry_the_agents_tools_that_are_kept(
+        self, serve: Serve, connect: Connect, agent: Any, call: Invoke
+    ) -> None:
         server = serve(
             lambda body: (
                 "done"
@@ -75,7 +71,7 @@ class TestRequests:
         ],
     )
     def test_carry_a_providers_own_tool_that_is_kept(
-        self, serve: Serve, connect: Connect, agent: Any, invoke: Way, given: dict[str, Any], name: str
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke, given: dict[str, Any], name: str
     ) -> None:
         server = serve("ok")
         other = {"type": "code_interpreter"}
@@ -83,7 +79,7 @@ class TestRequests:
         invoke(agent(server, middleware, tools=[given, other]), HELLO)
         assert server.bodies[0]["tools"] == [given]
 
-    def test_carry_the_invocations_settings(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
+    def test_carry_the_invocations_settings(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
         server = serve(
             lambda body: (
                 "done"
@@ -103,7 +99,7 @@ class TestRequests:
         assert [first["max_tokens"], second["max_tokens"]] == [7, 7]
 
     def test_of_a_pair_that_is_not_native_are_the_executors(
-        self, serve: Serve, reach: Reach, agent: Any, call: Way
+        self, serve: Serve, reach: Reach, agent: Any, call: Invoke
     ) -> None:
         server = serve(lambda body: f"It said {body['messages'][-1]['content']}")
         loud = Tool(name="loud", tools=(shout,), invocation="grounded", settings={"prompt": "{result}!"})
@@ -117,7 +113,9 @@ class TestRequests:
         (step,) = state["atlas"]["steps"]
         assert step["observation"]["tool_trace"][0]["output"] == "HELLO"
 
-    def test_with_images_go_to_models_that_read_them(self, serve: Serve, reach: Reach, agent: Any, call: Way) -> None:
+    def test_with_images_go_to_models_that_read_them(
+        self, serve: Serve, reach: Reach, agent: Any, call: Invoke
+    ) -> None:
         server = serve("a cat")
         models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
         middleware = AtlasMiddleware(
@@ -129,7 +127,7 @@ class TestRequests:
         assert body["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,AA=="
 
     def test_keep_to_what_the_run_allows(
-        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke
     ) -> None:
         server = serve(echo)
         middleware = AtlasMiddleware(Alternating({"small@@none": 1, "large@@none": 1}), connect(server))
@@ -139,7 +137,7 @@ class TestRequests:
         assert [body["model"] for body in server.bodies] == ["large", "large"]
 
     def test_for_structured_output_bind_its_schema(
-        self, serve: Serve, connect: Connect, agent: Any, invoke: Way
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke
     ) -> None:
         class Found(BaseModel):
             """What was found."""
@@ -155,7 +153,7 @@ class TestRequests:
 
 
 class TestTools:
-    def test_of_one_name_are_kept_apart(self, serve: Serve, reach: Reach, agent: Any, call: Way) -> None:
+    def test_of_one_name_are_kept_apart(self, serve: Serve, reach: Reach, agent: Any, call: Invoke) -> None:
         def finder(place: str) -> Any:
             @tool
             def find(text: str) -> str:
@@ -178,7 +176,7 @@ class TestTools:
             state = call(agent(server, middleware, tools=[finder("nowhere")]), HELLO)
             assert state["messages"][-1].content == f"it in {place}"
 
-    def test_may_interrupt_the_agent(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
+    def test_may_interrupt_the_agent(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
         human = Tool(name="human", tools=(approve,))
         server = serve(seeking_approval)
         executor = LiveExecutor(Pool(models=(reach(server),), tools=(human,)))
@@ -192,7 +190,7 @@ class TestTools:
 
 class TestRecord:
     def test_stands_in_the_state_and_in_the_message(
-        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Way
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke
     ) -> None:
         server = serve(echo)
         middleware = AtlasMiddleware(ScriptedRouter("small@@calculator"), connect(server))
@@ -212,7 +210,7 @@ class TestRecord:
         assert replies[0].response_metadata["atlas"]["kept"] is None
 
     def test_counts_from_zero_for_the_next_ask(
-        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, invoke: Way
+        self, serve: Serve, connect: Connect, echo: Echo, agent: Any, invoke: Invoke
     ) -> None:
         server = serve(echo)
         middleware = AtlasMiddleware(ScriptedRouter("small@@calculator"), connect(server))
@@ -224,7 +222,7 @@ class TestRecord:
         assert AgentRecord.of({"atlas": "?"}) == AgentRecord()
 
 
-def test_a_query_that_no_pair_can_take_is_told(serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+def test_a_query_that_no_pair_can_take_is_told(serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
     server = serve("mine")
     middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
     state = invoke(agent(server, middleware), {"messages": [HumanMessage([{"type": "text", "text": "What?"}, IMAGE])]})

@@ -10,29 +10,23 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from standins import HELLO, IMAGE, THREAD, Alternating, Broken, offered, shout
 
-from langchain_atlas import ClusterRouter, LiveExecutor, Model, Pair, Pool, Router
+from langchain_atlas import ClusterRouter, LiveExecutor, Pair, Pool, Router
 from langchain_atlas.agents.agent_record import AgentRecord
 from langchain_atlas.agents.middleware import AtlasMiddleware
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas.testing import Failure, FakeEncoder, ScriptedRouter, call_tool
 from langchain_atlas.trajectory import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fixture_types import Connect, Invoke, Reach, Serve
 
     from langchain_atlas import OutcomeTable
-
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
-    Way = Callable[..., dict[str, Any]]
 
 
 class TestPin:
     """The router alternates between two models with every decision."""
 
-    def models(self, serve: Serve, connect: Connect, agent: Any, invoke: Way, **settings: Any) -> list[str]:
+    def models(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke, **settings: Any) -> list[str]:
         """Return the models that were called for three asks; each starts a tool loop of two calls."""
         server = serve(
             lambda body: (
@@ -46,23 +40,23 @@ class TestPin:
             invoke(ready, {"messages": [HumanMessage(text)]}, config=THREAD)
         return [body["model"] for body in server.bodies]
 
-    def test_none_decides_every_call(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_none_decides_every_call(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         models = self.models(serve, connect, agent, invoke, pin=None)
         assert models == ["small", "large"] * 3
 
-    def test_loop_decides_every_ask(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_loop_decides_every_ask(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         models = self.models(serve, connect, agent, invoke, pin="loop")
         assert models == ["small", "small", "large", "large", "small", "small"]
 
-    def test_thread_decides_once(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_thread_decides_once(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         assert self.models(serve, connect, agent, invoke, pin="thread") == ["small"] * 6
 
-    def test_switching_must_pay(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_switching_must_pay(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         models = self.models(serve, connect, agent, invoke, switching_cost=0.05)
         assert models == ["small", "small", "large", "large", "large", "large"], "0.1 better pays, 0.1 worse does not"
         assert self.models(serve, connect, agent, invoke, switching_cost=0.2) == ["small"] * 6
 
-    def test_says_why_a_pair_was_kept(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_says_why_a_pair_was_kept(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         server = serve("ok")
         for settings, why in (({"pin": "thread"}, "thread"), ({"switching_cost": 0.2}, "switching-cost")):
             middleware = AtlasMiddleware(
@@ -72,7 +66,7 @@ class TestPin:
             kept = [invoke(ready, HELLO, config=THREAD)["atlas"]["kept"] for _ in range(2)]
             assert kept == [None, why]
 
-    def test_yields_to_what_an_ask_needs(self, serve: Serve, reach: Reach, agent: Any, invoke: Way) -> None:
+    def test_yields_to_what_an_ask_needs(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
         server = serve("ok")
         models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
         router = Alternating({"blind@@none": 1, "seeing@@none": 0})
@@ -88,7 +82,7 @@ class TestPin:
 
 class TestFailure:
     def test_of_a_model_leads_to_the_routers_next_choice(
-        self, serve: Serve, connect: Connect, agent: Any, call: Way, outcomes: OutcomeTable
+        self, serve: Serve, connect: Connect, agent: Any, call: Invoke, outcomes: OutcomeTable
     ) -> None:
         server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
         router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
@@ -103,7 +97,7 @@ class TestFailure:
         assert record.cost_usd is None, "what the failed call cost is not known"
 
     def test_of_every_pair_leads_to_the_agents_own_model(
-        self, serve: Serve, connect: Connect, agent: Any, call: Way, caplog: pytest.LogCaptureFixture
+        self, serve: Serve, connect: Connect, agent: Any, call: Invoke, caplog: pytest.LogCaptureFixture
     ) -> None:
         server = serve(lambda body: "mine" if body["model"] == "own" else Failure(400, "not today"))
         middleware = AtlasMiddleware(ScriptedRouter("small@@none", "large@@calculator"), connect(server))
@@ -122,7 +116,7 @@ class TestFailure:
         serve: Serve,
         connect: Connect,
         agent: Any,
-        call: Way,
+        call: Invoke,
         outcomes: OutcomeTable,
         caplog: pytest.LogCaptureFixture,
         monkeypatch: pytest.MonkeyPatch,
@@ -144,7 +138,7 @@ class TestFailure:
         assert error in caplog.text
 
     def test_stays_with_the_own_model_for_the_loop(
-        self, serve: Serve, connect: Connect, agent: Any, invoke: Way
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke
     ) -> None:
         server = serve(
             lambda body: (
@@ -163,7 +157,7 @@ class TestFailure:
         invoke(ready, HELLO, config=THREAD)
         assert server.bodies[-1]["model"] == "small", "the next ask is routed again"
 
-    def test_of_all_is_raised_where_told_so(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_of_all_is_raised_where_told_so(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         server = serve(Failure(400, "not today"))
         with pytest.raises(ExecutionError, match=r"No pair replied. small@@none: BadRequestError.*not today"):
             invoke(
@@ -172,14 +166,14 @@ class TestFailure:
         with pytest.raises(RuntimeError, match="the encoder is gone"):
             invoke(agent(server, AtlasMiddleware(Broken(), connect(server), fail_open=False)), HELLO)
 
-    def test_to_answer_without_a_call_is_told(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_to_answer_without_a_call_is_told(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         server = serve("mine")
         state = invoke(agent(server, AtlasMiddleware(ScriptedRouter(), connect(server))), HELLO)
         assert state["messages"][-1].content == "mine"
         assert state["atlas"]["cause"].startswith("The router chose to answer without a call.")
 
     def test_to_read_the_ask_leads_to_the_agents_own_model(
-        self, serve: Serve, connect: Connect, agent: Any, invoke: Way
+        self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke
     ) -> None:
         server = serve("mine")
         state = invoke(
@@ -189,7 +183,7 @@ class TestFailure:
         assert state["messages"][-1].content == "mine"
         assert state["atlas"]["cause"].startswith("InvalidInputError: The messages hold no human message")
 
-    def test_thoughts_come_before_the_call(self, serve: Serve, connect: Connect, agent: Any, invoke: Way) -> None:
+    def test_thoughts_come_before_the_call(self, serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
         server = serve("ok")
         router = ScriptedRouter(Decision(kind="think", answer="hm"), "small@@none")
         state = invoke(agent(server, AtlasMiddleware(router, connect(server))), HELLO)

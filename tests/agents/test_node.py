@@ -20,21 +20,15 @@ from pydantic import BaseModel
 from langchain_atlas import AtlasNode, ClusterRouter, Decision, LiveExecutor, Pair, Pool, Query, Tool
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, InvalidInputError, SettingError
-from langchain_atlas.testing import Failure, FakeEncoder, OpenAIServer, ScriptedExecutor, ScriptedRouter, call_tool
+from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from fixture_types import Connect, Echo, Invoke, Reach, Serve
     from langgraph.graph.state import CompiledStateGraph
 
-    from langchain_atlas import Model, OutcomeTable
+    from langchain_atlas import OutcomeTable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Connect = Callable[..., LiveExecutor]
-    Echo = Callable[[dict[str, Any]], Any]
     Graph = CompiledStateGraph[Any, Any, Any, Any]
-    Invoke = Callable[..., dict[str, Any]]
 
 
 SUM = {"messages": [HumanMessage("numbers sum add two")]}

@@ -17,12 +17,12 @@ from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
+    from fixture_types import Invoke
     from langgraph.graph.state import CompiledStateGraph
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
-    Invoke = Callable[..., dict[str, Any]]
 
 
 class Form(TypedDict, total=False):

@@ -17,9 +17,8 @@ from langchain_atlas.testing import ScriptedRouter
 from langchain_atlas.tools import tool_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fixture_types import Invoke
 
-    Invoke = Callable[..., dict[str, Any]]
 
 ASK = {"messages": [HumanMessage("?", id="h")]}
 THREAD: Any = {"configurable": {"thread_id": "1"}}

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import pytest
 from provider import serve
 
-from langchain_atlas.testing import Failure, OpenAIServer, call_tool
+from langchain_atlas.testing import Failure, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
     from conftest import Command
+    from fixture_types import Serve
 
-    Serve = Callable[..., OpenAIServer]
 
 __all__ = ["serve"]
 

@@ -12,13 +12,11 @@ from langchain_atlas import NO_TOOL, Model, Pair, Pool, Tool
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.pool_check import PoolCheck, check_pool, estimate
 from langchain_atlas.evaluation.pool_probes import describe
-from langchain_atlas.testing import HANG, Failure, OpenAIServer, call_tool
+from langchain_atlas.testing import HANG, Failure, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fixture_types import Reach, Serve
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
 
 __all__ = ["reach", "serve"]
 

@@ -8,14 +8,13 @@ import pytest
 from langchain_core.tools import tool
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
-from langchain_atlas.testing import OpenAIServer, call_tool
+from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
+    from fixture_types import Reach, Run, Serve
+
 
 QUESTION = Query(text="What of tea?")
 

@@ -16,16 +16,13 @@ from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Poo
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.invocations.base import fill
 from langchain_atlas.json_in_text import first_object
-from langchain_atlas.testing import Failure, OpenAIServer, call_tool
+from langchain_atlas.testing import Failure, call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fixture_types import Reach, Run, Serve
     from langchain_core.outputs import ChatResult
-
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
 
 QUESTION = Query(text="What is 6 times 7?")
 

@@ -20,19 +20,15 @@ from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Poo
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError
 from langchain_atlas.execution.invocations import Invocation, ModelCall, text_of
 from langchain_atlas.execution.litellm_chat import pause
-from langchain_atlas.testing import HANG, Failure, OpenAIServer, call_tool
+from langchain_atlas.testing import HANG, Failure, call_tool
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from fixture_types import Reach, Run, Serve
     from langchain_core.runnables import RunnableConfig
 
     from langchain_atlas.execution.invocations import Conversation
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
 
 SMALL = Pair("small")
 QUESTION = Query(text="What is up?")

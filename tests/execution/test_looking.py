@@ -12,14 +12,11 @@ from pictures import data_url, picture
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool, solve
 from langchain_atlas.errors import ConstraintError, PoolError
-from langchain_atlas.testing import Failure, OpenAIServer, ScriptedRouter, images_of
+from langchain_atlas.testing import Failure, ScriptedRouter, images_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fixture_types import Reach, Run, Serve
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
 
 IMAGE, WEB = data_url(picture("12 crowns")), "https://example.org/a.png"
 SEEING = frozenset({"text", "image"})

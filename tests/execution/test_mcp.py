@@ -17,17 +17,16 @@ import pytest
 from langchain_core.messages import ToolMessage
 from langchain_tests.integration_tests import ToolsIntegrationTests
 
-from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
+from langchain_atlas import LiveExecutor, Pair, Pool, Query, Tool
 from langchain_atlas.errors import MissingExtraError, PoolError
-from langchain_atlas.testing import OpenAIServer, call_tool
+from langchain_atlas.testing import call_tool
 from langchain_atlas.tools import McpServer, McpTool, mcp_session, mcp_tools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
+    from fixture_types import Reach, Run, Serve
+
 
 SERVER = str(Path(__file__).parents[1] / "mcp_server.py")
 STDIO = {"command": sys.executable, "args": [SERVER]}

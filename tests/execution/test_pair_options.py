@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
-from langchain_atlas.testing import OpenAIServer, call_tool
+from langchain_atlas import NO_TOOL, LiveExecutor, Pair, Pool, Query, Tool
+from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from fixture_types import Reach, Run, Serve
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
 
 QUESTION = Query(text="Twice 4?")
 PARAMETERS = ("temperature", "max_tokens", "reasoning_effort", "stop")

@@ -16,17 +16,16 @@ from langchain_core.tools import BaseTool
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import SettingError
 from langchain_atlas.execution.invocations import Invocation, ModelCall, ToolCall, text_of
-from langchain_atlas.testing import Failure, OpenAIServer
+from langchain_atlas.testing import Failure
 from langchain_atlas.trajectory import Spending, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fixture_types import Reach, Run, Serve
+
     from langchain_atlas.execution.invocations import Conversation
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
 
 PAIR = Pair("small", "several")
 QUESTION = Query(text="Well?")

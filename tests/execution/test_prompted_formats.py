@@ -15,11 +15,8 @@ from langchain_atlas.execution.invocations.formats import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_atlas.testing import OpenAIServer
+    from fixture_types import Reach, Run, Serve
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
 
 QUESTION = Query(text="What is 6 times 7?")
 

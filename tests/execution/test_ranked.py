@@ -11,16 +11,15 @@ from langchain_core.tools import tool
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
-from langchain_atlas.testing import Failure, OpenAIServer
+from langchain_atlas.testing import Failure
 from langchain_atlas.tools.ranking import FunctionScorer, RankingTool
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
+    from fixture_types import Reach, Run, Serve
+
 
 PAIR = Pair("small", "best")
 QUESTION = Query(text="What is 6 times 7?")

@@ -18,9 +18,8 @@ from langchain_atlas.testing import Failure, OpenAIServer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
+    from fixture_types import Reach, Run, Serve
+
 
 QUESTION = Query(text="What is 6 times 7?")
 

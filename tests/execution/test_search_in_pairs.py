@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
-from langchain_atlas.testing import OpenAIServer, call_tool
+from langchain_atlas import LiveExecutor, Pair, Pool, Query, Tool
+from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
+    from fixture_types import Reach, Run, Serve
+
 
 NOWHERE = "http://127.0.0.1:9/search"
 """A port that nobody listens at."""

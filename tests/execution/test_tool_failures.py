@@ -11,15 +11,14 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException, tool
 from langgraph.errors import GraphBubbleUp, GraphInterrupt
 from pydantic import BaseModel
 
-from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool, asolve, solve
-from langchain_atlas.testing import OpenAIServer, ScriptedRouter, call_tool
+from langchain_atlas import LiveExecutor, Model, Pair, Pool, Query, Tool, asolve, solve
+from langchain_atlas.testing import ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
+    from fixture_types import Reach, Run, Serve
+
 
 PAIR = Pair("small", "t")
 QUESTION = Query(text="Well?")

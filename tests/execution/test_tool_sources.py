@@ -20,18 +20,16 @@ from langgraph.types import Command, interrupt
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
-from langchain_atlas.testing import OpenAIServer, call_tool
+from langchain_atlas.testing import call_tool
 from langchain_atlas.tools import GraphTool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fixture_types import Reach, Run, Serve
     from langchain_core.callbacks import CallbackManagerForRetrieverRun
     from langchain_core.runnables import RunnableConfig
 
-    Serve = Callable[..., OpenAIServer]
-    Reach = Callable[..., Model]
-    Run = Callable[[LiveExecutor, Pair, Query], Observation]
     Ask = Callable[..., Observation]
 
 

@@ -21,7 +21,8 @@ from langchain_atlas.trajectory import Query, Usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    Serve = Callable[..., OpenAIServer]
+    from fixture_types import Serve
+
     Score = Callable[[Scorer, Query, Sequence[str]], Scores]
 
 __all__ = ["serve"]
