@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from calling import in_turn
 from langchain_core.tools import tool
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fixture_types import Reach, Run, Serve
 
 
@@ -34,11 +33,6 @@ def calls(*topics: str, name: str = "look_up") -> dict[str, Any]:
 def execute(run: Run, model: Model, **settings: Any) -> Observation:
     pool_tool = Tool(name="t", tools=(look_up,), invocation="backtracked", settings=settings)
     return run(LiveExecutor(Pool(models=(model,), tools=(pool_tool,)), retries=0), Pair("small", "t"), QUESTION)
-
-
-def in_turn(*replies: Any) -> Callable[[Any], Any]:
-    left = iter(replies)
-    return lambda _: next(left)
 
 
 def roles(body: dict[str, Any]) -> list[str]:

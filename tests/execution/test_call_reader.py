@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from calling import flip, multiply
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.tools import tool
@@ -20,22 +21,10 @@ from langchain_atlas.execution.invocations.call_reader import (
 from langchain_atlas.execution.invocations.formats import FORMATS
 
 
-@tool
-def multiply(first: int, second: int) -> int:
-    """Multiply two numbers."""
-    return first * second
-
-
 @tool("look-up")
 def look_up(topic: str) -> str:
     """Look a topic up."""
     return topic
-
-
-@tool
-def flip() -> str:
-    """Flip a coin."""
-    return "heads"
 
 
 TOOLS = [multiply, look_up, flip]

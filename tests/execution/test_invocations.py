@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from calling import QUESTION, flip, in_turn, look_up, multiply
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.language_models import GenericFakeChatModel
@@ -19,38 +20,14 @@ from langchain_atlas.json_in_text import first_object
 from langchain_atlas.testing import Failure, call_tool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fixture_types import Reach, Run, Serve
     from langchain_core.outputs import ChatResult
-
-QUESTION = Query(text="What is 6 times 7?")
-
-
-@tool
-def multiply(first: int, second: int) -> int:
-    """Multiply two numbers."""
-    return first * second
-
-
-@tool
-def look_up(topic: str) -> str:
-    """Look a topic up."""
-    if topic == "nothing":
-        raise LookupError("no such topic")
-    return f"All about {topic}"
 
 
 @tool(return_direct=True)
 def final(text: str) -> str:
     """Say the last word."""
     return f"final {text}"
-
-
-@tool
-def flip() -> str:
-    """Flip a coin."""
-    return "heads"
 
 
 MULTIPLY = {
@@ -77,11 +54,6 @@ def execute(run: Run, model: Model, pool_tool: Tool, query: Query = QUESTION) ->
     other = Tool(name="other", tools=(look_up,), invocation="prompted")
     executor = LiveExecutor(Pool(models=(model,), tools=(NO_TOOL, pool_tool, other)), retries=0)
     return run(executor, Pair(model.name, pool_tool.name), query)
-
-
-def in_turn(*replies: Any) -> Callable[[Any], Any]:
-    left = iter(replies)
-    return lambda _: next(left)
 
 
 def tool_messages(body: dict[str, Any]) -> dict[str, str]:

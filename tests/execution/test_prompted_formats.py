@@ -6,33 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from langchain_core.tools import tool
+from calling import QUESTION, in_turn, look_up, multiply
 
-from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
+from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Tool
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.invocations.formats import FORMATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fixture_types import Reach, Run, Serve
-
-
-QUESTION = Query(text="What is 6 times 7?")
-
-
-@tool
-def multiply(first: int, second: int) -> int:
-    """Multiply two numbers."""
-    return first * second
-
-
-@tool
-def look_up(topic: str) -> str:
-    """Look a topic up."""
-    if topic == "nothing":
-        raise LookupError("no such topic")
-    return f"All about {topic}"
 
 
 def tool_of(**settings: Any) -> Tool:
@@ -42,11 +23,6 @@ def tool_of(**settings: Any) -> Tool:
 def execute(run: Run, model: Model, **settings: Any) -> Observation:
     executor = LiveExecutor(Pool(models=(model,), tools=(tool_of(**settings),)), retries=0)
     return run(executor, Pair("small", "t"), QUESTION)
-
-
-def in_turn(*replies: Any) -> Callable[[Any], Any]:
-    left = iter(replies)
-    return lambda _: next(left)
 
 
 def last(body: dict[str, Any]) -> str:

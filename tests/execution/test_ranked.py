@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from calling import QUESTION, multiply
 from langchain_core.tools import tool
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
 
 PAIR = Pair("small", "best")
-QUESTION = Query(text="What is 6 times 7?")
 LONGEST = RankingTool(scorer=FunctionScorer(lambda _, answer: len(answer)))
 
 
@@ -30,12 +30,6 @@ LONGEST = RankingTool(scorer=FunctionScorer(lambda _, answer: len(answer)))
 def odd_ranking(question: str, answers: list[str]) -> str:
     """Rank answers, in a form that nobody reads."""
     return question
-
-
-@tool
-def multiply(first: int, second: int) -> int:
-    """Multiply two numbers."""
-    return first * second
 
 
 def execute(run: Run, model: Model, pool_tool: Tool, query: Query = QUESTION, **pool: Any) -> Observation:

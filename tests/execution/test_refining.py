@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from calling import QUESTION, in_turn
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,18 +22,10 @@ if TYPE_CHECKING:
     from fixture_types import Reach, Run, Serve
 
 
-QUESTION = Query(text="What is 6 times 7?")
-
-
 def execute(run: Run, model: Model, invocation: str, query: Query = QUESTION, **settings: Any) -> Observation:
     use = "python" if invocation == "debugged" else None
     tool = Tool(name="t", use=use, invocation=invocation, settings=settings)
     return run(LiveExecutor(Pool(models=(model,), tools=(NO_TOOL, tool)), retries=0), Pair("small", "t"), query)
-
-
-def in_turn(*replies: Any) -> Callable[[Any], Any]:
-    left = iter(replies)
-    return lambda _: next(left)
 
 
 def asked(server: OpenAIServer) -> list[str]:
