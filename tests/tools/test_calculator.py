@@ -15,7 +15,7 @@ from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.tools.calculator import Calculator, evaluate
 
 
-class TestStandard(ToolsUnitTests):
+class OfCalculator:
     @property
     def tool_constructor(self) -> type[BaseTool]:
         return Calculator
@@ -25,14 +25,12 @@ class TestStandard(ToolsUnitTests):
         return {"expression": "2^10", "precision": 2}
 
 
-class TestStandardLive(ToolsIntegrationTests):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return Calculator
+class TestStandard(OfCalculator, ToolsUnitTests):
+    """LangChain's own tests."""
 
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"expression": "2^10", "precision": 2}
+
+class TestStandardLive(OfCalculator, ToolsIntegrationTests):
+    """LangChain's own tests that compute something."""
 
 
 @pytest.mark.parametrize(

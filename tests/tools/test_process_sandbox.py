@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.tools import BaseTool
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
+from standard import OfPython
 
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.tools.monty import MontySandbox
@@ -22,32 +22,18 @@ from tests.tools.test_hostile_programs import needs_isolation
 pytestmark = needs_isolation
 
 
-class TestStandard(ToolsUnitTests):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return PythonTool
-
+class InProcesses(OfPython):
     @property
     def tool_constructor_params(self) -> dict[str, Any]:
         return {"sandbox": ProcessSandbox()}
 
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"code": "print(2 + 2)"}
+
+class TestStandard(InProcesses, ToolsUnitTests):
+    """LangChain's own tests."""
 
 
-class TestStandardLive(ToolsIntegrationTests):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return PythonTool
-
-    @property
-    def tool_constructor_params(self) -> dict[str, Any]:
-        return {"sandbox": ProcessSandbox()}
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"code": "print(2 + 2)"}
+class TestStandardLive(InProcesses, ToolsIntegrationTests):
+    """LangChain's own tests that run a program."""
 
 
 @pytest.fixture(params=["monty", "process"])

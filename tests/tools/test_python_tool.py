@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from langchain_core.tools import BaseTool, ToolException
+from langchain_core.tools import ToolException
 from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
+from standard import OfPython
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.tools.monty import MontySandbox, shared_sandbox
@@ -23,24 +24,12 @@ from langchain_atlas.tools.python import PythonTool, run_unit_tests, unwrap_fenc
 from langchain_atlas.tools.sandbox import Execution, Sandbox
 
 
-class TestStandard(ToolsUnitTests):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return PythonTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"code": "print(2 + 2)"}
+class TestStandard(OfPython, ToolsUnitTests):
+    """LangChain's own tests."""
 
 
-class TestStandardLive(ToolsIntegrationTests):
-    @property
-    def tool_constructor(self) -> type[BaseTool]:
-        return PythonTool
-
-    @property
-    def tool_invoke_params_example(self) -> dict[str, Any]:
-        return {"code": "print(2 + 2)"}
+class TestStandardLive(OfPython, ToolsIntegrationTests):
+    """LangChain's own tests that run a program."""
 
 
 @pytest.fixture(scope="module")
