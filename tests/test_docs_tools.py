@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 from langchain_core.documents import Document
 from langchain_core.runnables import RunnableLambda
+from pages import blocks, page
 from pictures import picture
 
 from langchain_atlas import LiveExecutor, Model, Pool
@@ -19,7 +19,10 @@ from langchain_atlas.pool import Tool
 from langchain_atlas.tools.search import WEB_PROVIDERS
 from langchain_atlas.tools.vision import PROCEDURES
 
-TEXT = (Path(__file__).parents[1] / "docs/tools.md").read_text(encoding="utf-8")
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TEXT = page("docs/tools.md")
 MODELS = (Model(name="small"),)
 
 
@@ -27,13 +30,9 @@ def section(name: str) -> str:
     return TEXT.partition(f"## {name}\n")[2].partition("\n## ")[0]
 
 
-def blocks(name: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", section(name), flags=re.MULTILINE | re.DOTALL)
-
-
 @pytest.mark.parametrize("name", ["How models call tools", "Ranking", "Refining"])
 def test_the_pool_files_are_read_and_their_tools_built(name: str, tmp_path: Path) -> None:
-    (block,) = blocks(name, "yaml")
+    (block,) = blocks(section(name), "yaml")
     (tmp_path / "pool.yaml").write_text(f"models: {{small: {{}}}}\n{block}", encoding="utf-8")
     pool = Pool.load(tmp_path / "pool.yaml")
     assert {tool.name for tool in pool.tools} == set(yaml.safe_load(block)["tools"])
@@ -41,7 +40,7 @@ def test_the_pool_files_are_read_and_their_tools_built(name: str, tmp_path: Path
 
 
 def test_the_scorer_runs() -> None:
-    (code,) = blocks("Ranking", "python")
+    (code,) = blocks(section("Ranking"), "python")
     names: dict[str, Any] = {}
     exec(compile(code, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
     assert isinstance(names["tool"], Tool)
@@ -62,7 +61,7 @@ def test_every_setting_is_one_of_the_invocation() -> None:
 
 
 def test_the_searches_of_the_docs_are_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = blocks("Search", "yaml")
+    (block,) = blocks(section("Search"), "yaml")
     (tmp_path / "handbook").mkdir()
     (tmp_path / "handbook" / "a.md").write_text("The ferry leaves at noon.")
     (tmp_path / "pool.yaml").write_text(f"models: {{small: {{}}}}\n{block}".replace("my_package.search", __name__))
@@ -75,7 +74,7 @@ retriever = RunnableLambda(lambda _: [Document("found")])
 
 
 def test_the_search_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (code,) = blocks("Search", "python")
+    (code,) = blocks(section("Search"), "python")
     exec(compile(code, "docs/tools.md", "exec"), {})  # noqa: S102  # our own text
     assert capsys.readouterr().out == "[1] ferries.md\nThe ferry leaves at noon.\n"
 
@@ -94,13 +93,13 @@ def test_the_environment_variables_of_search_are_those(monkeypatch: pytest.Monke
 
 
 def test_the_pool_for_images_pairs_as_the_docs_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (block,) = blocks("Images", "yaml")
+    (block,) = blocks(section("Images"), "yaml")
     (tmp_path / "pool.yaml").write_text(block)
     pool = Pool.load(tmp_path / "pool.yaml")
     LiveExecutor(pool)
     assert {str(pair) for pair in pool.pairs if pair.model == "words"} == {"words@@none", "words@@tesseract"}
     assert len([pair for pair in pool.pairs if pair.model in ("mini", "ours")]) == 12
-    (code,) = blocks("Images", "python")
+    (code,) = blocks(section("Images"), "python")
     (tmp_path / "sales.png").write_bytes(picture())
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}

@@ -4,45 +4,30 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-from recorded import row, table_of
+from pages import ROOT, blocks, page, save_router, stand_in
+from provider import serve
 
 from langchain_atlas.evaluation.queries import read_queries
 from langchain_atlas.execution.live import LiveExecutor
 from langchain_atlas.pool import Model, Pool
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.testing import OpenAIServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+    import pytest
+    from fixture_types import Serve
 
-
-def blocks(name: str, language: str) -> list[str]:
-    text = (ROOT / name).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+__all__ = ["serve", "stand_in"]
 
 
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[OpenAIServer]:
-    with OpenAIServer(lambda _: "4929.91") as running:
-        monkeypatch.setenv("OPENAI_API_BASE", running.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "not-a-secret")
-        monkeypatch.setenv("DISABLE_AIOHTTP_TRANSPORT", "True")
-        yield running
-
-
-def test_the_readmes_python_runs(server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = {"mini@@calculator": 1.0, "mini@@none": 0.0, "sonnet@@none": 0.0}
-    outcomes = [row(f"what is {n} times 3?", pair, score, 0.001) for n in range(8) for pair, score in pairs.items()]
-    ClusterRouter(n_clusters=1).fit(table_of(*outcomes)).save(tmp_path / "router")
+def test_the_readmes_python_runs(stand_in: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = stand_in(lambda _: "4929.91")
+    save_router(tmp_path, {"mini@@calculator": 1.0, "mini@@none": 0.0, "sonnet@@none": 0.0})
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    for code in blocks("README.md", "python"):
+    for code in blocks(page("README.md"), "python"):
         exec(compile(code, "README.md", "exec"), names)  # noqa: S102  # our own text
     record = names["state"]["messages"][-1].response_metadata["atlas"]
     assert record["pair"] == "mini@@calculator"
@@ -52,7 +37,7 @@ def test_the_readmes_python_runs(server: OpenAIServer, tmp_path: Path, monkeypat
 
 
 def test_the_readmes_questions_are_read(tmp_path: Path) -> None:
-    (lines,) = blocks("README.md", "json")
+    (lines,) = blocks(page("README.md"), "json")
     (tmp_path / "questions.jsonl").write_text(lines, encoding="utf-8")
     asked = read_queries(tmp_path / "questions.jsonl")
     assert [item.query.id for item in asked] == ["q1", "q2", "q3"]
@@ -60,23 +45,21 @@ def test_the_readmes_questions_are_read(tmp_path: Path) -> None:
 
 
 def test_the_pool_of_the_docs_is_read(tmp_path: Path) -> None:
-    (text,) = blocks("docs/pools.md", "yaml")
+    (text,) = blocks(page("docs/pools.md"), "yaml")
     (tmp_path / "pool.yaml").write_text(text, encoding="utf-8")
     pool = Pool.load(tmp_path / "pool.yaml")
     assert {model.name for model in pool.models} == {"mini", "sonnet", "ours"}
     assert pool.model("mini").input_cost_per_token == 1.5e-7  # from LiteLLM's table
     names: dict[str, Any] = {}
-    (code,) = blocks("docs/pools.md", "python")
+    (code,) = blocks(page("docs/pools.md"), "python")
     exec(compile(code, "docs/pools.md", "exec"), names)  # noqa: S102  # our own text
     assert len(names["pool"].pairs) == 4
 
 
 def test_the_tools_of_the_docs_are_made(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
-    section = (ROOT / "docs/tools.md").read_text(encoding="utf-8").partition("## Your own tools")[2]
-    python, pools = (
-        re.findall(rf"^```{kind}\n(.*?)^```", section, flags=re.MULTILINE | re.DOTALL)[0] for kind in ("python", "yaml")
-    )
+    section = page("docs/tools.md").partition("## Your own tools")[2]
+    python, pools = (blocks(section, kind)[0] for kind in ("python", "yaml"))
     exec(compile(python, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
     made = [names[name] for name in ("one", "kit", "library", "expert", "files", "wiki")]
     assert [tool.name for tool in made] == ["double", "kit", "library", "expert", "files", "wiki"]
@@ -88,11 +71,11 @@ def test_the_tools_of_the_docs_are_made(tmp_path: Path) -> None:
 
 def test_every_file_that_the_docs_link_to_is_there() -> None:
     for name in ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / name).read_text(encoding="utf-8")):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page(name)):
             assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
 
 def test_langgraph_json_names_graphs_that_are_there() -> None:
-    for target in json.loads((ROOT / "langgraph.json").read_text())["graphs"].values():
+    for target in json.loads(page("langgraph.json"))["graphs"].values():
         path, _, attribute = target.partition(":")
-        assert re.search(rf"^{attribute} = ", (ROOT / path).read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert re.search(rf"^{attribute} = ", page(path), flags=re.MULTILINE)

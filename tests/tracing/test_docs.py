@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pages import blocks, page
+
 from langchain_atlas import create_atlas_graph
 from langchain_atlas.evaluation.feedback import KEYS
 from langchain_atlas.tracing import facts
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas import LiveExecutor, Router
 
-TEXT = (Path(__file__).parents[2] / "docs" / "tracing.md").read_text(encoding="utf-8")
+TEXT = page("docs/tracing.md")
 
 
 def test_the_snippets_run(
@@ -30,7 +32,7 @@ def test_the_snippets_run(
     monkeypatch.setenv("LANGSMITH_API_KEY", "any")
     graph = create_atlas_graph(router, executor).compile()
     names: dict[str, Any] = {"router": router, "executor": executor, "graph": graph}
-    for snippet in re.findall(r"^```python\n(.*?)^```", TEXT, flags=re.MULTILINE | re.DOTALL):
+    for snippet in blocks(TEXT, "python"):
         code = snippet.replace("Client(anonymizer", f"Client(api_url={traces.server.url!r}, api_key='any', anonymizer")
         exec(compile(code, "docs/tracing.md", "exec"), names)  # noqa: S102  # our own text
     assert b"Lovelace" not in b"".join(traces.server.bodies)
