@@ -1,4 +1,4 @@
-"""Every way there is to ask a chat model, and a tool to ask it with."""
+"""Every way there is to ask a chat model or another runnable, and a tool to ask with."""
 
 from __future__ import annotations
 
@@ -19,14 +19,6 @@ def weather(city: str) -> str:
     return f"sun in {city}"
 
 
-async def _astream(model: Any, asked: Any, settings: dict[str, Any]) -> Any:
-    return joined([chunk async for chunk in model.astream(asked, **settings)])
-
-
-async def _abatch(model: Any, asked: Any, settings: dict[str, Any]) -> Any:
-    return (await model.abatch([asked], **settings))[0]
-
-
 def joined(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     joined = chunks[0]
     for chunk in chunks[1:]:
@@ -36,11 +28,24 @@ def joined(chunks: list[AIMessageChunk]) -> AIMessageChunk:
     return joined
 
 
-WAYS: dict[str, Callable[..., Any]] = {
-    "invoke": lambda model, asked, settings: model.invoke(asked, **settings),
-    "ainvoke": lambda model, asked, settings: asyncio.run(model.ainvoke(asked, **settings)),
-    "stream": lambda model, asked, settings: joined(list(model.stream(asked, **settings))),
-    "astream": lambda model, asked, settings: asyncio.run(_astream(model, asked, settings)),
-    "batch": lambda model, asked, settings: model.batch([asked], **settings)[0],
-    "abatch": lambda model, asked, settings: asyncio.run(_abatch(model, asked, settings)),
-}
+def ways(whole: Callable[[list[Any]], Any]) -> dict[str, Callable[..., Any]]:
+    """Return the ways to ask a runnable; `whole` makes one answer of what is streamed."""
+
+    async def astream(runnable: Any, asked: Any, settings: dict[str, Any]) -> Any:
+        return whole([part async for part in runnable.astream(asked, **settings)])
+
+    async def abatch(runnable: Any, asked: Any, settings: dict[str, Any]) -> Any:
+        return (await runnable.abatch([asked], **settings))[0]
+
+    return {
+        "invoke": lambda runnable, asked, settings: runnable.invoke(asked, **settings),
+        "ainvoke": lambda runnable, asked, settings: asyncio.run(runnable.ainvoke(asked, **settings)),
+        "stream": lambda runnable, asked, settings: whole(list(runnable.stream(asked, **settings))),
+        "astream": lambda runnable, asked, settings: asyncio.run(astream(runnable, asked, settings)),
+        "batch": lambda runnable, asked, settings: runnable.batch([asked], **settings)[0],
+        "abatch": lambda runnable, asked, settings: asyncio.run(abatch(runnable, asked, settings)),
+    }
+
+
+WAYS = ways(joined)
+"""Those to ask a chat model."""

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from chatting import ways
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -39,23 +40,12 @@ if TYPE_CHECKING:
     Ask = Callable[..., Any]
 
 
-async def _alast(chain: Any, asked: Any, settings: dict[str, Any]) -> Any:
-    (last,) = [item async for item in chain.astream(asked, **settings)]
-    return last
+def only(parts: list[Any]) -> Any:
+    (part,) = parts
+    return part
 
 
-async def _abatch(chain: Any, asked: Any, settings: dict[str, Any]) -> Any:
-    return (await chain.abatch([asked], **settings))[0]
-
-
-_WAYS: dict[str, Callable[..., Any]] = {
-    "invoke": lambda chain, asked, settings: chain.invoke(asked, **settings),
-    "ainvoke": lambda chain, asked, settings: asyncio.run(chain.ainvoke(asked, **settings)),
-    "stream": lambda chain, asked, settings: next(iter(chain.stream(asked, **settings))),
-    "astream": lambda chain, asked, settings: asyncio.run(_alast(chain, asked, settings)),
-    "batch": lambda chain, asked, settings: chain.batch([asked], **settings)[0],
-    "abatch": lambda chain, asked, settings: asyncio.run(_abatch(chain, asked, settings)),
-}
+_WAYS = ways(only)
 
 
 @pytest.fixture(params=list(_WAYS))
