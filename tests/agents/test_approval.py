@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command
+from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, ClusterRouter, Decision, Pair, Query, create_atlas_graph
 from langchain_atlas.agents.approval import Approval
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.pool import Model, Pool, Tool
 from langchain_atlas.testing import FakeEncoder, ScriptedExecutor, ScriptedRouter
@@ -23,11 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fixture_types import Invoke
-    from langgraph.graph.state import CompiledStateGraph
+    from node_graph import Graph
 
     from langchain_atlas import OutcomeTable, Router
 
-    Graph = CompiledStateGraph[Any, Any, Any, Any]
     Build = Callable[..., Graph]
 
 HELLO = {"messages": [HumanMessage("hello", id="h")]}
@@ -60,11 +58,7 @@ def build(request: pytest.FixtureRequest) -> Build:
     """Make a graph with a checkpointer: one with ATLAS as its only node, and the loop as a graph."""
 
     def node(router: Router, executor: ScriptedExecutor, **settings: Any) -> Graph:
-        builder = StateGraph(AtlasState)
-        builder.add_node("ask", AtlasNode(router, executor, **settings))
-        builder.add_edge(START, "ask")
-        builder.add_edge("ask", END)
-        return builder.compile(checkpointer=InMemorySaver())
+        return node_graph(AtlasNode(router, executor, **settings)).compile(checkpointer=InMemorySaver())
 
     def graph(router: Router, executor: ScriptedExecutor, **settings: Any) -> Graph:
         return create_atlas_graph(router, executor, **settings).compile(checkpointer=InMemorySaver())

@@ -9,23 +9,22 @@ import pytest
 from langchain_core.messages import AnyMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.config import get_store
-from langgraph.graph import END, START, MessagesState, StateGraph
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, Send, interrupt
+from node_graph import node_graph
 
 from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Pair, Pool, Query, Tool, create_atlas_graph
 from langchain_atlas.agents import kept
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ExecutionError, PoolError
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:
     from fixture_types import Invoke, Reach, Serve
-    from langgraph.graph.state import CompiledStateGraph
+    from node_graph import Graph
 
-    Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 HELLO = {"messages": [HumanMessage("hello", id="h")]}
 THREAD: Any = {"configurable": {"thread_id": "1"}}
@@ -40,11 +39,7 @@ def inner(kind: str, executor: ScriptedExecutor, **settings: Any) -> Graph:
     router = ScriptedRouter("a@@none", "b@@none")
     if kind == "graph":
         return create_atlas_graph(router, executor, **settings).compile()
-    builder = StateGraph(AtlasState, context_schema=AtlasContext)
-    builder.add_node("ask", AtlasNode(router, executor, **settings))
-    builder.add_edge(START, "ask")
-    builder.add_edge("ask", END)
-    return builder.compile()
+    return node_graph(AtlasNode(router, executor, **settings), context_schema=AtlasContext).compile()
 
 
 @pytest.mark.parametrize("kind", ["node", "graph"])
@@ -173,10 +168,7 @@ def test_tools_reach_the_store(kind: str, invoke: Invoke, serve: Serve, reach: R
     if kind == "graph":
         graph = create_atlas_graph(router, executor).compile(store=store)
     else:
-        builder = StateGraph(AtlasState)
-        builder.add_node("ask", AtlasNode(router, executor, durable=kind == "durable node"))
-        builder.add_edge(START, "ask")
-        graph = builder.compile(store=store)
+        graph = node_graph(AtlasNode(router, executor, durable=kind == "durable node")).compile(store=store)
     assert invoke(graph, HELLO)["messages"][-1].content == "Noted."
     found = store.get(("facts",), "1")
     assert found is not None

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph.graph import END, START, StateGraph
+from node_graph import node_graph
 from recorded import kinds_of_query
 
 from langchain_atlas import NO_TOOL, AtlasNode, ClusterRouter, LiveExecutor, Pool, create_atlas_graph
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:
@@ -24,11 +23,7 @@ TASKS = 200
 
 
 def with_node(router: ClusterRouter, executor: LiveExecutor) -> Any:
-    builder = StateGraph(AtlasState)
-    builder.add_node("atlas", AtlasNode(router, executor))
-    builder.add_edge(START, "atlas")
-    builder.add_edge("atlas", END)
-    return builder.compile()
+    return node_graph(AtlasNode(router, executor), "atlas").compile()
 
 
 def with_graph(router: ClusterRouter, executor: LiveExecutor) -> Any:

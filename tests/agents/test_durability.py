@@ -10,8 +10,9 @@ from langchain_core.messages import HumanMessage, messages_to_dict
 from langgraph.cache.memory import InMemoryCache
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.types import CachePolicy, Command, RetryPolicy, interrupt
+from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, Pair, Query, create_atlas_graph
 from langchain_atlas.agents.graph import AtlasState
@@ -55,14 +56,6 @@ class Dying(ScriptedExecutor):
             self.died = True
             raise KeyboardInterrupt
         return f"{pair.model} on {query.text}"
-
-
-def node_graph(node: AtlasNode, **settings: Any) -> StateGraph[Any, Any, Any, Any]:
-    builder = StateGraph(AtlasState)
-    builder.add_node("ask", node, **settings)
-    builder.add_edge(START, "ask")
-    builder.add_edge("ask", END)
-    return builder
 
 
 def asked(executor: ScriptedExecutor) -> list[str]:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from langgraph.graph import END, START, StateGraph
+from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, ClusterRouter, Observation, Pair, create_atlas_graph
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, ExecutionError
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor
@@ -18,11 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fixture_types import Connect, Invoke, Serve
-    from langgraph.graph.state import CompiledStateGraph
+    from node_graph import Graph
 
     from langchain_atlas import Executor, OutcomeTable, Router
 
-    Graph = CompiledStateGraph[Any, Any, Any, Any]
     Build = Callable[..., Graph]
 
 TALK = {"messages": [HumanMessage("hello please say poem to me")]}
@@ -44,11 +42,7 @@ def build(request: pytest.FixtureRequest) -> Build:
     def graph(router: Router, executor: Executor, **settings: Any) -> Graph:
         if request.param == "graph":
             return create_atlas_graph(router, executor, **settings).compile()
-        builder = StateGraph(AtlasState, context_schema=AtlasContext)
-        builder.add_node("ask", AtlasNode(router, executor, **settings))
-        builder.add_edge(START, "ask")
-        builder.add_edge("ask", END)
-        return builder.compile()
+        return node_graph(AtlasNode(router, executor, **settings), context_schema=AtlasContext).compile()
 
     return graph
 

@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.sqlite import SqliteSaver
-from langgraph.graph import END, START, StateGraph
+from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, LiveExecutor, create_atlas_graph
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fixture_types import Connect, Echo, Serve
-    from langgraph.graph.state import CompiledStateGraph
+    from node_graph import Graph
 
-    Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 HELLO = {"messages": [HumanMessage("21?", id="h")]}
 
@@ -32,11 +30,7 @@ def graph_of(kind: str, pair: str, executor: LiveExecutor) -> Graph:
     router = ScriptedRouter(pair)
     if kind == "graph":
         return create_atlas_graph(router, executor).compile()
-    builder = StateGraph(AtlasState)
-    builder.add_node("ask", AtlasNode(router, executor, durable=kind == "durable node"))
-    builder.add_edge(START, "ask")
-    builder.add_edge("ask", END)
-    return builder.compile()
+    return node_graph(AtlasNode(router, executor, durable=kind == "durable node")).compile()
 
 
 def run(graph: Graph, way: str) -> None:

@@ -24,11 +24,9 @@ from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor, Scri
 
 if TYPE_CHECKING:
     from fixture_types import Connect, Echo, Invoke, Reach, Serve
-    from langgraph.graph.state import CompiledStateGraph
+    from node_graph import Graph
 
     from langchain_atlas import OutcomeTable
-
-    Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 
 SUM = {"messages": [HumanMessage("numbers sum add two")]}

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fixture_types import Invoke
-    from langgraph.graph.state import CompiledStateGraph
-
-    Graph = CompiledStateGraph[Any, Any, Any, Any]
+    from node_graph import Graph
 
 
 class Form(TypedDict, total=False):

@@ -9,10 +9,9 @@ import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.graph import END, START, StateGraph
+from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, LiveExecutor, Model, Pool, Tool, create_atlas_graph
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.testing import ScriptedRouter
 from langchain_atlas.tools import tool_sessions
 
@@ -53,11 +52,8 @@ def second_output(state: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("durable", [False, True])
 def test_names_last_in_a_node(invoke: Invoke, durable: bool) -> None:
-    builder = StateGraph(AtlasState)
-    builder.add_node("ask", AtlasNode(*parts(), durable=durable))
-    builder.add_edge(START, "ask")
-    builder.add_edge("ask", END)
-    state = invoke(builder.compile(checkpointer=InMemorySaver()), ASK, config=THREAD)
+    graph = node_graph(AtlasNode(*parts(), durable=durable)).compile(checkpointer=InMemorySaver())
+    state = invoke(graph, ASK, config=THREAD)
     assert second_output(state) == "21"
 
 

@@ -9,12 +9,11 @@ import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import HumanMessage
 from langchain_core.prompts import PromptTemplate
-from langgraph.graph import END, START, StateGraph
+from node_graph import node_graph
 from recorded import kinds_of_query
 from traced import CALCULATOR, PRIVATE
 
 from langchain_atlas import AtlasNode, ClusterRouter, Decision, Query, ReplayExecutor, asolve, create_atlas_graph, solve
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.evaluation.runs import run_router
 from langchain_atlas.testing import FakeEncoder, ScriptedExecutor, ScriptedRouter
@@ -36,11 +35,7 @@ def tree(server: TraceServer, parent: TracedRun | None = None) -> list[Any]:
 
 
 def with_node(router: Router, executor: LiveExecutor) -> Any:
-    builder = StateGraph(AtlasState)
-    builder.add_node("route", AtlasNode(router, executor))
-    builder.add_edge(START, "route")
-    builder.add_edge("route", END)
-    return builder.compile()
+    return node_graph(AtlasNode(router, executor), "route").compile()
 
 
 EXECUTE = ("atlas.execute", ["RetryingChatLiteLLM", "double", "RetryingChatLiteLLM"])
