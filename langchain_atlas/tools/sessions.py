@@ -39,9 +39,9 @@ def tool_sessions() -> Iterator[ToolSessions]:
         yield current
         return
     with ExitStack() as stack:
-        token = _CURRENT.set(ToolSessions(stack))
-        stack.callback(_CURRENT.reset, token)
-        yield _CURRENT.get() or ToolSessions(stack)
+        sessions = ToolSessions(stack)
+        stack.callback(_CURRENT.reset, _CURRENT.set(sessions))
+        yield sessions
 
 
 def current_sessions() -> ToolSessions | None:
