@@ -39,7 +39,7 @@ class Ledger:
         self._cost: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
-        self._last_reply: AIMessage | None = None
+        self._last_said: AIMessage | None = None  # the last reply, where it was meant for the asker
 
     def start(self) -> None:
         """Start the clock: what came before, such as importing LiteLLM, is not the pair's latency."""
@@ -51,13 +51,14 @@ class Ledger:
         Raises:
             Exception: what the first call raised that must not fail; what the others used is added before.
         """
-        for outcome in outcomes:
+        for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, ToolTrace):
                 self.add_trace(outcome)
             elif isinstance(outcome, Exception):
                 self.add_failed_call()
             else:
                 self.add_reply(outcome)
+                self._last_said = None if isinstance(call, ModelCall) and call.inward else outcome
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, Exception) and not (isinstance(call, ModelCall) and call.may_fail):
                 raise outcome
@@ -66,7 +67,6 @@ class Ledger:
     def add_reply(self, reply: AIMessage) -> None:
         """Add a model's reply: its tokens and its cost."""
         usage, cost = used_by(reply, self._model)
-        self._last_reply = reply
         self._usage += usage
         self._cost = add_known(self._cost, cost)
         self._calls += 1
@@ -88,7 +88,7 @@ class Ledger:
         message = None if error is None else masked(f"{type(error).__name__}: {error}", self._model.api_key_env)
         if message is None and not answer:
             answer, message = None, EMPTY_ANSWER
-        said = self._last_reply is not None and text_of(self._last_reply) == answer
+        said = self._last_said is not None and text_of(self._last_said) == answer
         return Observation(
             pair=self._pair,
             answer=answer if message is None else None,
@@ -98,7 +98,7 @@ class Ledger:
             latency_s=time.perf_counter() - self._start,
             model_calls=self._calls,
             tool_trace=tuple(self._traces),
-            message_id=self._last_reply.id if self._last_reply is not None and said else None,
+            message_id=self._last_said.id if self._last_said is not None and said else None,
         )
 
 
