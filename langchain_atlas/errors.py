@@ -30,6 +30,10 @@ class SettingError(InvalidInputError):
     """A parameter is out of range or unknown."""
 
 
+class WritingError(InvalidInputError):
+    """A file or folder can't be written where the caller wants it."""
+
+
 class ArtifactError(InvalidInputError):
     """A saved router can't be read, or does not fit the encoder or the pool it is used with."""
 

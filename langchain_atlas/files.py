@@ -7,6 +7,40 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from langchain_atlas.errors import WritingError
+
+
+def check_file(target: Path) -> None:
+    """Make sure that a file can be written; worth asking before long work.
+
+    Raises:
+        WritingError: it is a folder, or nothing can be written where it would stand.
+    """
+    if target.is_dir():
+        raise WritingError(f"{str(target)!r} is a folder; name a file.")
+    _check_place(target)
+
+
+def check_folder(target: Path) -> None:
+    """Make sure that a folder can be written; worth asking before long work.
+
+    Raises:
+        WritingError: it is a file, or nothing can be written where it would stand.
+    """
+    if target.exists() and not target.is_dir():
+        raise WritingError(f"{str(target)!r} is a file; name a folder.")
+    _check_place(target)
+
+
+def _check_place(target: Path) -> None:
+    place = target.parent
+    while not os.access(place, os.F_OK) and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise WritingError(f"Can't write {str(target)!r}: {str(place)!r} is a file, not a folder. Name another place.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise WritingError(f"Can't write {str(target)!r}: you may not write to {str(place)!r}. Name another place.")
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -17,7 +51,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
     Yields:
         The path to write to.
+
+    Raises:
+        WritingError: what `check_file` raises.
     """
+    check_file(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
     os.close(handle)
@@ -44,8 +82,12 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     Args:
         target: the folder to write; one that is there is replaced, and put back when that fails.
         fill: writes the files into the folder it is given.
+
+    Raises:
+        WritingError: what `check_folder` raises.
     """
     target = target.resolve()  # a link's folder is replaced, not the link
+    check_folder(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
@@ -53,6 +95,7 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
         for path in temporary.rglob("*"):
             if path.is_file():
                 _flush(path)
+                path.chmod(0o666 & ~_umask())  # safetensors lets nobody but the owner read what it writes
         temporary.chmod(0o777 & ~_umask())
         _exchange(temporary, target)
     finally:

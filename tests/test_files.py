@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from langchain_atlas.errors import WritingError
 from langchain_atlas.files import atomic_path, write_folder, write_text
 
 
@@ -71,8 +72,41 @@ class TestFile:
             os.umask(before)
         assert (tmp_path / "note.txt").stat().st_mode & 0o777 == 0o640
 
+    def test_a_folder_in_its_place_and_a_file_in_its_way_are_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(WritingError, match="is a folder; name a file"):
+            write_text(tmp_path, "new")
+        with pytest.raises(WritingError, match="file' is a file, not a folder"):
+            write_text(tmp_path / "file" / "deep" / "note.txt", "new")
+        assert names(tmp_path) == ["file"]
+        assert (tmp_path / "file").read_text() == "mine"
+
+    def test_a_folder_that_one_may_not_write_to_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(os, "access", lambda _, mode: mode == os.F_OK)  # root may write everywhere
+        with pytest.raises(WritingError, match="you may not write to"):
+            write_text(tmp_path / "note.txt", "new")
+        assert names(tmp_path) == []
+
 
 class TestFolder:
+    def test_permissions_are_those_of_ordinary_new_files(self, tmp_path: Path) -> None:
+        def fill(folder: Path) -> None:
+            (folder / "secretive").touch(mode=0o600)
+
+        before = os.umask(0o022)
+        try:
+            write_folder(tmp_path / "saved", fill)
+        finally:
+            os.umask(before)
+        assert (tmp_path / "saved").stat().st_mode & 0o777 == 0o755
+        assert (tmp_path / "saved" / "secretive").stat().st_mode & 0o777 == 0o644
+
+    def test_a_file_in_its_place_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(WritingError, match="is a file; name a folder"):
+            write_folder(tmp_path / "file", self.fill)
+        assert names(tmp_path) == ["file"]
+
     @staticmethod
     def fill(folder: Path) -> None:
         (folder / "one").write_text("1")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
-from langchain_atlas.files import write_folder
+from langchain_atlas.files import check_folder, write_folder
 from langchain_atlas.pool import Pair
 
 if TYPE_CHECKING:
@@ -69,10 +69,12 @@ def check_target(folder: str | Path) -> None:
 
     Raises:
         ArtifactError: it is a file, or holds other files, which replacing would lose.
+        WritingError: nothing can be written where it would stand.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
+    check_folder(folder.resolve())
     foreign = [path.name for path in folder.iterdir() if path.name not in (CONFIG, ARRAYS)] if folder.exists() else []
     if (folder / CONFIG).exists() and not _may_be_ours(folder / CONFIG):
         foreign.append(CONFIG)
@@ -87,6 +89,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
 
     Raises:
         ArtifactError: `folder` holds other files, which replacing would lose.
+        WritingError: nothing can be written where it would stand.
     """
     import numpy as np
     from safetensors.numpy import save_file
