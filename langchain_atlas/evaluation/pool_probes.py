@@ -13,7 +13,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.tools import StructuredTool
 
 from langchain_atlas.errors import AtlasError, PoolError, suggest
-from langchain_atlas.execution.chat_models import build_chat_model, check_key, schema_format
+from langchain_atlas.execution.chat_models import LOCAL_PROVIDER, build_chat_model, check_key, schema_format
 from langchain_atlas.execution.live import LiveExecutor
 from langchain_atlas.pool import Model, Pool, Tool
 from langchain_atlas.records import Record
@@ -132,10 +132,12 @@ def probe_model(model: Model, timeout_s: float, *, calls: bool = True) -> ModelC
 
 def _missing_key(model: Model) -> str | None:
     """Say which key LiteLLM would look for and not find; a server of one's own may need none."""
-    if model.api_key_env is not None or "api_base" in model.options:
+    embedded = model.litellm.startswith(f"{LOCAL_PROVIDER}/")  # LiteLLM does not know it before a model of it is built
+    if embedded or model.api_key_env is not None or "api_base" in model.options:
         return None
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as in `build_chat_model`
     litellm: Any = import_module("litellm")
+    litellm.suppress_debug_info = True  # likewise; it prints a lot about providers that it does not know
     missing = litellm.validate_environment(model=model.litellm)["missing_keys"]
     return f"LiteLLM looks for the environment variable {' or '.join(missing)}, which is not set." if missing else None
 

@@ -82,6 +82,14 @@ def test_calls_nothing_when_told(command: Command, pool: Path) -> None:
     assert "4 of 4 pairs may work; nothing was called." in done.out
 
 
+def test_an_embedded_model_needs_no_key(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("models: {own: {litellm: atlas-local/smollm2-135m}, odd: {litellm: nobody/m}}\n")
+    done = command("doctor", "--pool", tmp_path / "p.yaml", "--no-calls")
+    assert done.status == 0
+    assert "Provider List" not in done.out + done.error
+    assert "which is not set" not in done.out
+
+
 def test_a_callers_mistakes(command: Command, pool: Path, tmp_path: Path) -> None:
     for arguments, message in (
         ((), "Give --data with an outcome table, or --pool with a pool"),
