@@ -47,7 +47,8 @@ def warnings(counts: Iterable[tuple[str, int | None]], n_queries: int) -> list[s
 
 
 def _warning(names: Sequence[str], count: int, n_queries: int) -> str:
-    which = f"all {n_queries} of these queries" if count == n_queries else f"{count} of these {n_queries} queries"
+    everything = f"all {n_queries} of these queries" if n_queries > 1 else "this one query"
+    which = everything if count == n_queries else f"{count} of these {n_queries} queries"
     one, shown = len(names) == 1, [repr(name) for name in names[:_MOST_NAMES]]
     if others := len(names) - len(shown):
         shown.append(f"{others} other{'s' if others > 1 else ''}")

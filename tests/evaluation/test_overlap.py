@@ -87,3 +87,8 @@ def test_the_report_says_so_beside_the_router(router: ClusterRouter, outcomes: O
     assert "was fitted on 12 of these 18 queries" in report({"mine": router}, outcomes)
     unseen = figures({"mine": router}, kinds_of_query().select(domains=["arithmetic"]))
     assert unseen["routers"][0]["warning"] is None
+
+
+def test_a_single_query_is_one() -> None:
+    (said,) = warnings([("a", 1)], 1)
+    assert said.startswith("Router 'a' was fitted on this one query, so")
