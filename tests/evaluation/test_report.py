@@ -240,15 +240,16 @@ class TestBrowser:
         assert "<img" not in document.partition('<script id="content"')[0]
         assert "&lt;img src=x onerror=" in document
 
-    @pytest.mark.parametrize("kind", ["one step", "many calls", "no costs"])
+    @pytest.mark.parametrize("kind", ["one step", "many calls", "no costs", "free"])
     def test_other_kinds_of_router_and_data(self, kind: str, outcomes: OutcomeTable, tmp_path: Path) -> None:
         router: Router = SinglePairRouter("large@@none")
         if kind == "many calls":
             router = ChainRouter(Pair.parse("small@@search"), Pair.parse("large@@none"))
-        if kind == "no costs":
-            rows = [{**each, "cost_usd": None} for each in outcomes.table.to_pylist()]
+        if kind in ("no costs", "free"):
+            rows = [{**each, "cost_usd": None if kind == "no costs" else 0.0} for each in outcomes.table.to_pylist()]
             outcomes = OutcomeTable.from_rows(rows)
         document = opened(self.draw(tmp_path / "report.html", {"mine": router}, outcomes))
         assert root_of(document)["errors"] == ""
         assert root_of(document)["ready"] == "true"
         assert ('<section id="calls-section" hidden' not in document) == (kind == "many calls")
+        assert ('<section id="frontier-section" hidden' in document) == (kind in ("no costs", "free"))

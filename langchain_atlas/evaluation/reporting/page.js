@@ -103,8 +103,10 @@ function show(whole) {
   find("knob").setAttribute("aria-valuetext", `${router.knob} ${step.value}`);
   find("knob-value").textContent = router.knob ? step.value.toFixed(2) : "";
   const now = find("now");
-  now.replaceChildren(element("b", percent(step.accuracy)), ` right at ${dollars(step.cost)} per 1000`);
-  frontier(content, router, state.at);
+  now.replaceChildren(element("b", percent(step.accuracy)), step.cost === null ? " right" : ` right at ${dollars(step.cost)} per 1000`);
+  const priced = content.pairs.some((pair) => pair.cost_usd_per_1k > 0);
+  find("frontier-section").hidden = !priced; // its axis is logarithmic: where all is free or unknown it shows nothing
+  if (priced) frontier(content, router, state.at);
   shares(content, router, state.at);
   domains(content, router, state.at);
   const clustered = router.clusters !== null;
