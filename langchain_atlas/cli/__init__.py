@@ -1,14 +1,17 @@
 """The command line ``langchain-atlas``, one file for each command."""
 
 import sys
+from typing import NoReturn
 
 from langchain_atlas.errors import AtlasError, InvalidInputError
+
+_INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line.
 
-    Exit status 0 when all went well, 2 for a caller's mistake, 1 for a failure.
+    Exit status 0 when all went well, 2 for a caller's mistake, 1 for a failure, 130 when interrupted.
     """
     from langchain_atlas.cli.app import app
 
@@ -18,5 +21,13 @@ def main() -> None:
         sys.stderr.write(f"Error: {error}\n")
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except KeyboardInterrupt:
-        sys.stderr.write("Stopped.\n")
-        sys.exit(130)
+        _stopped()
+    except SystemExit as left:
+        if left.code == _INTERRUPTED:  # typer has caught the interrupt, and says nothing
+            _stopped()
+        raise
+
+
+def _stopped() -> NoReturn:
+    sys.stderr.write("Stopped.\n")
+    sys.exit(_INTERRUPTED)

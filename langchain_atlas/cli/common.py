@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,10 +18,37 @@ if TYPE_CHECKING:
     from langchain_atlas.progress import Progress
     from langchain_atlas.trajectory import Candidate, Decision
 
+
+def writable(path: Path | None) -> Path | None:
+    """Give back a file to write to, once it is known that it can be written: before the work, not after it.
+
+    Raises:
+        WritingError: it can't be.
+    """
+    from langchain_atlas.files import check_file
+
+    if path is not None:
+        check_file(path)
+    return path
+
+
+def writable_folder(path: Path | None) -> Path | None:
+    """Do as `writable` for a folder.
+
+    Raises:
+        WritingError: it can't be written.
+    """
+    from langchain_atlas.files import check_folder
+
+    if path is not None:
+        check_folder(path.resolve())
+    return path
+
+
 DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File of pairs, one model@@tool a line: the pool.")]
 DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
-JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.")]
+JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.", callback=writable)]
 RouterOption = Annotated[str, typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...")]
 PoolOption = Annotated[Path, typer.Option("--pool", help="Pool of models and tools, .yaml.")]
 
@@ -56,6 +84,12 @@ def write_json(path: Path | None, figures: Any) -> None:
         write_text(path, json.dumps(figures, indent=1, ensure_ascii=False) + "\n")
 
 
+def saved(terminal: Console, out: Path) -> None:
+    """Say where a router was saved, and what to do with it; the command stays on one line, to be copied."""
+    terminal.print(f"Saved to {out}. Try:", markup=False)
+    terminal.print(f'langchain-atlas route "your query" --router {quote(str(out))}', markup=False, soft_wrap=True)
+
+
 @contextmanager
 def progress(label: str) -> Iterator[Progress]:
     """Show a progress bar on a terminal, and nothing in a pipe.
@@ -88,11 +122,13 @@ def dollars(value: float | None) -> str:
 
 def explain(decision: Decision, terminal: Console) -> None:
     """Print a decision with its evidence."""
-    terminal.print(f"[bold]{decision.pair}[/bold]  (rule: {decision.rule})")
-    terminal.print(decision.reason)
+    from rich.markup import escape
+
+    terminal.print(f"[bold]{escape(str(decision.pair))}[/bold]  (rule: {decision.rule})")
+    terminal.print(decision.reason, markup=False)
     for label, candidate in (("chosen", decision.chosen), ("runner-up", decision.runner_up)):
         if candidate is not None:
-            terminal.print(f"  {label:10} {candidate.pair}")
+            terminal.print(f"  {label:10} {candidate.pair}", markup=False)
             terminal.print(f"  {'':10} {_evidence(candidate)}", style="dim")
 
 

@@ -64,6 +64,7 @@ def fit(
     settings = {"alpha": _ALPHA if alpha is None else alpha, "random_state": seed}
     fitted = _unfitted(router, clusters, encoder, settings, often=budget is not None)
     table = common.load_table(data, pairs, domains)
+    _check_scores(table)
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     fitted, choice = within_budget(fitted, table, budget, seed=seed)
@@ -79,7 +80,7 @@ def fit(
         **_clusters(fitted),
     }
     _show(figures, terminal)
-    terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
+    common.saved(terminal, out)
     common.write_json(json, figures)
 
 
@@ -113,6 +114,20 @@ def _unfitted(
     return fitted
 
 
+def _check_scores(table: OutcomeTable) -> None:
+    """Refuse a table that teaches nothing: a cluster router could be fitted to it, but chooses by cost alone.
+
+    Raises:
+        OutcomeError: no outcome has a score.
+    """
+    import numpy as np
+
+    from langchain_atlas.errors import OutcomeError
+
+    if np.isnan(table.matrix("score")).all():
+        raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to learn from.")
+
+
 def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None:
     from langchain_atlas.routers.embedding import EmbeddingRouter
 
@@ -136,6 +151,7 @@ def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
 
 
 def _show(figures: dict[str, Any], terminal: Console) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     if "clusters" not in figures:
@@ -146,10 +162,10 @@ def _show(figures: dict[str, Any], terminal: Console) -> None:
         best = entry["best"]
         table.add_row(
             str(entry["cluster"]),
-            entry["label"],
+            escape(entry["label"]),
             str(entry["queries"]),
             common.percent(best["expected_success"]),
             common.dollars(best["expected_cost_usd"]),
-            best["pair"],
+            escape(best["pair"]),
         )
     terminal.print(table)

@@ -26,6 +26,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     Raises:
         SettingError: the options don't go together, or a part is of the wrong kind.
     """
+    from langchain_atlas.evaluation.overlap import learned_from
     from langchain_atlas.evaluation.runs import run_router
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.routers.artifact import load_with_settings
@@ -56,9 +57,14 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     joined.save(out)
     told = joined.calibration
     terminal = common.console()
+    if known := max(count or 0 for count in learned_from({"cluster": dual.cluster, "rl": dual.rl}, table).values()):
+        terminal.print(
+            f"Note: a part was fitted on {known} of these {len(table.query_ids)} queries, which flatters it and "
+            "misleads the switch. Join them with outcomes of queries that neither part has seen."
+        )
     terminal.print(
         f"On {told.queries} queries, {common.percent(told.share)} take the cluster path, which changes accuracy by "
         f"{100 * told.gain:+.1f} points against the policy alone; {100 * told.error:.1f} may be lost."
     )
-    terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
+    common.saved(terminal, out)
     common.write_json(json, {"router": joined.kind, "settings": dict(joined.settings), **vars(told)})

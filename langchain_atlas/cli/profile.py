@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -49,6 +50,8 @@ def profile(
         unknown = f", and {report.unpriced} runs of unknown cost" if report.unpriced else ""
         terminal.print(f"Known cost of these runs: ${report.known_cost_usd:.4g}{unknown}.")
     if report.failed:
-        terminal.print(f"{report.failed} runs failed, with score 0; --repeat-failed runs them again.")
-    terminal.print(f"Written to {out}. Try: langchain-atlas fit --data {out} --out router")
+        failed = "1 run failed" if report.failed == 1 else f"{report.failed} runs failed"
+        terminal.print(f"{failed}, with score 0; --repeat-failed repeats what failed.")
+    terminal.print(f"Written to {out}. Try:", markup=False)
+    terminal.print(f"langchain-atlas fit --data {quote(str(out))} --out router", markup=False, soft_wrap=True)
     common.write_json(json, figures)

@@ -13,7 +13,7 @@ from langchain_atlas.cli import common
 def report(
     data: common.DataOption,
     router: Annotated[list[str], typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...; repeat.")],
-    out: Annotated[Path, typer.Option("--out", help="HTML file to write.")],
+    out: Annotated[Path, typer.Option("--out", help="HTML file to write.", callback=common.writable)],
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     show_queries: Annotated[
@@ -29,6 +29,8 @@ def report(
     from langchain_atlas.routers.artifact import load_with_settings
 
     require_plotly()
+    if seed < 0:
+        raise SettingError(f"seed is {seed!r}; it must be 0 or more.")
     if out.suffix != ".html":
         raise SettingError(f"--out is {str(out)!r}; the report is an .html file.")
     table = common.load_table(data, pairs, domains)

@@ -29,9 +29,14 @@ def train(
     pool: Annotated[
         Path | None, typer.Option("--pool", help="Pool whose descriptions say what the members are, .yaml.")
     ] = None,
-    curves: Annotated[Path | None, typer.Option("--curves", help="Folder for the learning curves.")] = None,
+    curves: Annotated[
+        Path | None, typer.Option("--curves", help="Folder for the learning curves.", callback=common.writable_folder)
+    ] = None,
     checkpoints: Annotated[
-        Path | None, typer.Option("--checkpoints", help="Folder for a whole router every 50 steps.")
+        Path | None,
+        typer.Option(
+            "--checkpoints", help="Folder for a whole router every 50 steps.", callback=common.writable_folder
+        ),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
@@ -65,7 +70,7 @@ def train(
         "cautious: it expects queries unlike these" if told["cautious"] else "familiar: it expects queries like these"
     )
     terminal.print(f"The policy is {manner} ({told['domains']} domains).")
-    terminal.print(f'Saved to {out}. Try: langchain-atlas route "your query" --router {out}')
+    common.saved(terminal, out)
     common.write_json(json, {"router": router.kind, "settings": dict(router.settings), **told})
 
 

@@ -97,6 +97,16 @@ class TestFit:
         assert set(router.pairs) == set(whole.pairs[:2])
         assert f"{sum(name == domain for name in whole.domains)} queries, 2 pairs" in done.out
 
+    def test_names_in_brackets_are_shown_whole(self, command: Command, tmp_path: Path) -> None:
+        renamed = [{**row, "model": f"{row['model']}[q4]"} for row in kinds_of_query().table.to_pylist()]
+        OutcomeTable.from_rows(renamed).save(tmp_path / "t.jsonl")
+        out = tmp_path / "my router[1]"
+        done = command("fit", "--data", tmp_path / "t.jsonl", "--out", out)
+        assert "[q4]@@" in done.out
+        assert f"--router '{out}'\n" in done.out  # as a shell takes it, on one line
+        told = command("route", "hello", "--router", out).out.splitlines()
+        assert all("[q4]@@" in line for line in (told[0], told[2]))
+
 
 class TestRoute:
     def test_it_explains_with_evidence_and_writes_the_decision(
@@ -174,6 +184,16 @@ BAD_TABLES = {
 }
 
 
+def test_an_interrupt_says_so(command: Command, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("langchain_atlas.routers.cluster.ClusterRouter.fit", interrupted)
+    done = command("fit", "--data", table, "--out", tmp_path / "r")
+    assert (done.status, done.error) == (130, "Stopped.\n")
+    assert not (tmp_path / "r").exists()
+
+
 class TestBadInput:
     """Each is told clearly, with exit status 2, and leaves nothing half-written behind."""
 
@@ -187,6 +207,14 @@ class TestBadInput:
         assert str(bad) in done.error
         assert "Traceback" not in done.error
         assert sorted(tmp_path.iterdir()) == before
+
+    @pytest.mark.parametrize("kind", ["cluster", "knn"])
+    def test_a_table_without_scores(self, command: Command, tmp_path: Path, kind: str) -> None:
+        unscored = [{**row, "score": None} for row in kinds_of_query().table.to_pylist()]
+        OutcomeTable.from_rows(unscored).save(tmp_path / "t.jsonl")
+        done = command("fit", "--data", tmp_path / "t.jsonl", "--out", tmp_path / "r", "--router", kind)
+        assert (done.status, (tmp_path / "r").exists()) == (2, False)
+        assert "no outcome with a score; there is nothing to learn from" in done.error
 
     def test_an_unknown_pair(self, command: Command, table: Path, tmp_path: Path) -> None:
         (tmp_path / "pairs.txt").write_text("nobody@@none\n", encoding="utf-8")
@@ -247,6 +275,11 @@ class TestBadInput:
             (("fit", "--data", "{table}", "--out", "{out}", "--clusters", "0"), "n_clusters is 0"),
             (("fit", "--data", "{table}", "--out", "{out}", "--domains", "astrology"), "Unknown domain 'astrology'"),
             (("fit", "--data", "nowhere.parquet", "--out", "{out}"), "nowhere.parquet"),
+            (("fit", "--data", "{table}", "--out", "{table}/r"), "is a file, not a folder"),
+            (("fit", "--data", "{table}", "--out", "{out}", "--json", "{folder}"), "is a folder; name a file"),
+            (("train", "--data", "{table}", "--out", "{out}", "--curves", "{table}"), "is a file; name a folder"),
+            (("train", "--data", "{table}", "--out", "{out}", "--checkpoints", "{table}"), "is a file; name a folder"),
+            (("route", "hello", "--router", "{folder}", "--json", "{table}/f.json"), "is a file, not a folder"),
             (("route", "hello", "--router", "{out}"), "is not a folder"),
             (("route", "hello", "--router", "{folder}?alfa=1"), "no setting 'alfa'"),
             (("route", "  ", "--router", "{folder}"), "The query is empty"),

@@ -115,6 +115,10 @@ class TestReport:
         assert "please say poem" in out.read_text(encoding="utf-8")
 
     def test_a_callers_mistakes(self, data: Path, cluster: str, tmp_path: Path) -> None:
+        out = tmp_path / "report.html"
+        done = run("report", "--data", data, "--router", cluster, "--out", out, "--seed", "-1")
+        assert "seed is -1; it must be 0 or more" in str(done.exception)
+        assert not out.exists()
         done = run("report", "--data", data, "--router", cluster, "--out", tmp_path / "report.pdf")
         assert isinstance(done.exception, SettingError)
         assert run("report", "--data", data, "--out", tmp_path / "report.html").exit_code == 2

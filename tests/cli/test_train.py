@@ -61,7 +61,10 @@ class TestTrain:
         data = ["--data", str(folder / "outcomes.parquet")]
         done = runner.invoke(app, ["fit", *data, "--router", "dual", "--parts", parts, "--out", str(folder / "dual")])
         assert done.exit_code == 0, done.output
-        assert "take the cluster path" in done.output.replace("\n", " ")
+        said = " ".join(done.output.split())
+        assert "take the cluster path" in said
+        assert "Note: a part was fitted on" in said
+        assert "Join them with outcomes of queries that neither part has seen." in said
         routed = runner.invoke(app, ["route", "What is 3 plus 4?", "--router", f"{folder / 'dual'}?path=cluster"])
         assert "cluster-path" in routed.output
 
