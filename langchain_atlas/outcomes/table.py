@@ -54,6 +54,8 @@ class OutcomeTable:
         path = Path(path)
         if path.suffix not in (".parquet", ".jsonl"):
             raise OutcomeError(f"{str(path)!r} is neither '.parquet' nor '.jsonl'; outcome tables are one of these.")
+        if path.is_dir():
+            raise OutcomeError(f"{str(path)!r} is a folder; an outcome table is a file.")
         if not path.is_file():
             raise OutcomeError(f"There is no file {str(path)!r}; 'langchain-atlas profile' writes outcome tables.")
         try:

@@ -274,7 +274,8 @@ class TestBadInput:
             (("fit", "--data", "{table}", "--out", "{out}", "--alpha", "2"), "alpha is 2.0"),
             (("fit", "--data", "{table}", "--out", "{out}", "--clusters", "0"), "n_clusters is 0"),
             (("fit", "--data", "{table}", "--out", "{out}", "--domains", "astrology"), "Unknown domain 'astrology'"),
-            (("fit", "--data", "nowhere.parquet", "--out", "{out}"), "nowhere.parquet"),
+            (("fit", "--data", "nowhere.parquet", "--out", "{out}"), "There is no file 'nowhere.parquet'"),
+            (("fit", "--data", "{mislaid}", "--out", "{out}"), "is a folder; an outcome table is a file"),
             (("fit", "--data", "{table}", "--out", "{table}/r"), "is a file, not a folder"),
             (("fit", "--data", "{table}", "--out", "{out}", "--json", "{folder}"), "is a folder; name a file"),
             (("train", "--data", "{table}", "--out", "{out}", "--curves", "{table}"), "is a file; name a folder"),
@@ -288,8 +289,9 @@ class TestBadInput:
     def test_bad_arguments(
         self, command: Command, table: Path, folder: Path, tmp_path: Path, arguments: tuple[str, ...], message: str
     ) -> None:
-        out = tmp_path / "new"
-        filled = [part.format(table=table, out=out, folder=folder) for part in arguments]
+        out, mislaid = tmp_path / "new", tmp_path / "folder.parquet"
+        mislaid.mkdir()
+        filled = [part.format(table=table, out=out, folder=folder, mislaid=mislaid) for part in arguments]
         done = command(*filled)
         assert done.status == 2
         assert message in done.error
