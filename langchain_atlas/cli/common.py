@@ -66,11 +66,16 @@ def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTa
     Raises:
         InvalidInputError: a file, a pair or a domain is wrong.
     """
+    from langchain_atlas.errors import SettingError
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import read_pairs
 
     table = OutcomeTable.load(data)
     wanted = None if domains is None else [name.strip() for name in domains.split(",") if name.strip()]
+    if wanted == []:
+        raise SettingError(
+            f"--domains is {domains!r}, which names none. Write names with commas between, or leave it out."
+        )
     if pairs is None and wanted is None:
         return table
     return table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)

@@ -27,12 +27,15 @@ def try_pool(path: Path, json: Path | None, *, calls: bool, timeout_s: float, co
 
     Raises:
         PoolError: the pool can't be read.
+        SettingError: the time limit is not above 0.
         ExecutionError: something in it does not work.
     """
-    from langchain_atlas.errors import ExecutionError
+    from langchain_atlas.errors import ExecutionError, SettingError
     from langchain_atlas.evaluation.pool_check import check_pool, estimate
     from langchain_atlas.pool import Pool
 
+    if timeout_s <= 0:
+        raise SettingError(f"--timeout is {timeout_s!r}; it must be above 0 seconds.")
     # A tool of the user's own is looked for where the command is run, as python itself does.
     sys.path.insert(0, str(Path.cwd()))
     pool = Pool.load(path)

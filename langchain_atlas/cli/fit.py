@@ -80,6 +80,10 @@ def fit(
         **_clusters(fitted),
     }
     _show(figures, terminal)
+    if clusters is not None and clusters > (made := len(figures["clusters"])):
+        terminal.print(
+            f"Note: --clusters is {clusters}, but {made} different queries make no more than {made} clusters."
+        )
     common.saved(terminal, out)
     common.write_json(json, figures)
 

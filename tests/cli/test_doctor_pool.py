@@ -43,6 +43,12 @@ def pool(serve: Serve, tmp_path: Path) -> Path:
     return path
 
 
+def test_a_time_limit_of_nothing_is_refused_before_anything_is_said(command: Command, pool: Path) -> None:
+    done = command("doctor", "--pool", pool, "--timeout", "0")
+    assert (done.status, done.out) == (2, "")
+    assert "--timeout is 0.0; it must be above 0 seconds." in done.error
+
+
 def test_says_what_works_and_what_does_not(command: Command, pool: Path, tmp_path: Path) -> None:
     done = command("doctor", "--pool", pool, "--json", tmp_path / "check.json")
     assert done.status == 1

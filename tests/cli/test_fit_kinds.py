@@ -60,6 +60,17 @@ def test_a_text_classifier_fine_tunes_the_encoder_that_is_named(
     assert [settings["model"] for settings in asked] == [encoders.DEFAULT_ENCODER, "folder"]
 
 
+def test_fewer_clusters_than_asked_for_are_said(data: str, tmp_path: Path) -> None:
+    printed = " ".join(fit(data, tmp_path / "router", "--clusters", "500").output.split())
+    assert "Note: --clusters is 500, but 18 different queries make no more than 18 clusters." in printed
+    assert "Note" not in fit(data, tmp_path / "router", "--clusters", "3").output
+
+
+def test_domains_without_a_name_are_refused(data: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="--domains is ' , ', which names none"):
+        fit(data, tmp_path / "router", "--domains", " , ")
+
+
 def test_the_pool_and_the_domains_are_kept_to(data: str, tmp_path: Path) -> None:
     pool = tmp_path / "pool.txt"
     pool.write_text("small@@search\nlarge@@none\n", encoding="utf-8")
