@@ -36,9 +36,11 @@ DEFAULT_ERROR = 0.003
 _CLUSTER, _RL = "cluster.", "rl."
 _CALLS = 2
 _QUANTILES = np.linspace(0.1, 1.0, 10)
-_RESAMPLES = 2000
-_CONFIDENCE = 1 - 0.1 / len(_QUANTILES)
-"""Ten distances are tried, and by luck one of them may look good: so each must hold with 99%, for all to with 90%."""
+_RESAMPLES = 10_000
+_CONFIDENCE = 1 - 0.01 / len(_QUANTILES)
+"""Ten distances are tried, and by luck one may look good: so each must hold with 99.9%, for all to with 99%."""
+_UNSEEN = (1.0, -1.0)
+"""Changes in score that are counted beside those seen."""
 
 
 @dataclass(frozen=True)
@@ -254,7 +256,9 @@ def calibrate(
     """Find the switch: the largest distance below which the first path costs at most `error` in accuracy.
 
     Neither a greater loss nor a cost above the policy's may be likely: at the largest of ten distances where the bounds
-    hold with 99% (bootstrap), and so with 90% for all of them. Where none will do, all queries go to the policy.
+    hold with 99.9% (bootstrap), and so with 99% for all of them. Where none will do, all queries go to the policy.
+    A query won and one lost are counted beside those seen: the paths mostly answer alike, and where hardly any query
+    tells them apart, resampling alone would call a loss impossible that was only not met yet.
 
     Args:
         distances: of held-out queries, see `DualRouter.distances`, shape [n].
@@ -271,20 +275,34 @@ def calibrate(
         raise SettingError(
             f"Calibration needs held-out queries, and an error from 0; got {len(distances)} and {error!r}."
         )
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(0, len(distances), (_RESAMPLES, len(distances)))
+    edges = np.quantile(distances, _QUANTILES) + 1e-9
+    near = distances[:, None] < edges
     known = np.concatenate([cluster[1], rl[1]])
     highest = np.nanmax(known, initial=0.0)
-    saved = np.where(np.isnan(rl[1]), highest, rl[1]) - np.where(np.isnan(cluster[1]), highest, cluster[1])
-    best = Calibration(queries=len(distances), error=error)
-    for edge in np.quantile(distances, _QUANTILES):
-        near = distances < edge + 1e-9
-        change = np.where(near, cluster[0] - rl[0], 0.0)
-        worst = float(np.quantile(change[draws].mean(axis=1), 1 - _CONFIDENCE))
-        added = np.where(near, -saved, 0.0)[draws].mean(axis=1)
-        if worst >= -error and np.quantile(added, _CONFIDENCE) <= 0:
-            best = Calibration(float(edge) + 1e-9, len(distances), float(change.mean()), float(near.mean()), error)
-    return best
+    added = np.where(np.isnan(cluster[1]), highest, cluster[1]) - np.where(np.isnan(rl[1]), highest, rl[1])
+    change = np.where(near, (cluster[0] - rl[0])[:, None], 0.0)
+    unseen = np.repeat([[one] for one in _UNSEEN], len(edges), axis=1)
+    lost = -_upper_bounds(np.concatenate([-change, unseen]), seed)
+    dearer = _upper_bounds(np.where(near, added[:, None], 0.0), seed)
+    held = np.flatnonzero((lost >= -error) & (dearer <= 0))
+    if not len(held):
+        return Calibration(queries=len(distances), error=error)
+    largest = held[-1]
+    return Calibration(
+        distance=float(edges[largest]),
+        queries=len(distances),
+        gain=float(change[:, largest].mean()),
+        share=float(near[:, largest].mean()),
+        error=error,
+    )
+
+
+def _upper_bounds(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Return what the mean of each column is hardly above, by bootstrap over the rows."""
+    generator = np.random.default_rng(seed)
+    rows = (generator.integers(0, len(values), len(values)) for _ in range(_RESAMPLES))
+    bounds: NDArray[np.float64] = np.quantile([values[drawn].mean(axis=0) for drawn in rows], _CONFIDENCE, axis=0)
+    return bounds
 
 
 def _part(artifact: Artifact, prefix: str, encoder: Encoder | None) -> Any:

@@ -200,22 +200,37 @@ def test_a_damaged_folder_is_refused(tmp_path: Path) -> None:
         Router.load(tmp_path / "router", FakeEncoder())
 
 
+HALF = 1500
+DISTANCES = np.array([0.1] * HALF + [0.9] * HALF)
+NEAR_ONLY = np.array([1.0] * HALF + [0.0] * HALF)
+ALWAYS = np.ones(2 * HALF)
+
+
 def test_calibration_by_hand() -> None:
     """Near queries do as well by the first path and cost less; far ones do not."""
-    distances = np.array([0.1] * 50 + [0.9] * 50)
-    cluster = np.array([1.0] * 50 + [0.0] * 50), np.full(100, 0.001)
-    rl = np.ones(100), np.full(100, 0.002)
-    found = calibrate(distances, cluster, rl)
+    cluster, rl = (NEAR_ONLY, 0.001 * ALWAYS), (ALWAYS, 0.002 * ALWAYS)
+    found = calibrate(DISTANCES, cluster, rl)
     assert 0.1 < found.distance < 0.9
     assert (found.share, found.gain) == (0.5, 0.0)
-    dearer = calibrate(distances, (cluster[0], np.full(100, 0.1)), rl)
+    dearer = calibrate(DISTANCES, (NEAR_ONLY, 0.1 * ALWAYS), rl)
     assert dearer.distance == 0.0
-    near = distances < 0.5
-    unknown, spread = np.where(near, np.nan, 0.001), (rl[0], np.where(near, 0.002, 0.01))
-    assert calibrate(distances, cluster, spread).share == 0.5
-    assert calibrate(distances, (cluster[0], unknown), spread).distance == 0.0  # unknown is not free
+    near = DISTANCES < 0.5
+    unknown, spread = np.where(near, np.nan, 0.001), (ALWAYS, np.where(near, 0.002, 0.01))
+    assert calibrate(DISTANCES, cluster, spread).share == 0.5
+    assert calibrate(DISTANCES, (NEAR_ONLY, unknown), spread).distance == 0.0  # unknown is not free
     with pytest.raises(SettingError, match="held-out"):
-        calibrate(distances[:0], cluster, rl)
+        calibrate(DISTANCES[:0], cluster, rl)
+
+
+def test_that_hardly_any_query_tells_the_paths_apart_proves_nothing() -> None:
+    """On 300 queries a path that is worse on 4 of 1000, and better on 1, mostly shows no difference at all."""
+    taken = 0
+    for seed in range(25):
+        generator = np.random.default_rng(seed)
+        luck = generator.random(300)
+        score = np.where(luck < 0.001, 1.0, np.where(luck > 0.9955, -1.0, 0.0))
+        taken += calibrate(np.zeros(300), (score, np.zeros(300)), (np.zeros(300), np.ones(300)), seed=seed).share > 0
+    assert not taken
 
 
 def test_luck_does_not_open_the_first_path() -> None:
@@ -230,9 +245,8 @@ def test_luck_does_not_open_the_first_path() -> None:
 
 
 def test_where_no_cost_is_known_the_paths_part_by_accuracy_alone() -> None:
-    distances = np.array([0.1] * 50 + [0.9] * 50)
-    score, unknown = np.array([1.0] * 50 + [0.0] * 50), np.full(100, np.nan)
-    assert calibrate(distances, (score, unknown), (np.ones(100), unknown)).share == 0.5
+    unknown = np.nan * ALWAYS
+    assert calibrate(DISTANCES, (NEAR_ONLY, unknown), (ALWAYS, unknown)).share == 0.5
 
 
 def test_the_dual_path_says_which_way_it_took() -> None:
