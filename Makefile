@@ -77,7 +77,7 @@ bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the 
 bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 	$(BIN)/python benchmarks/ablation.py
 
-bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 40 minutes)
+bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 50 minutes)
 	$(BIN)/python benchmarks/rl.py
 
 bench-concurrency: $(INSTALLED) ## What the doors add to a model call when 200 tasks ask at a time
