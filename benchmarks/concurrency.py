@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 
 TASKS = 200
 DELAY_S = 0.05
+PATIENCE_S = 10.0
 LIMIT = 1.15
 """Most that the wall time through a graph may be, over that of calling the server directly."""
 
@@ -115,7 +116,8 @@ def ways(url: str, session: aiohttp.ClientSession) -> dict[str, Ask]:
 
     bare = _graph(MessagesState, call)
 
-    client = AsyncOpenAI(base_url=url, api_key="any")
+    # With 200 requests at a time it now and then waits for a reply that has come: then it asks again.
+    client = AsyncOpenAI(base_url=url, api_key="any", timeout=PATIENCE_S)
 
     async def by_http(text: str) -> str:
         body = {"model": "small", "messages": [{"role": "user", "content": text}]}
