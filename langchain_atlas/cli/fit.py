@@ -79,11 +79,7 @@ def fit(
         "budget": choice,
         **_clusters(fitted),
     }
-    _show(figures, terminal)
-    if clusters is not None and clusters > (made := len(figures["clusters"])):
-        terminal.print(
-            f"Note: --clusters is {clusters}, but {made} different queries make no more than {made} clusters."
-        )
+    _show(figures, clusters, terminal)
     common.saved(terminal, out)
     common.write_json(json, figures)
 
@@ -154,7 +150,8 @@ def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
     return {"clusters": clusters}
 
 
-def _show(figures: dict[str, Any], terminal: Console) -> None:
+def _show(figures: dict[str, Any], wanted: int | None, terminal: Console) -> None:
+    """Print the clusters, where there are any, and whether there are fewer than were wanted."""
     from rich.markup import escape
     from rich.table import Table
 
@@ -173,3 +170,5 @@ def _show(figures: dict[str, Any], terminal: Console) -> None:
             escape(best["pair"]),
         )
     terminal.print(table)
+    if wanted is not None and wanted > (made := len(figures["clusters"])):
+        terminal.print(f"Note: --clusters is {wanted}, but {made} different queries make no more than {made} clusters.")

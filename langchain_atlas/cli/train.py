@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from langchain_atlas.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def train(
@@ -65,13 +68,15 @@ def train(
             progress=bar,
         )
     router.save(out)
-    told = router.training
-    manner = (
-        "cautious: it expects queries unlike these" if told["cautious"] else "familiar: it expects queries like these"
-    )
-    terminal.print(f"The policy is {manner} ({told['domains']} domains).")
+    terminal.print(_manner(router.training))
     common.saved(terminal, out)
-    common.write_json(json, {"router": router.kind, "settings": dict(router.settings), **told})
+    common.write_json(json, {"router": router.kind, "settings": dict(router.settings), **router.training})
+
+
+def _manner(told: Mapping[str, Any]) -> str:
+    """Say what queries a policy expects."""
+    expects = "cautious: it expects queries unlike" if told["cautious"] else "familiar: it expects queries like"
+    return f"The policy is {expects} these ({told['domains']} domains)."
 
 
 def _descriptions(pool: Path) -> dict[str, str]:
