@@ -89,8 +89,7 @@ def train(
     recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(np.unique(recordings.memory.domains))
     cautious = _expects_others(table, domains) if config.cautious is None else config.cautious
-    familiar, strange = (0, 4) if cautious else (3, 1)
-    views = views_of(recordings, seed=seed, n_familiar=familiar, n_strange=strange)
+    views = views_of(recordings, seed=seed, n_familiar=0 if cautious else 3, n_strange=4 if cautious else 1)
     torch.manual_seed(seed)
     policy = CompactPolicy(replace(config.policy, cautious=cautious))
     lesson = replace(config.lesson, gain_steps=0) if cautious else config.lesson
