@@ -302,7 +302,7 @@ def _reason(belief: Belief, chosen: Candidate) -> str:
     spread = "" if chosen.interval is None else f" ({chosen.interval[0]:.0%}-{chosen.interval[1]:.0%})"
     dollars = chosen.expected_cost_usd
     cost = "at unknown cost" if dollars is None else f"at ${1000 * dollars:.3g} per 1000"
-    count = "" if chosen.evidence is None else f", from {chosen.evidence} outcomes there"
+    count = "" if chosen.evidence is None else f", from {chosen.evidence} outcome{'s' * (chosen.evidence != 1)} there"
     return (
         f"In {belief.where}{count}, {chosen.pair} is expected to solve {chosen.expected_success:.0%}{spread}, {cost}."
     )
