@@ -28,7 +28,7 @@ SHARES = (0.1, 0.25, 0.5, 1.0)
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
-    "without landmarks": {"n_landmarks": 0},
+    "without the forest": {"n_trees": 0},
     "8 clusters only": {"n_refinements": 0},
     "16 clusters and finer": {"n_clusters": 16},
     "32 clusters and finer": {"n_clusters": 32},

@@ -75,10 +75,10 @@ def create_atlas_graph(
     graph.add_node("execute", Step(loop.execute, loop.aexecute))
     graph.add_node("answer", Step(loop.answer))
     graph.add_edge(START, "decide")
-    graph.add_conditional_edges("decide", _next, {"route": before, "think": "decide", "answer": "answer"})
+    graph.add_conditional_edges("decide", Step(_next), {"route": before, "think": "decide", "answer": "answer"})
     if approval is not None:
         graph.add_node("approve", Step(loop.approve))
-        graph.add_conditional_edges("approve", _next, {"route": "execute", "answer": "answer"})
+        graph.add_conditional_edges("approve", Step(_next), {"route": "execute", "answer": "answer"})
     graph.add_edge("execute", "decide")
     graph.add_edge("answer", END)
     return graph
@@ -128,7 +128,8 @@ class _Loop:
         return {"messages": [message]}
 
 
-def _next(state: AtlasState) -> str:
+def _next(state: AtlasState, config: RunnableConfig) -> str:
+    del config  # every step is given it
     return str(state["atlas_next"]["decision"]["kind"])
 
 

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 class Step(Runnable[Any, Any]):
-    """What a node does. LangGraph makes a run of the node itself, so that this adds none, as `RunnableLambda` would.
+    """What a node or a conditional edge does: without a run of its own, and without a thread where it need not block.
+
+    LangGraph makes a run of the node itself, and would give each plain function of an edge a run and a thread.
 
     Args:
         do: what it does with the state and the run's config.
@@ -23,6 +25,7 @@ class Step(Runnable[Any, Any]):
         do: Callable[[Any, RunnableConfig], Any],
         ado: Callable[[Any, RunnableConfig], Awaitable[Any]] | None = None,
     ) -> None:
+        self.name = do.__name__
         self._do = do
         self._ado = ado
 

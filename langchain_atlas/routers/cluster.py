@@ -15,9 +15,8 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.clusterings import Clusterings
-from langchain_atlas.routers.details import details
 from langchain_atlas.routers.fingerprints import fingerprints, united
-from langchain_atlas.routers.landmarks import FEWEST_QUERIES, Landmarks
+from langchain_atlas.routers.forest import FEWEST_QUERIES, Forest
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 from langchain_atlas.routers.views import QueryView, Sight
@@ -36,8 +35,6 @@ _REFINEMENTS = (2, 2, 2, 3, 3)
 """How many times as many clusters each finer clustering has."""
 _FEWEST_IN_CLUSTER = 10
 _HIGHEST_SEED = 2**32 - 1
-_SECOND_OPINION = 0.4
-"""Weight of what the landmarks say, while a pair has no other outcomes than those they were learned from."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +52,8 @@ class ClusterRouter(UtilityRouter):
 
     By default it goes beyond the paper in four ways, each of which can be turned off: queries are seen with what comes
     with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, a
-    pair's record in a cluster leans on its overall record, and landmarks say how hard this one query is among those of
-    its cluster (see `landmarks.Landmarks`; they count two fifths, and less as outcomes come in that they did not see).
+    pair's record in a cluster leans on its overall record, and a forest says how pairs differ on queries like this one
+    (see `forest.Forest`; it counts more the more it learned from, a half at most, and less as outcomes come in later).
     `ClusterRouter.as_in_paper` has none of them.
 
     Args:
@@ -69,7 +66,7 @@ class ClusterRouter(UtilityRouter):
         n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
         view: ``full``, or ``text`` for the embedding of the text alone.
         n_directions: how many directions of the outcomes the full view has.
-        n_landmarks: how many logged queries are landmarks; 0 for none. They need the full view and 100 queries.
+        n_trees: how many trees the forest has; 0 for none. It needs the full view and 100 queries.
         failovers: how many other pairs to try when calls fail.
         random_state: seed of the clustering.
 
@@ -90,7 +87,7 @@ class ClusterRouter(UtilityRouter):
         n_refinements: int = len(_REFINEMENTS),
         view: Literal["full", "text"] = "full",
         n_directions: int = 3,
-        n_landmarks: int = 600,
+        n_trees: int = 50,
         failovers: int = 1,
         random_state: int = 0,
     ) -> None:
@@ -99,7 +96,7 @@ class ClusterRouter(UtilityRouter):
             ("n_clusters", n_clusters, 1, sys.maxsize),
             ("n_refinements", n_refinements, 0, len(_REFINEMENTS)),
             ("n_directions", n_directions, 0, sys.maxsize),
-            ("n_landmarks", n_landmarks, 0, sys.maxsize),
+            ("n_trees", n_trees, 0, sys.maxsize),
             ("random_state", random_state, 0, _HIGHEST_SEED),
         ):
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -113,7 +110,7 @@ class ClusterRouter(UtilityRouter):
         self.n_refinements = n_refinements
         self.view = view
         self.n_directions = n_directions
-        self.n_landmarks = n_landmarks
+        self.n_trees = n_trees
         self.random_state = random_state
         self._learning = threading.Lock()
         check_settings(self.settings)
@@ -134,15 +131,15 @@ class ClusterRouter(UtilityRouter):
         """
         vectors: NDArray[np.floating]
         self.view_: QueryView | None = None
-        self.landmarks_: Landmarks | None = None
+        self.forest_: Forest | None = None
         if self.view == "text":
             vectors = self._vectors(table.queries)
         else:
             sight, scores = Sight.of(table.queries, self.encoder), table.matrix("score")
             self.view_, vectors = QueryView.learn(sight, scores, self.n_directions, self.random_state)
-            if self.n_landmarks and len(scores) >= FEWEST_QUERIES:
-                seen, found = self.view_.seen(sight), details(table.queries, sight)
-                self.landmarks_ = Landmarks.learn(found, seen, scores, self.n_landmarks, self.random_state)
+            if self.n_trees and len(scores) >= FEWEST_QUERIES:
+                seen = self.view_.seen(sight)
+                self.forest_ = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
@@ -193,31 +190,31 @@ class ClusterRouter(UtilityRouter):
 
     def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
         if self.view_ is None:
-            return self.encoder.encode([query.text for query in queries])
+            return self.encoder.encode(_texts(queries))
         return self.view_.vectors(Sight.of(queries, self.encoder))
 
     def _distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         return self.clusterings_.distances(self._vectors(queries))
 
     def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-        if self.view_ is None or self.landmarks_ is None:
+        if self.view_ is None or self.forest_ is None:
             return [(distances, None) for distances in self._distances(queries)]
         sight = Sight.of(queries, self.encoder)
         seen = self.view_.seen(sight)
         distances = self.clusterings_.distances(self.view_.vectors(sight, seen))
-        return list(zip(distances, self.landmarks_.success(details(queries, sight), seen), strict=True))
+        return list(zip(distances, self.forest_.success(_texts(queries), seen), strict=True))
 
     def _believe(
         self, item: tuple[NDArray[np.float64], NDArray[np.float64] | None], permitted: NDArray[np.bool_]
     ) -> Belief:
         distances, opinion = item
         belief = self._by_clusters(distances, permitted)
-        if opinion is None or self.landmarks_ is None or belief.solved is None or belief.failed is None:
+        if opinion is None or self.forest_ is None or belief.solved is None or belief.failed is None:
             return belief
-        # Pairs that came later stand last; of them, and of what came later of the others, the landmarks know nothing.
+        # Pairs that came later stand last; of them, and of what came later of the others, the forest knows nothing.
         known, total = len(opinion), self.statistics_.outcomes
         weight, said = np.zeros(len(total)), np.zeros(len(total))
-        weight[:known] = _SECOND_OPINION * np.minimum(self.landmarks_.counts / np.maximum(total[:known], 1), 1)
+        weight[:known] = self.forest_.weight * np.minimum(self.forest_.counts / np.maximum(total[:known], 1), 1)
         said[:known] = opinion
         success = (1 - weight) * belief.success + weight * said
         counted = belief.solved + belief.failed
@@ -229,31 +226,28 @@ class ClusterRouter(UtilityRouter):
         The paper leaves open what happens where a cluster has no statistics: here the next nearest one speaks, and with
         none at all the overall records.
         """
-        rows, first = [], 0
-        for number, (start, size) in enumerate(zip(self.clusterings_.starts, self.clusterings_.sizes, strict=True)):
-            part = item[start : start + size]
-            row, position = start + int(part.argmin()), 0
-            if not (self.statistics_.count[row] * permitted).any():
-                evidenced = self.statistics_.count[start : start + size, permitted].any(axis=1)
-                if not evidenced.any():
-                    return self._average([int(part.argmin())], "best-overall", float(part.min()))
-                row = start + int(np.where(evidenced, part, np.inf).argmin())
-                position = int((part < part[row - start]).sum())
-            rows.append(row)
-            first = position if number == 0 else first
-        return self._average(rows, "nearby-cluster" if first else "nearest-cluster", float(item[rows[0]]))
+        count, parts = self.statistics_.count, self.clusterings_.parts
+        rows = [part.start + int(item[part].argmin()) for part in parts]
+        evidenced = np.asarray((count[rows] * permitted).any(axis=1))
+        for number in np.flatnonzero(~evidenced):
+            part = parts[number]
+            speaking = count[part][:, permitted].any(axis=1)
+            if not speaking.any():
+                return self._average(rows[:1], "best-overall", float(item[rows[0]]))
+            rows[number] = part.start + int(np.where(speaking, item[part], np.inf).argmin())
+        return self._average(rows, "nearest-cluster" if evidenced[0] else "nearby-cluster", float(item[rows[0]]))
 
     def _average(self, rows: list[int], rule: str, distance: float | None) -> Belief:
         strength = self.natural_strength_ if self.strength is None else self.strength
         known, cluster = self.statistics_.estimates(strength), rows[0]
         where = f"cluster {cluster} ({self.clusters_[cluster].label})"
-        success, total = known.success[rows].mean(axis=0), (known.solved[rows] + known.failed[rows]).mean(axis=0)
+        success, total, cost, latency, scaled_cost, scaled_latency = known.averaged(rows)
         return Belief(
             success=success,
-            cost=known.cost[rows].mean(axis=0),
-            latency=known.latency[rows].mean(axis=0),
-            scaled_cost=known.scaled_cost[rows].mean(axis=0),
-            scaled_latency=known.scaled_latency[rows].mean(axis=0),
+            cost=cost,
+            latency=latency,
+            scaled_cost=scaled_cost,
+            scaled_latency=scaled_latency,
             rule=rule,
             where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
             evidence=self.statistics_.count[cluster],
@@ -276,10 +270,10 @@ class ClusterRouter(UtilityRouter):
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
         router = copy.copy(self)
         router.statistics_ = self.statistics_.with_pairs(pairs)
-        if self.landmarks_ is not None:
-            known = self.statistics_.pairs[: len(self.landmarks_.means)]
+        if self.forest_ is not None:
+            known = self.statistics_.pairs[: len(self.forest_.counts)]
             columns = [known.index(pair) if pair in known else -1 for pair in pairs]
-            router.landmarks_ = self.landmarks_.with_pairs(np.array(columns))
+            router.forest_ = self.forest_.with_pairs(np.array(columns))
         return router
 
     def save(self, folder: str | Path) -> None:
@@ -288,7 +282,7 @@ class ClusterRouter(UtilityRouter):
 
     def artifact(self) -> Artifact:
         """Return everything that `save` writes."""
-        learned = (self.clusterings_, self.statistics_, self.view_, self.landmarks_)
+        learned = (self.clusterings_, self.statistics_, self.view_, self.forest_)
         return Artifact(
             kind=self.kind,
             pairs=self.pairs,
@@ -300,7 +294,7 @@ class ClusterRouter(UtilityRouter):
                     "n_refinements": self.n_refinements,
                     "view": self.view,
                     "n_directions": self.n_directions,
-                    "n_landmarks": self.n_landmarks,
+                    "n_trees": self.n_trees,
                     "random_state": self.random_state,
                 },
                 "natural_strength": self.natural_strength_,
@@ -317,7 +311,7 @@ class ClusterRouter(UtilityRouter):
         facts, arrays = artifact.facts, dict(artifact.arrays)
         router = cls(encoder, **facts["parameters"], **artifact.settings)
         router.view_ = QueryView.from_arrays(arrays) if router.view == "full" else None
-        router.landmarks_ = Landmarks.from_arrays(arrays)
+        router.forest_ = Forest.from_arrays(arrays)
         router.clusterings_ = Clusterings(arrays.pop("centres"), tuple(facts["sizes"]))
         router.statistics_ = ClusterStatistics(
             pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
@@ -327,15 +321,19 @@ class ClusterRouter(UtilityRouter):
         rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
         seen = encoded if router.view_ is None else router.view_.dimension(encoded)
         shapes = {array.shape for array in router.statistics_.arrays().values()}
-        landmarks, view = router.landmarks_, router.view_
+        forest, view = router.forest_, router.view_
         if (
-            (landmarks and not (view and landmarks.fits(view.n_seen(encoded), len(artifact.pairs))))
+            (forest and not (view and forest.fits(view.n_seen(encoded), len(artifact.pairs))))
             or shapes != {(rows, len(artifact.pairs))}
             or router.clusterings_.centres.shape != (rows, seen)
             or len(router.clusters_) != router.clusterings_.sizes[0]
         ):
             raise ValueError("its clusters, its pairs and its statistics don't fit together")
         return router
+
+
+def _texts(queries: Sequence[Query]) -> list[str]:
+    return [query.text for query in queries]
 
 
 def _labelled(clusters: NDArray[np.int64], domains: Sequence[str], n_clusters: int) -> tuple[Cluster, ...]:

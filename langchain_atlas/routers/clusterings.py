@@ -51,9 +51,10 @@ class Clusterings:
         return cls(np.vstack(centres).astype(np.float64), tuple(len(part) for part in centres))
 
     @cached_property
-    def starts(self) -> tuple[int, ...]:
-        """Row of each clustering's first centre."""
-        return tuple(int(start) for start in np.cumsum((0, *self.sizes[:-1])))
+    def parts(self) -> tuple[slice, ...]:
+        """Rows of each clustering."""
+        ends = np.cumsum(self.sizes).tolist()
+        return tuple(slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True))
 
     @cached_property
     def _squares(self) -> NDArray[np.float64]:
@@ -68,8 +69,7 @@ class Clusterings:
 
     def nearest(self, distances: NDArray[np.float64]) -> NDArray[np.int64]:
         """Return the row of the nearest centre in each clustering, shape [n, n_clusterings]."""
-        parts = zip(self.starts, self.sizes, strict=True)
-        rows = [start + distances[:, start : start + size].argmin(axis=1) for start, size in parts]
+        rows = [part.start + distances[:, part].argmin(axis=1) for part in self.parts]
         return np.stack(rows, axis=1)
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:

@@ -124,6 +124,23 @@ class Estimates:
     scaled_latency: NDArray[np.float64]
     """Latency scaled to [0, 1] over the pool."""
 
+    @cached_property
+    def _together(self) -> NDArray[np.float64]:
+        each = (self.success, self.solved + self.failed, self.cost, self.latency, self.scaled_cost, self.scaled_latency)
+        return np.stack(each)
+
+    def averaged(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Average over some clusters, by pair, shape [6, n_pairs].
+
+        Args:
+            rows: the clusters.
+
+        Returns:
+            Success, number of outcomes and of the prior's, cost, latency, scaled cost and scaled latency.
+        """
+        mean: NDArray[np.float64] = self._together[:, rows].mean(axis=1)
+        return mean
+
     @classmethod
     def of(cls, sums: ClusterStatistics, strength: float) -> Estimates:
         """Make the estimates; see `ClusterStatistics.estimates`."""

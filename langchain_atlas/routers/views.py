@@ -120,7 +120,7 @@ class QueryView:
         for fold in range(_FOLDS):
             held = order[fold::_FOLDS]
             kept = np.setdiff1d(order, held)
-            apart[held] = _with_constant(seen[held]) @ _ridge(seen[kept], targets[kept])
+            apart[held] = affine(seen[held], _ridge(seen[kept], targets[kept]))
         mean = apart.mean(axis=0)
         axes = np.linalg.svd(apart - mean, full_matrices=False)[2][:n_directions].T
         size = np.sqrt(((apart - mean) @ axes).var(axis=0).sum())
@@ -135,7 +135,7 @@ class QueryView:
         if not self.directions.shape[1]:
             return self._plain(sight)
         seen = self.seen(sight) if seen is None else seen
-        return np.hstack([self._plain(sight), _with_constant(seen) @ self.directions])
+        return np.hstack([self._plain(sight), affine(seen, self.directions)])
 
     def dimension(self, encoded: int) -> int:
         """Return the length of its vectors, given the length of the encoder's."""
@@ -216,8 +216,10 @@ def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(known, values, pair_means + moved[:, None])
 
 
-def _with_constant(seen: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.hstack([seen, np.ones((len(seen), 1))])
+def affine(seen: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``seen @ coefficients`` with the last row of the coefficients as a constant."""
+    products: NDArray[np.float64] = seen @ coefficients[:-1] + coefficients[-1]
+    return products
 
 
 def _ridge(seen: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,6 +1,5 @@
 """Several clusterings side by side: how they are made, numbered and averaged; all numbers are worked out by hand."""
 
-import itertools
 import math
 from pathlib import Path
 from typing import Any, Literal
@@ -74,9 +73,9 @@ class TestCentres:
     CENTRES = Clusterings(np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), (1, 3))
 
     def test_rows_are_numbered_through(self) -> None:
-        assert self.CENTRES.starts == (0, 1)
-        assert Clusterings(np.zeros((9, 2)), (2, 3, 4)).starts == (0, 2, 5)
-        assert Clusterings(np.zeros((2, 2)), (2,)).starts == (0,)
+        assert self.CENTRES.parts == (slice(0, 1), slice(1, 4))
+        assert Clusterings(np.zeros((9, 2)), (2, 3, 4)).parts == (slice(0, 2), slice(2, 5), slice(5, 9))
+        assert Clusterings(np.zeros((2, 2)), (2,)).parts == (slice(0, 2),)
 
     def test_distances_are_those_to_every_centre(self) -> None:
         found = self.CENTRES.distances(np.array([[3.0, 4.0], [1.0, 0.0]]))
@@ -172,9 +171,8 @@ class TestFit:
     def test_every_query_counts_once_in_each(self) -> None:
         compass, table = compass_points(120, 120)
         router = ClusterRouter(compass, n_clusters=4, view="text").fit(table)
-        starts = (*router.clusterings_.starts, sum(router.clusterings_.sizes))
-        for start, end in itertools.pairwise(starts):
-            assert router.statistics_.count[start:end].sum() == 120
+        for part in router.clusterings_.parts:
+            assert router.statistics_.count[part].sum() == 120
 
 
 class TestStacked:

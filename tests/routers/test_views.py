@@ -370,9 +370,9 @@ class TestRouting:
         new, kinds = wordy(200, seed=1)
         queries, right = [Query(text=text) for text in new], [Pair("kind" if kind else "blunt") for kind in kinds]
         with_directions, without = (
-            ClusterRouter(
-                FakeEncoder(), n_clusters=8, n_refinements=0, alpha=0.0, n_directions=count, n_landmarks=0
-            ).fit(table_of(*rows))
+            ClusterRouter(FakeEncoder(), n_clusters=8, n_refinements=0, alpha=0.0, n_directions=count, n_trees=0).fit(
+                table_of(*rows)
+            )
             for count in (3, 0)
         )
         assert rightly(with_directions, queries, right) > 0.97
