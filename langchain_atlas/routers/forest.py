@@ -80,7 +80,7 @@ class Forest:
 
         order = np.random.default_rng(seed).permutation(len(seen))[:_MOST_QUERIES]
         counts = (~np.isnan(scores)).sum(axis=0).astype(np.float64)
-        seen, targets = seen[order], filled(scores)[order]
+        seen, targets = seen[order], np.clip(filled(scores)[order], 0, 1)
         size = min(_COMPONENTS, *seen.shape)
         solver = "randomized" if size < min(seen.shape) else "full"
         with np.errstate(invalid="ignore"):  # where all queries look the same, it divides by a variance of zero

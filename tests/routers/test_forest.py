@@ -167,6 +167,14 @@ class TestForest:
         learned = grown(["one word"] * 150, scores)  # nothing to part them by: one leaf in every tree
         np.testing.assert_allclose(learned.success(["other"], np.zeros((1, 3)))[0], scores.mean(axis=0), rtol=1e-6)
 
+    def test_what_was_not_recorded_is_filled_in_from_0_to_1(self) -> None:
+        scores = np.ones((100, 3))
+        scores[1:, 0] = np.nan  # one outcome, and right; elsewhere the others say whether the query is easy
+        scores[50:, 1:] = 0
+        records = grown([f"{'left' if number < 50 else 'right'}" for number in range(100)], scores).records
+        assert records.min() >= 0
+        assert records.max() <= 1
+
     def test_it_agrees_with_the_trees_of_scikit_learn(self) -> None:
         from sklearn.ensemble import ExtraTreesRegressor
 
