@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import reporting
 from common import Clock, check, encoder_for, families, listed, load, options, show_checks, write
-from selection import STANDARD, within
+from selection import STANDARD, near, within
 from study import TRAINED, Sheet, Study, drops
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ SHARE = 0.25
 LOSS = 0.01
 """Share of the best single pair's cost, and accuracy that may be lost to it, in what the project set itself."""
 AFFORDABLE = f"{SHARE:.0%} of its cost"
+CLOSE = "within a point"
 SEEDS = 8
 """Splits in distribution: one test part has 306 queries, and an interval of three points either way."""
 SEEDS_ELSEWHERE = 3
@@ -50,13 +51,15 @@ def main_pool(table: OutcomeTable) -> OutcomeTable:
 def must_show(inside: Sheet) -> list[dict[str, Any]]:
     """Compare with what the project set itself."""
     rows = inside.figures()
-    default, quarter, trained = rows["cluster, default"], rows[f"cluster, {AFFORDABLE}"], rows[TRAINED]
+    default, close = rows["cluster, default"], rows[f"cluster, {CLOSE}"]
+    quarter, trained = rows[f"cluster, {AFFORDABLE}"], rows[TRAINED]
     aiq = {name: entry["mean"] for name, entry in inside.to_json()["aiq"].items()}
     rival = max((name for name in _BASELINES if name in aiq), key=aiq.__getitem__)
     # Hindsight may pick a dear pair that is best by a hair; the pair to pick beforehand is the stricter bar.
     part = quarter["cost_usd_per_1k"] / trained["cost_usd_per_1k"]
     return [
         _near("within 1.0 point of the best single pair, for at most 25% of its cost (cluster, default)", default),
+        _near(f"the same (cluster, {CLOSE})", close),
         _near(f"the same (cluster, {AFFORDABLE}); {part:.0%} of what the training part's best pair costs", quarter),
         check(
             "AIQ above every baseline that routes once",
@@ -77,7 +80,7 @@ def main() -> None:
     table = main_pool(load("bfcl_pairs.parquet"))
     with clock.part("encode"):
         routers = families(encoder_for(table), bert=asked.bert)
-    rules = {**STANDARD, AFFORDABLE: within(SHARE)}
+    rules = {**STANDARD, CLOSE: near(LOSS), AFFORDABLE: within(SHARE)}
     inside = Study(routers, rules, asked.seeds, clock, CONSTANTS).in_distribution(table)
     elsewhere = Study(routers, rules, asked.seeds[:SEEDS_ELSEWHERE], clock, CONSTANTS)
     outside = elsewhere.out_of_distribution(table, TRIOS)
