@@ -33,7 +33,7 @@ _MOST_WORDS = 400
 _FEWEST_IN_LEAF = 5
 _MOST_LEAVES = 2000
 _FEATURES_TRIED = 0.3
-_DEPTH = 16
+_DEPTH = 24
 _MOST_WEIGHT = 0.5
 _HALFWAY = 1000
 """Outcomes of a pair at which the forest has half of its most weight: small leaves need many queries."""

@@ -188,7 +188,7 @@ class TestForest:
         features = forest._features(texts, seen, learned.projection)
         common = np.argsort(-(features[:, 5:] > 0).sum(axis=0), kind="stable")[:400]
         features = features[:, [*range(5), *(5 + np.sort(common))]]
-        trees = ExtraTreesRegressor(7, min_samples_leaf=5, max_features=0.3, max_depth=16, random_state=3).fit(
+        trees = ExtraTreesRegressor(7, min_samples_leaf=5, max_features=0.3, max_depth=24, random_state=3).fit(
             features[order], (scores - scores.mean(axis=1, keepdims=True))[order]
         )
         success = learned.success(texts, seen)
