@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DEFAULT_ALPHA = 0.5
 """The setting of a router whose user chose none, and of the paper."""
 
-_NEAR_ZERO = (round(float(value), 4) for value in np.geomspace(0.003, 0.6, 54))
+_NEAR_ZERO = (round(float(value), 4) for value in np.geomspace(0.003, 0.6, 107))
 ALPHAS = tuple(sorted((0.0, *_NEAR_ZERO, DEFAULT_ALPHA, 0.65, 0.7, 0.8, 0.9, 1.0)))
 """The settings tried, of every router alike; close together near 0, where most of the accuracy is decided."""
 
