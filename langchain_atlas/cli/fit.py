@@ -20,7 +20,6 @@ ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert", "dual")
 """Kinds of router that `fit` can fit."""
 
 _CLUSTERS = 8
-_ALPHA = 0.5
 
 
 def fit(
@@ -30,13 +29,18 @@ def fit(
     clusters: Annotated[
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
     ] = None,
-    alpha: Annotated[
-        float | None, typer.Option("--alpha", help="0 for accuracy alone, 1 for cost alone.", show_default="0.5")
+    target: Annotated[
+        float | None, typer.Option("--target", help="Points below the best that may be given up; the cheapest setting.")
     ] = None,
     budget: Annotated[
-        float | None,
-        typer.Option("--budget", help="Dollars that 1000 queries may cost: chooses alpha, of a cluster or knn router."),
+        float | None, typer.Option("--budget", help="Dollars that 1000 queries may cost; the most accurate setting.")
     ] = None,
+    value: Annotated[float | None, typer.Option("--value", help="Dollars that a right answer is worth.")] = None,
+    cost_weight: Annotated[
+        float | None,
+        typer.Option("--cost-weight", help="0 for accuracy alone, 1 for cost alone, relative to the dearest pair."),
+    ] = None,
+    alpha: Annotated[float | None, typer.Option("--alpha", help="The same as --cost-weight.")] = None,
     parts: Annotated[
         str | None,
         typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: what a dual router joins; --data then holds other queries."),
@@ -51,24 +55,30 @@ def fit(
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
-    from langchain_atlas.cli.budgeting import check_options, within_budget
+    from langchain_atlas.cli import setting
     from langchain_atlas.routers.artifact import check_target
 
     check_target(out)
-    check_options(router, alpha, budget, parts)
+    given = setting.asked_for(target=target, budget=budget, value=value, cost_weight=cost_weight, alpha=alpha)
     if router == "dual" or parts is not None:
         from langchain_atlas.cli.joining import join
 
+        _check_knob("dual", given, every=True)
         join(router, parts, common.load_table(data, pairs, domains), out, seed=seed, json=json)
         return
-    settings = {"alpha": _ALPHA if alpha is None else alpha, "random_state": seed}
-    fitted = _unfitted(router, clusters, encoder, settings, often=budget is not None)
+    measured = router in setting.MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
+    _check_knob(router, given)
+    unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured)
     table = common.load_table(data, pairs, domains)
     _check_scores(table)
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
-    fitted, choice = within_budget(fitted, table, budget, seed=seed)
-    _learn(fitted, table)
+    curve = setting.measure(unfitted, table, seed=seed) if measured else None
+    _learn(unfitted, table)
+    if measured or given:
+        fitted: Any = setting.set_as_measured(unfitted, curve, given, _single(table))
+    else:
+        fitted = unfitted
     fitted.save(out)
     figures = {
         "router": fitted.kind,
@@ -76,10 +86,12 @@ def fit(
         "settings": dict(fitted.settings),
         "n_queries": len(table.query_ids),
         "n_pairs": len(fitted.pairs),
-        "budget": choice,
+        "curve": None if curve is None else curve.to_json(),
         **_clusters(fitted),
     }
     _show(figures, clusters, terminal)
+    if measured:
+        setting.say(curve, fitted, given)
     common.saved(terminal, out)
     common.write_json(json, figures)
 
@@ -112,6 +124,30 @@ def _unfitted(
         )
     fitted: ClusterRouter | EmbeddingRouter = made(**settings)
     return fitted
+
+
+def _check_knob(kind: str, given: dict[str, float], *, every: bool = False) -> None:
+    """Refuse a knob that is looked up among measured settings, of a kind of router that is not measured; or `every`.
+
+    Raises:
+        SettingError: it is.
+    """
+    from langchain_atlas.cli.setting import MEASURED
+    from langchain_atlas.errors import SettingError
+
+    refused = given.keys() if every else {"target", "budget"} & given.keys()
+    if refused and kind not in MEASURED:
+        name = next(iter(refused))
+        raise SettingError(
+            f"--{name} {given[name]:g} with --router {kind!r}: only routers of kind {', '.join(MEASURED)} are measured "
+            "while they are fitted. For others, give --value or --cost-weight, and compare with evaluate."
+        )
+
+
+def _single(table: OutcomeTable) -> str:
+    from langchain_atlas.routers.guard import most_accurate
+
+    return str(table.pairs[most_accurate(table.matrix("score"))])
 
 
 def _check_scores(table: OutcomeTable) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -11,6 +11,9 @@ from langchain_atlas.cli import common
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from langchain_atlas.learning.recordings import Recordings
+    from langchain_atlas.routers.rl import RLRouter
 
 
 def train(
@@ -45,9 +48,12 @@ def train(
     json: common.JsonOption = None,
 ) -> None:
     """Train a router that compares answers and asks again, and save it."""
+    from langchain_atlas.cli.setting import say, set_as_measured
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.evaluation.policy_trials import measure_policy
     from langchain_atlas.learning.ppo import PPOConfig
-    from langchain_atlas.learning.training import TrainingConfig
+    from langchain_atlas.learning.recordings import Recordings
+    from langchain_atlas.learning.training import TrainingConfig, check
     from langchain_atlas.learning.training import train as learn
     from langchain_atlas.routers.artifact import check_target
 
@@ -56,21 +62,38 @@ def train(
     descriptions = {} if pool is None else _descriptions(pool)
     terminal = common.console()
     terminal.print(f"Training on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    made = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids)))
+    if table.table["response"].null_count == len(table):
+        terminal.print(
+            "Note: no response is recorded, so answers can't be compared, and a second call can't be worth its cost.",
+            markup=False,
+        )
+    check(table, seed, steps)
+    recordings = Recordings.of(table, made, descriptions=descriptions)
     with common.progress("training") as bar:
         router = learn(
             table,
-            SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids))),
+            made,
             config=TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious),
             seed=seed,
-            descriptions=descriptions,
+            recordings=recordings,
             curves=curves,
             checkpoints=checkpoints,
             progress=bar,
         )
+    with common.progress("measuring settings") as bar:
+        curve = measure_policy(router, recordings, seed=seed, progress=bar)
+    router = cast("RLRouter", set_as_measured(router, curve, {}, _single(recordings)))
     router.save(out)
     terminal.print(_manner(router.training))
+    say(curve, router, {})
     common.saved(terminal, out)
-    common.write_json(json, {"router": router.kind, "settings": dict(router.settings), **router.training})
+    figures = {"router": router.kind, "settings": dict(router.settings), **router.training}
+    common.write_json(json, {**figures, "curve": None if curve is None else curve.to_json()})
+
+
+def _single(recordings: Recordings) -> str:
+    return str(recordings.memory.pairs[recordings.outlook.default])
 
 
 def _manner(told: Mapping[str, Any]) -> str:

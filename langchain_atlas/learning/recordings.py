@@ -155,17 +155,21 @@ class Views:
     """How many queries there are."""
     n_views: int
     """Through how many memories each is seen."""
+    parts: tuple[NDArray[np.int64], ...]
+    """Of each view, the part that each query is left out with, shape [n_queries]."""
 
     def rows(self, queries: Tensor, views: Tensor) -> Prospect:
         """Return the prospect of some queries, each through one of its views."""
         return self.prospects.rows(views * self.n_queries + queries)
 
 
-def views_of(recordings: Recordings, *, seed: int, n_familiar: int = 2, n_strange: int = 2) -> Views:
+def views_of(
+    recordings: Recordings, *, seed: int, n_familiar: int = 2, n_strange: int = 2, thinned: bool = True
+) -> Views:
     """See every query as a live one will be seen: through a memory that does not hold it.
 
     A familiar view leaves out the query's fold, a strange one its whole domain, as if traffic had drifted there. In
-    each, some pairs keep only a few outcomes, as if they had just joined.
+    each, some pairs keep only a few outcomes, as if they had just joined; not so where it is not `thinned`.
     """
     generator = np.random.default_rng(seed)
     n = len(recordings)
@@ -178,16 +182,21 @@ def views_of(recordings: Recordings, *, seed: int, n_familiar: int = 2, n_strang
     which: list[NDArray[np.int64]] = []
     records: list[TrackRecord] = []
     for part in parts:
-        numbers, index = _one_view(recordings, part, records, generator)
+        numbers, index = _one_view(recordings, part, records, generator, thinned=thinned)
         collected.append(numbers)
         which.append(index)
     joined = tuple(torch.cat([numbers[at] for numbers in collected]) for at in range(3))
     prospects = assemble(joined, np.concatenate(which), records, recordings.outlook)  # type: ignore[arg-type]
-    return Views(prospects, n, len(parts))
+    return Views(prospects, n, len(parts), tuple(parts))
 
 
 def _one_view(
-    recordings: Recordings, part: NDArray[np.int64], records: list[TrackRecord], generator: np.random.Generator
+    recordings: Recordings,
+    part: NDArray[np.int64],
+    records: list[TrackRecord],
+    generator: np.random.Generator,
+    *,
+    thinned: bool,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], NDArray[np.int64]]:
     memory, seen, outlook = recordings.memory, recordings.seen, recordings.outlook
     suits = seen.text @ recordings.descriptions.T
@@ -195,7 +204,8 @@ def _one_view(
     index = np.zeros(len(recordings), dtype=np.int64)
     for value in np.unique(part):
         rows = np.flatnonzero(part == value)
-        kept = _thinned((part != value)[:, None] & memory.recorded, generator)
+        kept = (part != value)[:, None] & memory.recorded
+        kept = _thinned(kept, generator) if thinned else kept
         record = TrackRecord.of(memory, kept)
         nearby = Nearby.of(seen.vectors[rows], memory, record, kept)
         found = prospect_of(nearby, record, seen.numbers[rows], suits[rows], outlook.scale)

@@ -63,6 +63,7 @@ def train(
     seed: int = 0,
     agreement: Agreement | None = None,
     descriptions: Mapping[str, str] | None = None,
+    recordings: Recordings | None = None,
     curves: Path | None = None,
     checkpoints: Path | None = None,
     progress: Progress | None = None,
@@ -70,23 +71,25 @@ def train(
     """Train an RL router on recorded outcomes.
 
     Args:
-        table: the experience; it needs responses, as the policy compares answers.
+        table: the experience; without responses the policy can't compare answers, and one pair is mostly the best.
         encoder: embeds queries and descriptions.
         config: how.
         seed: of everything random.
         agreement: compares answers.
         descriptions: what models and tools are, by name.
+        recordings: the table as `Recordings.of` reads it, where that was done already.
         curves: folder for ``curves.jsonl``, a line a step (and TensorBoard's files where it is installed).
         checkpoints: folder that gets a whole router every `CHECKPOINT_EVERY` updates of PPO, as ``step-50``.
         progress: told how many updates are done, and of how many.
 
     Raises:
-        OutcomeError: the table has no score, no response, or too few queries.
+        OutcomeError: the table has no score, or too few queries.
         SettingError: `seed` or the number of steps is negative.
     """
     config, encoder = config or TrainingConfig(), encoder or SentenceTransformerEncoder()
-    _check(table, seed, config.ppo.steps)
-    recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
+    check(table, seed, config.ppo.steps)
+    if recordings is None:
+        recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(np.unique(recordings.memory.domains))
     cautious = _expects_others(table, domains) if config.cautious is None else config.cautious
     views = views_of(recordings, seed=seed, n_familiar=0 if cautious else 3, n_strange=4 if cautious else 1)
@@ -129,14 +132,15 @@ def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
         router.save(checkpoints / f"step-{done}")
 
 
-def _check(table: OutcomeTable, seed: int, steps: int) -> None:
+def check(table: OutcomeTable, seed: int, steps: int) -> None:
+    """Make sure that a policy can be trained on a table.
+
+    Raises:
+        OutcomeError: there are too few queries.
+        SettingError: `seed` or `steps` is negative.
+    """
     if seed < 0 or steps < 0:
         raise SettingError(f"seed is {seed!r} and steps {steps!r}; both must be whole numbers from 0.")
-    if table.table["response"].null_count == len(table):
-        raise OutcomeError(
-            f"{table.source} has no response; the policy learns by comparing answers. Record outcomes with 'profile', "
-            "which keeps them, or fit a cluster router."
-        )
     if len(table.query_ids) < FEWEST_QUERIES:
         raise OutcomeError(
             f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "

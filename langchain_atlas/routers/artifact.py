@@ -10,9 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
+from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError, suggest
 from langchain_atlas.files import check_folder, write_folder
 from langchain_atlas.pool import Pair
+from langchain_atlas.routers.operating import OperatingCurve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.routers.base import Router
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the folder's layout; another one is refused."""
 
 CONFIG = "config.json"
@@ -62,6 +63,8 @@ class Artifact:
     """Learned numbers, by name."""
     fitted_on: np.ndarray[Any, Any] | None = None
     """`Router.fitted_on`; folders of earlier releases don't say."""
+    curve: OperatingCurve | None = None
+    """`Router.curve`."""
 
 
 def check_target(folder: str | Path) -> None:
@@ -111,6 +114,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
             "pool": {"pairs": pairs, "fingerprint": _digest(json.dumps(pairs).encode())},
             "settings": artifact.settings,
             "facts": artifact.facts,
+            "curve": None if artifact.curve is None else artifact.curve.to_json(),
             "files": {ARRAYS: _digest((temporary / ARRAYS).read_bytes())},
         }
         (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -144,13 +148,14 @@ def read_artifact(folder: str | Path) -> Artifact:
             settings=config["settings"],
             facts=config["facts"],
             fitted_on=arrays.pop(_FITTED_ON, None),
+            curve=None if config.get("curve") is None else OperatingCurve(**config["curve"]),
             arrays=arrays,
         )
     except FileNotFoundError as error:
         raise ArtifactError(f"{folder} has no {ARRAYS}; the saved router is incomplete. Fit again.") from error
     except OSError as error:
         raise ArtifactError(f"{folder / ARRAYS} can't be read: {error}. Fit again.") from error
-    except (KeyError, TypeError, AttributeError, PoolError, SafetensorError) as error:
+    except (KeyError, TypeError, AttributeError, InvalidInputError, SafetensorError) as error:
         raise ArtifactError(f"The saved router in {folder} is damaged: {error!r}. Fit again.") from error
 
 
@@ -169,7 +174,7 @@ def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     kind: Any = class_of(artifact.kind)
     try:
         router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
-        router.fitted_on = artifact.fitted_on
+        router.fitted_on, router.curve = artifact.fitted_on, artifact.curve
     except (KeyError, TypeError, ValueError, IndexError) as error:
         if isinstance(error, ArtifactError):
             raise

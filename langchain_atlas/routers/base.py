@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.operating import OperatingCurve
 
 
 MOST_THOUGHTS = 16
@@ -46,6 +47,9 @@ class Router(Runnable[Any, Assignment], ABC):
     fitted_on: NDArray[np.uint64] | None = None
     """Fingerprints of the queries that it learned from, see `fingerprints.fingerprints`, ascending, shape [n_queries];
     None when that is not known, or when it learned from none."""
+
+    curve: OperatingCurve | None = None
+    """What it was measured to do at each of its settings; None where that was not measured."""
 
     @abstractmethod
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -126,13 +130,19 @@ class Router(Runnable[Any, Assignment], ABC):
     def configure(self, **settings: Any) -> Self:
         """Return a router like this one with other settings; nothing is fitted again.
 
+        Beside its settings, a router that was measured takes `target` (points below the best) and `budget` (dollars for
+        1000 queries), which are looked up in its `curve`; see `routers/operating.py`.
+
         Raises:
             SettingError: there is no such setting, or the value is out of range.
         """
-        for name in settings:
+        from langchain_atlas.routers.operating import resolved
+
+        changes = resolved(settings, self.settings, self.curve)
+        for name in changes:
             if name not in self.settings:
                 raise SettingError(f"{type(self).__name__} has no setting {name!r}. {suggest(name, self.settings)}")
-        return self if not settings else self._configured(settings)
+        return self if not changes else self._configured(changes)
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         raise NotImplementedError  # only reached by a router that names settings and does not apply them

@@ -64,14 +64,10 @@ class ClassifierRouter(TuningRouter):
         batch_size: int = 16,
         learning_rate: float = 1e-4,
         weight_decay: float = 0.01,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            encoder, alpha=alpha, latency_share=latency_share, failovers=failovers, random_state=random_state
-        )
+        super().__init__(encoder, random_state=random_state, **settings)
         self.model = model
         self.max_tokens = max_tokens
         self.descent = Descent(epochs, batch_size, learning_rate, weight_decay, random_state)

@@ -13,11 +13,14 @@ import numpy as np
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
+from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.clusterings import Clusterings
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.forest import FEWEST_QUERIES, Forest
-from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
+from langchain_atlas.routers.guard import PairedOutcomes
+from langchain_atlas.routers.ridge import Ridge
+from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength, overall_success
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 from langchain_atlas.routers.views import QueryView, Sight
 
@@ -28,12 +31,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Candidate, Query
 
 _REFINEMENTS = (2, 2, 2, 3, 3)
 """How many times as many clusters each finer clustering has."""
 _FEWEST_IN_CLUSTER = 10
+_HALFWAY = 20
+"""Outcomes of a pair at which forest and ridge regression count half of what they do with many."""
 _HIGHEST_SEED = 2**32 - 1
 
 
@@ -50,25 +54,25 @@ class Cluster:
 class ClusterRouter(UtilityRouter):
     """Routes each query to the pair with the highest utility in the query's cluster.
 
-    By default it goes beyond the paper in four ways, each of which can be turned off: queries are seen with what comes
+    By default it goes beyond the paper in five ways, each of which can be turned off: queries are seen with what comes
     with them (see `views.QueryView`), finer clusterings stand beside the first and their estimates are averaged, a
-    pair's record in a cluster leans on its overall record, and a forest says how pairs differ on queries like this one
-    (see `forest.Forest`; it counts more the more it learned from, a half at most, and less as outcomes come in later).
+    pair's record in a cluster leans on its overall record, a forest and a ridge regression say how pairs differ on
+    queries like this one (see `forest.Forest` and `ridge.Ridge`; each counts a third, and less as outcomes come in
+    later), and a guard keeps to one pair where nothing tells pairs apart (see `guard.py`).
     `ClusterRouter.as_in_paper` has none of them.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
         n_clusters: number of clusters of the first clustering; no more than there are queries.
-        alpha: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
         strength: the pair's overall record counts as this many outcomes in every cluster; when left out, `fit` takes
             it from the data, see `statistics.natural_strength`.
         n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
         view: ``full``, or ``text`` for the embedding of the text alone.
         n_directions: how many directions of the outcomes the full view has.
-        n_trees: how many trees the forest has; 0 for none. It needs the full view and 100 queries.
-        failovers: how many other pairs to try when calls fail.
+        n_trees: how many trees the forest has; 0 for neither forest nor ridge regression. They need the full view and
+            100 queries.
         random_state: seed of the clustering.
+        settings: those of `UtilityRouter`.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -81,17 +85,15 @@ class ClusterRouter(UtilityRouter):
         encoder: Encoder | None = None,
         *,
         n_clusters: int = 8,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
         strength: float | None = None,
         n_refinements: int = len(_REFINEMENTS),
         view: Literal["full", "text"] = "full",
         n_directions: int = 3,
         n_trees: int = 50,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(alpha=alpha, latency_share=latency_share, failovers=failovers)
+        super().__init__(**settings)
         for name, value, low, high in (
             ("n_clusters", n_clusters, 1, sys.maxsize),
             ("n_refinements", n_refinements, 0, len(_REFINEMENTS)),
@@ -118,7 +120,7 @@ class ClusterRouter(UtilityRouter):
     @classmethod
     def as_in_paper(cls, encoder: Encoder | None = None, **settings: Any) -> Self:
         """Return a router that does just what section 2 of the paper says: one clustering of texts, raw statistics."""
-        return cls(encoder, **{"n_refinements": 0, "view": "text", "strength": 0.0, **settings})
+        return cls(encoder, **{"n_refinements": 0, "view": "text", "strength": 0.0, "guard": 0.0, **settings})
 
     def fit(self, table: OutcomeTable) -> Self:
         """Cluster the table's queries and add up its outcomes.
@@ -132,19 +134,25 @@ class ClusterRouter(UtilityRouter):
         vectors: NDArray[np.floating]
         self.view_: QueryView | None = None
         self.forest_: Forest | None = None
+        self.ridge_: Ridge | None = None
+        scores = table.matrix("score")
         if self.view == "text":
             vectors = self._vectors(table.queries)
         else:
-            sight, scores = Sight.of(table.queries, self.encoder), table.matrix("score")
+            sight = Sight.of(table.queries, self.encoder)
             self.view_, vectors = QueryView.learn(sight, scores, self.n_directions, self.random_state)
             if self.n_trees and len(scores) >= FEWEST_QUERIES:
                 seen = self.view_.seen(sight)
                 self.forest_ = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
+                self.ridge_ = Ridge.learn(seen, scores, self.random_state)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
-        rows = self.clusterings_.nearest(self.clusterings_.distances(vectors))
+        distances = self.clusterings_.distances(vectors)
+        rows = self.clusterings_.nearest(distances)
         self.statistics_ = ClusterStatistics.of(table, rows, sum(self.clusterings_.sizes))
+        away = np.take_along_axis(distances, rows, axis=1).mean(axis=1)
+        self.paired_ = PairedOutcomes.of(scores, rows, self.clusterings_.sizes, away)
         self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = _labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         self.fitted_on = united(fingerprints(table.queries))
@@ -173,8 +181,12 @@ class ClusterRouter(UtilityRouter):
         rows = self.clusterings_.nearest(self._distances(probes.queries))
         fresh = ClusterStatistics.of(probes, rows, sum(self.clusterings_.sizes))
         with self._learning:  # else of two threads that learn at once, the slower would undo the faster
-            # One assignment, so that a thread that decides meanwhile sees the old statistics or the new ones, whole.
-            self.statistics_ = self.statistics_ + fresh
+            joined = self.statistics_ + fresh
+            scores = np.full((len(rows), len(joined.pairs)), np.nan)
+            scores[:, [joined.pairs.index(pair) for pair in probes.pairs]] = probes.matrix("score")
+            paired = self.paired_.plus(scores, rows)
+            # One assignment, so that a thread that decides meanwhile sees the old outcomes or the new ones, whole.
+            self.__dict__.update(statistics_=joined, paired_=paired)
             self.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
         return self
 
@@ -184,8 +196,10 @@ class ClusterRouter(UtilityRouter):
 
     def best(self, cluster: int) -> Candidate:
         """Return the pair with the highest utility in a cluster of the first clustering, with the evidence."""
-        belief = self._average([cluster], "nearest-cluster", None)
-        utility = self.utility(belief, self.alpha)
+        rows = [cluster]
+        belief = self._average(rows, "nearest-cluster", None)
+        belief = self._with_spread(belief, rows, None, belief.success[None])
+        utility = self.utility(belief)
         return self._candidate(belief, int(np.argmax(utility)), utility)
 
     def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
@@ -197,31 +211,52 @@ class ClusterRouter(UtilityRouter):
         return self.clusterings_.distances(self._vectors(queries))
 
     def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-        if self.view_ is None or self.forest_ is None:
+        """Return each query's distances to all centres, and the further estimates, shape [2, n_known_pairs]."""
+        if self.view_ is None or self.forest_ is None or self.ridge_ is None:
             return [(distances, None) for distances in self._distances(queries)]
         sight = Sight.of(queries, self.encoder)
         seen = self.view_.seen(sight)
         distances = self.clusterings_.distances(self.view_.vectors(sight, seen))
-        return list(zip(distances, self.forest_.success(_texts(queries), seen), strict=True))
+        further = np.stack([self.forest_.success(_texts(queries), seen), self.ridge_.success(seen)], axis=1)
+        return list(zip(distances, further, strict=True))
 
     def _believe(
         self, item: tuple[NDArray[np.float64], NDArray[np.float64] | None], permitted: NDArray[np.bool_]
     ) -> Belief:
-        distances, opinion = item
-        belief = self._by_clusters(distances, permitted)
-        if opinion is None or self.forest_ is None or belief.solved is None or belief.failed is None:
-            return belief
-        # Pairs that came later stand last; of them, and of what came later of the others, the forest knows nothing.
-        known, total = len(opinion), self.statistics_.outcomes
-        weight, said = np.zeros(len(total)), np.zeros(len(total))
-        weight[:known] = self.forest_.weight * np.minimum(self.forest_.counts / np.maximum(total[:known], 1), 1)
-        said[:known] = opinion
-        success = (1 - weight) * belief.success + weight * said
+        distances, further = item
+        rows, rule = self._speaking(distances, permitted)
+        away = None if rule == "best-overall" else float(distances[rows].mean())
+        belief = self._average(rows, rule, float(distances[rows[0]]))
+        if further is None or self.forest_ is None or belief.solved is None or belief.failed is None:
+            return self._with_spread(belief, rows, away, belief.success[None])
+        # Pairs that came later stand last; of them, and of what came later of the others, the rest know nothing.
+        known, total = further.shape[1], self.statistics_.outcomes
+        weight, said = np.zeros(len(total)), np.repeat(belief.success[None], len(further), axis=0)
+        counts = self.forest_.counts
+        weight[:known] = counts / (counts + _HALFWAY) * np.minimum(counts / np.maximum(total[:known], 1), 1)
+        said[:, :known] = weight[:known] * further + (1 - weight[:known]) * belief.success[:known]
+        estimates = np.concatenate([belief.success[None], said])
+        success = estimates.mean(axis=0)
         counted = belief.solved + belief.failed
-        return replace(belief, success=success, solved=success * counted, failed=(1 - success) * counted)
+        belief = replace(belief, success=success, solved=success * counted, failed=(1 - success) * counted)
+        return self._with_spread(belief, rows, away, estimates)
 
-    def _by_clusters(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> Belief:
-        """Average over the clusterings the nearest cluster with outcomes of a permitted pair.
+    def _with_spread(
+        self, belief: Belief, rows: list[int], away: float | None, estimates: NDArray[np.float64]
+    ) -> Belief:
+        """Say how far the estimates can be trusted against the default pair, where there is a guard to know it."""
+        if not self._margin:
+            return belief
+        return replace(
+            belief,
+            default=self.paired_.default,
+            spread=np.sqrt(self.paired_.variance(rows, away, estimates)),
+            paired=self.paired_.count[rows[0]],
+            far=self.paired_.beyond(away) > 1,
+        )
+
+    def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
+        """Return the nearest cluster of each clustering with outcomes of a permitted pair, and the rule.
 
         The paper leaves open what happens where a cluster has no statistics: here the next nearest one speaks, and with
         none at all the overall records.
@@ -233,9 +268,9 @@ class ClusterRouter(UtilityRouter):
             part = parts[number]
             speaking = count[part][:, permitted].any(axis=1)
             if not speaking.any():
-                return self._average(rows[:1], "best-overall", float(item[rows[0]]))
+                return rows[:1], "best-overall"
             rows[number] = part.start + int(np.where(speaking, item[part], np.inf).argmin())
-        return self._average(rows, "nearest-cluster" if evidenced[0] else "nearby-cluster", float(item[rows[0]]))
+        return rows, "nearest-cluster" if evidenced[0] else "nearby-cluster"
 
     def _average(self, rows: list[int], rule: str, distance: float | None) -> Belief:
         strength = self.natural_strength_ if self.strength is None else self.strength
@@ -248,6 +283,7 @@ class ClusterRouter(UtilityRouter):
             latency=latency,
             scaled_cost=scaled_cost,
             scaled_latency=scaled_latency,
+            highest=known.highest,
             rule=rule,
             where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
             evidence=self.statistics_.count[cluster],
@@ -270,10 +306,12 @@ class ClusterRouter(UtilityRouter):
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
         router = copy.copy(self)
         router.statistics_ = self.statistics_.with_pairs(pairs)
-        if self.forest_ is not None:
-            known = self.statistics_.pairs[: len(self.forest_.counts)]
-            columns = [known.index(pair) if pair in known else -1 for pair in pairs]
-            router.forest_ = self.forest_.with_pairs(np.array(columns))
+        columns = np.array([self.statistics_.pairs.index(pair) for pair in pairs])
+        overall = overall_success(router.statistics_, self.natural_strength_)
+        router.paired_ = self.paired_.with_pairs(columns, overall)
+        if self.forest_ is not None and self.ridge_ is not None:
+            learned = np.where(columns < len(self.forest_.counts), columns, -1)
+            router.forest_, router.ridge_ = self.forest_.with_pairs(learned), self.ridge_.with_pairs(learned)
         return router
 
     def save(self, folder: str | Path) -> None:
@@ -282,7 +320,7 @@ class ClusterRouter(UtilityRouter):
 
     def artifact(self) -> Artifact:
         """Return everything that `save` writes."""
-        learned = (self.clusterings_, self.statistics_, self.view_, self.forest_)
+        learned = (self.clusterings_, self.statistics_, self.paired_, self.view_, self.forest_, self.ridge_)
         return Artifact(
             kind=self.kind,
             pairs=self.pairs,
@@ -299,10 +337,13 @@ class ClusterRouter(UtilityRouter):
                 },
                 "natural_strength": self.natural_strength_,
                 "sizes": list(self.clusterings_.sizes),
+                "default": str(self.pairs[self.paired_.default]),
+                "distances": list(self.paired_.distances),
                 "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
             },
             arrays={name: array for part in learned if part is not None for name, array in part.arrays().items()},
             fitted_on=self.fitted_on,
+            curve=self.curve,
         )
 
     @classmethod
@@ -311,19 +352,24 @@ class ClusterRouter(UtilityRouter):
         facts, arrays = artifact.facts, dict(artifact.arrays)
         router = cls(encoder, **facts["parameters"], **artifact.settings)
         router.view_ = QueryView.from_arrays(arrays) if router.view == "full" else None
-        router.forest_ = Forest.from_arrays(arrays)
+        router.forest_, router.ridge_ = Forest.from_arrays(arrays), Ridge.from_arrays(arrays)
         router.clusterings_ = Clusterings(arrays.pop("centres"), tuple(facts["sizes"]))
         router.statistics_ = ClusterStatistics(
             pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
         )
+        default = artifact.pairs.index(Pair.parse(facts["default"]))
+        low, high = map(float, facts["distances"])
+        router.paired_ = PairedOutcomes.from_arrays(arrays, default, tuple(facts["sizes"]), (low, high))
         router.natural_strength_ = float(facts["natural_strength"])
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
         rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
         seen = encoded if router.view_ is None else router.view_.dimension(encoded)
-        shapes = {array.shape for array in router.statistics_.arrays().values()}
-        forest, view = router.forest_, router.view_
+        sums = (router.statistics_, router.paired_)
+        shapes = {array.shape for part in sums for array in part.arrays().values()}
+        view, further = router.view_, [part for part in (router.forest_, router.ridge_) if part is not None]
         if (
-            (forest and not (view and forest.fits(view.n_seen(encoded), len(artifact.pairs))))
+            any(not (view and part.fits(view.n_seen(encoded), len(artifact.pairs))) for part in further)
+            or len(further) == 1
             or shapes != {(rows, len(artifact.pairs))}
             or router.clusterings_.centres.shape != (rows, seen)
             or len(router.clusters_) != router.clusterings_.sizes[0]

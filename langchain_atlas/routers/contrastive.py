@@ -87,14 +87,10 @@ class ContrastiveRouter(TuningRouter):
         batch_size: int = 64,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            encoder, alpha=alpha, latency_share=latency_share, failovers=failovers, random_state=random_state
-        )
+        super().__init__(encoder, random_state=random_state, **settings)
         self.fine_tune = fine_tune
         self.max_tokens = max_tokens
         self.positives = positives

@@ -73,10 +73,8 @@ class EmbeddingRouter(UtilityRouter):
 
     Args:
         encoder: text to vectors; the default encoder when left out.
-        alpha: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
-        failovers: how many other pairs to try when calls fail.
         random_state: seed of everything random.
+        settings: those of `UtilityRouter`.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -89,15 +87,13 @@ class EmbeddingRouter(UtilityRouter):
         self,
         encoder: Encoder | None = None,
         *,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(alpha=alpha, latency_share=latency_share, failovers=failovers)
+        super().__init__(**settings)
         self.encoder = encoder or SentenceTransformerEncoder()
         self.random_state = random_state
-        check_settings({"alpha": alpha, "latency_share": latency_share, "failovers": failovers})
+        check_settings(settings)
         check_number("random_state", random_state, low=0, high=_HIGHEST_SEED, whole=True)
 
     @abstractmethod
@@ -153,6 +149,7 @@ class EmbeddingRouter(UtilityRouter):
             latency=known.latency[0],
             scaled_cost=known.scaled_cost[0],
             scaled_latency=known.scaled_latency[0],
+            highest=known.highest,
             rule=rule,
             where=where,
             evidence=count,
@@ -185,6 +182,7 @@ class EmbeddingRouter(UtilityRouter):
                     **{_RECORDS + name: array for name, array in self.records_.arrays().items()},
                 },
                 fitted_on=self.fitted_on,
+                curve=self.curve,
             ),
         )
 

@@ -57,14 +57,10 @@ class FactorizationRouter(EstimatingRouter):
         batch_size: int = 32,
         learning_rate: float = 1e-3,
         weight_decay: float = 0.01,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            encoder, alpha=alpha, latency_share=latency_share, failovers=failovers, random_state=random_state
-        )
+        super().__init__(encoder, random_state=random_state, **settings)
         self.dimension = dimension
         self.noise = noise
         self.descent = Descent(epochs, batch_size, learning_rate, weight_decay, random_state)

@@ -34,9 +34,6 @@ _FEWEST_IN_LEAF = 5
 _MOST_LEAVES = 2000
 _FEATURES_TRIED = 0.3
 _DEPTH = 24
-_MOST_WEIGHT = 0.5
-_HALFWAY = 1000
-"""Outcomes of a pair at which the forest has half of its most weight: small leaves need many queries."""
 _LONGEST_TEXT = 20_000
 _DECIMALS = 6
 _PREFIX = "forest_"
@@ -99,12 +96,6 @@ class Forest:
         ).fit(features[:, used], targets - targets.mean(axis=1, keepdims=True))
         reached = trees.apply(features[:, used]).T
         return cls(projection=projection, counts=counts, **_joined(trees.estimators_, used, reached, targets))
-
-    @property
-    def weight(self) -> NDArray[np.float64]:
-        """How much the opinion counts beside the clusters', by the outcomes behind it; shape [n_pairs], 0 to 1."""
-        weight: NDArray[np.float64] = _MOST_WEIGHT * self.counts / (self.counts + _HALFWAY)
-        return weight
 
     def success(self, texts: Sequence[str], seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs]."""

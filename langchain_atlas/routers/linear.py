@@ -52,14 +52,10 @@ class LinearRouter(EstimatingRouter):
         *,
         logistic: bool = False,
         penalty: float | None = None,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            encoder, alpha=alpha, latency_share=latency_share, failovers=failovers, random_state=random_state
-        )
+        super().__init__(encoder, random_state=random_state, **settings)
         self.logistic = logistic
         self.penalty = (3.0 if logistic else 30.0) if penalty is None else penalty
         self._called = f"the estimate of a {'logistic' if logistic else 'ridge'} regression"

@@ -62,14 +62,10 @@ class NeighbourRouter(EmbeddingRouter):
         max_distance: float = 1.1,
         min_outcomes: int = 5,
         strength: float = 10.0,
-        alpha: float = 0.5,
-        latency_share: float = 0.0,
-        failovers: int = 1,
         random_state: int = 0,
+        **settings: Any,
     ) -> None:
-        super().__init__(
-            encoder, alpha=alpha, latency_share=latency_share, failovers=failovers, random_state=random_state
-        )
+        super().__init__(encoder, random_state=random_state, **settings)
         self.n_neighbours = n_neighbours
         self.max_distance = max_distance
         self.min_outcomes = min_outcomes
@@ -143,6 +139,7 @@ class NeighbourRouter(EmbeddingRouter):
             latency=latency,
             scaled_cost=_scaled_by(overall.cost, cost),
             scaled_latency=_scaled_by(overall.latency, latency),
+            highest=overall.highest,
             rule=overall.rule,
             where=overall.where,
             evidence=count,
@@ -159,12 +156,12 @@ class NeighbourRouter(EmbeddingRouter):
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.where(count > 0, (np.nansum(values, axis=0) + self.strength * overall) / weight, overall)
 
-    def utility(self, belief: Belief, alpha: float) -> NDArray[np.float64]:
+    def utility(self, belief: Belief, cost_weight: float | None = None) -> NDArray[np.float64]:
         """Return the utility of every pair, shape [n_pairs]; less for pairs without enough evidence nearby.
 
         Their overall record would flatter them where the others' local record is of hard queries.
         """
-        utility = super().utility(belief, alpha)
+        utility = super().utility(belief, cost_weight)
         if belief.evidence is None or belief.rule != "nearest-neighbours":
             return utility
         return np.where(belief.evidence >= self.min_outcomes, utility, utility - _SET_ASIDE)

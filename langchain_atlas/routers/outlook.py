@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.routers.nearby import Nearby
 from langchain_atlas.routers.situation import Prospect, prospect_of, relations
 from langchain_atlas.routers.track_record import TrackRecord
@@ -78,6 +79,11 @@ class Outlook:
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs."""
         return self.memory.pairs
+
+    @cached_property
+    def default(self) -> int:
+        """Column of the default pair: the most accurate one."""
+        return most_accurate(self.memory.scores.astype(np.float64))
 
     @cached_property
     def numbers(self) -> dict[Pair, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import asdict, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -11,17 +12,28 @@ import torch
 
 from langchain_atlas.agreement import AnswerAgreement
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
-from langchain_atlas.errors import ConstraintError, PoolError, SettingError
+from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
+from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
 from langchain_atlas.routers.fingerprints import fingerprints, united
+from langchain_atlas.routers.floor import with_floor
+from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.limits import Limits
 from langchain_atlas.routers.memory import Memory
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
 from langchain_atlas.routers.reading import read_table
-from langchain_atlas.routers.situation import MAX_CALLS, N_ANSWER_FEATURES, Prospect, Situation, answer_features
+from langchain_atlas.routers.situation import (
+    MAX_CALLS,
+    N_ANSWER_FEATURES,
+    PAIR_FEATURES,
+    Prospect,
+    Situation,
+    answer_features,
+)
 from langchain_atlas.routers.track_record import TrackRecord
+from langchain_atlas.routers.utility import check_settings as check_shared
 from langchain_atlas.routers.views import QueryView
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
@@ -33,10 +45,22 @@ if TYPE_CHECKING:
 
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pair
 
 DEFAULT_COST_WEIGHT = 0.1
 """Cost weight of a router whose user chose none."""
+
+DEFAULT_USD_PER_SECOND = 2e-5
+"""What a second counts as, in dollars, where the user says nothing: 7 cents an hour, so that calls for nothing are not
+free, and few that help are too slow."""
+
+_SECONDS_OF_A_CALL = 1.0
+"""What a call is taken to last where no latency of the pool is known."""
+
+SHARED = ("value_usd", "usd_per_second", "guard", "always")
+"""Settings that routers of both paths have."""
+
+SETTINGS = ("cost_weight", "max_turns", *SHARED)
+"""What can be changed without training again."""
 
 _HIGHEST_PRICE = 1000.0
 _POLICY, _MEMORY, _RECORD = "policy.", "memory.", "record."
@@ -55,6 +79,11 @@ class RLRouter(Router):
         cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own goes before it. A call of the dearest pair
             counts as ``cost_weight / (1 - cost_weight)`` of a right answer.
         max_turns: most calls of a trajectory, 1 to 4.
+        value_usd: dollars that a right answer is worth, above 0; None goes by `cost_weight`.
+        usd_per_second: dollars that a second of waiting counts as.
+        guard: one-sided confidence with which the policy's own answer must beat the default pair, 0 to below 1; up to
+            0.5 errors of its expectations count for nobody, and at 0 there is no floor. See `floor.py`.
+        always: a pair to ask always, written ``model@@tool``; None leaves it to the policy.
         agreement: compares answers.
 
     Raises:
@@ -71,14 +100,19 @@ class RLRouter(Router):
         *,
         cost_weight: float = DEFAULT_COST_WEIGHT,
         max_turns: int = MAX_CALLS,
+        value_usd: float | None = None,
+        usd_per_second: float = DEFAULT_USD_PER_SECOND,
+        guard: float = DEFAULT_CONFIDENCE,
+        always: str | None = None,
         agreement: Agreement | None = None,
     ) -> None:
-        check_settings({"cost_weight": cost_weight, "max_turns": max_turns})
+        self.value_usd, self.usd_per_second, self.guard, self.always = value_usd, usd_per_second, guard, always
         self.policy = policy.eval()
         self.outlook = outlook
         self.encoder = encoder
         self.cost_weight = cost_weight
         self.max_turns = max_turns
+        check_settings(self.settings)
         self.agreement = agreement or AnswerAgreement()
         self.training: dict[str, Any] = {}
 
@@ -98,6 +132,10 @@ class RLRouter(Router):
         ]
 
     def _decide(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Decision:
+        if self.always is not None and query.cost_weight is None:
+            one = self._one_pair(query, trajectory, prospect, Pair.parse(self.always))
+            if one is not None:
+                return one
         numbers = self.outlook.numbers
         steps = [
             number
@@ -105,10 +143,14 @@ class RLRouter(Router):
             if step.observation is not None and step.observation.pair in numbers
         ][-MAX_CALLS:]
         limits = self._limits(query, trajectory, prospect)
-        situation = self._situation(query, trajectory, steps, prospect, limits)
+        situation = self._situation(query, trajectory, steps, self.priced(prospect), limits)
         with torch.no_grad():
             assessed = self.policy(situation)
-        worth = assessed.worth[0].numpy().copy()
+            floored = assessed.worth
+            if self.margin is not None:
+                floored = with_floor(assessed.worth, situation, torch.tensor([self.default]), self.margin)
+        raised = bool((floored[0].argmax() != assessed.worth[0].argmax()).item())
+        worth = floored[0].numpy().copy()
         for slot, number in enumerate(steps):
             observation = trajectory.steps[number].observation
             if observation is not None and observation.failed:
@@ -121,7 +163,50 @@ class RLRouter(Router):
         action = int(np.where(usable, worth, -np.inf).argmax())
         if action < MAX_CALLS:
             return self._answer(trajectory, steps, action, assessed=assessed, worth=worth, limits=limits)
-        return self._route(action - MAX_CALLS, prospect, assessed, worth)
+        return self._route(action - MAX_CALLS, prospect, assessed, worth, floor=raised)
+
+    def _one_pair(self, query: Query, trajectory: Trajectory, prospect: Prospect, pair: Pair) -> Decision | None:
+        """Ask one pair, and give its answer; None where the query does not allow it, or it failed."""
+        made = trajectory.observations
+        if made:
+            answered = any(not seen.failed for seen in made)
+            return last_answer(trajectory, rule="one-pair", reason="One pair is asked always.") if answered else None
+        column = self.outlook.numbers[pair]
+        if not self._limits(query, trajectory, prospect).allowed[column] or not self._turns(trajectory):
+            return None
+        chosen = self._candidate(column, prospect, np.zeros(MAX_CALLS + len(self.pairs), dtype=np.float32))
+        reason = f"No setting was measured to do better than asking {pair} always."
+        return Decision(kind="route", pair=pair, rule="one-pair", chosen=chosen, reason=reason)
+
+    def priced(self, prospect: Prospect) -> Prospect:
+        """Return a prospect whose costs also count the seconds that a call is expected to take."""
+        if not self.usd_per_second:
+            return prospect
+        known = self.outlook.record.latency.astype(np.float64)
+        usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else _SECONDS_OF_A_CALL
+        waiting = self.usd_per_second / self.outlook.scale[0] * np.where(np.isnan(known), usual, known)
+        return replace(prospect, cost=prospect.cost + torch.from_numpy(waiting.astype(np.float32)))
+
+    @property
+    def price(self) -> float:
+        """Score that one unit of cost is worth to it: a call of the dearest pair."""
+        return price_of(self.cost_weight) if self.value_usd is None else self.price_at(self.value_usd)
+
+    def price_at(self, value_usd: float) -> float:
+        """Return the price where a right answer is worth so many dollars."""
+        return min(self.outlook.scale[0] / value_usd, _HIGHEST_PRICE)
+
+    @property
+    def margin(self) -> float | None:
+        """Standard errors that count for the default pair; None where there is no floor."""
+        if not self.guard or self.policy.config.cautious:
+            return None
+        return max(0.0, NormalDist().inv_cdf(self.guard))
+
+    @property
+    def default(self) -> int:
+        """Column of the default pair: the most accurate of those that are remembered."""
+        return self.outlook.default
 
     def _limits(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Limits:
         record = self.outlook.record
@@ -154,7 +239,6 @@ class RLRouter(Router):
             answers[0, slot] = torch.from_numpy(answer_features(reading))
             styles[0, slot] = known.get(f"{reading.kind} {reading.style}", len(known))
         groups = torch.tensor([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
-        weight = self.cost_weight if query.cost_weight is None else query.cost_weight
         return Situation(
             prospect=prospect,
             allowed=torch.from_numpy(allowed)[None],
@@ -163,7 +247,7 @@ class RLRouter(Router):
             answers=answers,
             styles=styles,
             turns=torch.tensor([self._turns(trajectory)]),
-            price=torch.tensor([price_of(weight)]),
+            price=torch.tensor([self.price if query.cost_weight is None else price_of(query.cost_weight)]),
         )
 
     def _answer(
@@ -198,7 +282,9 @@ class RLRouter(Router):
             f"right with {right:.0%}. {why}",
         )
 
-    def _route(self, column: int, prospect: Prospect, assessed: Assessment, worth: NDArray[np.float32]) -> Decision:
+    def _route(
+        self, column: int, prospect: Prospect, assessed: Assessment, worth: NDArray[np.float32], *, floor: bool
+    ) -> Decision:
         made = bool((assessed.right[0] > 0).any())
         leading = float(assessed.right[0].max())
         chosen = self._candidate(column, prospect, worth)
@@ -211,7 +297,7 @@ class RLRouter(Router):
         return Decision(
             kind="route",
             pair=chosen.pair,
-            rule="ask-another" if made else "first-call",
+            rule="floor" if floor else "ask-another" if made else "first-call",
             distance=float(prospect.query[0, 0]),
             chosen=chosen,
             runner_up=self._candidate(second, prospect, worth) if rest[second] > -1e8 else None,  # noqa: PLR2004
@@ -223,7 +309,7 @@ class RLRouter(Router):
         record = self.outlook.record
         known = not np.isnan(record.cost[column])
         latency = float(record.latency[column])
-        near = float(torch.sigmoid(prospect.pairs[0, column, 3]))
+        near = float(torch.sigmoid(prospect.pairs[0, column, PAIR_FEATURES.index("success_around")]))
         return Candidate(
             pair=self.pairs[column],
             expected_success=near,
@@ -241,13 +327,15 @@ class RLRouter(Router):
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change."""
-        return {"cost_weight": self.cost_weight, "max_turns": self.max_turns}
+        return {name: getattr(self, name) for name in SETTINGS}
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         check_settings(settings)
         router = copy.copy(self)
         for name, value in settings.items():
             setattr(router, name, value)
+        if router.always is not None and router.always not in map(str, router.pairs):
+            raise SettingError(f"always is {router.always!r}. {suggest(router.always, map(str, router.pairs))}")
         return router
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
@@ -257,7 +345,12 @@ class RLRouter(Router):
             PoolError: none of them is one of its pairs.
         """
         kept = shared_pairs(self.pairs, pairs)
-        return self if len(kept) == len(self.pairs) else self._with(self.outlook.restrict(kept))
+        if len(kept) == len(self.pairs):
+            return self
+        router = self._with(self.outlook.restrict(kept))
+        if router.always is not None and router.always not in map(str, kept):
+            router.always = None
+        return router
 
     def add_pairs(self, probes: OutcomeTable, descriptions: Mapping[str, str] | None = None) -> Self:
         """Return a router that also knows pairs it was not trained with, from a few outcomes; nothing is trained again.
@@ -313,6 +406,7 @@ class RLRouter(Router):
             },
             arrays=arrays,
             fitted_on=self.fitted_on,
+            curve=self.curve,
         )
 
     @classmethod
@@ -345,13 +439,16 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingError: one is not.
     """
+    check_shared({name: settings[name] for name in SHARED if name in settings})
     for name, value in settings.items():
         if name == "max_turns":
             right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CALLS
             valid = f"a whole number from 1 to {MAX_CALLS}"
-        else:
+        elif name == "cost_weight":
             right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
             valid = "a number from 0 (accuracy alone) to 1 (cost alone)"
+        else:
+            continue
         if not right:
             raise SettingError(f"{name} is {value!r}; it must be {valid}.")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.routers.utility import scaled
+from langchain_atlas.routers.utility import highest, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +123,8 @@ class Estimates:
     """Cost scaled to [0, 1] over the pool."""
     scaled_latency: NDArray[np.float64]
     """Latency scaled to [0, 1] over the pool."""
+    highest: tuple[float, float]
+    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
 
     @cached_property
     def _together(self) -> NDArray[np.float64]:
@@ -157,6 +159,7 @@ class Estimates:
             latency=latency,
             scaled_cost=scaled(cost),
             scaled_latency=scaled(latency),
+            highest=(highest(cost), highest(latency)),
         )
 
 

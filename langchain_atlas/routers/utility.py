@@ -5,14 +5,17 @@ from __future__ import annotations
 import copy
 import sys
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from langchain_atlas.errors import ConstraintError, SettingError
+from langchain_atlas.errors import ConstraintError, SettingError, suggest
+from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
 from langchain_atlas.routers.gathering import decide_together
+from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -20,7 +23,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.pool import Pair
+SETTINGS = ("alpha", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
+"""What can be changed of every router that compares pairs by utility, without fitting it again."""
+
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Belief:
     """Cost scaled to [0, 1] over the pool."""
     scaled_latency: NDArray[np.float64]
     """Latency scaled to [0, 1] over the pool."""
+    highest: tuple[float, float]
+    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
     rule: str
     """The rule by which the expectation was made."""
     where: str
@@ -51,18 +59,35 @@ class Belief:
     """The cluster that the query fell into."""
     distance: float | None = None
     """Distance to what the expectation rests on."""
+    default: int | None = None
+    """Column of the default pair, where the router has one."""
+    spread: NDArray[np.float64] | None = None
+    """Standard error of each pair's success less the default pair's; None where there is no default."""
+    paired: NDArray[np.float64] | None = None
+    """Number of paired outcomes with the default pair near the query."""
+    far: bool = False
+    """Whether the query lies beyond nearly all that was logged."""
 
 
 class UtilityRouter(Router):
     """Routes to the pair with the highest utility, ``(1 - alpha) * success - alpha * price`` (section 2 of the paper).
 
     The price is the expected cost scaled to [0, 1] over the pool, of which `latency_share` may be latency, scaled
-    likewise. It routes once; when the call fails it tries the next best pair of another model, `failovers` times.
+    likewise; `usd_per_second` adds seconds at a price of their own. With `value_usd` the utility is in dollars,
+    ``success * value_usd - dollars - seconds * usd_per_second``, and `alpha` is not looked at. It routes once; when the
+    call fails it tries the next best pair of another model, `failovers` times.
+
+    A router that knows how far its estimates can be trusted has a default pair and a guard (see `guard.py`).
 
     Args:
-        alpha: 0 for accuracy alone, 1 for cost alone.
+        alpha: the cost weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
+        value_usd: dollars that a right answer is worth, above 0; None goes by `alpha`.
+        usd_per_second: dollars that a second of waiting counts as.
+        guard: one-sided confidence with which another pair must be better than the default pair, 0 to below 1; up to
+            0.5 there is no guard.
+        always: a pair to ask always, written ``model@@tool``; None routes.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -70,10 +95,24 @@ class UtilityRouter(Router):
 
     _pairs: tuple[Pair, ...]
 
-    def __init__(self, *, alpha: float = 0.5, latency_share: float = 0.0, failovers: int = 1) -> None:
+    def __init__(
+        self,
+        *,
+        alpha: float = 0.5,
+        latency_share: float = 0.0,
+        failovers: int = 1,
+        value_usd: float | None = None,
+        usd_per_second: float = 0.0,
+        guard: float = DEFAULT_CONFIDENCE,
+        always: str | None = None,
+    ) -> None:
         self.alpha = alpha
         self.latency_share = latency_share
         self.failovers = failovers
+        self.value_usd = value_usd
+        self.usd_per_second = usd_per_second
+        self.guard = guard
+        self.always = always
 
     @abstractmethod
     def _prepare(self, queries: Sequence[Query]) -> Sequence[Any]:
@@ -126,19 +165,29 @@ class UtilityRouter(Router):
             if not trajectory.observations:
                 raise
             return last_answer(trajectory, rule="failovers-used", reason=f"No other pair may be tried: {error}")
-        alpha = self.alpha if query.cost_weight is None else query.cost_weight
-        utility = np.where(allowed, self.utility(belief, alpha), -np.inf)
+        utility = np.where(allowed, self.utility(belief, query.cost_weight), -np.inf)
         best, second = _top_two(utility)
+        rule, said = belief.rule, ""
+        if self.always is not None and query.cost_weight is None and not trajectory.observations:
+            only = self.pairs.index(Pair.parse(self.always))
+            if allowed[only]:
+                second = best if best != only else second
+                best, rule, said = only, "one-pair", "No setting was measured to do better than one pair always. "
+        elif best == belief.default and self._margin:
+            bare = np.where(allowed, self.utility(replace(belief, spread=None), query.cost_weight), -np.inf)
+            other = int(np.argmax(bare))
+            if other != best:
+                rule, second, said = "guard", other, _guarded(belief, self.pairs[best], self.pairs[other], other)
         chosen = self._candidate(belief, best, utility)
         return Decision(
             kind="route",
             pair=chosen.pair,
-            rule=f"failover, {belief.rule}" if trajectory.observations else belief.rule,
+            rule=f"failover, {rule}" if trajectory.observations else rule,
             cluster=belief.cluster,
             distance=belief.distance,
             chosen=chosen,
             runner_up=None if second is None else self._candidate(belief, second, utility),
-            reason=_reason(belief, chosen),
+            reason=said + _reason(belief, chosen),
         )
 
     def _spent(self, belief: Belief, trajectory: Trajectory) -> tuple[float, float]:
@@ -150,10 +199,62 @@ class UtilityRouter(Router):
             seconds += float(belief.latency[column]) if seen.latency_s is None else seen.latency_s
         return dollars, seconds
 
-    def utility(self, belief: Belief, alpha: float) -> NDArray[np.float64]:
-        """Return the utility of every pair, shape [n_pairs]."""
+    def utility(self, belief: Belief, cost_weight: float | None = None) -> NDArray[np.float64]:
+        """Return the utility of every pair, shape [n_pairs], in parts of a right answer less its price.
+
+        Args:
+            belief: what is expected of every pair.
+            cost_weight: 0 for accuracy alone, 1 for cost alone; None for what the router is set to.
+        """
+        dollars, seconds = belief.highest
         price = (1 - self.latency_share) * belief.scaled_cost + self.latency_share * belief.scaled_latency
-        return (1 - alpha) * belief.success - alpha * price
+        unit = dollars
+        if self.usd_per_second and seconds:
+            waiting = self.usd_per_second * seconds * belief.scaled_latency
+            # Where no cost is known, seconds alone make the price.
+            unit = dollars or self.usd_per_second * seconds
+            price = price * (dollars > 0) + waiting / unit
+        weight = self.alpha if cost_weight is None else cost_weight
+        if cost_weight is None and self.value_usd is not None:
+            weight = unit / (unit + self.value_usd)
+        return (1 - weight) * self._trusted(belief) - weight * price
+
+    def _trusted(self, belief: Belief) -> NDArray[np.float64]:
+        """Return each pair's success, less what may be luck where it would be chosen over the default pair."""
+        if belief.spread is None or not self._margin:
+            return belief.success
+        return belief.success - self._margin * belief.spread
+
+    @property
+    def _margin(self) -> float:
+        """Standard errors that the guard takes off."""
+        return max(0.0, _NORMAL.inv_cdf(self.guard)) if self.guard > 0 else 0.0
+
+    def sweep(
+        self, queries: Sequence[Query], allowed: NDArray[np.bool_], values: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Return the column of the pair that each query would go to first at many settings; nobody is called.
+
+        Args:
+            queries: what is asked.
+            allowed: which pairs each may be sent to, shape [n_queries, n_pairs]; at least one of each.
+            values: what a right answer is worth, in dollars, see `value_usd`, shape [n_values]; infinity for accuracy
+                alone.
+
+        Returns:
+            Shape [n_values, n_queries].
+        """
+        router = self._as_it_is()
+        chosen = np.empty((len(values), len(queries)), dtype=np.int64)
+        items = router._prepare(queries) if queries else []  # noqa: SLF001  # of its own class
+        free, paid = (router.configure(alpha=weight, value_usd=None, always=None) for weight in (0.0, 1.0))
+        for number, (item, permitted) in enumerate(zip(items, allowed, strict=True)):
+            belief = router._believe(item, permitted)  # noqa: SLF001
+            unit = belief.highest[0] or self.usd_per_second * belief.highest[1]
+            weight = np.where(np.isinf(values), 0.0, unit / (unit + np.where(np.isinf(values), 1.0, values)))[:, None]
+            utility = (1 - weight) * free.utility(belief) + weight * paid.utility(belief)
+            chosen[:, number] = np.where(permitted, utility, -np.inf).argmax(axis=1)
+        return chosen
 
     def _permitted(self, query: Query) -> NDArray[np.bool_]:
         """Return which pairs the query allows, shape [n_pairs].
@@ -204,13 +305,15 @@ class UtilityRouter(Router):
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change."""
-        return {"alpha": self.alpha, "latency_share": self.latency_share, "failovers": self.failovers}
+        return {name: getattr(self, name) for name in SETTINGS}
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         check_settings(settings)
         router = copy.copy(self)
         for name, value in settings.items():
             setattr(router, name, value)
+        if router.always is not None and router.always not in map(str, router.pairs):
+            raise SettingError(f"always is {router.always!r}. {suggest(router.always, map(str, router.pairs))}")
         return router
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
@@ -220,7 +323,12 @@ class UtilityRouter(Router):
             PoolError: none of them is one of its pairs.
         """
         kept = shared_pairs(self.pairs, pairs)
-        return self if len(kept) == len(self.pairs) else self._with_pairs(kept)
+        if len(kept) == len(self.pairs):
+            return self
+        router = self._with_pairs(kept)
+        if router.always is not None and router.always not in map(str, kept):
+            router.always = None
+        return router
 
     @abstractmethod
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
@@ -266,8 +374,13 @@ def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Counting it as free would make unpriced pairs win; leaving it out would hide them.
     """
-    highest = np.nanmax(values, initial=0.0)
-    return np.where(np.isnan(values), 1.0, values / highest if highest > 0 else 0.0)
+    top = highest(values)
+    return np.where(np.isnan(values), 1.0, values / top if top > 0 else 0.0)
+
+
+def highest(values: NDArray[np.float64]) -> float:
+    """Return the highest known cost or latency; 0 where none is known."""
+    return float(np.nanmax(values, initial=0.0))
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
@@ -276,16 +389,34 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Raises:
         SettingError: one is not.
     """
-    highest = {"alpha": 1.0, "latency_share": 1.0}
     for name, value in settings.items():
-        if value is None and name == "strength":
+        if value is None and name in {"strength", "value_usd", "always"}:
+            continue
+        if name == "always":
+            Pair.parse(value)
             continue
         whole = name == "failovers"
         right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
-        if not right or not 0 <= value <= highest.get(name, sys.float_info.max):
+        low, high = (0.0, sys.float_info.max)
+        if name in {"alpha", "latency_share"}:
+            high = 1.0
+        elif name == "guard":
+            high = 1 - sys.float_info.epsilon
+        elif name == "value_usd":
+            low = sys.float_info.min
+        if not right or not low <= value <= high:
             kind = "a whole number" if whole else "a number"
-            top = f" to {highest[name]:g}" if name in highest else ""
-            raise SettingError(f"{name} is {value!r}; it must be {kind} from 0{top}.")
+            bottom = " above 0" if low else " from 0"
+            top = f" to {high:g}" if high == 1 else " to below 1" if name == "guard" else ""
+            raise SettingError(f"{name} is {value!r}; it must be {kind}{bottom}{top}.")
+
+
+def _guarded(belief: Belief, default: Pair, other: Pair, column: int) -> str:
+    """Say why the default pair is asked although another is expected to be worth more."""
+    if belief.far:
+        return f"Stays with {default}: the query is far from all that was logged. "
+    count = 0 if belief.paired is None else int(belief.paired[column])
+    return f"Stays with {default}: the {count} paired outcomes near here do not tell {default} and {other} apart. "
 
 
 def _interval(belief: Belief, column: int) -> tuple[float, float] | None:

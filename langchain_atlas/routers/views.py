@@ -114,13 +114,13 @@ class QueryView:
             return empty, empty.vectors(sight)
         seen = empty.seen(sight)
         targets = filled(scores)
-        coefficients = _ridge(seen, targets)
+        coefficients = ridge_coefficients(seen, targets)
         apart = np.zeros_like(targets)
         order = np.random.default_rng(seed).permutation(len(seen))
         for fold in range(_FOLDS):
             held = order[fold::_FOLDS]
             kept = np.setdiff1d(order, held)
-            apart[held] = affine(seen[held], _ridge(seen[kept], targets[kept]))
+            apart[held] = affine(seen[held], ridge_coefficients(seen[kept], targets[kept]))
         mean = apart.mean(axis=0)
         axes = np.linalg.svd(apart - mean, full_matrices=False)[2][:n_directions].T
         size = np.sqrt(((apart - mean) @ axes).var(axis=0).sum())
@@ -216,15 +216,18 @@ def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(known, values, pair_means + moved[:, None])
 
 
-def affine(seen: NDArray[np.float64], coefficients: NDArray[np.float64]) -> NDArray[np.float64]:
+def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
     """Return ``seen @ coefficients`` with the last row of the coefficients as a constant."""
-    products: NDArray[np.float64] = seen @ coefficients[:-1] + coefficients[-1]
+    products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
     return products
 
 
-def _ridge(seen: NDArray[np.float64], targets: NDArray[np.float64]) -> NDArray[np.float64]:
+def ridge_coefficients(
+    seen: NDArray[np.float64], targets: NDArray[np.float64], penalty: float = _RIDGE
+) -> NDArray[np.float64]:
+    """Return the coefficients of a ridge regression, the last row a constant, shape [n_seen + 1, n_targets]."""
     from sklearn.linear_model import Ridge
 
-    model = Ridge(_RIDGE).fit(seen, targets)
+    model = Ridge(penalty).fit(seen, targets)
     coefficients: NDArray[np.float64] = np.vstack([model.coef_.T, model.intercept_])
     return coefficients

@@ -1,0 +1,140 @@
+"""Which setting a router should have: measured on held-out queries, and on held-out kinds of queries.
+
+The rule: the cheapest setting that is within half a point of the best that any setting or single pair reaches, and that
+does not lose to one pair where the kind of query was never seen. Where none is, one pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.evaluation.bootstrap import bootstrap_means, intervals
+from langchain_atlas.evaluation.metrics import known_mean
+from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+WITHIN = 0.005
+"""Accuracy that may be given up against the best, 0 to 1."""
+
+UNSEEN = 0.001
+"""Accuracy that may be lost on kinds of query that were never seen, for each kind that was, and one more.
+
+By the rule of succession, one query in k + 1 is of a new kind where k kinds were seen; so this is what all queries
+together may lose."""
+
+
+@dataclass(frozen=True)
+class Trials:
+    """What each setting did on each held-out query; the last row is the best single pair, chosen without the query."""
+
+    values: NDArray[np.float64]
+    """What a right answer is worth at each setting, in dollars, descending, shape [n_settings]."""
+    single: str
+    """The best single pair of all queries."""
+    score: NDArray[np.float64]
+    """Score of the answers, 0 to 1, shape [n_settings + 1, n_queries]."""
+    cost: NDArray[np.float64]
+    """Dollars, NaN where unknown, likewise."""
+    latency: NDArray[np.float64]
+    """Seconds, NaN where unknown, likewise."""
+    calls: NDArray[np.float64]
+    """Number of calls, likewise."""
+    unseen: NDArray[np.float64] | None
+    """Score less the single pair's where the whole kind of query was held out, likewise; None where that can't be
+    measured."""
+    n_kinds: int
+    """How many kinds of query there are."""
+
+
+def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed: int = 0) -> OperatingCurve:
+    """Choose a setting by the rule of this module.
+
+    Args:
+        trials: what was measured.
+        doubt: confidence with which a setting must be shown to be worse to be ruled out; at 0.5 its mean decides, above
+            that it has the benefit of the doubt.
+        least_value: settings at which a right answer is worth less are measured, and not chosen; in dollars.
+        seed: of the resamples behind the intervals.
+    """
+    points = _points(trials, seed)
+    z = NormalDist().inv_cdf(doubt)
+    # A setting that costs more than the single pair is no bar for others: nobody asked for it.
+    single = len(points) - 1
+    dear = [_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points]
+    best = max((n for n in range(len(points)) if not dear[n]), key=lambda n: (points[n].accuracy, -_dollars(points[n])))
+    fine = _at_least(trials.score - trials.score[best], -WITHIN, z)
+    seen_enough = np.zeros(len(points), dtype=bool)
+    if trials.unseen is not None:
+        seen_enough = _at_least(trials.unseen, -UNSEEN * (trials.n_kinds + 1), z)
+    worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
+    able = [n for n in range(len(points)) if fine[n] and seen_enough[n] and worthy[n] and not dear[n]]
+    if not able:
+        able = [single]
+    chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
+    return OperatingCurve(
+        points=tuple(points),
+        chosen=chosen,
+        best=int(np.argmax([point.accuracy for point in points])),
+        n_queries=trials.score.shape[1],
+        reason=_reason(points, chosen, best, trials, doubt, kinds_hold=bool(seen_enough[:-1].any())),
+    )
+
+
+def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
+    """Say of which rows the mean is at least `bar`, `z` standard errors in their favour, shape [n_rows]."""
+    mean, error = apart.mean(axis=1), apart.std(axis=1) / np.sqrt(max(apart.shape[1], 1))
+    found: NDArray[np.bool_] = mean + z * error >= bar - 1e-12
+    return found
+
+
+def _points(trials: Trials, seed: int) -> list[OperatingPoint]:
+    bounds: Sequence[tuple[float, float]] = intervals(bootstrap_means(trials.score.T, seed=seed))
+    points = []
+    for number, (score, cost, latency) in enumerate(zip(trials.score, trials.cost, trials.latency, strict=True)):
+        last = number == len(trials.values)
+        value = None if last or np.isinf(trials.values[number]) else float(trials.values[number])
+        dollars = known_mean(cost)
+        points.append(
+            OperatingPoint(
+                value_usd=value,
+                always=trials.single if last else None,
+                accuracy=float(score.mean()),
+                accuracy_ci95=bounds[number],
+                versus_single=float((score - trials.score[-1]).mean()),
+                cost_usd_per_1k=None if dollars is None else 1000 * dollars,
+                cost_known=float((~np.isnan(cost)).mean()),
+                latency_s_mean=known_mean(latency),
+                calls_per_query=float(trials.calls[number].mean()),
+            )
+        )
+    return points
+
+
+def _dollars(point: OperatingPoint) -> float:
+    """Return what a setting costs, for comparison: infinite where a tenth of the costs or more is unknown."""
+    if point.cost_usd_per_1k is None or point.cost_known < 0.9:  # noqa: PLR2004  # a choice
+        return float("inf")
+    return point.cost_usd_per_1k
+
+
+def _reason(
+    points: Sequence[OperatingPoint], chosen: int, best: int, trials: Trials, doubt: float, *, kinds_hold: bool
+) -> str:
+    point = points[chosen]
+    gap = 100 * (points[best].accuracy - point.accuracy)
+    if point.always is None:
+        sure = "" if doubt <= 0.5 else f" (it is not shown to be worse with {doubt:.0%} confidence)"  # noqa: PLR2004
+        return f"The cheapest setting within {100 * WITHIN:g} points of the best, {gap:.1f} below it here{sure}."
+    if trials.unseen is None:
+        return f"One pair, {point.always}: there are too few queries, or too few kinds, to tell whether routing holds."
+    if not kinds_hold:
+        return f"One pair, {point.always}: no setting holds up on kinds of query that were left out."
+    return f"One pair, {point.always}: no setting is as good for less."

@@ -1,0 +1,174 @@
+"""A router that routes once, at every setting, on queries and on kinds of query that it was not fitted on."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.errors import OutcomeError
+from langchain_atlas.evaluation.choosing import Trials
+from langchain_atlas.evaluation.crossfit import N_FOLDS, encoded, grouped, near_duplicates, parts
+from langchain_atlas.evaluation.crossfit import scored as with_score
+from langchain_atlas.progress import Progress, Steps
+from langchain_atlas.routers.guard import most_accurate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.evaluation.crossfit import Fitter
+    from langchain_atlas.outcomes import OutcomeTable
+
+FEWEST_QUERIES = 100
+"""Fewer logged queries than this can't tell settings apart."""
+
+_MOST_QUERIES = 3000
+"""Of larger tables a random part of this size is tried; it tells half a point."""
+
+_MOST_KINDS = 12
+"""Kinds of query are held out in this many groups at most."""
+
+_VALUES = np.geomspace(1e4, 1e-2, 61)
+"""What a right answer is worth at the settings that are tried, in calls of the dearest pair."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What came of each setting on held-out queries; shape [n_settings + 1, n_queries], the last the single pair's."""
+
+    rows: NDArray[np.int64]
+    score: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    latency: NDArray[np.float64]
+
+
+def cross_validate(
+    router: Fitter, table: OutcomeTable, *, seed: int = 0, progress: Progress | None = None
+) -> Trials | None:
+    """Try a router at every setting on queries held out, and on kinds of query held out.
+
+    The queries are parted into five, near duplicates together. Each part is held out once, while a copy of the router
+    is fitted on the others. Then kinds of query are held out in the same way, see `kinds_of`.
+
+    Args:
+        router: not fitted yet; it is left as it is. Its encoder should remember all texts of the table.
+        table: the outcomes.
+        seed: of the parts.
+        progress: told how many fits are done, and of how many.
+
+    Returns:
+        What was measured; None with too few queries to tell anything.
+
+    Raises:
+        OutcomeError: no outcome has a score.
+    """
+    part = with_score(table, seed)
+    if part is None:
+        raise OutcomeError(f"{table.source} has no score; there is nothing to learn from. Score its responses.")
+    if len(part.query_ids) > _MOST_QUERIES:
+        drawn = np.sort(np.random.default_rng(seed).permutation(len(part.query_ids))[:_MOST_QUERIES])
+        part = part.select(query_ids=[part.query_ids[row] for row in drawn])
+    if len(part.query_ids) < FEWEST_QUERIES:
+        return None
+    texts = [query.text for query in part.queries]
+    vectors = encoded(part, router.encoder)
+    groups = grouped(len(texts), near_duplicates(vectors), texts)
+    if len(np.unique(groups)) < 2 * N_FOLDS:
+        return None
+    kinds, n_kinds = kinds_of(part.domains, vectors, seed)
+    step = Steps(N_FOLDS + len(np.unique(kinds)), progress)
+    unit = _dearest(part)
+    apart = _merged([*_each(router, part, parts(groups, seed=seed), unit, step)])
+    strange = _merged([*_each(router, part, kinds, unit, step)])
+    score = part.matrix("score")
+    return Trials(
+        values=unit * _VALUES,
+        single=str(part.pairs[most_accurate(score)]),
+        score=apart.score,
+        cost=apart.cost,
+        latency=apart.latency,
+        calls=np.ones_like(apart.score),
+        unseen=strange.score - strange.score[-1],
+        n_kinds=n_kinds,
+    )
+
+
+def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) -> tuple[NDArray[np.int64], int]:
+    """Part queries by kind, shape [n_queries], and say how many kinds there are.
+
+    Kinds are domains, several together where there are more than twelve; without domains, regions of the encoder's
+    space.
+    """
+    names, numbers, sizes = np.unique(np.array(domains), return_inverse=True, return_counts=True)
+    if len(names) < 2:  # noqa: PLR2004  # nothing would be left to fit on
+        from sklearn.cluster import KMeans
+
+        count = min(_MOST_KINDS, len(vectors))
+        return KMeans(count, n_init=1, random_state=seed).fit_predict(vectors).astype(np.int64), count
+    group = np.zeros(len(names), dtype=np.int64)
+    totals = np.zeros(min(_MOST_KINDS, len(names)))
+    for kind in np.argsort(-sizes, kind="stable"):
+        group[kind] = int(totals.argmin())
+        totals[group[kind]] += sizes[kind]
+    return group[numbers], len(names)
+
+
+def _dearest(table: OutcomeTable) -> float:
+    """Return dollars of a call of the dearest pair; 1 where no cost is known."""
+    cost = table.matrix("cost_usd")
+    known = (~np.isnan(cost)).sum(axis=0)
+    means = np.where(known > 0, np.nansum(cost, axis=0) / np.maximum(known, 1), 0.0)
+    return float(means.max(initial=0.0)) or 1.0
+
+
+def _each(router: Fitter, table: OutcomeTable, part: NDArray[np.int64], unit: float, step: Steps) -> Sequence[_Part]:
+    """Hold out each part once."""
+    names = np.array(table.query_ids)
+    found = []
+    for number in np.unique(part):
+        held = np.flatnonzero(part == number)
+        training, test = (table.select(query_ids=names[rows].tolist()) for rows in (part != number, part == number))
+        found.append(_held_out(copy.copy(router).fit(training), training, test, held, unit))
+        step()
+    return found
+
+
+def _held_out(
+    router: Fitter, training: OutcomeTable, test: OutcomeTable, held: NDArray[np.int64], unit: float
+) -> _Part:
+    router = router.restrict(test.pairs)
+    columns = [test.pair_number(pair) for pair in router.pairs]
+    score, cost, latency = (test.matrix(name)[:, columns] for name in ("score", "cost_usd", "latency_s"))
+    known = ~np.isnan(score)
+    there = np.flatnonzero(known.any(axis=1))
+    chosen = np.zeros((len(_VALUES) + 1, len(score)), dtype=np.int64)
+    chosen[:-1, there] = router.sweep([test.queries[row] for row in there], known[there], unit * _VALUES)
+    chosen[-1] = _single(training, router, known)
+    rows = np.arange(len(score))
+    return _Part(held[there], *(values[rows, chosen][:, there] for values in (score, cost, latency)))
+
+
+def _single(training: OutcomeTable, router: Fitter, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the column of the best single pair on each query; where it is not recorded, the next best."""
+    score = training.matrix("score")
+    columns = [training.pair_number(pair) for pair in router.pairs]
+    first = most_accurate(score[:, columns])
+    counted = np.maximum((~np.isnan(score)).sum(axis=0), 1)
+    accuracy = (np.nansum(score, axis=0) / counted)[columns]
+    order = [first, *(column for column in np.argsort(-accuracy, kind="stable") if column != first)]
+    found: NDArray[np.int64] = np.array(order)[known[:, order].argmax(axis=1)]
+    return found
+
+
+def _merged(found: Sequence[_Part]) -> _Part:
+    rows = np.concatenate([part.rows for part in found])
+    order = np.argsort(rows, kind="stable")
+    score, cost, latency = (
+        np.concatenate([getattr(part, name) for part in found], axis=1)[:, order]
+        for name in ("score", "cost", "latency")
+    )
+    return _Part(rows[order], score, cost, latency)

@@ -1,0 +1,132 @@
+"""A policy that asks again, at every setting, on queries and on kinds of query that its memory did not hold.
+
+The networks are those that were trained on all queries, as they hold no query: every query is seen through a memory
+without its part, or without its whole kind, as a live one would be.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from langchain_atlas.evaluation.choosing import Trials, choose
+from langchain_atlas.learning.recordings import views_of
+from langchain_atlas.learning.rollout import follow
+from langchain_atlas.routers.guard import most_accurate
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from langchain_atlas.learning.recordings import Recordings, Views
+    from langchain_atlas.learning.rollout import Outcomes
+    from langchain_atlas.progress import Progress
+    from langchain_atlas.routers.operating import OperatingCurve
+    from langchain_atlas.routers.rl import RLRouter
+
+LEAST_VALUE = {False: 0.25, True: 1.86}
+"""What a right answer is worth at least where nothing else is said, in calls of the dearest pair; for a familiar policy
+and for a cautious one. Less was measured to lose too often to be a default."""
+
+DOUBT = 0.8
+"""Confidence with which a setting must be shown to be worse to be ruled out."""
+
+FEWEST_QUERIES = 300
+"""With fewer logged queries a policy is not set by what it did on them: one pair is asked."""
+
+_VALUES = np.geomspace(500.0, 0.05, 33)
+
+
+def policy_trials(
+    router: RLRouter, recordings: Recordings, *, seed: int = 0, progress: Progress | None = None
+) -> Trials | None:
+    """Try a trained router at every setting.
+
+    Args:
+        router: the router, as training left it.
+        recordings: what it was trained on.
+        seed: of the parts.
+        progress: told how many settings are done, and of how many.
+
+    Returns:
+        What was measured; None with too few queries to tell anything.
+    """
+    if len(recordings) < FEWEST_QUERIES:
+        return None
+    views = views_of(recordings, seed=seed, n_familiar=1, n_strange=1, thinned=False)
+    values = router.outlook.scale[0] * np.unique(np.append(_VALUES, list(LEAST_VALUE.values())))[::-1]
+    familiar: list[Outcomes] = []
+    strange: list[Outcomes] = []
+    for number, value in enumerate(values):
+        for view, found in enumerate((familiar, strange)):
+            found.append(_followed(router, recordings, views, view, router.price_at(value)))
+        if progress is not None:
+            progress(number + 1, len(values))
+    singles = [_singles(recordings, part) for part in views.parts]
+    settings = [_figures(recordings, outcomes) for outcomes in familiar]
+    score, cost, latency, calls = map(np.stack, zip(*settings, _asked(recordings, singles[0]), strict=True))
+    unseen = np.stack([*(outcomes.score.numpy() for outcomes in strange), _asked(recordings, singles[1])[0]])
+    memory = recordings.memory
+    return Trials(
+        values=values,
+        single=str(memory.pairs[most_accurate(memory.scores.astype(np.float64))]),
+        score=score,
+        cost=cost,
+        latency=latency,
+        calls=calls,
+        unseen=(unseen - unseen[-1]).astype(np.float64),
+        n_kinds=max(len(np.unique(memory.domains)), len(np.unique(views.parts[1]))),
+    )
+
+
+def measure_policy(
+    router: RLRouter, recordings: Recordings, *, seed: int = 0, progress: Progress | None = None
+) -> OperatingCurve | None:
+    """Measure a trained router at every setting, and choose one; None with too few queries."""
+    trials = policy_trials(router, recordings, seed=seed, progress=progress)
+    if trials is None:
+        return None
+    least = router.outlook.scale[0] * LEAST_VALUE[router.policy.config.cautious]
+    return choose(trials, doubt=DOUBT, least_value=least, seed=seed)
+
+
+def _followed(router: RLRouter, recordings: Recordings, views: Views, view: int, price: float) -> Outcomes:
+    n = len(recordings)
+    prospect = router.priced(views.rows(torch.arange(n), torch.full((n,), view)))
+    floor = None
+    if router.margin is not None:
+        floor = (torch.from_numpy(_singles(recordings, views.parts[view])), router.margin)
+    return follow(router.policy, recordings, prospect, price, turns=router.max_turns, floor=floor)
+
+
+def _singles(recordings: Recordings, part: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the best single pair on each query, chosen without the query's part; the next best where not recorded."""
+    scores = recordings.memory.scores.astype(np.float64)
+    known = ~np.isnan(scores)
+    found = np.zeros(len(scores), dtype=np.int64)
+    for number in np.unique(part):
+        held, rest = part == number, scores[part != number]
+        accuracy = np.nansum(rest, axis=0) / np.maximum((~np.isnan(rest)).sum(axis=0), 1)
+        accuracy[most_accurate(rest)] = 2.0
+        order = np.argsort(-accuracy, kind="stable")
+        found[held] = order[known[held][:, order].argmax(axis=1)]
+    return found
+
+
+def _asked(recordings: Recordings, columns: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
+    rows, memory = np.arange(len(columns)), recordings.memory
+    asked = [values[rows, columns].astype(np.float64) for values in (memory.scores, memory.costs, memory.latencies)]
+    return (*asked, np.ones(len(columns)))
+
+
+def _figures(recordings: Recordings, outcomes: Outcomes) -> tuple[NDArray[np.float64], ...]:
+    """Return score, dollars, seconds and calls of each query; a sum with an unknown part is unknown."""
+    called = outcomes.called.numpy()
+    made = called >= 0
+    rows = np.arange(len(called))[:, None]
+    sums = [
+        np.where(made, values[rows, called], 0.0).sum(axis=1).astype(np.float64)
+        for values in (recordings.memory.costs, recordings.memory.latencies)
+    ]
+    return (outcomes.score.numpy().astype(np.float64), *sums, made.sum(axis=1).astype(np.float64))

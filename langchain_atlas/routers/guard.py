@@ -1,0 +1,185 @@
+"""The guard: one pair is the default, and a query leaves it only on evidence from queries like it.
+
+The default pair is the most accurate of the logged queries. Every other pair was compared with it on the same queries
+(paired outcomes), cluster by cluster. How far such a comparison can be trusted on one query is a standard error: it is
+small where many paired outcomes lie near, larger where the router's estimates disagree, and large far from everything
+logged. A router that takes a multiple of it off every pair but the default leaves the default only where the evidence
+says so. Why the best of many uncertain estimates needs this: it is mostly the luckiest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_atlas.routers.views import filled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+DEFAULT_CONFIDENCE = 0.85
+"""One-sided confidence with which another pair must be better before the default is left, as it comes."""
+
+_LEAST_VARIANCE = 0.01
+_LEAST_BETWEEN = 1e-4
+_FEWEST_IN_CELL = 5
+_FAR = 0.3
+"""How much a query at the edge of what was logged varies beyond its cluster, in parts of how much clusters differ."""
+_COVERED = 0.5
+"""Part of the best-covered pair's queries that a default pair must be recorded on."""
+_TYPICAL, _RARE = 0.5, 0.95
+_PREFIX = "paired_"
+_SUMS = ("count", "total", "squares")
+
+
+@dataclass(frozen=True)
+class PairedOutcomes:
+    """How every pair fared against the default pair on the same queries; sums have shape [n_rows, n_pairs]."""
+
+    default: int
+    """Column of the default pair."""
+    count: NDArray[np.float64]
+    """Number of queries of a cluster on which both are recorded."""
+    total: NDArray[np.float64]
+    """Sum of the differences in score, the pair's less the default's."""
+    squares: NDArray[np.float64]
+    """Sum of their squares."""
+    sizes: tuple[int, ...]
+    """Number of clusters of each clustering; the rows hold one below the other."""
+    distances: tuple[float, float]
+    """Distance to the nearest centres that half of the logged queries stay below, and that 95% do."""
+
+    @classmethod
+    def of(
+        cls,
+        scores: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        sizes: tuple[int, ...],
+        distances: NDArray[np.float64],
+    ) -> PairedOutcomes:
+        """Add up the paired outcomes of logged queries.
+
+        Args:
+            scores: shape [n_queries, n_pairs], NaN where nothing is recorded.
+            rows: cluster of each query in each clustering, numbered through, shape [n_queries, n_clusterings].
+            sizes: number of clusters of each clustering.
+            distances: mean distance of each query to its clusters' centres, shape [n_queries].
+        """
+        default = most_accurate(scores)
+        low, high = np.quantile(distances, [_TYPICAL, _RARE])
+        return cls(default, *_sums(scores, default, rows, sum(sizes)), sizes, (float(low), float(high)))
+
+    def plus(self, scores: NDArray[np.float64], rows: NDArray[np.int64]) -> PairedOutcomes:
+        """Return it with more outcomes, whose first columns are the pairs known so far; see `of`."""
+        fresh = _sums(scores, self.default, rows, sum(self.sizes))
+        for name, added in zip(_SUMS, fresh, strict=True):
+            added[:, : self.count.shape[1]] += getattr(self, name)
+        count, total, squares = fresh
+        return replace(self, count=count, total=total, squares=squares)
+
+    def with_pairs(self, columns: NDArray[np.int64], success: NDArray[np.float64]) -> PairedOutcomes:
+        """Return the same for other pairs.
+
+        Args:
+            columns: column of each in this one, -1 for a new pair.
+            success: overall success of each, shape [n_columns]; the best becomes the default where that is left out.
+        """
+        known = columns >= 0
+        if self.default in columns.tolist():
+            default, sums = columns.tolist().index(self.default), self
+        else:
+            default = int(np.argmax(np.where(known, success, -1.0)))
+            sums = self._against(int(columns[default]))
+        count, total, squares = (
+            np.ascontiguousarray(np.where(known, getattr(sums, name)[:, columns], 0.0)) for name in _SUMS
+        )
+        return replace(self, default=default, count=count, total=total, squares=squares)
+
+    def _against(self, column: int) -> PairedOutcomes:
+        """Compare with another pair: by way of the old default, so that what both differ by adds up."""
+        count = np.minimum(self.count, self.count[:, [column]])
+        return replace(
+            self,
+            default=column,
+            count=count,
+            total=self.total - self.total[:, [column]],
+            squares=self.squares + self.squares[:, [column]],
+        )
+
+    @cached_property
+    def _variances(self) -> tuple[NDArray[np.float64], float]:
+        """How uncertain the difference is in each cell, shape [n_rows, n_pairs], and how much clusters differ."""
+        n_clusterings = len(self.sizes)
+        overall_count = np.maximum(self.count.sum(axis=0) / n_clusterings, 1.0)
+        mean = self.total.sum(axis=0) / n_clusterings / overall_count
+        within = np.maximum(self.squares.sum(axis=0) / n_clusterings / overall_count - mean**2, _LEAST_VARIANCE)
+        there = self.count >= _FEWEST_IN_CELL
+        there[:, self.default] = False
+        apart = self.total / np.maximum(self.count, 1.0) - mean
+        surplus = (apart**2 - within / np.maximum(self.count, 1.0)) * there * self.count
+        by_pair = surplus.sum(axis=0) / np.maximum((there * self.count).sum(axis=0), 1e-9)
+        others = np.delete(by_pair, self.default)
+        between = max(float(others.mean()) if others.size else 0.0, _LEAST_BETWEEN)
+        return 1 / (self.count / within + 1 / between), between
+
+    def variance(self, rows: list[int], distance: float | None, estimates: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return how uncertain the differences to the default are on a query, shape [n_pairs]; 0 for the default.
+
+        Args:
+            rows: the query's clusters.
+            distance: mean distance to their centres; None for one that is not a query.
+            estimates: success as each of the router's ways to estimate it sees it, shape [n_estimates, n_pairs].
+        """
+        by_cell, between = self._variances
+        variance: NDArray[np.float64] = by_cell[rows].mean(axis=0) / len(estimates)
+        apart = estimates - estimates[:, [self.default]]
+        variance = variance + apart.var(axis=0) + _FAR * between * self.beyond(distance) ** 2
+        variance[self.default] = 0.0
+        return variance
+
+    def beyond(self, distance: float | None) -> float:
+        """Return how far a query lies beyond the usual: 0 up to the median distance, 1 where 95% are nearer."""
+        low, high = self.distances
+        return 0.0 if distance is None else max(0.0, (distance - low) / max(high - low, 1e-9))
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return the sums by name, for saving."""
+        return {_PREFIX + name: getattr(self, name) for name in _SUMS}
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], default: int, sizes: tuple[int, ...], distances: tuple[float, float]
+    ) -> PairedOutcomes:
+        """Rebuild it from what `arrays` gave."""
+        count, total, squares = (arrays[_PREFIX + name] for name in _SUMS)
+        return cls(default, count, total, squares, sizes, distances)
+
+
+def most_accurate(scores: NDArray[np.float64]) -> int:
+    """Return the column of the most accurate pair, of those recorded on at least half as many queries as any.
+
+    Where a pair is not recorded, its score is filled in by how hard the query was for the others, so that one run on
+    easy queries is not taken for a good one.
+    """
+    coverage = (~np.isnan(scores)).sum(axis=0)
+    accuracy = filled(scores).mean(axis=0)
+    return int(np.argmax(np.where(coverage >= max(_COVERED * coverage.max(), 1), accuracy, -np.inf)))
+
+
+def _sums(
+    scores: NDArray[np.float64], default: int, rows: NDArray[np.int64], n_rows: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    apart = scores - scores[:, [default]]
+    known = ~np.isnan(apart)
+    apart = np.where(known, apart, 0.0)
+    count, total, squares = (np.zeros((n_rows, scores.shape[1])) for _ in range(3))
+    for column in rows.T:
+        np.add.at(count, column, known.astype(np.float64))
+        np.add.at(total, column, apart)
+        np.add.at(squares, column, apart**2)
+    return count, total, squares

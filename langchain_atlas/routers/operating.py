@@ -1,0 +1,159 @@
+"""What a router was measured to do at each of its settings, and how a knob is looked up there.
+
+`fit` and `train` try many settings on queries that were held out, and keep all of them with the router. A knob with a
+unit then needs no data: ``DIR?target=1.0`` (points below the best that may be given up), ``DIR?budget=2`` (dollars for
+1000 queries), ``DIR?value=0.05`` (dollars that a right answer is worth).
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import SettingError
+from langchain_atlas.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ALIASES = {"cost_weight": "alpha", "alpha": "cost_weight", "value": "value_usd"}
+"""Other names of settings, for routers that know the one and not the other."""
+
+LOOKED_UP = ("target", "budget")
+"""Knobs that are looked up among what was measured."""
+
+_TRADES = ("target", "budget", "value_usd", "alpha", "cost_weight")
+"""Settings of which each says by itself what accuracy is worth; one of them holds at a time."""
+
+
+class OperatingPoint(Record):
+    """One setting, on held-out queries."""
+
+    value_usd: float | None
+    """Dollars that a right answer is worth; None for accuracy alone, and for one pair always."""
+    always: str | None
+    """The pair that is asked always; None where the router routes."""
+    accuracy: float
+    """Mean score, 0 to 1."""
+    accuracy_ci95: tuple[float, float]
+    """95% interval of it."""
+    versus_single: float
+    """Accuracy less that of the best single pair chosen without the held-out queries, -1 to 1."""
+    cost_usd_per_1k: float | None
+    """Dollars for 1000 queries, over those whose cost is known; None where none is."""
+    cost_known: float
+    """Part of the queries whose cost is known, 0 to 1."""
+    latency_s_mean: float | None
+    """Mean seconds a query, over those whose latency is known; None where none is."""
+    calls_per_query: float
+    """Mean number of calls."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What to configure a router with."""
+        return {"value_usd": self.value_usd, "always": self.always}
+
+
+class OperatingCurve(Record):
+    """Every setting that was tried, from dear to cheap, and the one chosen."""
+
+    points: tuple[OperatingPoint, ...]
+    """The settings, the highest value of a right answer first; one pair always stands last."""
+    chosen: int
+    """Number of the point that was chosen."""
+    best: int
+    """Number of the most accurate point."""
+    n_queries: int
+    """Queries that were held out, each once."""
+    reason: str
+    """Why that one was chosen, in one sentence."""
+
+    @property
+    def choice(self) -> OperatingPoint:
+        """The setting that was chosen."""
+        return self.points[self.chosen]
+
+    @property
+    def single(self) -> OperatingPoint:
+        """One pair always."""
+        return self.points[-1]
+
+    def within(self, points: float) -> OperatingPoint:
+        """Return the cheapest setting that was measured at most so many points below the best.
+
+        Raises:
+            SettingError: `points` is negative or no number.
+        """
+        _check("target", points, "points below the best, from 0", low=0.0)
+        bar = self.points[self.best].accuracy - points / 100
+        good = [point for point in self.points if point.accuracy >= bar - 1e-12]
+        return min(good, key=lambda point: (_cost(point), -point.accuracy))
+
+    def affordable(self, budget: float) -> OperatingPoint:
+        """Return the most accurate setting that was measured to cost at most so many dollars for 1000 queries.
+
+        Raises:
+            SettingError: `budget` is no number above 0, or nothing is that cheap.
+        """
+        check_budget(budget)
+        cheap = [point for point in self.points if _cost(point) <= budget * (1 + 1e-9)]
+        if not cheap:
+            least = min(self.points, key=_cost)
+            told = "no cost is known" if least.cost_usd_per_1k is None else f"the least is {least.cost_usd_per_1k:.3g}"
+            raise SettingError(
+                f"budget is {budget!r} dollars for 1000 queries, and no setting was measured to stay within: {told}. "
+                "Raise the budget to that or more, or add a cheaper model."
+            )
+        return max(cheap, key=lambda point: (point.accuracy, -_cost(point)))
+
+
+def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: OperatingCurve | None) -> dict[str, Any]:
+    """Turn knobs into the settings that a router has.
+
+    Args:
+        settings: what was asked for: names of settings, aliases of them, and knobs that are looked up.
+        known: the router's settings with their values now.
+        curve: what the router was measured to do.
+
+    Raises:
+        SettingError: two knobs say what accuracy is worth, one can't be looked up, or is out of range.
+    """
+    changed: dict[str, Any] = {}
+    for name, value in settings.items():
+        mine = name if name in known else ALIASES.get(name, name)
+        changed[mine if mine in known or mine in LOOKED_UP else name] = value
+    trades = [name for name in changed if name in _TRADES and changed[name] is not None]
+    if len(trades) > 1:
+        raise SettingError(f"{' and '.join(trades)} each say what a right answer may cost; give one of them.")
+    if not trades or "value_usd" not in known:
+        return changed
+    if trades[0] not in LOOKED_UP:
+        others = {name: None for name in ("value_usd", "always") if name not in changed}
+        return {**changed, **others} if trades[0] != "value_usd" else {**changed, "always": changed.get("always")}
+    wanted = changed.pop(trades[0])
+    if curve is None:
+        raise SettingError(
+            f"{trades[0]}={wanted!r} is looked up among settings that were measured; this router holds none, as it was "
+            "fitted with a setting given. Fit it again without one, or give value=DOLLARS or cost_weight=W."
+        )
+    point = curve.within(wanted) if trades[0] == "target" else curve.affordable(wanted)
+    weight = "alpha" if "alpha" in known else "cost_weight"
+    return {**changed, weight: 0.0, **point.settings}
+
+
+def check_budget(budget: Any) -> None:
+    """Make sure that a budget is one.
+
+    Raises:
+        SettingError: it is not a positive number.
+    """
+    _check("budget", budget, "dollars for 1000 queries, above 0", low=5e-324)
+
+
+def _check(name: str, value: Any, valid: str, *, low: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < low:
+        raise SettingError(f"{name} is {value!r}; it must be a number: {valid}.")
+
+
+def _cost(point: OperatingPoint) -> float:
+    return float("inf") if point.cost_usd_per_1k is None or point.cost_known < 1 else point.cost_usd_per_1k
