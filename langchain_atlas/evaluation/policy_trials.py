@@ -9,11 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from langchain_atlas.evaluation.choosing import Trials, choose
-from langchain_atlas.learning.recordings import views_of
-from langchain_atlas.learning.rollout import follow
 from langchain_atlas.routers.guard import most_accurate
 
 if TYPE_CHECKING:
@@ -52,6 +49,8 @@ def policy_trials(
     Returns:
         What was measured; None with too few queries to tell anything.
     """
+    from langchain_atlas.learning.recordings import views_of
+
     if len(recordings) < FEWEST_QUERIES:
         return None
     views = views_of(recordings, seed=seed, n_familiar=1, n_strange=1, thinned=False)
@@ -92,6 +91,10 @@ def measure_policy(
 
 
 def _followed(router: RLRouter, recordings: Recordings, views: Views, view: int, price: float) -> Outcomes:
+    import torch
+
+    from langchain_atlas.learning.rollout import follow
+
     n = len(recordings)
     prospect = router.priced(views.rows(torch.arange(n), torch.full((n,), view)))
     floor = None

@@ -14,7 +14,7 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
 from langchain_atlas.routers.outlook import Seen
-from langchain_atlas.routers.rl import RLRouter
+from langchain_atlas.routers.rl import SHARED, RLRouter
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ class DualRouter(Router):
         if "path" in settings:
             _check_path(settings["path"])
             router.path = settings["path"]
-        if "alpha" in settings:
-            router.cluster = self.cluster.configure(alpha=settings["alpha"])
+        shared = {name: settings[name] for name in ("alpha", *SHARED) if name in settings}
+        router.cluster = self.cluster.configure(**shared)
         router.rl = self.rl.configure(**{name: settings[name] for name in self.rl.settings if name in settings})
         return router
 

@@ -123,7 +123,7 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
         mine = name if name in known else ALIASES.get(name, name)
         changed[mine if mine in known or mine in LOOKED_UP else name] = value
     trades = [name for name in changed if name in _TRADES and changed[name] is not None]
-    if len(trades) > 1:
+    if len(trades) > 1 and not {"alpha", "cost_weight"} <= known.keys():  # a dual router has one for either path
         raise SettingError(f"{' and '.join(trades)} each say what a right answer may cost; give one of them.")
     if not trades or "value_usd" not in known:
         return changed

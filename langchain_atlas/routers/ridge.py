@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PENALTY = 100.0
+_DECIMALS = 4
 _MOST_QUERIES = 20_000
 _PREFIX = "ridge_"
 
@@ -48,9 +49,9 @@ class Ridge:
 
     def success(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs], 0 to 1."""
-        # One row at a time: the products of one row and of many differ in their last bits.
-        rows = [affine(row[None].astype(np.float32), self.coefficients)[0] for row in seen]
-        estimates: NDArray[np.float64] = np.clip(np.array(rows, dtype=np.float64), 0, 1)
+        products = affine(seen.astype(np.float32), self.coefficients).astype(np.float64)
+        # Rounded, as the products of one row and of many, or of some pairs and of all, differ in their last bits.
+        estimates: NDArray[np.float64] = np.clip(products.round(_DECIMALS), 0, 1)
         return estimates
 
     def with_pairs(self, columns: NDArray[np.int64]) -> Ridge:

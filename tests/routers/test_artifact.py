@@ -54,7 +54,7 @@ class TestWritten:
     def test_a_folder_holds_json_beside_safetensors(self, folder: Path) -> None:
         assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, CONFIG]
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        assert config["schema_version"] == 1
+        assert config["schema_version"] == 2
         assert config["kind"] == "cluster"
         assert config["encoder"] == FakeEncoder().identity()
         assert config["pool"]["pairs"] == ["small@@calculator", "small@@search", "large@@none"]
@@ -207,10 +207,10 @@ class TestDamaged:
         with pytest.raises(ArtifactError, match="schema version None"):
             load(folder)
 
-    @pytest.mark.parametrize("found", [0, 2, "1", None])
+    @pytest.mark.parametrize("found", [0, 1, 3, "2", None])
     def test_another_schema_version(self, folder: Path, found: object) -> None:
         edit(folder, lambda config: config.update(schema_version=found))
-        with pytest.raises(ArtifactError, match=f"has schema version {found!r}; this release reads 1. Fit again"):
+        with pytest.raises(ArtifactError, match=f"has schema version {found!r}; this release reads 2. Fit again"):
             load(folder)
 
     @pytest.mark.parametrize(

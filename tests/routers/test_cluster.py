@@ -56,7 +56,9 @@ def in_paper(**settings: Any) -> ClusterRouter:
 
 def shrunk(**settings: Any) -> ClusterRouter:
     """Return a router of one clustering of texts, with a shrinkage of 10 outcomes unless asked otherwise."""
-    return ClusterRouter(Compass(DIRECTIONS), n_refinements=0, view="text", **{"strength": 10.0, **settings})
+    return ClusterRouter(
+        Compass(DIRECTIONS), n_refinements=0, view="text", **{"strength": 10.0, "guard": 0.0, **settings}
+    )
 
 
 def fitted(**settings: Any) -> ClusterRouter:
@@ -813,7 +815,7 @@ class TestRouting:
         self, make: Make, kind: str, outcomes: OutcomeTable, encoder: Encoder
     ) -> None:
         best, words, sentence = KINDS[kind]
-        router = make(encoder, n_clusters=3, alpha=0.1).fit(outcomes)
+        router = make(encoder, n_clusters=3, alpha=0.1, guard=0.0).fit(outcomes)
         decision = router.decide(Query(text=sentence.format("something new")))
         assert str(decision.pair) == best
         assert decision.cluster is not None

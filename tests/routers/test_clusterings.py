@@ -47,7 +47,7 @@ def two_directions() -> OutcomeTable:
 
 def coarse_and_fine(**settings: Any) -> ClusterRouter:
     """Return a router with a cluster of all queries, and beside it a clustering in two."""
-    settings = {"n_clusters": 1, "n_refinements": 1, "strength": 0.0, **settings}
+    settings = {"n_clusters": 1, "n_refinements": 1, "strength": 0.0, "guard": 0.0, **settings}
     router = ClusterRouter(Compass(DIRECTIONS), view="text", **settings).fit(two_directions())
     assert router.clusterings_.sizes == (1, 2)
     return router
@@ -315,7 +315,7 @@ class TestAverage:
         degrees = {**{f"e{at}": 0.0 for at in range(90)}, **{f"n{at}": 90.0 for at in range(10)}}
         table = table_of(*(row(name, "a", float(name[0] == "e")) for name in degrees))
         settings = {"n_clusters": 1, "n_refinements": 1, "view": "text", "strength": 0.0}
-        decision = ClusterRouter(Compass(degrees), **settings).fit(table).decide(ask("n0"))  # type: ignore[arg-type]
+        decision = ClusterRouter(Compass(degrees), guard=0.0, **settings).fit(table).decide(ask("n0"))  # type: ignore[arg-type]
         low, high = chosen(decision).interval or (0.0, 0.0)
         assert chosen(decision).expected_success == pytest.approx(0.45)
         assert low < 0.45 < high

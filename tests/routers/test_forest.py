@@ -39,13 +39,19 @@ def by_length(n_queries: int = 120, **scores: float) -> OutcomeTable:
 
 def one_cluster(**settings: Any) -> ClusterRouter:
     """Return a router that can't tell queries apart by their cluster, as there is but one."""
-    return ClusterRouter(FakeEncoder(), **{"n_clusters": 1, "n_refinements": 0, "alpha": 0.2, **settings})
+    return ClusterRouter(FakeEncoder(), **{"n_clusters": 1, "n_refinements": 0, "alpha": 0.2, "guard": 0.0, **settings})
 
 
-def opinion_of(router: ClusterRouter, text: str) -> NDArray[np.float64]:
-    ((_, opinion),) = router._prepare([Query(text=text)])
-    assert opinion is not None
-    return opinion
+def estimates_of(router: ClusterRouter, text: str) -> NDArray[np.float64]:
+    """Return what forest and ridge regression say of each pair, shape [2, n_pairs]."""
+    ((_, estimates),) = router._prepare([Query(text=text)])
+    assert estimates is not None
+    return estimates
+
+
+def mean(cluster: float, others: NDArray[np.float64], weight: float) -> float:
+    """Return the mean of the three, where the other two lean on the cluster by what they lack of `weight`."""
+    return (cluster + sum((1 - weight) * cluster + weight * float(other) for other in others)) / 3
 
 
 def expected(router: ClusterRouter, text: str) -> float:
@@ -78,25 +84,22 @@ class TestOpinion:
 
     def test_it_counts_the_more_the_more_it_learned_from(self) -> None:
         router = one_cluster(strength=0.0, alpha=1.0).fit(by_length())
-        opinion = opinion_of(router, f"{LONG} 3")
-        assert opinion[0] < 0.2
-        weight = 0.5 * 120 / 1120  # of 120 outcomes; half of the most that it may count, at 1000
-        # Half of the cluster's outcomes were right.
-        assert expected(router, f"{LONG} 3") == pytest.approx((1 - weight) * 0.5 + weight * opinion[0])
+        others = estimates_of(router, f"{LONG} 3")[:, 0]
+        assert others[0] < 0.2
+        # Half of the cluster's outcomes were right; of 120 outcomes, at 20 the others count half.
+        assert expected(router, f"{LONG} 3") == pytest.approx(mean(0.5, others, 120 / 140))
 
     def test_a_pair_of_few_outcomes_leans_on_its_cluster(self) -> None:
-        router = one_cluster().fit(by_length(rare=1.0))
-        assert router.forest_ is not None
-        common, _, rare = router.forest_.weight
-        assert rare == pytest.approx(0.5 / 1001)
-        assert common == pytest.approx(0.5 * 120 / 1120)
+        router = one_cluster(strength=0.0).fit(by_length(rare=1.0)).restrict([Pair("rare")])
+        others = estimates_of(router, f"{LONG} 3")[:, 0]
+        assert expected(router, f"{LONG} 3") == pytest.approx(mean(1.0, others, 1 / 21))
 
     def test_it_counts_less_as_fresh_outcomes_come_in(self) -> None:
         router = one_cluster(strength=0.0, alpha=1.0).fit(by_length())
-        opinion = opinion_of(router, f"{LONG} 3")
+        others = estimates_of(router, f"{LONG} 3")[:, 0]
         router.partial_fit(table_of(*(row(f"n{at}", "cheap", 1.0, 0.1, query=f"{LONG} 3") for at in range(360))))
-        weight = 0.5 * 120 / 1120 / 4  # a quarter of 480 outcomes were learned from, and 420 were right
-        assert expected(router, f"{LONG} 3") == pytest.approx((1 - weight) * 420 / 480 + weight * opinion[0])
+        # A quarter of 480 outcomes were learned from, and 420 were right.
+        assert expected(router, f"{LONG} 3") == pytest.approx(mean(420 / 480, others, 120 / 140 / 4))
 
     def test_of_a_new_pair_it_says_nothing(self) -> None:
         router = one_cluster(strength=0.0, alpha=0.0).fit(by_length())

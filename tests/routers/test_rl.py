@@ -9,7 +9,7 @@ import torch
 from asking import COSTS, sums
 
 from langchain_atlas.encoders import Encoder
-from langchain_atlas.errors import ArtifactError, ConstraintError, OutcomeError, PoolError, SettingError
+from langchain_atlas.errors import ArtifactError, ConstraintError, PoolError, SettingError
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
@@ -117,10 +117,10 @@ def test_what_is_unknown_cannot_be_expected_to_stay_within_a_limit() -> None:
     assert priceless.decide(TABLE.queries[0]).kind == "route"
 
 
-def test_outcomes_without_responses_are_refused() -> None:
+def test_outcomes_without_responses_teach_what_can_be_learned_without_comparing() -> None:
     rows = [{**row, "response": None} for row in TABLE.table.to_pylist()]
-    with pytest.raises(OutcomeError, match="no response"):
-        train(OutcomeTable.from_rows(rows), FakeEncoder(), config=QUICK)
+    router = train(OutcomeTable.from_rows(rows), FakeEncoder(), config=QUICK)
+    assert router.decide(TABLE.queries[0]).kind == "route"
 
 
 def test_an_unknown_cost_so_far_ends_asking_where_there_is_a_limit() -> None:

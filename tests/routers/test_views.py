@@ -340,7 +340,7 @@ class TestRouting:
     NEW = tuple((action, thing) for action in ("polish", "hide", "carry") for thing in ("lamp", "clock", "stove"))
 
     def test_the_context_alone_decides(self) -> None:
-        full = ClusterRouter(FakeEncoder(), alpha=0.0).fit(OFFERS)
+        full = ClusterRouter(FakeEncoder(), alpha=0.0, guard=0.0).fit(OFFERS)
         known = list(OFFERS.queries)
         right = [CALLER if (query.id or "").endswith("True") else TALKER for query in known]
         assert rightly(full, known, right) == 1.0
@@ -350,7 +350,7 @@ class TestRouting:
 
     @pytest.mark.parametrize("settings", [{"view": "text"}, {"view": "text", "n_refinements": 0, "strength": 0.0}])
     def test_which_a_router_of_texts_cannot_know(self, settings: dict[str, object]) -> None:
-        router = ClusterRouter(FakeEncoder(), alpha=0.0, **settings).fit(OFFERS)  # type: ignore[arg-type]
+        router = ClusterRouter(FakeEncoder(), alpha=0.0, guard=0.0, **settings).fit(OFFERS)  # type: ignore[arg-type]
         known = list(OFFERS.queries)
         for one, other in zip(known[::2], known[1::2], strict=True):
             assert one.text == other.text
@@ -370,9 +370,9 @@ class TestRouting:
         new, kinds = wordy(200, seed=1)
         queries, right = [Query(text=text) for text in new], [Pair("kind" if kind else "blunt") for kind in kinds]
         with_directions, without = (
-            ClusterRouter(FakeEncoder(), n_clusters=8, n_refinements=0, alpha=0.0, n_directions=count, n_trees=0).fit(
-                table_of(*rows)
-            )
+            ClusterRouter(
+                FakeEncoder(), n_clusters=8, n_refinements=0, alpha=0.0, guard=0.0, n_directions=count, n_trees=0
+            ).fit(table_of(*rows))
             for count in (3, 0)
         )
         assert rightly(with_directions, queries, right) > 0.97
