@@ -9,7 +9,8 @@ BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency fuzz trace-picture clean
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-as-it-comes fuzz trace-picture settings-picture \
+	clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -73,6 +74,12 @@ bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and wheth
 
 bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the model
 	$(BIN)/python benchmarks/tools.py
+
+bench-as-it-comes: $(INSTALLED) ## What `fit` and `train` give as they come: splits, drift, few logs, knobs (hours)
+	$(BIN)/python benchmarks/as_it_comes.py
+
+settings-picture: $(INSTALLED) ## Draw the picture of docs/settings.md
+	$(BIN)/python benchmarks/settings_picture.py
 
 bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 	$(BIN)/python benchmarks/ablation.py

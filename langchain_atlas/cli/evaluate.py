@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli import common, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -68,6 +68,9 @@ def evaluate(
         if result.robustness is not None:
             kept = common.percent(result.robustness)
             terminal.print(f"{name} keeps its choice on {kept} of the edited queries.", markup=False)
+    for name, replayed in routers.items():
+        for line in setting.told(name, replayed):
+            terminal.print(line, markup=False)
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)
     common.write_json(json, {**evaluation.to_json(), "notes": notes})
@@ -178,12 +181,12 @@ def _show(evaluation: Evaluation, terminal: Console) -> None:
 
 def _cells(result: Result) -> list[str]:
     low, high = result.accuracy_ci95
-    cost, seconds = result.cost_usd_per_1k, result.latency_s_mean
+    cost, least, seconds = result.cost_usd_per_1k, result.cost_usd_per_1k_least, result.latency_s_mean
     mix = None if result.versus_mix is None else result.versus_mix.versus
     return [
         common.percent(result.accuracy),
         f"{100 * low:.0f}-{100 * high:.0f}",
-        "unknown" if cost is None else f"{cost:.3g}",
+        "unknown" if cost is None or least is None else f"{cost:.3g}" if result.cost_known == 1 else f">{least:.3g}",
         "?" if seconds is None else f"{seconds:.1f}",
         f"{result.calls_per_query:.2f}",
         *(

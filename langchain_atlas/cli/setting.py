@@ -98,6 +98,13 @@ def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -
                 f"Too few queries to tell settings apart: {router.settings['always']} is asked always.", markup=False
             )
         return
+    if curve.single.cost_known < 1:
+        terminal.print(
+            f"Note: the price of {curve.single.always}, the best single pair, is missing for "
+            f"{1 - curve.single.cost_known:.0%} of its calls, so nothing can be said to be cheaper than it. 'doctor' "
+            "lists all prices that are missing.",
+            markup=False,
+        )
     point = curve.choice
     if given:
         matching = [one for one in curve.points if one.settings == _of(router)]
@@ -107,6 +114,18 @@ def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -
     else:
         terminal.print(curve.reason, markup=False)
     terminal.print(f"Expected on new queries like these: {_expected(point, curve)}.", markup=False)
+
+
+def told(name: str, router: Router) -> list[str]:
+    """Say how a router is set, and what was measured of that when it was fitted; nothing where that is not known."""
+    if router.curve is None:
+        return []
+    matching = [point for point in router.curve.points if point.settings == _of(router)]
+    if not matching or (matching[0].value_usd is None and not router.settings["always"]):
+        return []
+    point = matching[0]
+    what = f"{point.always} always" if point.always else f"a right answer at ${point.value_usd:.3g}"
+    return [f"{name}: {what}; held-out queries gave {_expected(point, router.curve)} when it was fitted."]
 
 
 def _of(router: Router) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -138,6 +139,12 @@ class Evaluation:
                 )
             if result.refused:
                 notes.append(f"{name}: refused {result.refused} queries (ConstraintError); they score 0.")
+            if 0 < result.cost_known < 1 and result.cost_usd_per_1k_least is not None:
+                without = self._unpriced(self.runs[name])
+                notes.append(
+                    f"{name}: the cost of {1 - result.cost_known:.0%} of its queries is unknown ({without}); it spends "
+                    f"at least ${result.cost_usd_per_1k_least:.3g} for 1000 queries, and that is not compared."
+                )
             if result.collapsed:
                 notes.append(f"{name}: one pair gave {max(result.pair_share.values()):.0%} of the answers.")
         few = int((~self.singles.comparable).sum())
@@ -155,6 +162,13 @@ class Evaluation:
         if not self.singles.priced.any():
             notes.append("No pair has known costs, so there is no cheapest pair, no frontier and no AIQ.")
         return tuple(notes)
+
+    def _unpriced(self, runs: Runs) -> str:
+        """Name the pairs that answered at an unknown cost, most often first."""
+        there = runs.answered[runs.measured & np.isnan(runs.cost)]
+        found = Counter(str(self.recorded.pairs[column]) for column in there if column >= 0)
+        names = [name for name, _ in found.most_common(2)]
+        return ", ".join(names) + (f" and {len(found) - 2} more" if len(found) > len(names) else "")
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures as plain JSON values."""
@@ -216,8 +230,10 @@ class Evaluation:
         )
 
     def _mix(self, runs: Runs) -> Mix | None:
-        cost = _mean(runs.cost)
-        return None if np.isnan(cost) or not self.singles.priced.any() else self.singles.mix(cost)
+        known = ~np.isnan(runs.cost[runs.measured])
+        if known.mean() < policies.COVERAGE or not self.singles.priced.any():
+            return None  # what is known of the cost would be taken for all of it
+        return self.singles.mix(_mean(runs.cost))
 
     @cached_property
     def _columns(self) -> dict[tuple[str, ...], NDArray[np.float64]]:

@@ -153,7 +153,11 @@ def _unmeasured(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
         )
     run = ~np.isnan(recorded.score)
     for kind, columns, consequence in (
-        ("costs", ("cost_usd",), "Their cost is read as the pool's highest when routing. Give the models prices."),
+        (
+            "costs",
+            ("cost_usd",),
+            "Routers take it for the pool's highest. Give the models prices.",
+        ),
         ("latencies", ("latency_s",), "Nothing can be said about time."),
         ("tokens", ("input_tokens", "output_tokens"), "Costs can't be computed anew when prices change."),
     ):

@@ -43,7 +43,10 @@ class Result(Record):
     accuracy_ci95: tuple[float, float]
     """95% interval of the accuracy, from a bootstrap over queries."""
     cost_usd_per_1k: float | None
-    """Dollars for 1000 queries, all calls added up; None when no cost is known."""
+    """Dollars for 1000 queries, all calls added up, over the queries whose cost is known; None when none is."""
+    cost_usd_per_1k_least: float | None
+    """Dollars that 1000 queries cost at least: the known ones alone, over all queries. Where every cost is known it is
+    the cost."""
     latency_s_mean: float | None
     """Mean seconds a query, all calls one after the other; None when none is known."""
     calls_per_query: float
@@ -126,6 +129,7 @@ def result_of(runs: Runs, recorded: Recorded, best: NDArray[np.float64], interva
         accuracy=accuracy,
         accuracy_ci95=interval,
         cost_usd_per_1k=cost,
+        cost_usd_per_1k_least=None if cost is None else 1000 * float(np.nansum(runs.cost[measured]) / measured.sum()),
         latency_s_mean=metrics.known_mean(runs.latency),
         calls_per_query=float(runs.calls[measured].mean()),
         per_domain=by_domain(runs.score, recorded.domains),
