@@ -1,6 +1,7 @@
 """The calculator shows no digit that is not certain: cancellation, poles, huge powers, edges of functions, effort."""
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -151,6 +152,22 @@ def test_effort_is_bounded(expression: str) -> None:
     assert time.thread_time() - started < 4
 
 
+def test_an_expression_that_takes_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("langchain_atlas.tools.calculator.tool.MAX_SECONDS", 0.0)
+    with pytest.raises(InvalidInputError, match="takes too long"):
+        evaluate(LONG[0])
+
+
+def test_integers_are_written_within_what_python_is_set_to() -> None:
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(1_000)
+    try:
+        with pytest.raises(InvalidInputError, match="can't be computed"):
+            evaluate("10^3999")
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
 def test_no_other_thread_waits_for_long() -> None:
     """Neither for the lock around python-flint's precision, nor for the interpreter."""
     done = threading.Event()
@@ -204,23 +221,22 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "^": mpmath.power,
 }
 WORKING_DIGITS = 1_500
-ZERO = mpmath.mpf(10) ** -700
-BOUND = mpmath.mpf(10) ** 1_000
+ZERO, TINY, LARGE = mpmath.mpf("1e-1200"), mpmath.mpf("1e-500"), mpmath.mpf("1e250")
 
 
 class UndefinedError(Exception):
-    """The expression has no real value, or one so large or so near to zero that this oracle can't tell."""
+    """The expression has no real value, or one so large or so near to a whole one that this oracle can't tell."""
 
 
 def oracle(tree: Tree) -> Any:
-    """Compute a tree with mpmath; what cancels in 700 digits counts as zero."""
+    """Compute a tree with mpmath; what cancels in 1,200 digits counts as zero."""
     if isinstance(tree, str):
         return {"pi": +mp.pi, "e": +mp.e}.get(tree) or mp.mpf(tree)
     name, *parts = tree
     values = [oracle(part) for part in parts]
-    if name in {"exp", "sinh", "cosh", "sin", "cos", "tan"} and abs(values[0]) > 10**3:
+    if name in {"exp", "sinh", "cosh", "tanh", "sin", "cos", "tan"} and abs(values[0]) > 500:
         raise UndefinedError
-    if name == "^" and values[0] and abs(values[1] * mp.log(abs(values[0]))) > 10**3:
+    if name == "^" and values[0] and abs(values[1] * mp.log(abs(values[0]))) > 500:
         raise UndefinedError
     if name == "tan" and abs(mp.cos(values[0])) < ZERO:
         raise UndefinedError
@@ -230,10 +246,12 @@ def oracle(tree: Tree) -> Any:
         value = ({**FUNCTIONS, **OPERATORS}[name])(*values)
     except (ArithmeticError, ValueError) as error:
         raise UndefinedError from error
-    if isinstance(value, mpmath.mpc) or not mp.isfinite(value) or abs(value) > BOUND:
+    if isinstance(value, mpmath.mpc) or not mp.isfinite(value) or abs(value) > LARGE:
         raise UndefinedError
-    nearest = mp.nint(value)
-    return nearest if abs(value - nearest) < ZERO else value
+    apart = abs(value - mp.nint(value))
+    if ZERO < apart < TINY:
+        raise UndefinedError
+    return value if apart > ZERO else mp.nint(value)
 
 
 def written(tree: Tree) -> str:

@@ -35,6 +35,11 @@ from langchain_atlas.tools.calculator import Calculator, evaluate
         ("x + 1 = x", "no real x is a solution"),
         ("2x = x + x", "every x is a solution"),
         ("(x^2-1)/(x-1) = 0", "x = -1"),
+        ("(x^3-2)*(x-1)/(x-1)^2 = 0", "x = 1.25992104989"),
+        ("(x-sqrt(2))/(x^2-2) = 0", "no real x is a solution"),
+        ("x^2 - 10^60*x + 1 = 0", "x = 1e-60 or x = 1e+60"),
+        ("x^3 = 10^99", "x = 1000000000000000000000000000000000"),
+        ("x^3 = 2 to 50 digits", "x = 1.2599210498948731647672106072782283505702514647015"),
     ],
 )
 def test_equations_are_solved(equation: str, expected: str) -> None:
@@ -58,6 +63,8 @@ def test_equations_are_solved(equation: str, expected: str) -> None:
         ("1/(x-x) = 1", "division by zero"),
         ("(x+1e50)^4 = 3", "at most 100 digits"),
         ("sqrt(2)*x^3 = 1", "must be fractions"),
+        ("10^-3999*x = 10^3999", "too large"),
+        ("10^3999*x = 10^-3999*sqrt(2)", "too small"),
         ("1/2x = 3", "two ways"),
     ],
 )

@@ -1,9 +1,9 @@
 """Equations in one unknown: read as two expressions, solved for the real numbers that satisfy them."""
 
 import re
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 
 from flint import arb, ctx, fmpq, fmpq_poly, fmpz_poly
 
@@ -11,7 +11,7 @@ from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.tools.calculator.functions import CONSTANTS, FUNCTIONS, square_root
 from langchain_atlas.tools.calculator.parser import parse
 from langchain_atlas.tools.calculator.quotients import Polynomial, Quotient, value_at
-from langchain_atlas.tools.calculator.reals import Real, fraction, inexact, length, with_bits
+from langchain_atlas.tools.calculator.reals import Real, bounded, fraction, inexact, length, with_bits
 from langchain_atlas.tools.calculator.tokens import WORDS, tokenize
 
 MAX_COEFFICIENT_DIGITS = 100
@@ -36,18 +36,12 @@ _EQ = re.compile(r"\s*Eq\s*\((.*)\)\s*\Z", re.DOTALL)
 _EQUALS = re.compile(r"={1,2}")
 
 
-@dataclass(frozen=True)
-class Equation:
-    """An equation as written."""
+class Equation(NamedTuple):
+    """An equation as written: the expressions before and after its sign, and the letter that is sought."""
 
     left: str
-    """The expression before the sign."""
-
     right: str
-    """The expression after it."""
-
     unknown: str
-    """The letter that stands for what is sought."""
 
 
 def find(text: str) -> Equation | None:
@@ -89,9 +83,7 @@ def _sides(text: str) -> tuple[str, str]:
 
 def _split_at_comma(text: str) -> tuple[str, str]:
     """Split at the first comma outside parentheses."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
+    for place, (character, depth) in enumerate(zip(text, _depths(text), strict=True)):
         if character == "," and depth == 0:
             return text[:place], text[place + 1 :]
     raise InvalidInputError("Eq takes two expressions, as in Eq(x^2, 4)")
@@ -99,12 +91,13 @@ def _split_at_comma(text: str) -> tuple[str, str]:
 
 def _closes_at_end(text: str) -> bool:
     """Whether the parenthesis that a text begins with is closed by its last character."""
-    depth = 0
-    for place, character in enumerate(text.rstrip()):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return place == len(text.rstrip()) - 1
-    return False
+    depths = _depths(text.rstrip())
+    return 0 in depths and depths.index(0) == len(depths) - 1
+
+
+def _depths(text: str) -> list[int]:
+    """How many parentheses are open after each character."""
+    return list(accumulate((character == "(") - (character == ")") for character in text))
 
 
 def _letters(side: str) -> set[str]:
@@ -125,7 +118,7 @@ def solve(equation: Equation) -> list[Real] | None:
     if not quotient.above:
         return None
     above, below = _without_common_factors(quotient)
-    return [root for root in _roots(above) if not value_at(below, root).is_zero]
+    return [bounded(root) for root in _roots(above) if not value_at(below, root).is_zero]
 
 
 def _without_common_factors(quotient: Quotient) -> tuple[Polynomial, Polynomial]:

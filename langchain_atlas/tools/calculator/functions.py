@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import reduce
+from typing import NamedTuple
 
 from flint import arb, fmpq
 
@@ -213,18 +213,12 @@ def _total(*values: Real) -> Real:
     return reduce(lambda a, b: bounded(a + b), values)
 
 
-@dataclass(frozen=True)
-class Function:
-    """A function that an expression may call."""
+class Function(NamedTuple):
+    """A function that an expression may call, with the fewest and the most arguments that it takes."""
 
     apply: Callable[..., Real]
-    """From values to a value."""
-
     fewest: int = 1
-    """The smallest number of arguments."""
-
     most: int = 1
-    """The largest number of arguments."""
 
 
 _MANY = 1_000

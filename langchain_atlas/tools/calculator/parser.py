@@ -33,62 +33,43 @@ MAX_DEPTH = 40
 _THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}(?:\.[0-9]+)?")
 
 
-def _known(name: str, apply: Callable[..., Real]) -> Callable[..., Real]:
-    """An operation that refuses the unknown, under the name that it has in the message."""
+def _within_bounds(apply: Callable[..., Value], known: str = "") -> Callable[..., Any]:
+    """An operation whose result is within the bounds.
 
-    def known(*values: Value) -> Real:
-        if any(isinstance(value, Quotient) for value in values):
+    Args:
+        apply: from values to a value.
+        known: its name in the message, if it takes no unknown.
+    """
+
+    def checked(*values: Value) -> Value:
+        if known and any(isinstance(value, Quotient) for value in values):
             raise InvalidInputError(
-                f"the unknown can't stand inside {name}; equations are read with + - * / ^ and brackets around it"
+                f"the unknown can't stand inside {known}; equations are read with + - * / ^ and brackets around it"
             )
-        return bounded(apply(*values))
-
-    return known
-
-
-def _either(apply: Callable[[Any, Any], Value]) -> Callable[[Any, Any], Value]:
-    """An operation that takes the unknown, too."""
-
-    def either(left: Value, right: Value) -> Value:
-        value = apply(left, right)
+        value = apply(*values)
         return bounded(value) if isinstance(value, Real) else value
 
-    return either
+    return checked
 
 
-_SUMS = {"+": _either(operator.add), "-": _either(operator.sub)}
+_SUMS = {"+": _within_bounds(operator.add), "-": _within_bounds(operator.sub)}
 _PRODUCTS = {
-    "*": _either(operator.mul),
-    "/": _either(operator.truediv),
-    "//": _known("//", functions.floor_divide),
-    "%": _known("%", functions.modulo),
+    "*": _within_bounds(operator.mul),
+    "/": _within_bounds(operator.truediv),
+    "//": _within_bounds(functions.floor_divide, "//"),
+    "%": _within_bounds(functions.modulo, "%"),
 }
-_FACTORIAL = _known("a factorial", functions.factorial)
-_SQUARE_ROOT = _known("a root", functions.square_root)
+_POWER = _within_bounds(quotients.power)
+_FACTORIAL = _within_bounds(functions.factorial, "a factorial")
+_SQUARE_ROOT = _within_bounds(functions.square_root, "a root")
 
 
-@_either
-def _power(base: Value, exponent: Value) -> Value:
-    if isinstance(base, Real) and isinstance(exponent, Real):
-        return functions.power(base, exponent)
-    return quotients.power(base, exponent)
-
-
-def number(text: str) -> Real:
-    """The value of an expression of numbers alone.
-
-    Raises:
-        InvalidInputError: when it can't be read or computed within the bounds; the message says which and where.
-    """
-    return _known("an expression", lambda value: value)(parse(text))
-
-
-def parse(text: str, unknown: str | None = None) -> Value:
-    """The value of an expression.
+def parse(text: str, unknown: str | None = None) -> Any:
+    """The value of an expression, a `Real`.
 
     Args:
         text: the expression.
-        unknown: a letter that stands for an unknown; the value is then a `Quotient` where it occurs.
+        unknown: a letter that stands for an unknown; the value is a `Quotient` where it occurs.
 
     Raises:
         InvalidInputError: when it can't be read or computed within the bounds; the message says which and where.
@@ -167,13 +148,13 @@ class _Parser:
         if self._peek().text != "^":
             return base
         self._take()
-        value = _power(base, self._nested(self._factor))
+        value: Value = _POWER(base, self._nested(self._factor))
         if self._implicit_product():
             self._ambiguous()
         return value
 
     def _postfix(self) -> Value:
-        value = self._atom()
+        value: Value = self._atom()
         while True:
             if self._peek().text == "!":
                 self._take()
@@ -186,7 +167,7 @@ class _Parser:
             else:
                 return value
 
-    def _atom(self) -> Value:
+    def _atom(self) -> Any:
         token = self._peek()
         if token.kind == "operator" and token.text not in {"(", "√"}:
             self._unexpected()
@@ -203,7 +184,7 @@ class _Parser:
             return quotients.unknown() if token.text == self._unknown else self._named(token.text.lower())
         return self._unexpected()
 
-    def _named(self, name: str) -> Real:
+    def _named(self, name: str) -> Any:
         called = self._peek().text == "("
         name = ALIASES.get(name, name)
         if name in CONSTANTS and not called:
@@ -217,7 +198,7 @@ class _Parser:
         function = FUNCTIONS[name]
         if not function.fewest <= len(arguments) <= function.most:
             raise InvalidInputError(_wrong_count(name, function, len(arguments)))
-        return _known(name, function.apply)(*arguments)
+        return _within_bounds(function.apply, name)(*arguments)
 
     def _arguments(self, name: str) -> list[Value]:
         """The values in the brackets of a function."""

@@ -5,6 +5,7 @@ from itertools import zip_longest
 from typing import Union
 
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.tools.calculator import functions
 from langchain_atlas.tools.calculator.reals import Real, bounded, integer
 
 MAX_DEGREE = 12
@@ -70,12 +71,14 @@ def unknown() -> Quotient:
     return Quotient((Real.of(0), Real.of(1)))
 
 
-def power(base: Value, exponent: Value) -> Quotient:
-    """A base with the unknown to an exponent without it.
+def power(base: Value, exponent: Value) -> Value:
+    """Base to the exponent, with or without the unknown in the base.
 
     Raises:
-        InvalidInputError: when the unknown is in the exponent, or the exponent is no whole number within the bounds.
+        InvalidInputError: when the unknown is in the exponent, or its exponent is not whole or too large.
     """
+    if isinstance(base, Real) and isinstance(exponent, Real):
+        return functions.power(base, exponent)
     if isinstance(exponent, Quotient):
         raise InvalidInputError("the unknown can't stand in an exponent here; take a logarithm of both sides first")
     times = integer(exponent, "the exponent of an unknown")
