@@ -4,6 +4,7 @@ import time
 from fractions import Fraction
 
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -95,6 +96,19 @@ def test_the_hardest_equations_are_short(equation: str) -> None:
 def test_the_roots_of_a_product_are_found(places: list[int]) -> None:
     equation = "*".join(f"(x - ({place}))" for place in places)
     assert evaluate(f"{equation} = 0") == " or ".join(f"x = {place}" for place in sorted(places))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-9, 9), min_size=3, max_size=8).filter(lambda parts: parts[-1] != 0))
+def test_the_roots_of_a_polynomial_are_all_found(parts: list[int]) -> None:
+    polynomial = sympy.Poly(parts[::-1], sympy.Symbol("x"))
+    answer = evaluate("+".join(f"({part})*x^{power}" for power, part in enumerate(parts)) + "=0 to 30 digits")
+    found = [sympy.Rational(root.removeprefix("x = ")) for root in answer.split(" or ") if root.startswith("x = ")]
+    assert found == sorted(found)
+    expected = [low for (low, _), _ in polynomial.intervals(eps=sympy.Rational(1, 10**60))]
+    assert len(found) == len(expected)
+    for root, exact in zip(found, expected, strict=True):
+        assert abs(root - exact) <= abs(exact) / 10**29
 
 
 @pytest.mark.parametrize(
