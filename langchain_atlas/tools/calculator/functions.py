@@ -38,12 +38,16 @@ CONSTANTS: dict[str, Callable[[], Real]] = {
 
 def factorial(value: Real) -> Real:
     """The product of the integers from 1 to `value`."""
-    return permutations(value, value, "the argument of factorial")
+    number = integer(value, "the argument of factorial", minimum=0)
+    return _orders(number, number)
 
 
-def permutations(total: Real, chosen: Real, role: str = "an argument of perm") -> Real:
+def permutations(total: Real, chosen: Real) -> Real:
     """In how many orders `chosen` things can be picked from `total`."""
-    n, k = integer(total, role, minimum=0), integer(chosen, role, minimum=0)
+    return _orders(*_counts("perm", total, chosen))
+
+
+def _orders(n: int, k: int) -> Real:
     if 0 < k <= n:
         # n! / (n - k)! is at least (n / e)**k.
         refuse_size(min(k, _LARGE) * (math.log10(n) - math.log10(math.e)))
@@ -52,7 +56,7 @@ def permutations(total: Real, chosen: Real, role: str = "an argument of perm") -
 
 def binomial(total: Real, chosen: Real) -> Real:
     """In how many ways `chosen` things can be picked from `total`."""
-    n, k = (integer(value, "an argument of binomial", minimum=0) for value in (total, chosen))
+    n, k = _counts("binomial", total, chosen)
     k = min(k, n - k)
     if k < 0:
         return Real.of(0)
@@ -60,6 +64,11 @@ def binomial(total: Real, chosen: Real) -> Real:
         # (n over k) is at least (n / k)**k.
         refuse_size(min(k, _LARGE) * (math.log10(n) - math.log10(k)))
     return Real.of(math.comb(n, k))
+
+
+def _counts(name: str, total: Real, chosen: Real) -> tuple[int, int]:
+    n = integer(total, f"the first argument of {name}", minimum=0)
+    return n, integer(chosen, f"the second argument of {name}", minimum=0)
 
 
 def exponential(value: Real) -> Real:
@@ -83,12 +92,16 @@ def power(base: Real, exponent: Real) -> Real:
             raise InvalidInputError("a negative number to a fractional power is not real; for odd roots use root(x, n)")
         result = power(-base, exponent)
         return -result if int(exponent.exact.p) % 2 else result
-    exact = _exact_power(base.exact, exponent.exact) if base.exact is not None and exponent.exact is not None else None
+    if base.radical is not None and exponent.exact is not None:
+        root, degree = base.radical
+        base, exponent = Real.of(root), Real.of(degree * exponent.exact)
+    fractions = None if base.exact is None or exponent.exact is None else (base.exact, exponent.exact)
+    exact = _exact_power(*fractions) if fractions else None
     if exact is not None:
         return Real.of(exact)
-    if exponent.exact is not None and exponent.exact == fmpq(1, 2):
-        return function(arb.sqrt, base)
-    return exponential(logarithm(base) * exponent)
+    result = function(arb.sqrt, base) if exponent.exact == fmpq(1, 2) else exponential(logarithm(base) * exponent)
+    result.radical = fractions
+    return result
 
 
 def _exact_power(base: fmpq, exponent: fmpq) -> fmpq | None:

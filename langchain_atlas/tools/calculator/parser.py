@@ -104,8 +104,12 @@ class _Parser:
         while operator := self._operator(_SUMS):
             start = self._next
             term = self._term()
-            if self._is_percentage(start) and not (parts or _is_one(value)):
-                self._two_percentages(operator, start)
+            if self._is_percentage(start) and not (parts or (isinstance(value, Real) and value.exact == 1)):
+                percent = self._tokens[start].text
+                raise InvalidInputError(
+                    f"'{operator} {percent}%' can be read in two ways; write * (1 {operator} {percent}%) for a change "
+                    f"by that part, or {operator} {percent}/100 for the number"
+                )
             value, parts = _SUMS[operator](value, term), False
         return value
 
@@ -113,13 +117,6 @@ class _Parser:
         """Whether what was read from a place on is a number of hundredths and nothing else."""
         first, *rest = self._tokens[start : self._next]
         return first.kind == "number" and [token.text for token in rest] == ["%"]
-
-    def _two_percentages(self, operator: str, start: int) -> NoReturn:
-        percent = self._tokens[start].text
-        raise InvalidInputError(
-            f"'{operator} {percent}%' can be read in two ways; write * (1 {operator} {percent}%) for a change by that "
-            f"part, or {operator} {percent}/100 for the number"
-        )
 
     def _term(self) -> Value:
         value = self._factor()
@@ -298,10 +295,6 @@ class _Parser:
         raise InvalidInputError(
             f"a product without a sign before {self._peek().text!r} can be read in two ways; write * or parentheses"
         )
-
-
-def _is_one(value: Value) -> bool:
-    return isinstance(value, Real) and value.exact is not None and value.exact == 1
 
 
 def _literal(text: str) -> Real:

@@ -99,10 +99,8 @@ def value_at(polynomial: Polynomial, place: Real) -> Real:
 
 
 def _same(left: Polynomial, right: Polynomial) -> bool:
-    return len(left) == len(right) and all(
-        a is b or (a.exact is not None and b.exact is not None and a.exact == b.exact)
-        for a, b in zip(left, right, strict=True)
-    )
+    pairs = zip_longest(left, right, fillvalue=Real.of(0))
+    return all(a is b or (a.exact is not None and a.exact == b.exact) for a, b in pairs)
 
 
 def _sum(left: Polynomial, right: Polynomial) -> Polynomial:

@@ -75,10 +75,13 @@ def with_bits(bits: int, operation: Callable[..., _Result], *arguments: Any) -> 
 class Real:
     """A real number. Operations on it raise `InvalidInputError` where the result is undefined or not known."""
 
-    __slots__ = ("bits", "exact", "narrowest", "operation", "parts", "weight")
+    __slots__ = ("bits", "exact", "narrowest", "operation", "parts", "radical", "weight")
 
     exact: fmpq | None
     """The number as a fraction; none if it is known by its balls alone, and then it is not zero."""
+
+    radical: tuple[fmpq, fmpq] | None
+    """The fraction and the exponent that it is a power of, where that is known."""
 
     weight: float
     """How many digits and operations went into it."""
@@ -87,7 +90,7 @@ class Real:
         self, operation: Callable[..., arb], parts: tuple["Real", ...], weight: float, exact: fmpq | None = None
     ) -> None:
         self.operation, self.parts, self.weight, self.exact = operation, parts, weight, exact
-        self.narrowest, self.bits = arb.nan(), 0
+        self.narrowest, self.bits, self.radical = arb.nan(), 0, None
 
     @classmethod
     def of(cls, number: fmpq | fmpz | int) -> "Real":
@@ -118,7 +121,7 @@ class Real:
     @property
     def is_zero(self) -> bool:
         """Whether it is zero."""
-        return self.exact is not None and self.exact == 0
+        return self.exact == 0
 
     @property
     def is_negative(self) -> bool:

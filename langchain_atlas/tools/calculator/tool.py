@@ -1,8 +1,7 @@
 """A calculator for agents: exact where it can be, and bounded in every direction."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.tools import BaseTool, ToolException
@@ -44,27 +43,25 @@ def evaluate(expression: str, precision: int | None = None, significant_digits: 
     wanted = digits.Rounding.of(precision, significant_digits)
     if len(expression) > MAX_LENGTH:
         raise InvalidInputError(f"the expression has {len(expression)} characters; at most {MAX_LENGTH} are accepted")
-    with reals.effort(MAX_SECONDS), _one_error():
-        text, asked = digits.find(notation.plain(expression))
-        if asked and wanted and asked != wanted:
-            raise InvalidInputError("the expression asks for other digits than precision or significant_digits")
-        if (equation := equations.find(text)) is None:
-            return digits.write(parser.parse(text), wanted or asked)
-        roots, unknown = equations.solve(equation), equation.unknown
-        if roots is None:
-            return f"every {unknown} is a solution"
-        written = [f"{unknown} = {digits.write(root, wanted or asked)}" for root in roots]
-        return " or ".join(written) or f"no real {unknown} is a solution"
-
-
-@contextmanager
-def _one_error() -> Iterator[None]:
-    """Raise `InvalidInputError` for what Python refuses, such as to write an integer of too many digits."""
+    text, asked = digits.find(notation.plain(expression))
+    if asked and wanted and asked != wanted:
+        raise InvalidInputError("the expression asks for other digits than precision or significant_digits")
     try:
-        yield
+        with reals.effort(MAX_SECONDS):
+            if (equation := equations.find(text)) is None:
+                return digits.write(parser.parse(text), wanted or asked)
+            roots, unknown = equations.solve(equation), equation.unknown
+            if roots is None:
+                return f"every {unknown} is a solution"
+            written = [f"{unknown} = {digits.write(root, wanted or asked)}" for root in roots]
+            return " or ".join(written) or f"no real {unknown} is a solution"
     except InvalidInputError:
         raise
-    except (ArithmeticError, RecursionError, ValueError) as error:
+    except (
+        ArithmeticError,
+        RecursionError,
+        ValueError,
+    ) as error:  # such as an integer of more digits than Python prints
         raise InvalidInputError(f"the expression can't be computed: {error}") from error
 
 
