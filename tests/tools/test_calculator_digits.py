@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import Any
 
 import mpmath
@@ -171,6 +171,13 @@ def test_integers_are_written_within_what_python_is_set_to() -> None:
             evaluate("10^3999")
     finally:
         sys.set_int_max_str_digits(before)
+
+
+def test_the_decimal_context_of_others_does_not_count() -> None:
+    with localcontext(prec=3, Emax=5):
+        assert evaluate("sqrt(2)*10^20") == "1.41421356237e+20"
+        assert evaluate("1/1024") == "0.0009765625"
+        assert evaluate("pi", significant_digits=20) == "3.1415926535897932385"
 
 
 def test_no_other_thread_waits_for_long() -> None:

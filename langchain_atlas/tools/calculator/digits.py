@@ -121,7 +121,7 @@ def _shown(value: Real) -> str:
         number = exact.divide(Decimal(above), Decimal(below))
         if not exact.flags[Inexact]:
             return _plain(number.normalize(exact), smallest=-20)
-    return _plain(_significant(value, SIGNIFICANT_DIGITS).normalize())
+    return _plain(_significant(value, SIGNIFICANT_DIGITS).normalize(Context(prec=SIGNIFICANT_DIGITS)))
 
 
 def _plain(number: Decimal, smallest: int = _SMALLEST_PLAIN_EXPONENT) -> str:

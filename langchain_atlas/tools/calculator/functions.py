@@ -26,8 +26,8 @@ from langchain_atlas.tools.calculator.reals import (
 _LARGE = 10**9
 """Factors beyond this are out of bounds, however small the others; it keeps estimates within what floats can hold."""
 
-_TELLING = 10**6
-"""A logarithm to a base below this is tried for being whole."""
+MAX_POWER = 4 * MAX_DIGITS
+"""Powers and roots above this are inexact; that of 2, the smallest, has too many digits from 13288 on."""
 
 CONSTANTS: dict[str, Callable[[], Real]] = {
     "pi": lambda: inexact(arb.pi),
@@ -93,8 +93,8 @@ def power(base: Real, exponent: Real) -> Real:
         result = power(-base, exponent)
         return -result if int(exponent.exact.p) % 2 else result
     if base.radical is not None and exponent.exact is not None:
-        root, degree = base.radical
-        base, exponent = Real.of(root), Real.of(degree * exponent.exact)
+        radicand, degree = base.radical
+        base, exponent = Real.of(radicand), Real.of(degree * exponent.exact)
     fractions = None if base.exact is None or exponent.exact is None else (base.exact, exponent.exact)
     exact = _exact_power(*fractions) if fractions else None
     if exact is not None:
@@ -109,7 +109,7 @@ def _exact_power(base: fmpq, exponent: fmpq) -> fmpq | None:
     degree = int(exponent.q)
     if base == 1:
         return base
-    if abs(exponent) > int(MAX_DIGITS / length(base)) + 1 or degree > 4 * MAX_DIGITS:
+    if abs(exponent) > int(MAX_DIGITS / length(base)) + 1 or degree > MAX_POWER:
         return None
     above, below = base.p.root(degree), base.q.root(degree)
     exact = above**degree == base.p and below**degree == base.q
@@ -142,16 +142,11 @@ def logarithm(value: Real, base: Real | None = None) -> Real:
     if base is None:
         return function(arb.log, value)
     quotient = logarithm(value) / logarithm(base)
-    if (
-        quotient.exact is None
-        and base.exact is not None
-        and value.exact is not None
-        and abs(float(quotient)) < _TELLING
-    ):
+    estimate = float(quotient)
+    if quotient.exact is None and base.exact is not None and value.exact is not None and abs(estimate) < MAX_POWER:
         # Where the numbers are too long for their logarithms to tell.
-        whole = fmpq(round(float(quotient)))
-        if _exact_power(base.exact, whole) == value.exact:
-            return Real.of(whole)
+        whole = fmpq(round(estimate))
+        return Real.of(whole) if _exact_power(base.exact, whole) == value.exact else quotient
     return quotient
 
 
