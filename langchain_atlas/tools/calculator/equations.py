@@ -114,7 +114,7 @@ def solve(equation: Equation) -> list[Real] | None:
         InvalidInputError: when a side can't be read, or is no quotient of polynomials of bounded degree.
     """
     left, right = (parse(side, unknown=equation.unknown) for side in (equation.left, equation.right))
-    quotient = Quotient.of(left) - right
+    quotient = Quotient.of(left) - Quotient.of(right)
     if not quotient.above:
         return None
     above, below = _without_common_factors(quotient)

@@ -1,6 +1,7 @@
 """The functions that an expression may call, by name. Those of whole numbers know their size before they compute."""
 
 import math
+import operator
 from collections.abc import Callable
 from functools import reduce
 from typing import NamedTuple
@@ -183,16 +184,6 @@ def _inverse(operation: Callable[[arb], arb]) -> Callable[[Real], Real]:
     return apply
 
 
-def floor_divide(left: Real, right: Real) -> Real:
-    """The largest integer not above left / right, as Python's ``//``."""
-    return floor(left / right)
-
-
-def modulo(left: Real, right: Real) -> Real:
-    """What is left of `left` after whole multiples of `right`; it has the sign of `right`, as in Python."""
-    return left - right * floor(left / right)
-
-
 def rounded(value: Real, decimals: Real | None = None) -> Real:
     """Round to a number of decimals, ties away from zero as taught in school.
 
@@ -254,7 +245,7 @@ FUNCTIONS: dict[str, Function] = {
     "max": Function(lambda *values: reduce(lambda a, b: b if (a - b).is_negative else a, values), 1, _MANY),
     "mean": Function(lambda *values: _total(*values) / Real.of(len(values)), 1, _MANY),
     "min": Function(lambda *values: reduce(lambda a, b: b if (b - a).is_negative else a, values), 1, _MANY),
-    "mod": Function(modulo, 2, 2),
+    "mod": Function(operator.mod, 2, 2),
     "perm": Function(permutations, 2, 2),
     "pow": Function(power, 2, 2),
     "radians": Function(lambda value: value * CONSTANTS["pi"]() / Real.of(180)),

@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 from flint import fmpq
 
 from langchain_atlas.errors import InvalidInputError, suggest
-from langchain_atlas.tools.calculator import functions, quotients
-from langchain_atlas.tools.calculator.functions import ALIASES, CONSTANTS, FUNCTIONS, Function
+from langchain_atlas.tools.calculator import quotients
+from langchain_atlas.tools.calculator.functions import ALIASES, CONSTANTS, FUNCTIONS, Function, power
 from langchain_atlas.tools.calculator.quotients import Quotient, Value
 from langchain_atlas.tools.calculator.reals import MAX_DIGITS, Real, bounded
 from langchain_atlas.tools.calculator.tokens import WORDS, Token, tokenize
@@ -33,35 +33,37 @@ MAX_DEPTH = 40
 _THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}(?:\.[0-9]+)?")
 
 
-def _within_bounds(apply: Callable[..., Value], known: str = "") -> Callable[..., Any]:
-    """An operation whose result is within the bounds.
+def _operation(apply: Callable[..., Any], known: str = "") -> Callable[..., Any]:
+    """An operation on values with and without an unknown, whose result is within the bounds.
 
     Args:
-        apply: from values to a value.
+        apply: from values of one kind to a value.
         known: its name in the message, if it takes no unknown.
     """
 
     def checked(*values: Value) -> Value:
-        if known and any(isinstance(value, Quotient) for value in values):
+        if not any(isinstance(value, Quotient) for value in values):
+            return bounded(apply(*values))
+        if known:
             raise InvalidInputError(
                 f"the unknown can't stand inside {known}; equations are read with + - * / ^ and brackets around it"
             )
-        value = apply(*values)
-        return bounded(value) if isinstance(value, Real) else value
+        quotient: Quotient = apply(*map(Quotient.of, values))
+        return quotient
 
     return checked
 
 
-_SUMS = {"+": _within_bounds(operator.add), "-": _within_bounds(operator.sub)}
+_SUMS = {"+": _operation(operator.add), "-": _operation(operator.sub)}
 _PRODUCTS = {
-    "*": _within_bounds(operator.mul),
-    "/": _within_bounds(operator.truediv),
-    "//": _within_bounds(functions.floor_divide, "//"),
-    "%": _within_bounds(functions.modulo, "%"),
+    "*": _operation(operator.mul),
+    "/": _operation(operator.truediv),
+    "//": _operation(operator.floordiv, "//"),
+    "%": _operation(operator.mod, "%"),
 }
-_POWER = _within_bounds(quotients.power)
-_FACTORIAL = _within_bounds(functions.factorial, "a factorial")
-_SQUARE_ROOT = _within_bounds(functions.square_root, "a root")
+_POWER = _operation(lambda base, exponent: base**exponent if isinstance(base, Quotient) else power(base, exponent))
+_FACTORIAL = _operation(FUNCTIONS["factorial"].apply, "a factorial")
+_SQUARE_ROOT = _operation(FUNCTIONS["sqrt"].apply, "a root")
 
 
 def parse(text: str, unknown: str | None = None) -> Any:
@@ -195,7 +197,7 @@ class _Parser:
         function = FUNCTIONS[name]
         if not function.fewest <= len(arguments) <= function.most:
             raise InvalidInputError(_wrong_count(name, function, len(arguments)))
-        return _within_bounds(function.apply, name)(*arguments)
+        return _operation(function.apply, name)(*arguments)
 
     def _arguments(self, name: str) -> list[Value]:
         """The values in the brackets of a function."""

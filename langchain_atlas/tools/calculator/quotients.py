@@ -5,7 +5,6 @@ from itertools import zip_longest
 from typing import Union
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.tools.calculator import functions
 from langchain_atlas.tools.calculator.reals import Real, bounded, integer
 
 MAX_DEGREE = 12
@@ -20,7 +19,7 @@ Value = Union[Real, "Quotient"]
 
 @dataclass(frozen=True)
 class Quotient:
-    """One polynomial divided by another. Its operators take plain numbers too."""
+    """One polynomial divided by another."""
 
     above: Polynomial
     """The numerator."""
@@ -33,8 +32,7 @@ class Quotient:
         """A value as a quotient."""
         return value if isinstance(value, Quotient) else cls(_trimmed([value]))
 
-    def __add__(self, other: Value) -> "Quotient":
-        other = Quotient.of(other)
+    def __add__(self, other: "Quotient") -> "Quotient":
         if _same(self.below, other.below):
             return Quotient(_sum(self.above, other.above), self.below)
         above = _sum(_product(self.above, other.below), _product(other.above, self.below))
@@ -43,51 +41,34 @@ class Quotient:
     def __neg__(self) -> "Quotient":
         return Quotient(tuple(-coefficient for coefficient in self.above), self.below)
 
-    def __sub__(self, other: Value) -> "Quotient":
+    def __sub__(self, other: "Quotient") -> "Quotient":
         return self + -other
 
-    def __mul__(self, other: Value) -> "Quotient":
-        other = Quotient.of(other)
+    def __mul__(self, other: "Quotient") -> "Quotient":
         return Quotient(_product(self.above, other.above), _product(self.below, other.below))
 
-    def __truediv__(self, other: Value) -> "Quotient":
-        if not isinstance(other, Quotient):
-            return Quotient(tuple(part / other for part in self.above), self.below)
+    def __truediv__(self, other: "Quotient") -> "Quotient":
         if not other.above:
             raise InvalidInputError("division by zero")
+        if len(other.above) == len(other.below) == 1:
+            return self * Quotient((other.below[0] / other.above[0],))
         return self * Quotient(other.below, other.above)
 
-    __radd__, __rmul__ = __add__, __mul__
-
-    def __rsub__(self, other: Real) -> "Quotient":
-        return Quotient.of(other) - self
-
-    def __rtruediv__(self, other: Real) -> "Quotient":
-        return Quotient.of(other) / self
+    def __pow__(self, other: "Quotient") -> "Quotient":
+        if len(other.above) > 1 or len(other.below) > 1:
+            raise InvalidInputError("the unknown can't stand in an exponent here; take a logarithm of both sides first")
+        times = integer(value_at(other.above, Real.of(0)), "the exponent of an unknown")
+        if abs(times) > MAX_DEGREE:
+            raise InvalidInputError(f"an unknown can be raised to {MAX_DEGREE} at most, not {times}")
+        result = one = Quotient.of(Real.of(1))
+        for _ in range(abs(times)):
+            result *= self
+        return result if times >= 0 else one / result
 
 
 def unknown() -> Quotient:
     """The unknown itself."""
     return Quotient((Real.of(0), Real.of(1)))
-
-
-def power(base: Value, exponent: Value) -> Value:
-    """Base to the exponent, with or without the unknown in the base.
-
-    Raises:
-        InvalidInputError: when the unknown is in the exponent, or its exponent is not whole or too large.
-    """
-    if isinstance(base, Real) and isinstance(exponent, Real):
-        return functions.power(base, exponent)
-    if isinstance(exponent, Quotient):
-        raise InvalidInputError("the unknown can't stand in an exponent here; take a logarithm of both sides first")
-    times = integer(exponent, "the exponent of an unknown")
-    if abs(times) > MAX_DEGREE:
-        raise InvalidInputError(f"an unknown can be raised to {MAX_DEGREE} at most, not {times}")
-    result = Quotient.of(Real.of(1))
-    for _ in range(abs(times)):
-        result *= base
-    return result if times >= 0 else Quotient.of(Real.of(1)) / result
 
 
 def value_at(polynomial: Polynomial, place: Real) -> Real:

@@ -98,19 +98,29 @@ class Real:
         exact = fmpq(number)
         return cls(lambda: arb(exact), (), 1 + _digits(exact.p) + _digits(exact.q), exact)
 
-    def __add__(self, other: Any) -> "Real":
-        return _of_two(operator.add, self, other) if isinstance(other, Real) else NotImplemented
+    def __add__(self, other: "Real") -> "Real":
+        return self._with(operator.add, other)
 
-    def __sub__(self, other: Any) -> "Real":
-        return _of_two(operator.sub, self, other) if isinstance(other, Real) else NotImplemented
+    def __sub__(self, other: "Real") -> "Real":
+        return self._with(operator.sub, other)
 
-    def __mul__(self, other: Any) -> "Real":
-        return _of_two(operator.mul, self, other) if isinstance(other, Real) else NotImplemented
+    def __mul__(self, other: "Real") -> "Real":
+        return self._with(operator.mul, other)
 
-    def __truediv__(self, other: Any) -> "Real":
-        if isinstance(other, Real) and other.is_zero:
+    def __truediv__(self, other: "Real") -> "Real":
+        if other.is_zero:
             raise InvalidInputError("division by zero")
-        return _of_two(operator.truediv, self, other) if isinstance(other, Real) else NotImplemented
+        return self._with(operator.truediv, other)
+
+    def _with(self, operation: Callable[[Any, Any], Any], other: "Real") -> "Real":
+        exact = self.exact is not None and other.exact is not None
+        return Real.of(operation(self.exact, other.exact)) if exact else inexact(operation, self, other)
+
+    def __floordiv__(self, other: "Real") -> "Real":
+        return floor(self / other)
+
+    def __mod__(self, other: "Real") -> "Real":
+        return self - other * (self // other)
 
     def __neg__(self) -> "Real":
         return Real.of(0) - self
@@ -162,12 +172,6 @@ class Real:
             if ball.is_finite():
                 yield ball
             bits *= 2
-
-
-def _of_two(operation: Callable[[Any, Any], Any], left: Real, right: Real) -> Real:
-    if left.exact is not None and right.exact is not None:
-        return Real.of(operation(left.exact, right.exact))
-    return inexact(operation, left, right)
 
 
 def inexact(operation: Callable[..., arb], *parts: Real, weight: float | None = None) -> Real:
