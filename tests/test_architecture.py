@@ -218,7 +218,7 @@ LATE = {
     "langchain_atlas.local.provider",
     *(
         f"langchain_atlas.tools.calculator.{name}"
-        for name in ("digits", "equations", "functions", "parser", "quotients", "reals")
+        for name in ("digits", "equations", "functions", "parser", "quotients", "reals", "roots")
     ),
     *(
         f"langchain_atlas.learning.{name}"

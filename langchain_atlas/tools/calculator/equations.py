@@ -1,28 +1,21 @@
 """Equations in one unknown: read as two expressions, solved for the real numbers that satisfy them."""
 
 import re
-from fractions import Fraction
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from flint import arb, ctx, fmpq, fmpq_poly, fmpz_poly
+from flint import fmpq_poly
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.tools.calculator.functions import CONSTANTS, FUNCTIONS, square_root
 from langchain_atlas.tools.calculator.parser import parse
 from langchain_atlas.tools.calculator.quotients import Polynomial, Quotient, value_at
-from langchain_atlas.tools.calculator.reals import Real, bounded, fraction, inexact, length, with_bits
+from langchain_atlas.tools.calculator.reals import Real, bounded, length
+from langchain_atlas.tools.calculator.roots import real_roots
 from langchain_atlas.tools.calculator.tokens import WORDS, tokenize
 
 MAX_COEFFICIENT_DIGITS = 100
 """Digits of the coefficients of an equation above the second degree."""
-
-_ROOT_BITS = 220
-_MOST_ROOT_BITS = 4_000
-"""Roots are not enclosed more closely, which would take seconds; they are shown with 50 digits at most."""
-
-_PLAIN_DENOMINATOR = 10**15
-"""A root this close to a fraction with no larger denominator is tried for being it."""
 
 _SOLVE = re.compile(r"\s*(?:please\s+)?solve\b(?:\s+(?:the\s+)?equation\b)?\s*:?\s*", re.IGNORECASE)
 _SOLVE_FOR = re.compile(
@@ -169,25 +162,4 @@ def _isolated(polynomial: Polynomial) -> list[Real]:
             "above the second degree the coefficients of an equation must be fractions of at most "
             f"{MAX_COEFFICIENT_DIGITS} digits"
         )
-    whole = fractions.numer()
-    return [_root(whole, place) for place in range(len(with_bits(_ROOT_BITS, _enclosures, whole)))]
-
-
-def _enclosures(whole: fmpz_poly) -> list[arb]:
-    """The distinct real roots of a polynomial, in rising order."""
-    found: list[Any] = whole.complex_roots()  # pairs, although its types say otherwise
-    return sorted((root.real for root, _ in found if root.imag == 0), key=lambda root: fraction(root.mid()))
-
-
-def _root(whole: fmpz_poly, place: int) -> Real:
-    """One of the real roots; exact where it is a fraction with a short denominator."""
-
-    def enclosure() -> arb:
-        with ctx.workprec(min(ctx.prec, _MOST_ROOT_BITS)):
-            return _enclosures(whole)[place]
-
-    weight = sum(length(fmpq(part)) + 1 for part in whole.coeffs())
-    middle = fraction(with_bits(_ROOT_BITS, enclosure).mid())
-    near = Fraction(int(middle.p), int(middle.q)).limit_denominator(_PLAIN_DENOMINATOR)
-    exact = fmpq(near.numerator, near.denominator)
-    return Real.of(exact) if whole(exact) == 0 else inexact(enclosure, weight=weight)
+    return real_roots(fractions)
