@@ -62,7 +62,7 @@ vocabulary <- encoders, outcomes <- routers <- learning <- evaluation <- cli, an
 agents. Imports for type checkers and names of modules in strings count like others. A new room needs a line here.
 """
 
-HEAVY = ("torch", "litellm", "sklearn", "sentence_transformers", "transformers", "pandas", "scipy", "sympy")
+HEAVY = ("torch", "litellm", "sklearn", "sentence_transformers", "transformers", "pandas", "scipy", "sympy", "flint")
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -216,6 +216,10 @@ print(json.dumps({"events": events, "failures": failures, "loaded": loaded}))
 LATE = {
     "langchain_atlas.execution.litellm_chat",
     "langchain_atlas.local.provider",
+    *(
+        f"langchain_atlas.tools.calculator.{name}"
+        for name in ("digits", "equations", "functions", "parser", "quotients", "reals", "roots")
+    ),
     *(
         f"langchain_atlas.learning.{name}"
         for name in ("belief", "environment", "ppo", "recordings", "rollout", "training")

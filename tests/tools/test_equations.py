@@ -4,6 +4,7 @@ import time
 from fractions import Fraction
 
 import pytest
+import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -35,6 +36,12 @@ from langchain_atlas.tools.calculator import Calculator, evaluate
         ("x + 1 = x", "no real x is a solution"),
         ("2x = x + x", "every x is a solution"),
         ("(x^2-1)/(x-1) = 0", "x = -1"),
+        ("(x^3-2)*(x-1)/(x-1)^2 = 0", "x = 1.25992104989"),
+        ("(x-sqrt(2))/(x^2-2) = 0", "no real x is a solution"),
+        ("x^2 - 10^60*x + 1 = 0", "x = 1e-60 or x = 1e+60"),
+        ("x^12 = 2*(10^45*x-1)^2", "x = -1071773462.54 or x = 1e-45 or x = 1e-45 or x = 1071773462.54"),
+        ("x^3 = 10^99", "x = 1000000000000000000000000000000000"),
+        ("x^3 = 2 to 50 digits", "x = 1.2599210498948731647672106072782283505702514647015"),
     ],
 )
 def test_equations_are_solved(equation: str, expected: str) -> None:
@@ -58,6 +65,8 @@ def test_equations_are_solved(equation: str, expected: str) -> None:
         ("1/(x-x) = 1", "division by zero"),
         ("(x+1e50)^4 = 3", "at most 100 digits"),
         ("sqrt(2)*x^3 = 1", "must be fractions"),
+        ("10^-3999*x = 10^3999", "too large"),
+        ("10^3999*x = 10^-3999*sqrt(2)", "too small"),
         ("1/2x = 3", "two ways"),
     ],
 )
@@ -88,6 +97,19 @@ def test_the_hardest_equations_are_short(equation: str) -> None:
 def test_the_roots_of_a_product_are_found(places: list[int]) -> None:
     equation = "*".join(f"(x - ({place}))" for place in places)
     assert evaluate(f"{equation} = 0") == " or ".join(f"x = {place}" for place in sorted(places))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(-9, 9), min_size=3, max_size=8).filter(lambda parts: parts[-1] != 0))
+def test_the_roots_of_a_polynomial_are_all_found(parts: list[int]) -> None:
+    polynomial = sympy.Poly(parts[::-1], sympy.Symbol("x"))
+    answer = evaluate("+".join(f"({part})*x^{power}" for power, part in enumerate(parts)) + "=0 to 30 digits")
+    found = [sympy.Rational(root.removeprefix("x = ")) for root in answer.split(" or ") if root.startswith("x = ")]
+    assert found == sorted(found)
+    expected = [low for (low, _), _ in polynomial.intervals(eps=sympy.Rational(1, 10**60))]
+    assert len(found) == len(expected)
+    for root, exact in zip(found, expected, strict=True):
+        assert abs(root - exact) <= abs(exact) / 10**29
 
 
 @pytest.mark.parametrize(

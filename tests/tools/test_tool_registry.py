@@ -122,7 +122,7 @@ def test_values_out_of_range_are_setting_errors(use: str, arguments: dict[str, A
 def test_importing_the_tools_imports_nothing_heavy() -> None:
     program = (
         "import sys, langchain_atlas.tools.registry\n"
-        "heavy = {'sympy', 'bm25s', 'pydantic_monty', 'numpy', 'torch', 'litellm'}\n"
+        "heavy = {'flint', 'bm25s', 'pydantic_monty', 'numpy', 'torch', 'litellm'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

@@ -1,6 +1,6 @@
 """What people and models write around an expression, and for its signs: LaTeX, currencies, words, modules.
 
-All of it is brought to the signs of `expressions` before that reads it. What would then read two ways is refused.
+All of it is brought to the signs of `parser` before that reads it. What would then read two ways is refused.
 """
 
 import re

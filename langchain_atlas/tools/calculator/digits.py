@@ -1,12 +1,12 @@
 """How many digits of a number are asked for, and how a number is written with them."""
 
+import math
 import re
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal, Inexact
-from typing import Any
+from decimal import Context, Decimal, Inexact
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.tools import arithmetic
+from langchain_atlas.tools.calculator.reals import Real, nearest
 
 SIGNIFICANT_DIGITS = 12
 """Digits shown of a number whose decimals do not end."""
@@ -19,9 +19,6 @@ MAX_PRECISION = 50
 
 _LARGEST_PLAIN_EXPONENT = 15
 _SMALLEST_PLAIN_EXPONENT = -7
-
-_MOST_DIGITS = 200
-"""Digits to which a symbolic value is computed; larger values are rounded as floats are."""
 
 _WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
 _NEAREST = {
@@ -95,11 +92,11 @@ def find(text: str) -> tuple[str, Rounding | None]:
     return rest, Rounding.of(count, None) if match["decimals"] else Rounding.of(None, count)
 
 
-def write(value: Any, rounding: Rounding | None = None) -> str:
+def write(value: Real, rounding: Rounding | None = None) -> str:
     """A value in digits.
 
     Args:
-        value: a sympy number.
+        value: the number.
         rounding: the digits asked for; by default all of a number that ends, and `SIGNIFICANT_DIGITS` of others.
 
     Returns:
@@ -110,34 +107,21 @@ def write(value: Any, rounding: Rounding | None = None) -> str:
     """
     if rounding is None:
         return _shown(value)
-    value = _rational(value)
-    return _significant(value, rounding.digits) if rounding.significant else _fixed(value, rounding.digits)
+    if rounding.significant:
+        return _plain(_significant(value, rounding.digits)) if not value.is_zero else _fixed(value, rounding.digits - 1)
+    return _fixed(value, rounding.digits)
 
 
-def _rational(value: Any) -> Any:
-    """A fraction that has more than the digits asked for in common with a symbolic value; others as they are."""
-    import sympy
-
-    if value.is_Rational or value.has(sympy.Float):
-        return value
-    digits = max(int(arithmetic.magnitude(value)), 0) + MAX_PRECISION + 15
-    return sympy.Rational(str(value.evalf(digits))) if digits <= _MOST_DIGITS else value
-
-
-def _shown(value: Any) -> str:
-    if value.is_Integer:
-        return str(int(value))
-    if value.is_Rational:
+def _shown(value: Real) -> str:
+    if value.exact is not None:
+        above, below = int(value.exact.p), int(value.exact.q)
+        if below == 1:
+            return str(above)
         exact = Context(prec=MAX_EXACT_DIGITS)
-        number = exact.divide(Decimal(value.p), Decimal(value.q))
+        number = exact.divide(Decimal(above), Decimal(below))
         if not exact.flags[Inexact]:
             return _plain(number.normalize(exact), smallest=-20)
-    rounding = Context(prec=SIGNIFICANT_DIGITS, rounding=ROUND_HALF_UP)
-    if value.is_Rational:
-        number = rounding.divide(Decimal(value.p), Decimal(value.q))
-    else:
-        number = rounding.create_decimal(str(value.evalf(2 * SIGNIFICANT_DIGITS)))
-    return _plain(number.normalize(rounding))
+    return _plain(_significant(value, SIGNIFICANT_DIGITS).normalize(Context(prec=SIGNIFICANT_DIGITS)))
 
 
 def _plain(number: Decimal, smallest: int = _SMALLEST_PLAIN_EXPONENT) -> str:
@@ -147,32 +131,23 @@ def _plain(number: Decimal, smallest: int = _SMALLEST_PLAIN_EXPONENT) -> str:
     return f"{number:e}"
 
 
-def _fixed(value: Any, decimals: int) -> str:
+def _fixed(value: Real, decimals: int) -> str:
     """The value with exactly so many decimals."""
+    scaled = nearest(value, decimals)
     if decimals < 0:
-        return _shown(arithmetic.round_half_up(value, arithmetic.rational(decimals)))
-    scaled = arithmetic.round_half_up(arithmetic.multiply(value, arithmetic.rational(10**decimals)))
-    digits = str(abs(int(scaled))).rjust(decimals + 1, "0")
+        return str(scaled * 10**-decimals)
+    digits = str(abs(scaled)).rjust(decimals + 1, "0")
     sign = "-" if scaled < 0 else ""
     whole, fraction = digits[: len(digits) - decimals], digits[len(digits) - decimals :]
     return f"{sign}{whole}.{fraction}" if decimals else f"{sign}{whole}"
 
 
-def _significant(value: Any, count: int) -> str:
-    """The value with exactly so many digits from the first that is not zero."""
-    if arithmetic.is_zero(value):
-        return _fixed(value, count - 1)
-    decimals = count - 1 - int(arithmetic.floor(arithmetic.magnitude(value)))
+def _significant(value: Real, count: int) -> Decimal:
+    """The value with exactly so many digits from the first that is not zero; it must not be zero."""
+    decimals = count - 1 - math.floor(value.size)
     # The estimate can be off by one near a power of ten, and rounding can carry into a new digit.
     for places in (decimals, decimals - 1, decimals + 1):
-        whole = int(arithmetic.round_half_up(_scaled(value, places)))
+        whole = nearest(value, places)
         if len(str(abs(whole))) == count:
             break
-    number = Decimal(whole).scaleb(-places, Context(prec=MAX_PRECISION + 1, Emax=10**6, Emin=-(10**6)))
-    return _plain(number)
-
-
-def _scaled(value: Any, places: int) -> Any:
-    """The value times ten to the power of `places`, without a detour over numbers that are out of bounds."""
-    scale = arithmetic.rational(10 ** abs(places))
-    return arithmetic.multiply(value, scale) if places >= 0 else arithmetic.divide(value, scale)
+    return Decimal(whole).scaleb(-places, Context(prec=MAX_PRECISION + 1, Emax=10**6, Emin=-(10**6)))

@@ -1,6 +1,6 @@
 """From the text of an arithmetic expression to its value, in one pass of a parser of our own.
 
-The text never reaches an interpreter: neither Python's nor sympy's. What the grammar does not name does not exist.
+The text never reaches an interpreter. What the grammar does not name does not exist.
 
     expression = term { ("+" | "-") term }
     term       = factor { ("*" | "/" | "//" | "%" | "mod" | nothing) factor }
@@ -10,16 +10,19 @@ The text never reaches an interpreter: neither Python's nor sympy's. What the gr
     atom       = number | constant | function "(" expression { "," expression } ")" | "(" expression ")" | "√" atom
 """
 
+import operator
 import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from langchain_atlas.errors import InvalidInputError, suggest
-from langchain_atlas.tools import arithmetic, functions, quotients
-from langchain_atlas.tools.tokens import WORDS, Token, tokenize
+from flint import fmpq
 
-MAX_LENGTH = 2_000
-"""Characters of an expression."""
+from langchain_atlas.errors import InvalidInputError, suggest
+from langchain_atlas.tools.calculator import quotients
+from langchain_atlas.tools.calculator.functions import ALIASES, CONSTANTS, FUNCTIONS, Function, power
+from langchain_atlas.tools.calculator.quotients import Quotient, Value
+from langchain_atlas.tools.calculator.reals import MAX_DIGITS, Real, bounded
+from langchain_atlas.tools.calculator.tokens import WORDS, Token, tokenize
 
 MAX_TOKENS = 500
 """Numbers, names and operators of an expression."""
@@ -29,29 +32,50 @@ MAX_DEPTH = 40
 
 _THOUSANDS = re.compile(r"[0-9]{1,3},[0-9]{3}(?:\.[0-9]+)?")
 
-_SUMS: dict[str, Callable[[Any, Any], Any]] = {"+": quotients.add, "-": quotients.subtract}
-_PRODUCTS: dict[str, Callable[[Any, Any], Any]] = {
-    "*": quotients.multiply,
-    "/": quotients.divide,
-    "//": quotients.known_only("//", arithmetic.floor_divide),
-    "%": quotients.known_only("%", arithmetic.modulo),
+
+def _operation(apply: Callable[..., Any], known: str = "") -> Callable[..., Any]:
+    """An operation on values with and without an unknown, whose result is within the bounds.
+
+    Args:
+        apply: from values of one kind to a value.
+        known: its name in the message, if it takes no unknown.
+    """
+
+    def checked(*values: Value) -> Value:
+        if not any(isinstance(value, Quotient) for value in values):
+            return bounded(apply(*values))
+        if known:
+            raise InvalidInputError(
+                f"the unknown can't stand inside {known}; equations are read with + - * / ^ and brackets around it"
+            )
+        quotient: Quotient = apply(*map(Quotient.of, values))
+        return quotient
+
+    return checked
+
+
+_SUMS = {"+": _operation(operator.add), "-": _operation(operator.sub)}
+_PRODUCTS = {
+    "*": _operation(operator.mul),
+    "/": _operation(operator.truediv),
+    "//": _operation(operator.floordiv, "//"),
+    "%": _operation(operator.mod, "%"),
 }
-_FACTORIAL = quotients.known_only("a factorial", functions.factorial)
-_SQUARE_ROOT = quotients.known_only("a root", functions.square_root)
+_POWER = _operation(lambda base, exponent: base**exponent if isinstance(base, Quotient) else power(base, exponent))
+_FACTORIAL = _operation(FUNCTIONS["factorial"].apply, "a factorial")
+_SQUARE_ROOT = _operation(FUNCTIONS["sqrt"].apply, "a root")
 
 
 def parse(text: str, unknown: str | None = None) -> Any:
-    """The value of an expression, a sympy number.
+    """The value of an expression, a `Real`.
 
     Args:
-        text: the expression, at most `MAX_LENGTH` characters.
-        unknown: a letter that stands for an unknown; the value is then a `quotients.Quotient` where it occurs.
+        text: the expression.
+        unknown: a letter that stands for an unknown; the value is a `Quotient` where it occurs.
 
     Raises:
         InvalidInputError: when it can't be read or computed within the bounds; the message says which and where.
     """
-    if len(text) > MAX_LENGTH:
-        raise InvalidInputError(f"the expression has {len(text)} characters; at most {MAX_LENGTH} are accepted")
     tokens = tokenize(text)
     if len(tokens) == 1:
         raise InvalidInputError("the expression is empty")
@@ -69,21 +93,25 @@ class _Parser:
         self._next = 0
         self._depth = 0
 
-    def whole(self) -> Any:
+    def whole(self) -> Value:
         value = self._expression()
         if self._peek().kind != "end":
             self._unexpected()
         return value
 
-    def _expression(self) -> Any:
+    def _expression(self) -> Value:
         start = self._next
         value = self._term()
         parts = self._is_percentage(start)
         while operator := self._operator(_SUMS):
             start = self._next
             term = self._term()
-            if self._is_percentage(start) and not (parts or value == 1):
-                self._two_percentages(operator, start)
+            if self._is_percentage(start) and not (parts or (isinstance(value, Real) and value.exact == 1)):
+                percent = self._tokens[start].text
+                raise InvalidInputError(
+                    f"'{operator} {percent}%' can be read in two ways; write * (1 {operator} {percent}%) for a change "
+                    f"by that part, or {operator} {percent}/100 for the number"
+                )
             value, parts = _SUMS[operator](value, term), False
         return value
 
@@ -92,14 +120,7 @@ class _Parser:
         first, *rest = self._tokens[start : self._next]
         return first.kind == "number" and [token.text for token in rest] == ["%"]
 
-    def _two_percentages(self, operator: str, start: int) -> NoReturn:
-        percent = self._tokens[start].text
-        raise InvalidInputError(
-            f"'{operator} {percent}%' can be read in two ways; write * (1 {operator} {percent}%) for a change by that "
-            f"part, or {operator} {percent}/100 for the number"
-        )
-
-    def _term(self) -> Any:
+    def _term(self) -> Value:
         value = self._factor()
         divided = False
         while True:
@@ -113,26 +134,26 @@ class _Parser:
                 return value
             value = _PRODUCTS[operator](value, self._factor())
 
-    def _factor(self) -> Any:
+    def _factor(self) -> Value:
         token = self._peek()
         if token.text not in _SUMS:
             return self._power()
         self._take()
         with_sign = self._nested(self._factor)
-        return with_sign if token.text == "+" else quotients.negate(with_sign)
+        return with_sign if token.text == "+" else -with_sign
 
-    def _power(self) -> Any:
+    def _power(self) -> Value:
         base = self._postfix()
         if self._peek().text != "^":
             return base
         self._take()
-        value = quotients.power(base, self._nested(self._factor))
+        value: Value = _POWER(base, self._nested(self._factor))
         if self._implicit_product():
             self._ambiguous()
         return value
 
-    def _postfix(self) -> Any:
-        value = self._atom()
+    def _postfix(self) -> Value:
+        value: Value = self._atom()
         while True:
             if self._peek().text == "!":
                 self._take()
@@ -141,7 +162,7 @@ class _Parser:
                 value = _FACTORIAL(value)
             elif self._peek().text == "%" and self._is_percent():
                 self._take()
-                value = quotients.divide(value, arithmetic.rational(100))
+                value = _PRODUCTS["/"](value, Real.of(100))
             else:
                 return value
 
@@ -153,7 +174,9 @@ class _Parser:
         if token.kind == "number":
             return _literal(token.text)
         if token.text == "(":
-            return self._closed(self._nested(self._expression))
+            value = self._nested(self._expression)
+            self._close()
+            return value
         if token.text == "√":
             return _SQUARE_ROOT(self._nested(self._atom))
         if token.kind == "name":
@@ -162,21 +185,21 @@ class _Parser:
 
     def _named(self, name: str) -> Any:
         called = self._peek().text == "("
-        name = functions.ALIASES.get(name, name)
-        if name in arithmetic.CONSTANTS and not called:
-            return arithmetic.constant(name)
-        if name not in functions.FUNCTIONS:
-            valid = functions.FUNCTIONS if called else (*arithmetic.CONSTANTS, *functions.FUNCTIONS)
+        name = ALIASES.get(name, name)
+        if name in CONSTANTS and not called:
+            return CONSTANTS[name]()
+        if name not in FUNCTIONS:
+            valid = FUNCTIONS if called else (*CONSTANTS, *FUNCTIONS)
             raise InvalidInputError(f"unknown name {name!r}. {suggest(name, valid, limit=50)}")
         if not called:
             raise InvalidInputError(f"{name} is a function: write {name}(...)")
         arguments = self._arguments(name)
-        function = functions.FUNCTIONS[name]
+        function = FUNCTIONS[name]
         if not function.fewest <= len(arguments) <= function.most:
             raise InvalidInputError(_wrong_count(name, function, len(arguments)))
-        return quotients.known_only(name, function.apply)(*arguments)
+        return _operation(function.apply, name)(*arguments)
 
-    def _arguments(self, name: str) -> list[Any]:
+    def _arguments(self, name: str) -> list[Value]:
         """The values in the brackets of a function."""
         self._take()
         arguments = [] if self._peek().text == ")" else [self._nested(self._expression)]
@@ -185,7 +208,7 @@ class _Parser:
             commas.append(self._next)
             self._take()
             arguments.append(self._nested(self._expression))
-        self._closed(None)
+        self._close()
         self._refuse_thousands(name, commas)
         return arguments
 
@@ -202,13 +225,12 @@ class _Parser:
                     f"number, or {before.text}, {after.text} for two"
                 )
 
-    def _closed(self, value: Any) -> Any:
+    def _close(self) -> None:
         if self._peek().text != ")":
             self._unexpected("')'")
         self._take()
-        return value
 
-    def _nested(self, read: Callable[[], Any]) -> Any:
+    def _nested(self, read: Callable[[], Value]) -> Value:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise InvalidInputError(f"the expression nests deeper than {MAX_DEPTH} levels")
@@ -277,18 +299,18 @@ class _Parser:
         )
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> Real:
     """The exact value of a decimal number."""
     mantissa, _, exponent = text.replace(",", "").replace("_", "").lower().partition("e")
     whole, _, fraction = mantissa.partition(".")
     shift = int(exponent or 0) - len(fraction)
-    if abs(shift) > arithmetic.MAX_DIGITS:
-        raise InvalidInputError(f"the number {text[:30]!r} has more than {arithmetic.MAX_DIGITS} digits")
+    if abs(shift) > MAX_DIGITS:
+        raise InvalidInputError(f"the number {text[:30]!r} has more than {MAX_DIGITS} digits")
     digits = int(whole + fraction)
-    return arithmetic.settle(arithmetic.rational(digits * 10 ** max(shift, 0), 10 ** max(-shift, 0)))
+    return bounded(Real.of(fmpq(digits) * fmpq(10) ** shift))
 
 
-def _wrong_count(name: str, function: functions.Function, given: int) -> str:
+def _wrong_count(name: str, function: Function, given: int) -> str:
     wanted = str(function.fewest) if function.fewest == function.most else f"{function.fewest} to {function.most}"
     hint = " (inside a function a comma separates arguments: write 1234, not 1,234)" if given > function.most else ""
     return f"{name} takes {wanted} argument{'s' if wanted != '1' else ''}, not {given}{hint}"

@@ -1,7 +1,6 @@
 """A calculator for agents: exact where it can be, and bounded in every direction."""
 
 import asyncio
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -9,25 +8,27 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.tools import equations, expressions, notation, rounding
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
-from langchain_atlas.tools.rounding import Rounding, write
+from langchain_atlas.tools.calculator import notation
 
-# sympy sets the precision of a shared mpmath context while it evaluates, so two threads would disturb each other.
-_EVALUATION = threading.Lock()
+MAX_LENGTH = 2_000
+"""Characters of an expression."""
+
+MAX_SECONDS = 3.0
+"""Seconds of processor time that an expression may take."""
 
 
 def evaluate(expression: str, precision: int | None = None, significant_digits: int | None = None) -> str:
     """Compute an arithmetic expression, or solve an equation in one unknown.
 
     Decimals are exact: ``67*74-28.09`` is 4929.91. Integers and decimals that end are given in full, everything else
-    with `rounding.SIGNIFICANT_DIGITS` digits. ``^`` and ``**`` are powers; ``5!`` is a factorial; ``15%`` is 0.15 and
+    with 12 digits. ``^`` and ``**`` are powers; ``5!`` is a factorial; ``15%`` is 0.15 and
     ``17 % 5`` is 2; ``1,234.5`` is one number; ``log`` is the natural logarithm; angles are in radians.
 
     Args:
         expression: what to compute, such as ``sqrt(2)`` or ``x^2 = 4``; it may end with the digits it wants, as in
             ``sqrt(2) to 5 significant digits``.
-        precision: decimals to round to, ties away from zero; from 0 to `rounding.MAX_PRECISION`.
+        precision: decimals to round to, ties away from zero; from 0 to 50.
         significant_digits: digits to round to instead, counted from the first that is not zero.
 
     Returns:
@@ -37,29 +38,31 @@ def evaluate(expression: str, precision: int | None = None, significant_digits: 
     Raises:
         InvalidInputError: when the expression can't be read, has no real value, or is too large to compute.
     """
-    digits = Rounding.of(precision, significant_digits)
-    if len(expression) > expressions.MAX_LENGTH:
-        raise InvalidInputError(
-            f"the expression has {len(expression)} characters; at most {expressions.MAX_LENGTH} are accepted"
-        )
-    with _EVALUATION:
-        try:
-            text, asked = rounding.find(notation.plain(expression))
-            if asked and digits and asked != digits:
-                raise InvalidInputError("the expression asks for other digits than precision or significant_digits")
-            if equation := equations.find(text):
-                return _solved(equations.solve(equation), digits or asked)
-            return write(expressions.parse(text), digits or asked)
-        except (ArithmeticError, NotImplementedError, RecursionError) as error:
-            raise InvalidInputError(f"the expression can't be computed: {error}") from error
+    from langchain_atlas.tools.calculator import digits, equations, parser, reals
 
-
-def _solved(solution: equations.Solution, rounding: Rounding | None) -> str:
-    if solution.always:
-        return f"every {solution.unknown} is a solution"
-    if not solution.roots:
-        return f"no real {solution.unknown} is a solution"
-    return " or ".join(f"{solution.unknown} = {write(root, rounding)}" for root in solution.roots)
+    wanted = digits.Rounding.of(precision, significant_digits)
+    if len(expression) > MAX_LENGTH:
+        raise InvalidInputError(f"the expression has {len(expression)} characters; at most {MAX_LENGTH} are accepted")
+    text, asked = digits.find(notation.plain(expression))
+    if asked and wanted and asked != wanted:
+        raise InvalidInputError("the expression asks for other digits than precision or significant_digits")
+    try:
+        with reals.effort(MAX_SECONDS):
+            if (equation := equations.find(text)) is None:
+                return digits.write(parser.parse(text), wanted or asked)
+            roots, unknown = equations.solve(equation), equation.unknown
+            if roots is None:
+                return f"every {unknown} is a solution"
+            written = [f"{unknown} = {digits.write(root, wanted or asked)}" for root in roots]
+            return " or ".join(written) or f"no real {unknown} is a solution"
+    except InvalidInputError:
+        raise
+    except (
+        ArithmeticError,
+        RecursionError,
+        ValueError,
+    ) as error:  # such as an integer of more digits than Python prints
+        raise InvalidInputError(f"the expression can't be computed: {error}") from error
 
 
 class CalculatorInput(BaseModel):
@@ -105,5 +108,5 @@ class Calculator(BaseTool):
             raise ToolException(str(error)) from error
 
     async def _arun(self, expression: str, precision: int | None = None, significant_digits: int | None = None) -> str:
-        # The first call imports sympy, which reads files.
+        # It may take seconds, and the first call imports python-flint, which reads files.
         return await asyncio.to_thread(self._run, expression, precision, significant_digits)

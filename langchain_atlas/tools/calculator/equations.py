@@ -1,13 +1,18 @@
 """Equations in one unknown: read as two expressions, solved for the real numbers that satisfy them."""
 
 import re
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any
+from itertools import accumulate
+from typing import NamedTuple
+
+from flint import fmpq_poly
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.tools import arithmetic, expressions, functions, quotients, roots
-from langchain_atlas.tools.tokens import WORDS, tokenize
+from langchain_atlas.tools.calculator.functions import CONSTANTS, FUNCTIONS, square_root
+from langchain_atlas.tools.calculator.parser import parse
+from langchain_atlas.tools.calculator.quotients import Polynomial, Quotient, value_at
+from langchain_atlas.tools.calculator.reals import Real, bounded, length
+from langchain_atlas.tools.calculator.roots import real_roots
+from langchain_atlas.tools.calculator.tokens import WORDS, tokenize
 
 MAX_COEFFICIENT_DIGITS = 100
 """Digits of the coefficients of an equation above the second degree."""
@@ -24,32 +29,12 @@ _EQ = re.compile(r"\s*Eq\s*\((.*)\)\s*\Z", re.DOTALL)
 _EQUALS = re.compile(r"={1,2}")
 
 
-@dataclass(frozen=True)
-class Equation:
-    """An equation as written."""
+class Equation(NamedTuple):
+    """An equation as written: the expressions before and after its sign, and the letter that is sought."""
 
     left: str
-    """The expression before the sign."""
-
     right: str
-    """The expression after it."""
-
     unknown: str
-    """The letter that stands for what is sought."""
-
-
-@dataclass(frozen=True)
-class Solution:
-    """What satisfies an equation."""
-
-    unknown: str
-    """The letter of the equation."""
-
-    roots: tuple[Any, ...] = ()
-    """The real values that satisfy it, in rising order."""
-
-    always: bool = False
-    """Whether every value does."""
 
 
 def find(text: str) -> Equation | None:
@@ -91,9 +76,7 @@ def _sides(text: str) -> tuple[str, str]:
 
 def _split_at_comma(text: str) -> tuple[str, str]:
     """Split at the first comma outside parentheses."""
-    depth = 0
-    for place, character in enumerate(text):
-        depth += (character == "(") - (character == ")")
+    for place, (character, depth) in enumerate(zip(text, _depths(text), strict=True)):
         if character == "," and depth == 0:
             return text[:place], text[place + 1 :]
     raise InvalidInputError("Eq takes two expressions, as in Eq(x^2, 4)")
@@ -101,75 +84,82 @@ def _split_at_comma(text: str) -> tuple[str, str]:
 
 def _closes_at_end(text: str) -> bool:
     """Whether the parenthesis that a text begins with is closed by its last character."""
-    depth = 0
-    for place, character in enumerate(text.rstrip()):
-        depth += (character == "(") - (character == ")")
-        if depth == 0:
-            return place == len(text.rstrip()) - 1
-    return False
+    depths = _depths(text.rstrip())
+    return 0 in depths and depths.index(0) == len(depths) - 1
+
+
+def _depths(text: str) -> list[int]:
+    """How many parentheses are open after each character."""
+    return list(accumulate((character == "(") - (character == ")") for character in text))
 
 
 def _letters(side: str) -> set[str]:
     """The single letters in an expression that have no other meaning; ``x`` is an unknown here, not a product."""
     names = {token.text for token in tokenize(side) if token.kind == "name"}
-    taken = {*arithmetic.CONSTANTS, *functions.FUNCTIONS, *(WORDS.keys() - {"x"})}
+    taken = {*CONSTANTS, *FUNCTIONS, *(WORDS.keys() - {"x"})}
     return {name for name in names if len(name) == 1 and name.lower() not in taken}
 
 
-def solve(equation: Equation) -> Solution:
-    """The real values that satisfy an equation.
-
-    Exact where roots of polynomials up to the second degree allow it, to `arithmetic.WORKING_DIGITS` digits beyond.
+def solve(equation: Equation) -> list[Real] | None:
+    """The real values that satisfy an equation, in rising order; none if every value does.
 
     Raises:
         InvalidInputError: when a side can't be read, or is no quotient of polynomials of bounded degree.
     """
-    left, right = (expressions.parse(side, unknown=equation.unknown) for side in (equation.left, equation.right))
-    difference = quotients.of(quotients.subtract(left, right))
-    if not difference.above:
-        return Solution(equation.unknown, always=True)
-    found = [
-        root for root in _roots(difference.above) if not arithmetic.is_zero(quotients.value_at(difference.below, root))
-    ]
-    return Solution(equation.unknown, tuple(sorted(found, key=lambda root: root.evalf(arithmetic.WORKING_DIGITS))))
+    left, right = (parse(side, unknown=equation.unknown) for side in (equation.left, equation.right))
+    quotient = Quotient.of(left) - Quotient.of(right)
+    if not quotient.above:
+        return None
+    above, below = _without_common_factors(quotient)
+    return [bounded(root) for root in _roots(above) if not value_at(below, root).is_zero]
 
 
-def _roots(polynomial: quotients.Polynomial) -> list[Any]:
+def _without_common_factors(quotient: Quotient) -> tuple[Polynomial, Polynomial]:
+    """A numerator with the roots that the denominator does not have, and a denominator that may have others."""
+    above, below = _fractions(quotient.above), _fractions(quotient.below)
+    if above is None or below is None:
+        return quotient.above, quotient.below
+    while (common := above.gcd(below)).degree() > 0:
+        above //= common
+    return tuple(map(Real.of, above.coeffs())), (Real.of(1),)
+
+
+def _fractions(polynomial: Polynomial) -> fmpq_poly | None:
+    exact = [coefficient.exact for coefficient in polynomial if coefficient.exact is not None]
+    return fmpq_poly(exact) if len(exact) == len(polynomial) else None
+
+
+def _roots(polynomial: Polynomial) -> list[Real]:
+    """The real roots in rising order."""
     match polynomial:
         case (_,):
             return []
         case (constant, slope):
-            return [arithmetic.divide(-constant, slope)]
+            return [-constant / slope]
         case (constant, slope, square):
             return _quadratic(constant, slope, square)
         case _:
             return _isolated(polynomial)
 
 
-def _quadratic(constant: Any, slope: Any, square: Any) -> list[Any]:
-    four, two = arithmetic.rational(4), arithmetic.rational(2)
-    product = arithmetic.multiply(four, arithmetic.multiply(square, constant))
-    discriminant = arithmetic.subtract(arithmetic.power(slope, two), product)
-    double = arithmetic.multiply(two, square)
-    if arithmetic.is_zero(discriminant):
-        return [arithmetic.divide(-slope, double)]
-    if arithmetic.is_negative(discriminant):
+def _quadratic(constant: Real, slope: Real, square: Real) -> list[Real]:
+    discriminant = slope * slope - Real.of(4) * square * constant
+    double = square + square
+    if discriminant.is_negative:
         return []
-    spread = functions.square_root(discriminant)
-    return [arithmetic.divide(combine(-slope, spread), double) for combine in (arithmetic.add, arithmetic.subtract)]
+    if discriminant.is_zero:
+        return [-slope / double]
+    spread = square_root(discriminant)
+    spread = -spread if square.is_negative else spread
+    return [(-slope - spread) / double, (-slope + spread) / double]
 
 
-def _isolated(polynomial: quotients.Polynomial) -> list[Any]:
-    """The real roots of a polynomial with short rational coefficients."""
-    rational = all(coefficient.is_Rational for coefficient in polynomial)
-    if not rational or any(_digits(coefficient) > MAX_COEFFICIENT_DIGITS for coefficient in polynomial):
+def _isolated(polynomial: Polynomial) -> list[Real]:
+    """The real roots of a polynomial with short fractions as coefficients."""
+    fractions = _fractions(polynomial)
+    if fractions is None or max(length(part) for part in fractions.coeffs()) > MAX_COEFFICIENT_DIGITS:
         raise InvalidInputError(
             "above the second degree the coefficients of an equation must be fractions of at most "
             f"{MAX_COEFFICIENT_DIGITS} digits"
         )
-    found = roots.real_roots([Fraction(int(coefficient.p), int(coefficient.q)) for coefficient in polynomial])
-    return [roots.as_value(root, arithmetic.WORKING_DIGITS) for root in found]
-
-
-def _digits(coefficient: Any) -> float:
-    return max(arithmetic.digits_of(coefficient.p), arithmetic.digits_of(coefficient.q))
+    return real_roots(fractions)
