@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
+.PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency fuzz trace-picture clean
 
 help: ## Show this list
@@ -38,6 +38,9 @@ check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+net: $(INSTALLED) ## Record anew what tests/net compares: decisions of routers, runs of integrations
+	ATLAS_RECORD_NET=1 $(BIN)/python -m pytest tests/net
 
 format: $(INSTALLED) ## Put the code into the one format
 	$(BIN)/ruff format .

@@ -1,0 +1,30 @@
+"""What every integration sends, streams, writes and traces against a provider on this machine stays what it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from integrations import INTEGRATIONS, recorded
+from scenes import SCENES
+from snapshots import check_cases, compare
+
+if TYPE_CHECKING:
+    from fixture_types import Serve
+
+CASES = [
+    (integration, name)
+    for integration in INTEGRATIONS
+    for name, scene in SCENES.items()
+    if (not scene.only or integration in scene.only) and not (integration == "pipe" and scene.options)
+]
+
+
+@pytest.mark.parametrize(("integration", "name"), CASES)
+def test_stays(integration: str, name: str, serve: Serve) -> None:
+    compare(integration, name, recorded(integration, SCENES[name], serve))
+
+
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+def test_nothing_else_is_kept(integration: str) -> None:
+    check_cases(integration, {name for kind, name in CASES if kind == integration})
