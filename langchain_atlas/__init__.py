@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.execution.replay import ReplayExecutor
+    from langchain_atlas.execution.wrapper import ExecutorWrapper
     from langchain_atlas.loop import asolve, solve
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.prompted import PromptedRouter
     from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
     "Executor": "execution.base",
+    "ExecutorWrapper": "execution.wrapper",
     "FallbackRouter": "routers.fallback",
     "LazyRouter": "routers.lazy",
     "LiveExecutor": "execution.live",
@@ -59,6 +62,7 @@ _HOMES = {
     "RLRouter": "routers.rl",
     "ReplayExecutor": "execution.replay",
     "Router": "routers.base",
+    "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "Step": "trajectory",
     "Tool": "pool",
@@ -84,6 +88,7 @@ __all__ = [
     "EmbeddingsEncoder",
     "Encoder",
     "Executor",
+    "ExecutorWrapper",
     "FallbackRouter",
     "LazyRouter",
     "LiveExecutor",
@@ -97,6 +102,7 @@ __all__ = [
     "RLRouter",
     "ReplayExecutor",
     "Router",
+    "RouterWrapper",
     "SentenceTransformerEncoder",
     "Step",
     "Tool",

@@ -8,17 +8,19 @@ from langgraph.config import get_stream_writer
 
 from langchain_atlas.agents.kept import akept, kept
 from langchain_atlas.errors import PoolError, SettingError, suggest
-from langchain_atlas.execution.base import Executor
+from langchain_atlas.execution.wrapper import ExecutorWrapper
 from langchain_atlas.loop import limited
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.fallback import FallbackRouter
+from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from langchain_atlas.agents.approval import Approval
+    from langchain_atlas.execution.base import Executor
+    from langchain_atlas.routers.base import Router
 
 OnRouterError = Pair | str
 """What happens when a router fails: ``raise``, or the pair that is asked instead."""
@@ -66,7 +68,7 @@ def is_in_graph() -> bool:
         return False
 
 
-class NodeRouter(Router):
+class NodeRouter(RouterWrapper):
     """A router as a node of a graph asks it.
 
     Args:
@@ -77,7 +79,7 @@ class NodeRouter(Router):
     """
 
     def __init__(self, router: Router, max_turns: int, approval: Approval | None, *, durable: bool) -> None:
-        self._router = router
+        super().__init__(router)
         self._max_turns = max_turns
         self._approval = approval
         self._durable = durable
@@ -86,7 +88,7 @@ class NodeRouter(Router):
         """Decide the next step; see `Router.decide`."""
 
         def decide() -> dict[str, Any]:
-            return self._announced(self._router.decide(query, trajectory), trajectory)
+            return self._announced(self.router.decide(query, trajectory), trajectory)
 
         decided = kept("decide", decide) if self._durable and is_in_graph() else decide()
         return self._reviewed(query, trajectory, Decision.from_json(decided))
@@ -95,10 +97,14 @@ class NodeRouter(Router):
         """Do what `decide` does on the event loop."""
 
         async def decide() -> dict[str, Any]:
-            return self._announced(await self._router.adecide(query, trajectory), trajectory)
+            return self._announced(await self.router.adecide(query, trajectory), trajectory)
 
         decided = await (akept("decide", decide) if self._durable and is_in_graph() else decide())
         return self._reviewed(query, trajectory, Decision.from_json(decided))
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of each query by itself, as a human may have a word in it."""
+        return [self.decide(query) for query in queries]
 
     def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
         decision = limited(decision, trajectory, self._max_turns)
@@ -114,45 +120,29 @@ class NodeRouter(Router):
         return reviewed
 
 
-class DurableExecutor(Executor):
+class DurableExecutor(ExecutorWrapper):
     """Keeps what the calls returned in the graph's checkpoint, so that none is made twice.
 
     Args:
         executor: who acts.
     """
 
-    def __init__(self, executor: Executor) -> None:
-        self._executor = executor
-
-    @property
-    def pairs(self) -> tuple[Pair, ...]:
-        """The pairs of the executor."""
-        return self._executor.pairs
-
-    def suited(self, query: Query) -> frozenset[Pair] | None:
-        """Return what the executor says of this query; see `Executor.suited`."""
-        return self._executor.suited(query)
-
-    def trajectory(self) -> AbstractContextManager[object]:
-        """Return the context of the executor; see `Executor.trajectory`."""
-        return self._executor.trajectory()
-
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`."""
         if not is_in_graph():
-            return self._executor.run(pair, query)
+            return self.executor.run(pair, query)
 
         def execute() -> dict[str, Any]:
-            return self._executor.run(pair, query).to_json()
+            return self.executor.run(pair, query).to_json()
 
         return Observation.from_json(kept("execute", execute))
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does on the event loop."""
         if not is_in_graph():
-            return await self._executor.arun(pair, query)
+            return await self.executor.arun(pair, query)
 
         async def execute() -> dict[str, Any]:
-            return (await self._executor.arun(pair, query)).to_json()
+            return (await self.executor.arun(pair, query)).to_json()
 
         return Observation.from_json(await akept("execute", execute))

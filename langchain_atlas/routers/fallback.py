@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
     from langchain_atlas.pool import Pair
 
@@ -22,7 +23,7 @@ RULE = "router-failed"
 """The rule of the decisions that are taken in place of a router's."""
 
 
-class FallbackRouter(Router):
+class FallbackRouter(RouterWrapper):
     """Decides what another router decides; where that one fails, one pair is asked instead.
 
     It stands in for a router that raises (its encoder can't be loaded, its policy breaks), logs a warning, and tells
@@ -36,9 +37,8 @@ class FallbackRouter(Router):
     """
 
     def __init__(self, router: Router, pair: Pair) -> None:
-        self.router = router
+        super().__init__(router)
         self.pair = pair
-        self.fitted_on = router.fitted_on
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
@@ -58,6 +58,13 @@ class FallbackRouter(Router):
         except Exception as error:  # noqa: BLE001  # whatever a router raises is a failure
             return self._instead(query, trajectory, error)
 
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries; where that fails, each by itself."""
+        try:
+            return self.router.decide_batch(queries)
+        except Exception:  # noqa: BLE001  # which query it was for shows when each is decided by itself
+            return [self.decide(query) for query in queries]
+
     def _instead(self, query: Query, trajectory: Trajectory, error: Exception) -> Decision:
         allowed = query.constraints.pairs
         if allowed is not None and self.pair not in allowed:
@@ -68,25 +75,3 @@ class FallbackRouter(Router):
         if tried:
             return last_answer(trajectory, rule=RULE, reason=reason)
         return Decision(kind="route", pair=self.pair, rule=RULE, reason=f"{reason} {self.pair} is asked instead.")
-
-    @property
-    def pairs(self) -> tuple[Pair, ...]:
-        """The pairs of the wrapped router."""
-        return self.router.pairs
-
-    @property
-    def takes_first_answer(self) -> bool:
-        """Whether the wrapped router does; where the pair stands in, its answer is taken."""
-        return self.router.takes_first_answer
-
-    @property
-    def settings(self) -> Mapping[str, float | int | str | None]:
-        """The settings of the wrapped router."""
-        return self.router.settings
-
-    def _configured(self, settings: Mapping[str, Any]) -> Self:
-        return type(self)(self.router.configure(**settings), self.pair)
-
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return it with the wrapped router restricted; the pair that stands in stays."""
-        return type(self)(self.router.restrict(pairs), self.pair)
