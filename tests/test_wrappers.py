@@ -114,8 +114,8 @@ class SpyExecutor(Executor):
         self.noted.append(("suited", query))
         return frozenset({A})
 
-    def trajectory(self) -> Any:
-        self.noted.append("trajectory")
+    def trajectory(self, key: str | None = None, *, last: bool = True) -> Any:
+        self.noted.append(("trajectory", key, last))
         return nullcontext()
 
     def run(self, pair: Pair, query: Query) -> Observation:
@@ -143,7 +143,7 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
 EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "pairs": (lambda executor: executor.pairs, (A, B)),
     "suited": (lambda executor: executor.suited(QUERY), frozenset({A})),
-    "trajectory": (lambda executor: type(executor.trajectory()), nullcontext),
+    "trajectory": (lambda executor: type(executor.trajectory("key", last=False)), nullcontext),
     "run": (lambda executor: executor.run(A, QUERY), SEEN),
     "arun": (lambda executor: asyncio.run(executor.arun(A, QUERY)), SEEN),
 }

@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.agents.courses import (
-    BrokenStreamError,
-    Call,
-    Course,
-    Reach,
-    Run,
-    Whole,
-    decided,
-    failed_observation,
-)
 from langchain_atlas.agents.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
-    has_images,
     portable,
     read_query,
     record,
     usage_metadata,
 )
-from langchain_atlas.errors import ConstraintError, ExecutionError
+from langchain_atlas.contracts import suiting
+from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
-from langchain_atlas.execution.ledger import EMPTY_ANSWER, used_by
-from langchain_atlas.loop import asked
-from langchain_atlas.routers.base import some
-from langchain_atlas.trajectory import START, Decision, Observation
+from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.loop import BrokenStreamError, Whole, call_model, run_pair, turns
+from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -43,9 +31,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.trajectory import Query, Trajectory
+    from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 OWN = ("tools", "functions", "tool_choice", "response_format")
 """Parameters by which a caller takes the reply's form in its own hands."""
@@ -68,7 +57,7 @@ class ChatRequest:
         """Return the reply, on the event loop."""
         return await self.model.ainvoke(self.messages)
 
-    def flow(self) -> Iterator[AIMessageChunk | Whole]:
+    def chunks(self) -> Iterator[AIMessageChunk | Whole]:
         """Yield the reply's chunks, and then the whole of it.
 
         Raises:
@@ -83,8 +72,8 @@ class ChatRequest:
             raise
         yield from gathered.rest()
 
-    async def aflow(self) -> AsyncIterator[AIMessageChunk | Whole]:
-        """Do what `flow` does on the event loop."""
+    async def achunks(self) -> AsyncIterator[AIMessageChunk | Whole]:
+        """Do what `chunks` does on the event loop."""
         gathered = _Gathered()
         try:
             async for chunk in self.model.astream(self.messages):
@@ -126,7 +115,7 @@ class _Gathered:
 
     def explain(self, error: Exception) -> None:
         if self._begun:
-            raise BrokenStreamError(f"The reply broke off: {type(error).__name__}: {error}") from error
+            raise BrokenStreamError(f"The reply broke off: {error_text(error)}") from error
 
     def rest(self) -> Iterator[AIMessageChunk | Whole]:
         if self._sum is None:
@@ -153,7 +142,6 @@ class ChatCall:
         messages: the conversation.
         options: parameters of the request, the caller's own tools among them.
         settings: what this request sets; see `AtlasContext`.
-        max_turns: most turns of the loop.
     """
 
     def __init__(
@@ -164,7 +152,6 @@ class ChatCall:
         *,
         options: Mapping[str, Any],
         settings: Mapping[str, Any],
-        max_turns: int,
     ) -> None:
         self._router = router
         self._executor = executor
@@ -172,10 +159,8 @@ class ChatCall:
         self._options = dict(options)
         self._model = self._options.pop("model", None)
         self._settings = settings
-        self._max_turns = max_turns
         last = self._messages[-1] if self._messages else None
         self._plain = not any(self._options.get(name) for name in OWN) and isinstance(last, HumanMessage)
-        self._trajectory: Trajectory = START
         self._replies: dict[int, AIMessage] = {}
 
     @property
@@ -183,50 +168,42 @@ class ChatCall:
         """The parameters of calls whose reply may be the answer."""
         return {name: value for name, value in self._options.items() if name not in OWN}
 
-    def course(self) -> Course:
+    def steps(self) -> Steps[ChatReply]:
         """Go round the loop until there is a reply.
 
         Returns:
-            A course that returns the `ChatReply`.
+            Steps that return the `ChatReply`.
 
         Raises:
             AtlasError: the router can't decide.
             ExecutionError: every call failed.
         """
-        error: Exception | None = None
-        while not self._trajectory.done:
-            decision, self._trajectory = yield from decided(self._query, self._trajectory, self._max_turns)
-            if decision.pair is None:
-                self._trajectory = self._trajectory.then(decision)
-                break
-            try:
-                observation = yield from self._carried(decision, decision.pair)
-            except Exception as raised:  # noqa: BLE001  # whatever a provider raises is an observation
-                error, observation = raised, failed_observation(decision.pair, raised)
-            self._trajectory = self._trajectory.then(decision, observation)
-            if not self._plain and not observation.failed:
-                last = len(self._trajectory.steps) - 1
-                self._trajectory = self._trajectory.then(
-                    Decision(kind="answer", answer=observation.answer, source=last, rule="own-form")
-                )
-        return self._reply(error)
+        first = None if self._plain else "own-form"
+        return self._reply((yield from turns(self._query(), act=self._act, first_reply=first)))
 
-    def _carried(self, decision: Decision, pair: Pair) -> Course:
+    def _act(self, query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
         """Call the pair's model, or have the executor run the pair where it uses a tool."""
+        pair = decision.pair
+        assert pair is not None  # noqa: S101  # only such decisions are acted on
         bare = type(self._executor.invocation(pair.tool)) is NoTool
         if self._plain and not (bare and decision.input is None):
-            return (yield Run(pair, asked(self._query, decision)))
-        start = time.perf_counter()
-        chat_model = yield Reach(pair.model)
-        live = self._router.takes_first_answer or not self._plain
-        message = yield Call(self._request(pair, chat_model, bare=bare), live)
-        usage, cost = used_by(message, self._executor.pool.model(pair.model))
-        seconds = time.perf_counter() - start
-        observation = Observation(pair=pair, answer=message.text, usage=usage, cost_usd=cost, latency_s=seconds)
-        if self._plain and not _says(message):
-            return observation.replace(answer=None, error=EMPTY_ANSWER)
-        self._replies[len(self._trajectory.steps)] = message
-        return observation
+            return (yield from run_pair(query, decision, trajectory))
+        model = self._executor.pool.model(pair.model)
+
+        def read(message: AIMessage, seconds: float) -> Observation:
+            observation = observed(pair, model, message, seconds)
+            if self._plain and not _says(message):
+                return observation.replace(answer=None, error=EMPTY_ANSWER)
+            self._replies[len(trajectory.steps)] = message
+            return observation.replace(answer=message.text)
+
+        request = partial(self._request, pair, bare=bare)
+        return (yield from call_model(pair, model, request, read, live=self._live))
+
+    @property
+    def _live(self) -> bool:
+        """Whether the first reply is sure to be the answer."""
+        return self._router.takes_first_answer or not self._plain
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
@@ -242,47 +219,33 @@ class ChatCall:
             model = chat_model.bind(**options) if options else chat_model
         return ChatRequest(model, messages)
 
-    @cached_property
     def _query(self) -> Query:
         query = read_query(self._messages, self._settings)
-        pairs = self._candidates(query)
-        if query.constraints.pairs is not None:
-            pairs &= query.constraints.pairs
-        if not pairs:
-            raise ConstraintError(
-                f"None of the pairs {some(self._executor.pool.pairs)} can take this request: it holds images, brings "
-                "tools of its own, or allows other pairs only."
-            )
-        return query.replace(constraints=query.constraints.replace(pairs=pairs))
+        return suiting(query, self._router, self._executor, self._able())
 
-    def _candidates(self, query: Query) -> frozenset[Pair]:
+    def _able(self) -> frozenset[Pair]:
         """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""
         pool, known = self._executor.pool, self._router.pairs
         if self._model is not None:
             pool.model(self._model)
+        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._messages[-1], ToolMessage))
         pairs = [
             pair
             for pair in pool.pairs
-            if (not known or pair in known) and self._reads(pair, query) and self._model in (None, pair.model)
+            if self._model in (None, pair.model) and not (uses_tools and not self._calls_functions(pair))
         ]
         bare = [pair for pair in pairs if type(self._executor.invocation(pair.tool)) is NoTool]
+        bare = [pair for pair in bare if not known or pair in known]
         return frozenset(pairs if self._plain or not bare else bare)
 
-    def _reads(self, pair: Pair, query: Query) -> bool:
-        pool = self._executor.pool
-        model = pool.model(pair.model)
-        sees = "image" in model.modalities
-        if self._plain:
-            return pair in pool.suited(images=bool(query.images)) and (sees or not has_images(query.history))
-        uses_tools = bool(self._options.get("tools")) or isinstance(self._messages[-1], ToolMessage)
-        return (sees or not has_images(self._messages)) and not (uses_tools and model.function_calling is False)
+    def _calls_functions(self, pair: Pair) -> bool:
+        return self._executor.pool.model(pair.model).function_calling is not False
 
-    def _reply(self, error: Exception | None) -> ChatReply:
-        trajectory = self._trajectory
+    def _reply(self, trajectory: Trajectory) -> ChatReply:
         source = trajectory.steps[-1].decision.source
         if trajectory.answer is None:
             failures = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations)
-            raise ExecutionError(f"No answer: {failures or trajectory.steps[-1].decision.reason}") from error
+            raise ExecutionError(f"No answer: {failures or trajectory.steps[-1].decision.reason}")
         told = None if source is None else self._replies.get(source)
         message = answer_message(trajectory) if told is None else told
         metadata = {RECORD_KEY: record(trajectory), **message.response_metadata}
@@ -293,5 +256,5 @@ class ChatCall:
         replied = [seen for seen in trajectory.observations if not seen.failed]
         if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
             changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
-        live = self._router.takes_first_answer or not self._plain
-        return ChatReply(message.model_copy(update=changes), streamed=live and told is not None and _says(told))
+        streamed = self._live and told is not None and _says(told)
+        return ChatReply(message.model_copy(update=changes), streamed=streamed)

@@ -13,7 +13,6 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 from langchain_atlas.agents.chat_call import ChatCall, ChatReply
-from langchain_atlas.agents.courses import Hands, Whole, acarry_out, astream_out, carry_out, stream_out
 from langchain_atlas.agents.inner_runs import (
     arun_inside,
     astream_inside,
@@ -26,7 +25,7 @@ from langchain_atlas.agents.messages import RECORD_KEY, AtlasContext, run_settin
 from langchain_atlas.agents.structured import structured
 from langchain_atlas.agents.turns import OnRouterError, guarded  # pydantic reads it
 from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
-from langchain_atlas.loop import MAX_TURNS
+from langchain_atlas.loop import MAX_TURNS, Handler, Whole, adrive, astream, drive, stream
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 
 if TYPE_CHECKING:
@@ -191,9 +190,8 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, hands = self._prepared(messages, stop, kwargs)
-        do = hands(lambda request: request.send()).do
-        return _result(run_inside(inner_config(run_manager), lambda: carry_out(call.course(), do)))
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        return _result(run_inside(inner_config(run_manager), lambda: drive(call.steps(), handler)))
 
     async def _agenerate(
         self,
@@ -202,9 +200,8 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, hands = self._prepared(messages, stop, kwargs)
-        do = hands(lambda request: request.asend()).ado
-        return _result(await arun_inside(inner_config(run_manager), acarry_out(call.course(), do)))
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        return _result(await arun_inside(inner_config(run_manager), adrive(call.steps(), handler)))
 
     def _stream(
         self,
@@ -213,9 +210,8 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call, hands = self._prepared(messages, stop, kwargs)
-        do = hands(lambda request: request.send()).do
-        items = stream_out(call.course(), do, lambda request: request.flow())
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        items = stream(call.steps(), handler, lambda request: request.chunks())
         for item in stream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
 
@@ -226,16 +222,15 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call, hands = self._prepared(messages, stop, kwargs)
-        do = hands(lambda request: request.asend()).ado
-        items = astream_out(call.course(), do, lambda request: request.aflow())
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        items = astream(call.steps(), handler, lambda request: request.achunks())
         async for item in astream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
 
     def _prepared(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any]
-    ) -> tuple[ChatCall, Callable[[Any], Hands]]:
-        """Return the call, and what makes its hands of a way to send requests."""
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], send: Callable[[Any], Any]
+    ) -> tuple[ChatCall, Handler]:
+        """Return the call, and what carries its effects out; `send` sends a request."""
         own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
         settings = {name: own.pop(name) for name in AtlasContext.__dataclass_fields__ if name in own}
         call = ChatCall(
@@ -244,10 +239,8 @@ class ChatAtlas(BaseChatModel):
             messages,
             options={name: value for name, value in own.items() if value not in (None, [])},
             settings={**run_settings(ensure_config()), **settings},
-            max_turns=self.max_turns,
         )
-        executor = self.executor.with_options(**call.outward)
-        return call, lambda send: Hands(self._decider, executor, send)
+        return call, Handler(self._decider, self.executor.with_options(**call.outward), self.max_turns, send)
 
 
 def _result(reply: ChatReply) -> ChatResult:

@@ -10,13 +10,12 @@ from typing import Any
 from langchain_core.messages import BaseMessage, messages_to_dict
 from pydantic import ConfigDict, Field
 
-from langchain_atlas.agents.courses import Course, acarry_out, carry_out, decided
 from langchain_atlas.agents.messages import read_ask
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError, suggest
-from langchain_atlas.loop import MAX_TURNS, adecide, decide
+from langchain_atlas.loop import Handler, Steps, adrive, drive, turns
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
-from langchain_atlas.trajectory import START, Decision, Query
+from langchain_atlas.trajectory import Decision, Query
 
 try:
     from langchain_core.decisions import BaseDecisionModel, Choice, ChoiceAnswer, ClassifierResponse
@@ -50,13 +49,12 @@ class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where 
         return "langchain-atlas"
 
     def _classify(self, state: Any, questions: Mapping[str, Any]) -> Any:
-        return carry_out(self._course(state, questions), lambda wish: decide(self.router, wish.query, wish.trajectory))
+        return drive(self._steps(state, questions), Handler(self.router))
 
     async def _aclassify(self, state: Any, questions: Mapping[str, Any]) -> Any:
-        course = self._course(state, questions)
-        return await acarry_out(course, lambda wish: adecide(self.router, wish.query, wish.trajectory))
+        return await adrive(self._steps(state, questions), Handler(self.router))
 
-    def _course(self, state: Any, questions: Mapping[str, Any]) -> Course:
+    def _steps(self, state: Any, questions: Mapping[str, Any]) -> Steps[Any]:
         query = _query(state)
         answers = {}
         for name, question in questions.items():
@@ -68,14 +66,14 @@ class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where 
             answers[name] = yield from self._answer(query, list(question.criteria))
         return ClassifierResponse(model=self.model, answers=answers)
 
-    def _answer(self, query: Query, labels: Sequence[str]) -> Course:
+    def _answer(self, query: Query, labels: Sequence[str]) -> Steps[Any]:
         pairs = {label: self._pairs(label) for label in labels}
         decision = yield from _routed(query, frozenset().union(*pairs.values()))
         choice = next(label for label in labels if decision.pair in pairs[label])
         utilities = {}
         for label in labels:
             try:
-                best: Decision = yield from _routed(query, pairs[label])
+                best = yield from _routed(query, pairs[label])
             except ConstraintError:
                 continue
             if best.chosen is not None and best.chosen.utility is not None:
@@ -105,14 +103,14 @@ class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where 
         return frozenset(found)
 
 
-def _routed(query: Query, pairs: frozenset[Pair]) -> Course:
+def _routed(query: Query, pairs: frozenset[Pair]) -> Steps[Decision]:
     """Have the router choose among pairs.
 
     Raises:
         ConstraintError: it chooses none of them.
     """
     allowed = query.replace(constraints=query.constraints.replace(pairs=pairs))
-    decision, _ = yield from decided(allowed, START, MAX_TURNS)
+    decision = (yield from turns(allowed, act=None)).steps[-1].decision
     if decision.pair is None:
         raise ConstraintError(f"The router chose no pair. {decision.reason}")
     return decision

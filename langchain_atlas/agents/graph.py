@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.utils.uuid import uuid7
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
@@ -19,8 +20,9 @@ from langchain_atlas.agents.messages import (
     run_settings,
 )
 from langchain_atlas.agents.steps import Step
-from langchain_atlas.agents.turns import OnRouterError, announce, checked_turns, guarded
-from langchain_atlas.loop import MAX_TURNS, adecide, aexecute, asked, decide, execute, suiting
+from langchain_atlas.agents.turns import OnRouterError, announce, guarded
+from langchain_atlas.contracts import suiting
+from langchain_atlas.loop import MAX_TURNS, Handler, adrive, ask_router, checked_turns, drive, run_pair
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ class AtlasState(TypedDict, total=False):
     atlas: dict[str, Any]
     """Record of the run: see `langchain_atlas.agents.messages.record`."""
     atlas_next: dict[str, Any]
-    """The decision that is about to be carried out, with the id of the message it is for."""
+    """The decision that is about to be carried out, with the id of the message it is for and that of the trajectory."""
 
 
 def create_atlas_graph(
@@ -85,7 +87,7 @@ def create_atlas_graph(
 
 
 class _Loop:
-    """The graph's nodes: the sync and async forms share everything but the one call they make."""
+    """The turns of the loop, each of its two halves in a node, so that LangGraph keeps what lies between them."""
 
     def __init__(self, router: Router, executor: Executor, max_turns: int, approval: Approval | None) -> None:
         self._router = router
@@ -95,37 +97,37 @@ class _Loop:
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = decide(self._router, self._suiting(query), trajectory, self._max_turns)
-        return _decided(query, trajectory, decision)
+        suited = suiting(query, self._router, self._executor)
+        return _decided(state, query, trajectory, drive(ask_router(suited, trajectory), self._handler()))
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        decision = await adecide(self._router, self._suiting(query), trajectory, self._max_turns)
-        return _decided(query, trajectory, decision)
-
-    def _suiting(self, query: Query) -> Query:
-        return suiting(query, self._router, self._executor)
+        suited = suiting(query, self._router, self._executor)
+        return _decided(state, query, trajectory, await adrive(ask_router(suited, trajectory), self._handler()))
 
     def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
         assert self._approval is not None  # noqa: S101  # else there is no such node
         reviewed = self._approval.review(query, trajectory, decision)
-        return {} if reviewed == decision else _decided(query, trajectory, reviewed)
+        return {} if reviewed == decision else _decided(state, query, trajectory, reviewed)
 
     def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
-        assert decision.pair is not None  # noqa: S101  # only routes lead here
-        return _executed(trajectory, decision, execute(self._executor, decision.pair, asked(query, decision)))
+        observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return _executed(trajectory, decision, observation)
 
     async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
-        assert decision.pair is not None  # noqa: S101  # only routes lead here
-        return _executed(trajectory, decision, await aexecute(self._executor, decision.pair, asked(query, decision)))
+        observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return _executed(trajectory, decision, observation)
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step is given it
-        message = answer_message(_trajectory(state))
-        return {"messages": [message]}
+        with self._executor.trajectory(_key(state)):  # the last of it: what tools kept is forgotten
+            return {"messages": [answer_message(_trajectory(state))]}
+
+    def _handler(self, key: str | None = None) -> Handler:
+        return Handler(self._router, self._executor, self._max_turns, key=key)
 
 
 def _next(state: AtlasState, config: RunnableConfig) -> str:
@@ -141,6 +143,12 @@ def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]
     return query, trajectory if same_ask and not trajectory.done else Trajectory()
 
 
+def _key(state: AtlasState) -> str | None:
+    """Return what the trajectory goes by, where it has begun."""
+    key: str | None = state.get("atlas_next", {}).get("trajectory_id")
+    return key
+
+
 def _pending(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory, Decision]:
     query, trajectory = _read(state, config)
     return query, trajectory, Decision.from_json(state["atlas_next"]["decision"])
@@ -150,11 +158,17 @@ def _trajectory(state: AtlasState) -> Trajectory:
     return Trajectory.from_json({"steps": state.get("atlas", {}).get("steps", [])})
 
 
-def _decided(query: Query, trajectory: Trajectory, decision: Decision) -> AtlasState:
+def _decided(state: AtlasState, query: Query, trajectory: Trajectory, decision: Decision) -> AtlasState:
     announce(decision)
+    key = _key(state) if trajectory.steps else None
     if decision.kind != "route":
         trajectory = trajectory.then(decision)
-    return {"atlas": record(trajectory), "atlas_next": {"decision": decision.to_json(), "query_id": query.id}}
+    ahead = {
+        "decision": decision.to_json(),
+        "query_id": query.id,
+        "trajectory_id": str(uuid7()) if key is None else key,
+    }
+    return {"atlas": record(trajectory), "atlas_next": ahead}
 
 
 def _executed(trajectory: Trajectory, decision: Decision, observation: Observation) -> AtlasState:

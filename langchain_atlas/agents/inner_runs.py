@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackManager, CallbackManager
@@ -82,8 +83,12 @@ def stream_inside(config: RunnableConfig, items: Iterator[T]) -> Iterator[T]:
     """Yield items that are made as `run_inside` does its work."""
     end = object()
     with set_config_context(config) as context:
-        while (item := context.run(next, items, end)) is not end:
-            yield item  # type: ignore[misc]  # it is not the end
+        try:
+            while (item := context.run(next, items, end)) is not end:
+                yield item  # type: ignore[misc]  # it is not the end
+        finally:  # whoever stops reading leaves what was opened in this context to be closed in it
+            if isinstance(items, Generator):
+                context.run(items.close)
 
 
 async def astream_inside(config: RunnableConfig, items: AsyncIterator[T]) -> AsyncIterator[T]:
@@ -93,6 +98,13 @@ async def astream_inside(config: RunnableConfig, items: AsyncIterator[T]) -> Asy
     async def following() -> Any:
         return await anext(items, end)
 
+    async def closed(generator: AsyncGenerator[Any, None]) -> None:
+        await generator.aclose()
+
     with set_config_context(config) as context:
-        while (item := await asyncio.create_task(following(), context=context)) is not end:
-            yield item
+        try:
+            while (item := await asyncio.create_task(following(), context=context)) is not end:
+                yield item
+        finally:
+            if isinstance(items, AsyncGenerator):
+                await asyncio.create_task(closed(items), context=context)

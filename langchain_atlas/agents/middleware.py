@@ -10,10 +10,9 @@ from langgraph.types import Command
 
 from langchain_atlas.agents.agent_call import AgentCall, Habits, Pin, Reply
 from langchain_atlas.agents.agent_record import AgentRecord
-from langchain_atlas.agents.courses import Hands, acarry_out, carry_out
 from langchain_atlas.agents.messages import RECORD_KEY, run_settings
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
-from langchain_atlas.loop import MAX_TURNS
+from langchain_atlas.loop import MAX_TURNS, Handler, adrive, checked_turns, drive
 
 try:
     from langchain.agents.middleware.types import AgentMiddleware, AgentState, ExtendedModelResponse, ModelResponse
@@ -87,15 +86,14 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             raise SettingError(f"switching_cost is {switching_cost!r}; it must be a number from 0 to 1.")
         if isinstance(keep_tools, str):
             raise SettingError(f"keep_tools is {keep_tools!r}; it must be a list of names.")
-        if max_turns < 1:
-            raise SettingError(f"max_turns is {max_turns!r}; there must be at least 1 turn.")
         known = router.pairs or executor.pool.pairs
         pairs = tuple(pair for pair in executor.pool.pairs if pair in known)
         if not pairs:
             raise PoolError("The router knows none of the executor's pairs; fit it on outcomes of the pool's pairs.")
         self.router = router
         self.executor = executor
-        self._habits = Habits(executor, pairs, pin, switching_cost, frozenset(keep_tools), fail_open, max_turns)
+        self._max_turns = checked_turns(max_turns)
+        self._habits = Habits(executor, pairs, pin, switching_cost, frozenset(keep_tools), fail_open)
         bound = [pair.tool for pair in pairs if self._habits.is_bound(pair)]
         tools: list[BaseTool] = [tool for name in bound for tool in executor.invocation(name).tools]
         self.tools = list({tool.name: tool for tool in tools}.values())
@@ -104,14 +102,13 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ExtendedModelResponse[Any]:
         """Pick the model and the tools, and call the model."""
-        return _response(carry_out(self._call(request).course(), Hands(self.router, self.executor, handler).do))
+        return _response(drive(self._call(request).steps(), self._handler(handler)))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ExtendedModelResponse[Any]:
         """Do what `wrap_model_call` does on the event loop."""
-        hands = Hands(self.router, self.executor, handler)
-        return _response(await acarry_out(self._call(request).course(), hands.ado))
+        return _response(await adrive(self._call(request).steps(), self._handler(handler)))
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
@@ -125,8 +122,11 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         """Do what `wrap_tool_call` does on the event loop."""
         return await handler(self._with_tool(request))
 
+    def _handler(self, call: Callable[[ModelRequest[Any]], Any]) -> Handler:
+        return Handler(self.router, self.executor, self._max_turns, call)
+
     def _call(self, request: ModelRequest[Any]) -> AgentCall:
-        return AgentCall(self._habits, request, run_settings(get_config()), AgentRecord.of(request.state))
+        return AgentCall(self.router, self._habits, request, run_settings(get_config()), AgentRecord.of(request.state))
 
     def _with_tool(self, request: ToolCallRequest) -> ToolCallRequest:
         pair = AgentRecord.of(request.state).pair

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.config import get_stream_writer
 
 from langchain_atlas.agents.kept import akept, kept
-from langchain_atlas.errors import PoolError, SettingError, suggest
+from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.execution.wrapper import ExecutorWrapper
 from langchain_atlas.loop import limited
 from langchain_atlas.pool import Pair
@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 
 OnRouterError = Pair | str
 """What happens when a router fails: ``raise``, or the pair that is asked instead."""
-
-
-def checked_turns(max_turns: int) -> int:
-    """Return `max_turns` if it is one.
-
-    Raises:
-        SettingError: it is below 1.
-    """
-    if max_turns < 1:
-        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
-    return max_turns
 
 
 def guarded(router: Router, executor: Executor, on_router_error: OnRouterError) -> Router:

@@ -50,9 +50,9 @@ class ExecutorWrapper(Executor):
         """Return what the wrapped executor says of this query; see `Executor.suited`."""
         return self.executor.suited(query)
 
-    def trajectory(self) -> AbstractContextManager[object]:
+    def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context of the wrapped executor; see `Executor.trajectory`."""
-        return self.executor.trajectory()
+        return self.executor.trajectory(key, last=last)
 
     def run(self, pair: Pair, query: Query) -> Observation:
         """Have the wrapped executor run a pair; see `Executor.run`."""

@@ -10,6 +10,7 @@ from langgraph.errors import GraphBubbleUp
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.routers.wrapper import RouterWrapper
+from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class FallbackRouter(RouterWrapper):
         if allowed is not None and self.pair not in allowed:
             raise error
         _LOG.warning("The router failed; %s stands in for it.", self.pair, exc_info=error)
-        reason = f"The router failed ({type(error).__name__}: {error})."
+        reason = f"The router failed ({error_text(error)})."
         tried = any(seen.pair == self.pair or not seen.failed for seen in trajectory.observations)
         if tried:
             return last_answer(trajectory, rule=RULE, reason=reason)

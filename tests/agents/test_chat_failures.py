@@ -15,8 +15,8 @@ from standins import Broken, approve, offered, seeking_approval
 from typing_extensions import TypedDict
 
 from langchain_atlas import ChatAtlas, ClusterRouter, LiveExecutor, Pool, Tool
-from langchain_atlas.agents.courses import BrokenStreamError
 from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.loop import BrokenStreamError
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

@@ -225,8 +225,10 @@ class TestRecord:
 def test_a_query_that_no_pair_can_take_is_told(serve: Serve, connect: Connect, agent: Any, invoke: Invoke) -> None:
     server = serve("mine")
     middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
-    state = invoke(agent(server, middleware), {"messages": [HumanMessage([{"type": "text", "text": "What?"}, IMAGE])]})
-    assert state["atlas"]["cause"].startswith("ConstraintError: None of the pairs")
+    ready = agent(server, middleware, context_schema=AtlasContext)
+    state = invoke(ready, HELLO, context=AtlasContext(pairs=["large@@none"]))
+    assert state["messages"][-1].text == "mine"
+    assert state["atlas"]["cause"].startswith("ConstraintError: None of the pairs small@@none can take this request")
 
 
 def test_bad_settings_are_refused(serve: Serve, connect: Connect) -> None:
