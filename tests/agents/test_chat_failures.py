@@ -114,6 +114,14 @@ class TestFailure:
         with pytest.raises(ExecutionError, match="not today"):
             ask(chat.bind_tools([weather]), "hello")
 
+    def test_is_raised_at_once_by_an_executor_that_is_told_to(self, serve: Serve, connect: Connect, ask: Ask) -> None:
+        server = serve(lambda body: Failure(400, "not today") if body["model"] == "small" else "from the large one")
+        executor = connect(server, raise_errors=True)
+        chat = ChatAtlas(router=ScriptedRouter("small@@calculator", "large@@none"), executor=executor)
+        with pytest.raises(ExecutionError, match=r"small@@calculator failed: BadRequestError.*not today"):
+            ask(chat, "hello")
+        assert len(server.bodies) == 1
+
     def test_to_decide_is_raised_or_made_good(self, serve: Serve, connect: Connect, echo: Echo, ask: Ask) -> None:
         executor = connect(serve(echo))
         with pytest.raises(RuntimeError, match="the encoder is gone"):
