@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.agents.messages import answer_message, portable, read_query
+from langchain_atlas.agents.messages import answer_message, failures, portable, read_query
 from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import AtlasError, ExecutionError
 from langchain_atlas.execution.invocations import Native, NoTool
@@ -119,8 +119,8 @@ class AgentCall:
         else:
             if trajectory.answered_by is not None:
                 return self._replied(trajectory)
-            cause = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations)
-            cause = cause or f"The router chose to answer without a call. {trajectory.steps[-1].decision.reason}"
+            reason = trajectory.steps[-1].decision.reason
+            cause = failures(trajectory) or f"The router chose to answer without a call. {reason}"
             self._trajectory = Trajectory(steps=trajectory.steps[:-1])
             if not self._habits.fail_open:
                 raise ExecutionError(f"No pair replied. {cause}")

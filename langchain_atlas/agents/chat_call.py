@@ -12,6 +12,7 @@ from langchain_atlas.agents.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
+    failures,
     portable,
     read_query,
     record,
@@ -244,8 +245,7 @@ class ChatCall:
     def _reply(self, trajectory: Trajectory) -> ChatReply:
         source = trajectory.steps[-1].decision.source
         if trajectory.answer is None:
-            failures = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations)
-            raise ExecutionError(f"No answer: {failures or trajectory.steps[-1].decision.reason}")
+            raise ExecutionError(f"No answer: {failures(trajectory) or trajectory.steps[-1].decision.reason}")
         told = None if source is None else self._replies.get(source)
         message = answer_message(trajectory) if told is None else told
         metadata = {RECORD_KEY: record(trajectory), **message.response_metadata}

@@ -18,6 +18,7 @@ __all__ = [
     "RECORD_KEY",
     "AtlasContext",
     "answer_message",
+    "failures",
     "has_images",
     "portable",
     "read_ask",
@@ -63,6 +64,11 @@ def record(trajectory: Trajectory) -> dict[str, Any]:
     }
 
 
+def failures(trajectory: Trajectory) -> str:
+    """Return what the calls failed with; empty where none did."""
+    return "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.failed)
+
+
 def usage_metadata(usage: Usage) -> UsageMetadata | None:
     """Return tokens in LangChain's form; None where a count is unknown."""
     read, written = usage.input_tokens, usage.output_tokens
@@ -76,7 +82,7 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
     counts = usage_metadata(sum((seen.usage for seen in trajectory.observations), NO_USAGE))
     text = trajectory.answer
     if text is None:
-        errors = "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.error)
+        errors = failures(trajectory)
         why = trajectory.steps[-1].decision.reason if trajectory.steps else ""
         text = f"No answer: {f'every call failed ({errors}).' if errors else why or 'no pair was called.'}"
     # The id of the streamed reply lets LangGraph see that the answer was streamed already.
