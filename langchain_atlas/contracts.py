@@ -67,6 +67,9 @@ def suiting(query: Query, router: RouterLike, executor: ExecutorLike, able: froz
     Raises:
         ConstraintError: the query allows none of the pairs that can take the request.
     """
+    suited = executor.suited(query)
+    if suited is None and able is None:
+        return query
     known, wanted = frozenset(router.pairs), query.constraints.pairs
     allowed = wanted if able is None else able if wanted is None else able & wanted
     if able is not None and (not allowed or (known and known.isdisjoint(allowed))):
@@ -75,7 +78,6 @@ def suiting(query: Query, router: RouterLike, executor: ExecutorLike, able: froz
             f"None of the pairs {names} can take this request: it brings tools of its own, needs tools that somebody "
             "else runs, names a model, or allows other pairs only."
         )
-    suited = executor.suited(query)
     if suited is not None:
         fitting = suited if allowed is None else suited & allowed
         if fitting and not (known and known.isdisjoint(fitting)):
