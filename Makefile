@@ -83,7 +83,7 @@ bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 50 minutes)
 	$(BIN)/python benchmarks/rl.py
 
-bench-concurrency: $(INSTALLED) ## What the doors add to a model call when 200 tasks ask at a time
+bench-concurrency: $(INSTALLED) ## What the integrations add to a model call when 200 tasks ask at a time
 	$(BIN)/python benchmarks/concurrency.py
 
 fuzz: $(INSTALLED) ## Fuzz the calculator for a minute (atheris, which is installed for it)

@@ -7,11 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_atlas.agents.chat_model import ChatAtlas
-    from langchain_atlas.agents.graph import create_atlas_graph
-    from langchain_atlas.agents.loop_chain import AtlasChain
-    from langchain_atlas.agents.middleware import AtlasMiddleware
-    from langchain_atlas.agents.node import AtlasNode
     from langchain_atlas.asks import AtlasContext
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
@@ -19,6 +14,11 @@ if TYPE_CHECKING:
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.execution.wrapper import ExecutorWrapper
+    from langchain_atlas.integrations.chain import AtlasChain
+    from langchain_atlas.integrations.chat_model import ChatAtlas
+    from langchain_atlas.integrations.graph import create_atlas_graph
+    from langchain_atlas.integrations.middleware import AtlasMiddleware
+    from langchain_atlas.integrations.node import AtlasNode
     from langchain_atlas.loop import asolve, solve
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Assignment": "trajectory",
-    "AtlasChain": "agents.loop_chain",
+    "AtlasChain": "integrations.chain",
     "AtlasContext": "asks",
     "AtlasError": "errors",
-    "AtlasMiddleware": "agents.middleware",
-    "AtlasNode": "agents.node",
-    "ChatAtlas": "agents.chat_model",
+    "AtlasMiddleware": "integrations.middleware",
+    "AtlasNode": "integrations.node",
+    "ChatAtlas": "integrations.chat_model",
     "ClusterRouter": "routers.cluster",
     "Constraints": "trajectory",
     "Decision": "trajectory",
@@ -68,7 +68,7 @@ _HOMES = {
     "Tool": "pool",
     "Trajectory": "trajectory",
     "asolve": "loop",
-    "create_atlas_graph": "agents.graph",
+    "create_atlas_graph": "integrations.graph",
     "solve": "loop",
 }
 

@@ -51,17 +51,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracing": VOCABULARY,
     "loop": VOCABULARY | {"tracing"},  # routers and executors it knows by their contracts, which are vocabulary
     "testing": BOTH,
-    "agents": BOTH,
+    "integrations": BOTH,
     "learning": BOTH,
     "evaluation": BOTH | {"learning"},
     "demo": VOCABULARY,
-    "cli": BOTH | {"agents", "learning", "evaluation", "demo"},
+    "cli": BOTH | {"integrations", "learning", "evaluation", "demo"},
 }
 """What each room may import beside itself, so that the arrows of the design hold:
 
 vocabulary <- encoders, outcomes, loop <- routers <- learning <- evaluation <- cli, and vocabulary <- tools, loop <-
-execution <- agents. Imports for type checkers and names of modules in strings count like others. A new room needs a
-line here.
+execution <- integrations. Imports for type checkers and names of modules in strings count like others. A new room needs
+a line here.
 """
 
 HEAVY = ("torch", "litellm", "sklearn", "sentence_transformers", "transformers", "pandas", "scipy", "sympy")
@@ -108,9 +108,9 @@ def test_routers_and_execution_do_not_know_each_other() -> None:
     for module, path in modules():
         rooms = {room(name) for name in imported(path)}
         if room(module) == "routers":
-            assert not rooms & {"execution", "agents"}, module
+            assert not rooms & {"execution", "integrations"}, module
         if room(module) == "execution":
-            assert not rooms & {"routers", "agents"}, module
+            assert not rooms & {"routers", "integrations"}, module
         if room(module) in VOCABULARY:
             assert rooms <= VOCABULARY, module
 
@@ -132,10 +132,10 @@ def test_the_arrows_are_read_from_every_way_to_import(tmp_path: Path) -> None:
         "import langchain_atlas.loop, json\n"
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from langchain_atlas.routers.base import Router\n"
-        "def late():\n    from langchain_atlas import agents\n"
+        "def late():\n    from langchain_atlas import integrations\n"
         "KIND = 'langchain_atlas.cli.app:main'\n"
     )
-    assert {room(name) for name in imported(path)} == {"loop", "routers", "agents", "cli"}
+    assert {room(name) for name in imported(path)} == {"loop", "routers", "integrations", "cli"}
 
 
 def run_python(code: str, *arguments: str) -> Any:

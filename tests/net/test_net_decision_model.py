@@ -19,7 +19,7 @@ from langchain_atlas.errors import AtlasError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-HERE, THERE = "langchain_atlas.agents.decision_model", "langchain_core.decisions"
+HERE, THERE = "langchain_atlas.integrations.decision_model", "langchain_core.decisions"
 
 
 class Choice(BaseModel):

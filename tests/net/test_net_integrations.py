@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from integrations import INTEGRATIONS, recorded
+from integration_runs import INTEGRATIONS, recorded
 from scenes import SCENES
 from snapshots import check_cases, compare
 

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 if importlib.util.find_spec("langchain_core.decisions") is None:
     with pytest.raises(MissingExtraError, match=r"pip install 'langchain-core>=1\.8'"):
-        importlib.import_module("langchain_atlas.agents.decision_model")
+        importlib.import_module("langchain_atlas.integrations.decision_model")
     pytest.skip("needs langchain-core 1.8, which has decision models", allow_module_level=True)
 
 from langchain_core.decisions import Choice, Noul
 
-from langchain_atlas.agents.decision_model import AtlasDecisionModel
+from langchain_atlas.integrations.decision_model import AtlasDecisionModel
 
 WORTH = {"small@@none": 0.5, "small@@calculator": 0.7, "large@@none": 0.6}
 

@@ -1,4 +1,4 @@
-"""The doors of LangChain with the demo's router on the embedded models: real models, real tools."""
+"""The integrations with the demo's router on the embedded models: real models, real tools."""
 
 from __future__ import annotations
 

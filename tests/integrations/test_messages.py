@@ -9,8 +9,15 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas import Decision, Observation, Pair, Trajectory
-from langchain_atlas.agents.messages import AtlasContext, answer_message, read_ask, read_query, record, run_settings
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.integrations.messages import (
+    AtlasContext,
+    answer_message,
+    read_ask,
+    read_query,
+    record,
+    run_settings,
+)
 from langchain_atlas.trajectory import Constraints, Usage
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.config import get_stream_writer
 
-from langchain_atlas.agents.kept import akept, kept
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.execution.wrapper import ExecutorWrapper
+from langchain_atlas.integrations.kept import akept, kept
 from langchain_atlas.loop import limited
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.fallback import FallbackRouter
@@ -18,8 +18,8 @@ from langchain_atlas.trajectory import START, Decision, Observation, Query, Traj
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_atlas.agents.approval import Approval
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.integrations.approval import Approval
     from langchain_atlas.routers.base import Router
 
 OnRouterError = Pair | str

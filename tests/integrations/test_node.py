@@ -18,8 +18,8 @@ from langgraph.graph.message import add_messages
 from pydantic import BaseModel
 
 from langchain_atlas import AtlasNode, ClusterRouter, Decision, LiveExecutor, Pair, Pool, Query, Tool
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, InvalidInputError, SettingError
+from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

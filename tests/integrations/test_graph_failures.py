@@ -9,8 +9,8 @@ from langchain_core.messages import HumanMessage
 from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, ClusterRouter, Observation, Pair, create_atlas_graph
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, ExecutionError
+from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor
 
 if TYPE_CHECKING:

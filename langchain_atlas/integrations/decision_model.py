@@ -10,8 +10,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage, messages_to_dict
 from pydantic import ConfigDict, Field
 
-from langchain_atlas.agents.messages import read_ask
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError, suggest
+from langchain_atlas.integrations.messages import read_ask
 from langchain_atlas.loop import Handler, Steps, adrive, drive, turns
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from langchain_atlas import demo
-from langchain_atlas.agents.graph import create_atlas_graph
 from langchain_atlas.execution.live import LiveExecutor
+from langchain_atlas.integrations.graph import create_atlas_graph
 from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.training import TrainingConfig, train

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from langchain_atlas import Model
-    from langchain_atlas.agents.middleware import AtlasMiddleware
+    from langchain_atlas.integrations.middleware import AtlasMiddleware
     from langchain_atlas.testing import OpenAIServer
 
 __all__ = ["call", "connect", "echo", "invoke", "reach", "serve"]

@@ -8,10 +8,10 @@ from langchain_core.messages import AIMessage
 from langgraph.config import get_config
 from langgraph.types import Command
 
-from langchain_atlas.agents.agent_call import AgentCall, Habits, Pin, Reply
-from langchain_atlas.agents.agent_record import AgentRecord
-from langchain_atlas.agents.messages import RECORD_KEY, run_settings
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
+from langchain_atlas.integrations.agent_call import AgentCall, Habits, Pin, Reply
+from langchain_atlas.integrations.agent_record import AgentRecord
+from langchain_atlas.integrations.messages import RECORD_KEY, run_settings
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, checked_turns, drive
 
 try:

@@ -21,7 +21,7 @@ from langchain_atlas import (
     Tool,
     create_atlas_graph,
 )
-from langchain_atlas.agents.messages import has_images, read_query
+from langchain_atlas.integrations.messages import has_images, read_query
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.testing import Failure, OpenAIServer, ScriptedRouter, images_of
 from langchain_atlas.trajectory import START as BEFORE
@@ -88,7 +88,7 @@ def node(executor: LiveExecutor) -> Any:
     return graph.compile()
 
 
-DOORS = {
+INTEGRATIONS = {
     "node": node,
     "graph": lambda executor: create_atlas_graph(Chart(), executor).compile(),
     "middleware": lambda executor: create_agent(
@@ -97,13 +97,13 @@ DOORS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize("integration", INTEGRATIONS)
 @pytest.mark.parametrize("form", BLOCKS)
-def test_an_image_reaches_every_stage(door: str, form: str, executor: Any, invoke: Any) -> None:
+def test_an_image_reaches_every_stage(integration: str, form: str, executor: Any, invoke: Any) -> None:
     server, live = executor
     block, url = BLOCKS[form]
     message = HumanMessage([{"type": "text", "text": "Which month is best?"}, block])
-    state = invoke(DOORS[door](live), {"messages": [message]})
+    state = invoke(INTEGRATIONS[integration](live), {"messages": [message]})
     assert state["messages"][-1].text == "May"
     assert [images_of(body) for body in server.bodies] == [[url], [url]]
 
@@ -130,10 +130,10 @@ def test_an_image_alone_is_an_ask(executor: Any, invoke: Any) -> None:
     assert [body["messages"] for body in server.bodies] == [[{"role": "user", "content": [image]}]] * 2
 
 
-@pytest.mark.parametrize("door", DOORS)
-def test_without_an_image_no_tool_that_looks_is_picked(door: str, executor: Any, invoke: Any) -> None:
+@pytest.mark.parametrize("integration", INTEGRATIONS)
+def test_without_an_image_no_tool_that_looks_is_picked(integration: str, executor: Any, invoke: Any) -> None:
     server, live = executor
-    state = invoke(DOORS[door](live), {"messages": [HumanMessage("Which month is best?")]})
+    state = invoke(INTEGRATIONS[integration](live), {"messages": [HumanMessage("Which month is best?")]})
     assert state["messages"][-1].text == "Answer: May"
     assert len(server.bodies) == 1
 

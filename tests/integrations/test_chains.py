@@ -26,8 +26,8 @@ from langchain_atlas import (
     Query,
     ReplayExecutor,
 )
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ConstraintError, ExecutionError, InvalidInputError, SettingError
+from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from langgraph.types import Command, Send, interrupt
 from node_graph import node_graph
 
 from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Pair, Pool, Query, Tool, create_atlas_graph
-from langchain_atlas.agents import kept
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import ExecutionError, PoolError
+from langchain_atlas.integrations import kept
+from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class AgentRecord(Record):
     @classmethod
     def of(cls, state: Any) -> AgentRecord:
         """Read the record that stands in a state; one that can't be read counts as none."""
-        from langchain_atlas.agents.messages import RECORD_KEY
+        from langchain_atlas.integrations.messages import RECORD_KEY
 
         try:
             return cls.from_json(state.get(RECORD_KEY) or {})

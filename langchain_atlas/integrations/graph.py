@@ -11,17 +11,17 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
-from langchain_atlas.agents.approval import Approval, Approve
-from langchain_atlas.agents.messages import (
+from langchain_atlas.contracts import suiting
+from langchain_atlas.integrations.approval import Approval, Approve
+from langchain_atlas.integrations.messages import (
     AtlasContext,
     answer_message,
     read_query,
     record,
     run_settings,
 )
-from langchain_atlas.agents.steps import Step
-from langchain_atlas.agents.turns import OnRouterError, announce, guarded
-from langchain_atlas.contracts import suiting
+from langchain_atlas.integrations.steps import Step
+from langchain_atlas.integrations.turns import OnRouterError, announce, guarded
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, ask_router, checked_turns, drive, run_pair
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
@@ -36,7 +36,7 @@ class AtlasState(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], add_messages]
     """The conversation."""
     atlas: dict[str, Any]
-    """Record of the run: see `langchain_atlas.agents.messages.record`."""
+    """Record of the run: see `langchain_atlas.integrations.messages.record`."""
     atlas_next: dict[str, Any]
     """The decision that is about to be carried out, with the id of the message it is for and that of the trajectory."""
 

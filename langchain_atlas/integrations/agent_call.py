@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.agents.messages import answer_message, failures, portable, read_query
 from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import AtlasError, ExecutionError
 from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.ledger import observed
+from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from langchain.agents.middleware.types import ModelRequest, ModelResponse
 
-    from langchain_atlas.agents.agent_record import AgentRecord, Kept
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.integrations.agent_record import AgentRecord, Kept
     from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router

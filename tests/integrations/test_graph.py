@@ -24,8 +24,8 @@ from langchain_atlas import (
     create_atlas_graph,
     solve,
 )
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.errors import InvalidInputError, SettingError
+from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import (
     Failure,
     FakeEncoder,

@@ -98,9 +98,7 @@ class TestScripted(Standard, ChatModelIntegrationTests):
 
     @property
     def supports_image_inputs(self) -> bool:
-        return (
-            False  # the suite fetches its image from the internet; tests/agents/test_chat_model.py has one of its own
-        )
+        return False  # the suite fetches its image from the internet; test_chat_model.py has one of its own
 
 
 @pytest.mark.slow

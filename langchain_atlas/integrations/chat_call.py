@@ -8,7 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.agents.messages import (
+from langchain_atlas.contracts import suiting
+from langchain_atlas.errors import ExecutionError
+from langchain_atlas.execution.invocations import NoTool
+from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
@@ -18,10 +22,6 @@ from langchain_atlas.agents.messages import (
     record,
     usage_metadata,
 )
-from langchain_atlas.contracts import suiting
-from langchain_atlas.errors import ExecutionError
-from langchain_atlas.execution.invocations import NoTool
-from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
 from langchain_atlas.loop import BrokenStreamError, Whole, call_model, run_pair, turns
 from langchain_atlas.secrets import error_text
 

@@ -14,10 +14,10 @@ from pydantic import BaseModel
 from standins import HELLO, IMAGE, THREAD, Alternating, approve, offered, seeking_approval, shout
 
 from langchain_atlas import NO_TOOL, Constraints, LiveExecutor, Pair, Pool, Tool
-from langchain_atlas.agents.agent_record import AgentRecord
-from langchain_atlas.agents.messages import AtlasContext
-from langchain_atlas.agents.middleware import AtlasMiddleware
 from langchain_atlas.errors import PoolError, SettingError
+from langchain_atlas.integrations.agent_record import AgentRecord
+from langchain_atlas.integrations.messages import AtlasContext
+from langchain_atlas.integrations.middleware import AtlasMiddleware
 from langchain_atlas.testing import ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

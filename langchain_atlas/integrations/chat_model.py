@@ -12,8 +12,9 @@ from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
-from langchain_atlas.agents.chat_call import ChatCall, ChatReply
-from langchain_atlas.agents.inner_runs import (
+from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
+from langchain_atlas.integrations.chat_call import ChatCall, ChatReply
+from langchain_atlas.integrations.inner_runs import (
     arun_inside,
     astream_inside,
     inner_config,
@@ -21,10 +22,9 @@ from langchain_atlas.agents.inner_runs import (
     run_inside,
     stream_inside,
 )
-from langchain_atlas.agents.messages import RECORD_KEY, AtlasContext, run_settings
-from langchain_atlas.agents.structured import structured
-from langchain_atlas.agents.turns import OnRouterError, guarded  # pydantic reads it
-from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
+from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_settings
+from langchain_atlas.integrations.structured import structured
+from langchain_atlas.integrations.turns import OnRouterError, guarded  # pydantic reads it
 from langchain_atlas.loop import MAX_TURNS, Handler, Whole, adrive, astream, drive, stream
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 

@@ -8,9 +8,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from langchain_atlas.agents.messages import answer_message, run_settings
-from langchain_atlas.agents.turns import OnRouterError, guarded
 from langchain_atlas.errors import ExecutionError
+from langchain_atlas.integrations.messages import answer_message, run_settings
+from langchain_atlas.integrations.turns import OnRouterError, guarded
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.routers.base import read_assignment
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.types import Command
 
-from langchain_atlas.agents.approval import Approval, Approve
-from langchain_atlas.agents.inner_runs import arun_inside, handed_down, run_inside
-from langchain_atlas.agents.messages import RECORD_KEY, answer_message, read_ask, run_settings
-from langchain_atlas.agents.turns import DurableExecutor, NodeRouter, OnRouterError, guarded
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.integrations.approval import Approval, Approve
+from langchain_atlas.integrations.inner_runs import arun_inside, handed_down, run_inside
+from langchain_atlas.integrations.messages import RECORD_KEY, answer_message, read_ask, run_settings
+from langchain_atlas.integrations.turns import DurableExecutor, NodeRouter, OnRouterError, guarded
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.tracing import is_observed
 
