@@ -25,7 +25,7 @@ from langchain_atlas import (
     solve,
 )
 from langchain_atlas.evaluation.runs import _Prepared
-from langchain_atlas.integrations.turns import DurableExecutor, NodeRouter
+from langchain_atlas.integrations.durable import DurableExecutor, NodeRouter
 from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.routers.lazy import LazyRouter
 from langchain_atlas.testing import RouterConformance, ScriptedRouter

@@ -10,9 +10,9 @@ from langchain_core.runnables.config import ensure_config
 
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.integrations.messages import answer_message, run_settings
-from langchain_atlas.integrations.turns import OnRouterError, guarded
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.routers.base import read_assignment
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 
 if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
@@ -49,7 +49,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
         self.router = router
         self.executor = executor
         self.max_turns = checked_turns(max_turns)
-        self._decider = guarded(router, executor, on_router_error)
+        self._decider = with_fallback(router, executor.pairs, on_router_error)
         self.name = "atlas"
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002

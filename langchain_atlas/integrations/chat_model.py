@@ -24,9 +24,9 @@ from langchain_atlas.integrations.inner_runs import (
 )
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_settings
 from langchain_atlas.integrations.structured import structured
-from langchain_atlas.integrations.turns import OnRouterError, guarded  # pydantic reads it
 from langchain_atlas.loop import MAX_TURNS, Handler, Whole, adrive, astream, drive, stream
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback  # pydantic reads it
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -75,7 +75,7 @@ class ChatAtlas(BaseChatModel):
     def model_post_init(self, context: Any, /) -> None:
         """Set up who stands in for the router."""
         super().model_post_init(context)
-        self._decider = guarded(self.router, self.executor, self.on_router_error)
+        self._decider = with_fallback(self.router, self.executor.pairs, self.on_router_error)
 
     @property
     def _llm_type(self) -> str:

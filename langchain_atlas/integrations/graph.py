@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from langchain_atlas.contracts import suiting
 from langchain_atlas.integrations.approval import Approval, Approve
+from langchain_atlas.integrations.durable import announce
 from langchain_atlas.integrations.messages import (
     AtlasContext,
     answer_message,
@@ -21,8 +22,8 @@ from langchain_atlas.integrations.messages import (
     run_settings,
 )
 from langchain_atlas.integrations.steps import Step
-from langchain_atlas.integrations.turns import OnRouterError, announce, guarded
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, ask_router, checked_turns, drive, run_pair
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def create_atlas_graph(
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
     approval = None if approve is None else Approval(approve, executor.pairs)
-    loop = _Loop(guarded(router, executor, on_router_error), executor, checked_turns(max_turns), approval)
+    loop = _Loop(with_fallback(router, executor.pairs, on_router_error), executor, checked_turns(max_turns), approval)
     before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext)
     graph.add_node("decide", Step(loop.decide, loop.adecide))

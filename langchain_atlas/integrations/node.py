@@ -10,10 +10,11 @@ from langgraph.types import Command
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.integrations.approval import Approval, Approve
+from langchain_atlas.integrations.durable import DurableExecutor, NodeRouter
 from langchain_atlas.integrations.inner_runs import arun_inside, handed_down, run_inside
 from langchain_atlas.integrations.messages import RECORD_KEY, answer_message, read_ask, run_settings
-from langchain_atlas.integrations.turns import DurableExecutor, NodeRouter, OnRouterError, guarded
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class AtlasNode(Runnable[Any, Update]):
         self.goto = goto
         approval = None if approve is None else Approval(approve, executor.pairs)
         durable = approve is not None if durable is None else durable
-        guard = guarded(router, executor, on_router_error)
+        guard = with_fallback(router, executor.pairs, on_router_error)
         self._decider = NodeRouter(guard, max_turns, approval, durable=durable)
         self._actor = DurableExecutor(executor) if durable else executor
         self.name = "atlas"

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from langgraph.errors import GraphBubbleUp
 
-from langchain_atlas.errors import ConstraintError
-from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.errors import ConstraintError, PoolError, suggest
+from langchain_atlas.pool import Pair
+from langchain_atlas.routers.base import last_answer
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
@@ -16,12 +17,16 @@ from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
 
 _LOG = logging.getLogger(__name__)
 
 RULE = "router-failed"
 """The rule of the decisions that are taken in place of a router's."""
+
+
+OnRouterError = Pair | str
+"""What happens when a router fails: ``raise``, or the pair that is asked instead."""
 
 
 class FallbackRouter(RouterWrapper):
@@ -76,3 +81,23 @@ class FallbackRouter(RouterWrapper):
         if tried:
             return last_answer(trajectory, rule=RULE, reason=reason)
         return Decision(kind="route", pair=self.pair, rule=RULE, reason=f"{reason} {self.pair} is asked instead.")
+
+
+def with_fallback(router: Router, pairs: Sequence[Pair], on_router_error: OnRouterError) -> Router:
+    """Return the router, with a pair standing in for it when it fails if one is named.
+
+    Args:
+        router: who decides.
+        pairs: the pairs that can be run; empty for any.
+        on_router_error: ``raise``, or the pair.
+
+    Raises:
+        PoolError: the pair can't be run.
+    """
+    if on_router_error == "raise":
+        return router
+    pair = on_router_error if isinstance(on_router_error, Pair) else Pair.parse(on_router_error)
+    if pairs and pair not in pairs:
+        known = suggest(str(pair), map(str, pairs))
+        raise PoolError(f"on_router_error is {str(pair)!r}, which is neither 'raise' nor a pair. {known}")
+    return FallbackRouter(router, pair)

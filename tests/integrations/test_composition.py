@@ -17,7 +17,7 @@ from node_graph import node_graph
 
 from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Pair, Pool, Query, Tool, create_atlas_graph
 from langchain_atlas.errors import ExecutionError, PoolError
-from langchain_atlas.integrations import kept
+from langchain_atlas.integrations import durable
 from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, call_tool
 
@@ -186,7 +186,7 @@ class TestWhereNoThreadIsFree:
         return builder.compile(checkpointer=InMemorySaver())
 
     def test_the_work_is_done_all_the_same(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kept, "PATIENCE_S", 0.05)
+        monkeypatch.setattr(durable, "PATIENCE_S", 0.05)
         executor = ScriptedExecutor(named)
         state = self.graph(executor).invoke(HELLO, {**THREAD, "max_concurrency": 2})
         assert [message.content for message in state["messages"][1:]] == ["a on hello", "b on hello"]
@@ -196,12 +196,12 @@ class TestWhereNoThreadIsFree:
         def fail(pair: Pair, _: Query) -> str:
             raise PoolError(f"who is {pair.model}?")
 
-        monkeypatch.setattr(kept, "PATIENCE_S", 0.05)
+        monkeypatch.setattr(durable, "PATIENCE_S", 0.05)
         with pytest.raises(PoolError, match=r"who is [ab]"):
             self.graph(ScriptedExecutor(fail)).invoke(HELLO, {**THREAD, "max_concurrency": 2})
 
     def test_a_tool_that_waits_for_a_human_needs_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(kept, "PATIENCE_S", 0.05)
+        monkeypatch.setattr(durable, "PATIENCE_S", 0.05)
         graph = self.graph(ScriptedExecutor(lambda *_: interrupt("pay?")))
         with pytest.raises(ExecutionError, match=r"'execute' wants to interrupt.*'max_concurrency' above"):
             graph.invoke(HELLO, {**THREAD, "max_concurrency": 2})

@@ -1,44 +1,33 @@
-"""How a node takes the turns of the loop: limited, announced, approved by a human, and kept for a run that resumes."""
+"""A router and an executor as a node has them: decisions announced, approved and kept, calls kept for a resumed run.
+
+What is kept, LangGraph keeps in the run's checkpoint, so that a run that resumes does not work for it again.
+"""
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, Any
 
 from langgraph.config import get_stream_writer
+from langgraph.errors import GraphBubbleUp
+from langgraph.func import task
 
-from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.wrapper import ExecutorWrapper
-from langchain_atlas.integrations.kept import akept, kept
 from langchain_atlas.loop import limited
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from langchain_atlas.execution.base import Executor
     from langchain_atlas.integrations.approval import Approval
+    from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
 
-OnRouterError = Pair | str
-"""What happens when a router fails: ``raise``, or the pair that is asked instead."""
-
-
-def guarded(router: Router, executor: Executor, on_router_error: OnRouterError) -> Router:
-    """Return the router, with a pair standing in for it when it fails if one is named.
-
-    Raises:
-        PoolError: the executor has no such pair.
-    """
-    if on_router_error == "raise":
-        return router
-    pair = on_router_error if isinstance(on_router_error, Pair) else Pair.parse(on_router_error)
-    if executor.pairs and pair not in executor.pairs:
-        known = suggest(str(pair), map(str, executor.pairs))
-        raise PoolError(f"on_router_error is {str(pair)!r}, which is neither 'raise' nor a pair. {known}")
-    return FallbackRouter(router, pair)
+PATIENCE_S = 0.5
+"""Seconds that a synchronous node waits for a thread to come free before it does the work itself."""
 
 
 def announce(decision: Decision) -> None:
@@ -135,3 +124,58 @@ class DurableExecutor(ExecutorWrapper):
             return (await self.executor.arun(pair, query)).to_json()
 
         return Observation.from_json(await akept("execute", execute))
+
+
+def kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `work` returns, or what it returned before the run was resumed.
+
+    LangGraph runs a task in its thread pool, where nodes that wait for their tasks may hold every thread (there are a
+    few more than cores, or ``max_concurrency``). So a task that does not start in time is worked on right here; the
+    pool then takes note of its result when it can.
+
+    Args:
+        name: what the task is called in streams and traces.
+        work: returns plain JSON.
+
+    Raises:
+        ExecutionError: the work wants to interrupt the graph, and no thread came free for it.
+    """
+    begun = threading.Lock()
+    result: Future[dict[str, Any]] = Future()
+
+    def run() -> dict[str, Any]:
+        if begun.acquire(blocking=False):
+            _settle(result, work)
+        return result.result()
+
+    run.__name__ = name
+    future = task(run)()
+    wait([future], PATIENCE_S)
+    if future.done() or not begun.acquire(blocking=False):
+        return future.result()
+    _settle(result, work)
+    try:
+        return result.result()
+    except GraphBubbleUp as interruption:
+        raise ExecutionError(
+            f"{name!r} wants to interrupt the graph, but the graph's threads are all taken. Give the run a "
+            "'max_concurrency' above the number of branches that run at once, or run it on an event loop (ainvoke)."
+        ) from interruption
+
+
+async def akept(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Do what `kept` does on the event loop, where no thread is waited for."""
+
+    async def run() -> dict[str, Any]:
+        return await work()
+
+    run.__name__ = name
+    done: dict[str, Any] = await task(run)()
+    return done
+
+
+def _settle(result: Future[dict[str, Any]], work: Callable[[], dict[str, Any]]) -> None:
+    try:
+        result.set_result(work())
+    except BaseException as error:  # noqa: BLE001  # it is raised where the result is asked for
+        result.set_exception(error)
