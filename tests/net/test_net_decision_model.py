@@ -26,6 +26,7 @@ class Choice(BaseModel):
     """A question whose answer is one of several labels."""
 
     type: Literal["choice"] = "choice"
+    instructions: str
     criteria: dict[str, str]
 
 
@@ -91,7 +92,10 @@ def test_stays(case: str, decision_model: tuple[Any, Any]) -> None:
     router, state, questions = CASES[case]
     asked = {
         "state": state,
-        "questions": {name: choice(criteria=dict.fromkeys(labels, "it fits")) for name, labels in questions.items()},
+        "questions": {
+            name: choice(instructions="Choose.", criteria=dict.fromkeys(labels, "it fits"))
+            for name, labels in questions.items()
+        },
     }
     model = kind(router=router)
 
