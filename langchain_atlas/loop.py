@@ -235,8 +235,8 @@ class Handler:
         """Return the context in which tools keep what they know from one run of the trajectory to the next."""
         if self.executor is None:
             return nullcontext()
-        scope: AbstractContextManager[object] = self.executor.trajectory(self.key, last=self.key is None)
-        return scope
+        executor: ExecutorLike = self.executor
+        return executor.trajectory() if self.key is None else executor.trajectory(self.key, last=False)
 
     def do(self, effect: Effect) -> Any:
         """Carry an effect out."""

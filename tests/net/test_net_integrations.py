@@ -9,8 +9,17 @@ from integration_runs import INTEGRATIONS, recorded
 from scenes import SCENES
 from snapshots import check_cases, compare
 
+from langchain_atlas.integrations import durable
+
 if TYPE_CHECKING:
     from fixture_types import Serve
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for a thread as long as it takes: on a busy machine the order of what is streamed would be another."""
+    monkeypatch.setattr(durable, "PATIENCE_S", 20.0)
+
 
 CASES = [
     (integration, name)
