@@ -10,6 +10,7 @@ from chatting import joined
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, ChatAtlas, LiveExecutor, Model, Pool, Tool, create_atlas_graph
@@ -66,6 +67,14 @@ def test_names_last_in_a_graph_from_node_to_node(invoke: Invoke, opened: bool) -
     graph = create_atlas_graph(*parts()).compile(checkpointer=InMemorySaver())
     with tool_sessions() if opened else nullcontext():
         state = invoke(graph, ASK, config=THREAD)
+    assert second_output(state) == "21"
+
+
+def test_names_last_in_a_graph_while_a_human_is_asked(invoke: Invoke) -> None:
+    graph = create_atlas_graph(*parts(), approve=0.0).compile(checkpointer=InMemorySaver())
+    invoke(graph, ASK, config=THREAD)
+    invoke(graph, Command(resume=True), config=THREAD)
+    state = invoke(graph, Command(resume=True), config=THREAD)
     assert second_output(state) == "21"
 
 
