@@ -49,6 +49,8 @@ class ChatRequest:
     """The chat model with tools and parameters bound."""
     messages: list[BaseMessage]
     """What is sent."""
+    key_variable: str | None
+    """The environment variable that holds the model's key, which no error may show."""
 
     def send(self) -> AIMessage:
         """Return the reply."""
@@ -64,7 +66,7 @@ class ChatRequest:
         Raises:
             BrokenStreamError: it broke off after some of it was yielded.
         """
-        gathered = _Gathered()
+        gathered = _Gathered(self.key_variable)
         try:
             for chunk in self.model.stream(self.messages):
                 yield from gathered.add(chunk)
@@ -75,7 +77,7 @@ class ChatRequest:
 
     async def achunks(self) -> AsyncIterator[AIMessageChunk | Whole]:
         """Do what `chunks` does on the event loop."""
-        gathered = _Gathered()
+        gathered = _Gathered(self.key_variable)
         try:
             async for chunk in self.model.astream(self.messages):
                 for ready in gathered.add(chunk):
@@ -99,7 +101,8 @@ class _Gathered:
     Of a reply without a word no chunk is given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key_variable: str | None) -> None:
+        self._key_variable = key_variable
         self._waiting: list[AIMessageChunk] = []
         self._sum: AIMessageChunk | None = None
         self._begun = False
@@ -116,7 +119,7 @@ class _Gathered:
 
     def explain(self, error: Exception) -> None:
         if self._begun:
-            raise BrokenStreamError(f"The reply broke off: {error_text(error)}") from error
+            raise BrokenStreamError(f"The reply broke off: {error_text(error, self._key_variable)}") from error
 
     def rest(self) -> Iterator[AIMessageChunk | Whole]:
         if self._sum is None:
@@ -218,7 +221,7 @@ class ChatCall:
             model = chat_model.bind_tools(tools, tool_choice=options.pop("tool_choice", None), **options)
         else:
             model = chat_model.bind(**options) if options else chat_model
-        return ChatRequest(model, messages)
+        return ChatRequest(model, messages, self._executor.pool.model(pair.model).api_key_env)
 
     def _query(self) -> Query:
         query = read_query(self._messages, self._settings)
