@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check format bench-startup bench-bfcl bench-reasoning bench-routerbench \
+.PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-as-it-comes fuzz trace-picture settings-picture \
 	clean
 
@@ -39,6 +39,9 @@ check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+net: $(INSTALLED) ## Record anew what tests/net compares: decisions of routers, runs of integrations
+	ATLAS_RECORD_NET=1 $(BIN)/python -m pytest tests/net
 
 format: $(INSTALLED) ## Put the code into the one format
 	$(BIN)/ruff format .
@@ -87,7 +90,7 @@ bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 50 minutes)
 	$(BIN)/python benchmarks/rl.py
 
-bench-concurrency: $(INSTALLED) ## What the doors add to a model call when 200 tasks ask at a time
+bench-concurrency: $(INSTALLED) ## What the integrations add to a model call when 200 tasks ask at a time
 	$(BIN)/python benchmarks/concurrency.py
 
 fuzz: $(INSTALLED) ## Fuzz the calculator for a minute (atheris, which is installed for it)

@@ -10,8 +10,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, StateGraph
 
 from langchain_atlas import AtlasNode, ClusterRouter, LiveExecutor, OutcomeTable, Pool
-from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.demo import OUTCOMES, POOL
+from langchain_atlas.integrations.graph import AtlasState
 
 
 def tidy(state: AtlasState) -> AtlasState:

@@ -14,9 +14,9 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 
 from langchain_atlas import ClusterRouter, LiveExecutor, OutcomeTable, Pool, create_atlas_graph
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.demo import OUTCOMES, POOL
 from langchain_atlas.errors import ConstraintError
+from langchain_atlas.integrations.messages import AtlasContext
 
 BUDGETS = {"ann": 1e-5, "bob": 2e-6}
 """Dollars that each user may spend."""

@@ -6,8 +6,8 @@ Served by ``langgraph dev``. The agent's own model answers only where no pair ca
 from langchain.agents import create_agent
 
 from langchain_atlas import AtlasMiddleware, ClusterRouter, LazyRouter, LiveExecutor, OutcomeTable, Pool
-from langchain_atlas.agents.messages import AtlasContext
 from langchain_atlas.demo import OUTCOMES, POOL
+from langchain_atlas.integrations.messages import AtlasContext
 
 router = LazyRouter(lambda: ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES)))
 executor = LiveExecutor(Pool.load(POOL))

@@ -7,17 +7,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_atlas.agents.chat_model import ChatAtlas
-    from langchain_atlas.agents.graph import create_atlas_graph
-    from langchain_atlas.agents.loop_chain import AtlasChain
-    from langchain_atlas.agents.middleware import AtlasMiddleware
-    from langchain_atlas.agents.node import AtlasNode
     from langchain_atlas.asks import AtlasContext
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.execution.replay import ReplayExecutor
+    from langchain_atlas.execution.wrapper import ExecutorWrapper
+    from langchain_atlas.integrations.chain import AtlasChain
+    from langchain_atlas.integrations.chat_model import ChatAtlas
+    from langchain_atlas.integrations.graph import create_atlas_graph
+    from langchain_atlas.integrations.middleware import AtlasMiddleware
+    from langchain_atlas.integrations.node import AtlasNode
     from langchain_atlas.loop import asolve, solve
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
@@ -28,16 +29,17 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.prompted import PromptedRouter
     from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
 
 _HOMES = {
     "Assignment": "trajectory",
-    "AtlasChain": "agents.loop_chain",
+    "AtlasChain": "integrations.chain",
     "AtlasContext": "asks",
     "AtlasError": "errors",
-    "AtlasMiddleware": "agents.middleware",
-    "AtlasNode": "agents.node",
-    "ChatAtlas": "agents.chat_model",
+    "AtlasMiddleware": "integrations.middleware",
+    "AtlasNode": "integrations.node",
+    "ChatAtlas": "integrations.chat_model",
     "ClusterRouter": "routers.cluster",
     "Constraints": "trajectory",
     "Decision": "trajectory",
@@ -45,6 +47,7 @@ _HOMES = {
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
     "Executor": "execution.base",
+    "ExecutorWrapper": "execution.wrapper",
     "FallbackRouter": "routers.fallback",
     "LazyRouter": "routers.lazy",
     "LiveExecutor": "execution.live",
@@ -59,12 +62,13 @@ _HOMES = {
     "RLRouter": "routers.rl",
     "ReplayExecutor": "execution.replay",
     "Router": "routers.base",
+    "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "Step": "trajectory",
     "Tool": "pool",
     "Trajectory": "trajectory",
     "asolve": "loop",
-    "create_atlas_graph": "agents.graph",
+    "create_atlas_graph": "integrations.graph",
     "solve": "loop",
 }
 
@@ -84,6 +88,7 @@ __all__ = [
     "EmbeddingsEncoder",
     "Encoder",
     "Executor",
+    "ExecutorWrapper",
     "FallbackRouter",
     "LazyRouter",
     "LiveExecutor",
@@ -97,6 +102,7 @@ __all__ = [
     "RLRouter",
     "ReplayExecutor",
     "Router",
+    "RouterWrapper",
     "SentenceTransformerEncoder",
     "Step",
     "Tool",

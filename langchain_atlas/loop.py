@@ -1,12 +1,24 @@
 """The one loop: a router decides, an executor acts, until there is an answer.
 
-Every door and every benchmark runs this loop; see ``docs/architecture.md``.
+It is written once, as a generator: `turns` yields effects (decide, run a pair, get a model, call a model), is sent what
+came of each or has its error raised where it waits, and returns the trajectory. It does no input or output itself. A
+`Handler` carries effects out, and one of four drivers takes them there: `drive` and `adrive`, and for replies that are
+streamed `stream` and `astream`. Every integration and every benchmark runs it; see ``docs/architecture.md``.
+
+The loop knows routers and executors by their contracts alone, so that both may be steps of chains by it.
 """
 
-from langchain_atlas.errors import SettingError
-from langchain_atlas.execution.base import Executor
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.base import Router, last_answer
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langchain_atlas.contracts import suiting
+from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.secrets import error_text
 from langchain_atlas.tracing import (
     adecision_run,
     aexecution_run,
@@ -15,19 +27,345 @@ from langchain_atlas.tracing import (
     execution_run,
     solve_run,
 )
-from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer
+
+if TYPE_CHECKING:
+    from langchain_atlas.contracts import ExecutorLike, RouterLike
+    from langchain_atlas.pool import Model, Pair
 
 MAX_TURNS = 4
 """Most turns of a trajectory before the last answer is given (section 3 of the paper)."""
 
+TURN_LIMIT = "turn-limit"
+"""The rule of the decision to answer because all turns are used."""
 
-def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: int = MAX_TURNS) -> Trajectory:
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class Decide:
+    """The effect of having the router decide; what comes of it is a `Decision`, within the limit of turns."""
+
+    query: Query
+    """What is asked."""
+    trajectory: Trajectory
+    """What was decided and seen so far."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The effect of having the executor run a pair; what comes of it is an `Observation`."""
+
+    pair: Pair
+    """The pair."""
+    query: Query
+    """What it is asked."""
+
+
+@dataclass(frozen=True)
+class GetModel:
+    """The effect of getting the chat model that reaches a model of the pool; it may take seconds at first."""
+
+    model: str
+    """Its name."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """The effect of calling a model in the way of an integration; what comes of it is that one's reply."""
+
+    request: Any
+    """What the integration's own caller takes."""
+    live: bool = False
+    """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
+
+
+Effect = Decide | Run | GetModel | Call
+Steps = Generator[Effect, Any, Value]
+"""Yields effects, is sent what came of them, returns a value."""
+
+Deciding = Callable[[Query, Trajectory], Steps[Decision]]
+Acting = Callable[[Query, Decision, Trajectory], Steps[Observation]]
+
+
+def ask_router(query: Query, trajectory: Trajectory) -> Steps[Decision]:
+    """Have the router decide."""
+    decision: Decision = yield Decide(query, trajectory)
+    return decision
+
+
+def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
+    """Have the executor run the decided pair."""
+    del trajectory
+    assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
+    observation: Observation = yield Run(decision.pair, asked(query, decision))
+    return observation
+
+
+def turns(
+    query: Query,
+    *,
+    decide: Deciding = ask_router,
+    act: Acting | None = run_pair,
+    first_reply: str | None = None,
+) -> Steps[Trajectory]:
+    """Go round until there is an answer.
+
+    Args:
+        query: what is asked.
+        decide: how it is decided; by the router, unless an integration keeps to an earlier decision.
+        act: how a decided pair is called; None for not at all: the trajectory then ends with that decision.
+        first_reply: the rule by which the first call that succeeds is the answer; None leaves that to the router.
+
+    Returns:
+        Steps that return the trajectory.
+    """
+    trajectory = START
+    while not trajectory.done:
+        decision = yield from decide(query, trajectory)
+        if decision.pair is None:
+            trajectory = trajectory.then(decision)
+        elif act is None:
+            return trajectory.then(decision)
+        else:
+            observation = yield from act(query, decision, trajectory)
+            trajectory = trajectory.then(decision, observation)
+            if first_reply is not None and not observation.failed:
+                trajectory = trajectory.then(last_answer(trajectory, rule=first_reply, reason=""))
+    return trajectory
+
+
+def call_model(
+    pair: Pair,
+    model: Model,
+    request: Callable[[Any], Any],
+    read: Callable[[Any, float], Observation],
+    *,
+    live: bool = False,
+) -> Steps[Observation]:
+    """Get a pair's model, call it, and read its reply; a call that raises is an observation with its error.
+
+    Args:
+        pair: the pair.
+        model: its model.
+        request: makes the request of the chat model.
+        read: makes the observation of the reply and the seconds that it took.
+        live: whether the reply is sure to be the answer.
+    """
+    try:
+        chat_model = yield GetModel(model.name)
+        start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
+        reply = yield Call(request(chat_model), live)
+    except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
+        return Observation(pair=pair, error=failure(error, model.api_key_env))
+    return read(reply, time.perf_counter() - start)
+
+
+class BrokenStreamError(ExecutionError):
+    """A reply broke off after some of it was streamed; another can't take its place."""
+
+
+def failure(error: Exception, variable: str | None = None) -> str:
+    """Return what an error says, for a record: its type and its message, with stars in place of keys.
+
+    Args:
+        error: the error.
+        variable: the environment variable that holds the key of the model that was called.
+
+    Raises:
+        GraphBubbleUp: that is what the error is; an interrupt of the graph is no failure.
+        BrokenStreamError: so it is; no other call can make it good.
+    """
+    from langgraph.errors import GraphBubbleUp
+
+    if isinstance(error, GraphBubbleUp | BrokenStreamError):
+        raise error
+    return error_text(error, variable)
+
+
+def asked(query: Query, decision: Decision) -> Query:
+    """Return the query as the decided pair is to be asked."""
+    return query if decision.input is None else query.replace(text=decision.input)
+
+
+def limited(decision: Decision, trajectory: Trajectory, max_turns: int) -> Decision:
+    """Return the decision, or once the turns are used up and it is not to answer, the decision to do so.
+
+    The router is asked even then: of several answers, it knows which to give.
+    """
+    if decision.kind == "answer" or len(trajectory.steps) < max_turns:
+        return decision
+    return last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used.")
+
+
+def checked_turns(max_turns: int) -> int:
+    """Return a limit of turns if it is one.
+
+    Raises:
+        SettingError: it is below 1.
+    """
+    if max_turns < 1:
+        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
+    return max_turns
+
+
+@dataclass(frozen=True)
+class Handler:
+    """Carries effects out, each decision and each run of a pair as a run of the trace.
+
+    Raises:
+        SettingError: `max_turns` is below 1.
+    """
+
+    router: RouterLike | None = None
+    """Who decides; None where nothing is decided."""
+    executor: Any = None
+    """Who runs pairs, an `ExecutorLike`, and where models are got, knows them: a `LiveExecutor`. None for nobody."""
+    max_turns: int = MAX_TURNS
+    """Most turns (calls and thoughts) before the loop ends by itself."""
+    call: Callable[[Any], Any] | None = None
+    """Calls a model; for `ado`, it returns something to await."""
+    key: str | None = None
+    """What a trajectory goes by whose effects are carried out by several handlers, such as the nodes of a graph."""
+
+    def __post_init__(self) -> None:
+        checked_turns(self.max_turns)
+
+    def scope(self) -> AbstractContextManager[object]:
+        """Return the context in which tools keep what they know from one run of the trajectory to the next."""
+        if self.executor is None:
+            return nullcontext()
+        executor: ExecutorLike = self.executor
+        return executor.trajectory() if self.key is None else executor.trajectory(self.key, last=False)
+
+    def do(self, effect: Effect) -> Any:
+        """Carry an effect out."""
+        match effect:
+            case Decide(query, trajectory):
+                return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
+            case Run(pair, query):
+                return execution_run(pair, query, lambda: self.executor.run(pair, query))
+            case GetModel(model):
+                return self.executor.chat_model(model)
+            case Call(request):
+                assert self.call is not None  # noqa: S101  # who yields calls says how they are made
+                return self.call(request)
+
+    async def ado(self, effect: Effect) -> Any:
+        """Carry an effect out on the event loop."""
+        match effect:
+            case Decide(query, trajectory):
+                return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
+            case Run(pair, query):
+                return await aexecution_run(pair, query, lambda: self.executor.arun(pair, query))
+            case GetModel(model):
+                return await self.executor.achat_model(model)
+            case Call(request):
+                assert self.call is not None  # noqa: S101  # who yields calls says how they are made
+                return await self.call(request)
+
+    def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
+        assert self.router is not None  # noqa: S101  # who has something decided says by whom
+        return limited(self.router.decide(query, trajectory), trajectory, self.max_turns)
+
+    async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
+        assert self.router is not None  # noqa: S101  # who has something decided says by whom
+        return limited(await self.router.adecide(query, trajectory), trajectory, self.max_turns)
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What a stream ends with: all of it."""
+
+    value: Any
+    """What the steps returned, or the reply that the chunks make up."""
+
+
+def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator[Any]]) -> Generator[Any, None, None]:
+    """Take steps in the foreground, and yield the chunks of live calls, and then a `Whole`.
+
+    Args:
+        steps: the steps.
+        handler: carries their effects out.
+        chunks: streams a request: yields its chunks, and then a `Whole`.
+    """
+    with handler.scope():
+        try:
+            effect = next(steps)
+            while True:
+                reply = None
+                try:
+                    if isinstance(effect, Call) and effect.live:
+                        for item in chunks(effect.request):
+                            if isinstance(item, Whole):
+                                reply = item.value
+                            else:
+                                yield item
+                    else:
+                        reply = handler.do(effect)
+                except Exception as error:  # noqa: BLE001  # the steps say what an error leads to
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(reply)
+        except StopIteration as end:
+            yield Whole(end.value)
+
+
+async def astream(
+    steps: Steps[Any], handler: Handler, chunks: Callable[[Any], AsyncIterator[Any]]
+) -> AsyncGenerator[Any, None]:
+    """Do what `stream` does on the event loop."""
+    with handler.scope():
+        try:
+            effect = next(steps)
+            while True:
+                reply = None
+                try:
+                    if isinstance(effect, Call) and effect.live:
+                        async for item in chunks(effect.request):
+                            if isinstance(item, Whole):
+                                reply = item.value
+                            else:
+                                yield item
+                    else:
+                        reply = await handler.ado(effect)
+                except Exception as error:  # noqa: BLE001  # the steps say what an error leads to
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(reply)
+        except StopIteration as end:
+            yield Whole(end.value)
+
+
+def drive(steps: Steps[Value], handler: Handler) -> Value:
+    """Take steps in the foreground, and return what they come to."""
+
+    def whole(request: Any) -> Iterator[Whole]:
+        yield Whole(handler.do(Call(request)))
+
+    (last,) = stream(steps, handler, whole)
+    value: Value = last.value
+    return value
+
+
+async def adrive(steps: Steps[Value], handler: Handler) -> Value:
+    """Take steps on the event loop, and return what they come to."""
+
+    async def whole(request: Any) -> AsyncIterator[Whole]:
+        yield Whole(await handler.ado(Call(request)))
+
+    (last,) = [item async for item in astream(steps, handler, whole)]
+    value: Value = last.value
+    return value
+
+
+def solve(query: Query | str, router: RouterLike, executor: ExecutorLike, *, max_turns: int = MAX_TURNS) -> Trajectory:
     """Go round the loop until there is an answer.
 
     Args:
         query: what is asked.
-        router: who decides.
-        executor: who acts.
+        router: who decides, a `Router`.
+        executor: who acts, an `Executor`.
         max_turns: most turns (calls and thoughts) before the loop ends by itself.
 
     Returns:
@@ -37,107 +375,15 @@ def solve(query: Query | str, router: Router, executor: Executor, *, max_turns: 
         SettingError: `max_turns` is below 1.
         AtlasError: the router could not decide.
     """
+    handler = Handler(router, executor, max_turns)
     query = suiting(Query.of(query), router, executor)
-    with executor.trajectory():
-        return solve_run(query, lambda: _solve(query, router, executor, max_turns))
+    return solve_run(query, lambda: drive(turns(query), handler))
 
 
-async def asolve(query: Query | str, router: Router, executor: Executor, *, max_turns: int = MAX_TURNS) -> Trajectory:
+async def asolve(
+    query: Query | str, router: RouterLike, executor: ExecutorLike, *, max_turns: int = MAX_TURNS
+) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
+    handler = Handler(router, executor, max_turns)
     query = suiting(Query.of(query), router, executor)
-    with executor.trajectory():
-        return await asolve_run(query, lambda: _asolve(query, router, executor, max_turns))
-
-
-def _solve(query: Query, router: Router, executor: Executor, max_turns: int) -> Trajectory:
-    trajectory = Trajectory()
-    while not trajectory.done:
-        decision = decide(router, query, trajectory, max_turns)
-        observation = None
-        if decision.pair is not None:
-            observation = execute(executor, decision.pair, asked(query, decision))
-        trajectory = trajectory.then(decision, observation)
-    return trajectory
-
-
-async def _asolve(query: Query, router: Router, executor: Executor, max_turns: int) -> Trajectory:
-    trajectory = Trajectory()
-    while not trajectory.done:
-        decision = await adecide(router, query, trajectory, max_turns)
-        observation = None
-        if decision.pair is not None:
-            observation = await aexecute(executor, decision.pair, asked(query, decision))
-        trajectory = trajectory.then(decision, observation)
-    return trajectory
-
-
-def decide(router: Router, query: Query, trajectory: Trajectory, max_turns: int | None = None) -> Decision:
-    """Have the router decide, as a run of the trace.
-
-    Args:
-        router: who decides.
-        query: what is asked.
-        trajectory: what was decided and seen so far.
-        max_turns: most turns, see `limited`; None for no limit.
-    """
-
-    def decided() -> Decision:
-        decision = router.decide(query, trajectory)
-        return decision if max_turns is None else limited(decision, trajectory, max_turns)
-
-    return decision_run(query, trajectory, decided)
-
-
-async def adecide(router: Router, query: Query, trajectory: Trajectory, max_turns: int | None = None) -> Decision:
-    """Do what `decide` does without blocking the event loop."""
-
-    async def decided() -> Decision:
-        decision = await router.adecide(query, trajectory)
-        return decision if max_turns is None else limited(decision, trajectory, max_turns)
-
-    return await adecision_run(query, trajectory, decided)
-
-
-def execute(executor: Executor, pair: Pair, query: Query) -> Observation:
-    """Have the executor run a pair, as a run of the trace."""
-    return execution_run(pair, query, lambda: executor.run(pair, query))
-
-
-async def aexecute(executor: Executor, pair: Pair, query: Query) -> Observation:
-    """Do what `execute` does without blocking the event loop."""
-    return await aexecution_run(pair, query, lambda: executor.arun(pair, query))
-
-
-def suiting(query: Query, router: Router, executor: Executor) -> Query:
-    """Return the query, limited to pairs that can answer it: not a tool that needs an image where there is none.
-
-    Where none of the router's pairs is said to, the query stays as it is, and what comes of that is observed: a model
-    may read images without the pool saying so.
-    """
-    suited = executor.suited(query)
-    if suited is None:
-        return query
-    allowed = suited if query.constraints.pairs is None else suited & query.constraints.pairs
-    if not allowed or (router.pairs and allowed.isdisjoint(router.pairs)):
-        return query
-    return query.replace(constraints=query.constraints.replace(pairs=allowed))
-
-
-def limited(decision: Decision, trajectory: Trajectory, max_turns: int) -> Decision:
-    """Return the decision, or once the turns are used up and it is not to answer, the decision to do so.
-
-    The router is asked even then: of several answers, it knows which to give.
-
-    Raises:
-        SettingError: `max_turns` is below 1.
-    """
-    if max_turns < 1:
-        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
-    if decision.kind == "answer" or len(trajectory.steps) < max_turns:
-        return decision
-    return last_answer(trajectory, rule="turn-limit", reason=f"All {max_turns} turns are used.")
-
-
-def asked(query: Query, decision: Decision) -> Query:
-    """Return the query as the decided pair is to be asked."""
-    return query if decision.input is None else query.replace(text=decision.input)
+    return await asolve_run(query, lambda: adrive(turns(query), handler))

@@ -21,3 +21,13 @@ def masked(text: str, variable: str | None = None) -> str:
         if (name == variable or _SECRET_NAME.search(name)) and len(value) >= _SHORTEST:
             text = text.replace(value, "***")
     return text
+
+
+def error_text(error: BaseException, variable: str | None = None) -> str:
+    """Return ``ErrorType: message`` of an error, with stars in place of keys.
+
+    Args:
+        error: the error.
+        variable: an environment variable that holds a key; see `masked`.
+    """
+    return masked(f"{type(error).__name__}: {error}", variable)

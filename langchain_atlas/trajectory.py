@@ -263,6 +263,15 @@ START = Trajectory()
 """The trajectory before anything was decided."""
 
 
+def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
+    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty."""
+    for index in range(len(trajectory.steps) - 1, -1, -1):
+        observation = trajectory.steps[index].observation
+        if observation is not None and not observation.failed:
+            return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
+    return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")
+
+
 def add_known(*numbers: Any) -> Any:
     """Add numbers; the sum is None as soon as one of them is."""
     return None if any(number is None for number in numbers) else sum(numbers)

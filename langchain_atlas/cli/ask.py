@@ -26,10 +26,10 @@ def ask(
     json: common.JsonOption = None,
 ) -> None:
     """Decide which pair should answer a query, run it, and print the answer."""
-    from langchain_atlas.agents.messages import record
     from langchain_atlas.errors import ExecutionError, InvalidInputError
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.images import placed
+    from langchain_atlas.integrations.messages import record
     from langchain_atlas.loop import solve
     from langchain_atlas.pool import Pool
     from langchain_atlas.routers.artifact import load_with_settings

@@ -106,8 +106,8 @@ def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], termin
     from langchain_core.messages import HumanMessage
     from rich.table import Table
 
-    from langchain_atlas.agents.graph import create_atlas_graph
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.integrations.graph import create_atlas_graph
 
     graph = create_atlas_graph(router, LiveExecutor(pool)).compile()
     widths = {"cl.": 3, "pair": 24, "why": 9, "answer": 10, "ok": 3, "$/1000": 6, "s": 3}

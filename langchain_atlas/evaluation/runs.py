@@ -10,7 +10,7 @@ import numpy as np
 
 from langchain_atlas.errors import ConstraintError, OutcomeError
 from langchain_atlas.loop import MAX_TURNS, solve
-from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing import untraced
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
 
 _BATCH = 512
 """Queries whose first step is decided at once."""
@@ -146,11 +147,11 @@ def _allowing(query: Query, pairs: frozenset[Pair]) -> Query:
     return query.replace(constraints=query.constraints.replace(pairs=pairs))
 
 
-class _Prepared(Router):
+class _Prepared(RouterWrapper):
     """A router whose first steps were decided beforehand, and whose refusals end the loop without an answer."""
 
     def __init__(self, router: Router, queries: Sequence[Query]) -> None:
-        self._router = router
+        super().__init__(router)
         self._first: dict[str | None, Decision] = {}
         try:
             decisions = router.decide_batch(queries) if queries else []
@@ -162,9 +163,15 @@ class _Prepared(Router):
         if not trajectory.steps and query.id in self._first:
             return self._first[query.id]
         try:
-            return self._router.decide(query, trajectory)
+            return self.router.decide(query, trajectory)
         except ConstraintError as error:
             return Decision(kind="answer", rule=_REFUSED, reason=str(error))
+
+    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        return self.decide(query, trajectory)
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        return [self.decide(query) for query in queries]
 
 
 class _Tally:

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager, nullcontext
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_atlas.errors import ExecutionError, InvalidInputError
-from langchain_atlas.tracing import aexecution_run, execution_run
-from langchain_atlas.trajectory import Assignment, Observation
+from langchain_atlas.loop import Handler, adrive, drive, run_pair
+from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:
+    from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Query
 
@@ -36,8 +36,15 @@ class Executor(Runnable[Assignment, Observation], ABC):
         del query
         return None
 
-    def trajectory(self) -> AbstractContextManager[object]:
-        """Return the context in which the runs of one trajectory belong together, for tools that keep state."""
+    def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
+        """Return the context in which the runs of one trajectory belong together, for tools that keep state.
+
+        Args:
+            key: what the trajectory goes by where its runs are made apart, each in a context of its own, as the nodes
+                of a graph do; None where one context is open from the first run to the last.
+            last: whether the trajectory ends with this context.
+        """
+        del key, last
         return nullcontext()
 
     @abstractmethod
@@ -68,8 +75,7 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """
 
         def run(assignment: Assignment) -> Observation:
-            pair, query = _assigned(assignment), assignment.asked
-            return _succeeded(execution_run(pair, query, partial(self.run, pair, query)))
+            return _succeeded(drive(_run_assigned(assignment), Handler(executor=self)))
 
         return self._call_with_config(run, input, config, run_type="chain")
 
@@ -77,20 +83,19 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Do what `invoke` does on the event loop."""
 
         async def run(assignment: Assignment) -> Observation:
-            pair, query = _assigned(assignment), assignment.asked
-            return _succeeded(await aexecution_run(pair, query, partial(self.arun, pair, query)))
+            return _succeeded(await adrive(_run_assigned(assignment), Handler(executor=self)))
 
         return await self._acall_with_config(run, input, config, run_type="chain")
 
 
-def _assigned(assignment: Any) -> Pair:
+def _run_assigned(assignment: Any) -> Steps[Observation]:
     if not isinstance(assignment, Assignment):
         raise InvalidInputError(
             f"An executor in a chain takes an Assignment, as in router | executor; got {assignment!r}."
         )
     if assignment.pair is None:
         raise ExecutionError(f"The router assigned no pair: {assignment.decision.reason or assignment.decision.kind}")
-    return assignment.pair
+    return (yield from run_pair(assignment.query, assignment.decision, START))
 
 
 def _succeeded(observation: Observation) -> Observation:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_core.messages import AIMessage
 
 from langchain_atlas.execution.invocations import Call, ModelCall, text_of
-from langchain_atlas.secrets import masked
+from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Ledger:
 
     def observation(self, answer: str | None = None, error: BaseException | None = None) -> Observation:
         """Close the run with its answer or its error."""
-        message = None if error is None else masked(f"{type(error).__name__}: {error}", self._model.api_key_env)
+        message = None if error is None else error_text(error, self._model.api_key_env)
         if message is None and not answer:
             answer, message = None, EMPTY_ANSWER
         said = self._last_said is not None and text_of(self._last_said) == answer
@@ -108,3 +108,16 @@ def used_by(reply: AIMessage, model: Model) -> tuple[Usage, float | None]:
     usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
     cost = model.price(usage.input_tokens, usage.output_tokens)
     return usage, reply.response_metadata.get("response_cost") if cost is None else cost
+
+
+def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Observation:
+    """Make the observation of one call of a pair's model.
+
+    Args:
+        pair: the pair.
+        model: its model, for the prices.
+        reply: what the model said; a call of a tool may be all of it.
+        seconds: how long it took.
+    """
+    usage, cost = used_by(reply, model)
+    return Observation(pair=pair, answer=reply.text or None, usage=usage, cost_usd=cost, latency_s=seconds)

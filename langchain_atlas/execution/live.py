@@ -12,6 +12,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
+from langchain_atlas.asks import has_images
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
@@ -101,14 +102,22 @@ class LiveExecutor(Executor):
         return self._invocations[self.pool.tool(name).name].tools
 
     def suited(self, query: Query) -> frozenset[Pair] | None:
-        """Return the pairs whose model and tool fit a query with, or without, images; see `Executor.suited`."""
-        if not query.images and not any(tool.takes_images for tool in self.pool.tools):
-            return None
-        return self.pool.suited(images=bool(query.images))
+        """Return the pairs whose model and tool fit a query with, or without, images; see `Executor.suited`.
 
-    def trajectory(self) -> AbstractContextManager[object]:
+        An image that was said earlier, or that a tool returned, is for the model to see; the query's own may be for a
+        tool that looks.
+        """
+        seen_before = has_images([*query.history, *query.since])
+        if not query.images and not seen_before and not any(tool.takes_images for tool in self.pool.tools):
+            return None
+        suited = self.pool.suited(images=bool(query.images))
+        if not seen_before:
+            return suited
+        return frozenset(pair for pair in suited if "image" in self.pool.model(pair.model).modalities)
+
+    def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
-        return tool_sessions()
+        return tool_sessions(key, last=last)
 
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.

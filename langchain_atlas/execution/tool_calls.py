@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.images import shown
-from langchain_atlas.secrets import masked
+from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Spending, ToolTrace
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
         message: the `ToolMessage` that came back, or whatever else the tool returned.
         error: what it raised, if it did.
     """
-    failed = None if error is None else masked(f"{type(error).__name__}: {error}")
+    failed = None if error is None else error_text(error)
     text = None if error is not None else str(getattr(message, "text", message))
     if getattr(message, "status", "success") == "error":
         failed, text = text, None

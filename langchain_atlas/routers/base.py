@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_core.runnables import Runnable, RunnableConfig
@@ -12,8 +11,8 @@ from langchain_core.runnables.config import ensure_config
 
 from langchain_atlas.asks import AtlasContext, configured, read_ask, with_settings
 from langchain_atlas.errors import ArtifactError, ExecutionError, PoolError, SettingError, suggest
-from langchain_atlas.tracing import adecision_run, decision_run
-from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory
+from langchain_atlas.loop import TURN_LIMIT, Handler, adrive, drive, turns
+from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.operating import OperatingCurve
 
+
+__all__ = ["MOST_THOUGHTS", "Router", "last_answer", "read_assignment", "shared_pairs", "some"]
 
 MOST_THOUGHTS = 16
 """Most thoughts in a row that a router may have as a step of a chain."""
@@ -85,12 +86,8 @@ class Router(Runnable[Any, Assignment], ABC):
         given = ensure_config(config)
 
         def assign(asked: Any) -> Assignment:
-            query, trajectory = read_assignment(asked, given, settings), START
-            while True:
-                decision = decision_run(query, trajectory, partial(self.decide, query, trajectory))
-                if decision.kind != "think":
-                    return Assignment(query=query, decision=decision)
-                trajectory = _thought(trajectory, decision)
+            query = read_assignment(asked, given, settings)
+            return _assigned(query, drive(turns(query, act=None), self._handler()))
 
         return self._call_with_config(assign, input, config, run_type="chain")
 
@@ -99,14 +96,13 @@ class Router(Runnable[Any, Assignment], ABC):
         given = ensure_config(config)
 
         async def assign(asked: Any) -> Assignment:
-            query, trajectory = read_assignment(asked, given, settings), START
-            while True:
-                decision = await adecision_run(query, trajectory, partial(self.adecide, query, trajectory))
-                if decision.kind != "think":
-                    return Assignment(query=query, decision=decision)
-                trajectory = _thought(trajectory, decision)
+            query = read_assignment(asked, given, settings)
+            return _assigned(query, await adrive(turns(query, act=None), self._handler()))
 
         return await self._acall_with_config(assign, input, config, run_type="chain")
+
+    def _handler(self) -> Handler:
+        return Handler(self, max_turns=MOST_THOUGHTS)
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries; faster than one by one where a router can vectorise."""
@@ -193,15 +189,16 @@ def read_assignment(asked: Any, config: Mapping[str, Any], settings: Mapping[str
     return with_settings(query, {**configured(config), **settings})
 
 
-def _thought(trajectory: Trajectory, decision: Decision) -> Trajectory:
-    """Return the trajectory with one more thought.
+def _assigned(query: Query, trajectory: Trajectory) -> Assignment:
+    """Return the query with what was decided for it.
 
     Raises:
-        ExecutionError: there have been too many.
+        ExecutionError: there were thoughts alone.
     """
-    if len(trajectory.steps) >= MOST_THOUGHTS:
+    decision = trajectory.steps[-1].decision
+    if decision.rule == TURN_LIMIT:
         raise ExecutionError(f"The router had {MOST_THOUGHTS} thoughts in a row and decided nothing.")
-    return trajectory.then(decision)
+    return Assignment(query=query, decision=decision)
 
 
 def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, ...]:
@@ -223,12 +220,3 @@ def some(pairs: Iterable[Pair], limit: int = 4) -> str:
     """Write a few pairs, and how many more there are."""
     names = sorted(map(str, pairs))
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
-def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
-    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty."""
-    for index in range(len(trajectory.steps) - 1, -1, -1):
-        observation = trajectory.steps[index].observation
-        if observation is not None and not observation.failed:
-            return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
-    return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")

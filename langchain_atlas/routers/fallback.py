@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
 from langgraph.errors import GraphBubbleUp
 
-from langchain_atlas.errors import ConstraintError
-from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.errors import ConstraintError, PoolError, suggest
+from langchain_atlas.pool import Pair
+from langchain_atlas.routers.base import last_answer
+from langchain_atlas.routers.wrapper import RouterWrapper
+from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Sequence
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,7 +25,11 @@ RULE = "router-failed"
 """The rule of the decisions that are taken in place of a router's."""
 
 
-class FallbackRouter(Router):
+OnRouterError = Pair | str
+"""What happens when a router fails: ``raise``, or the pair that is asked instead."""
+
+
+class FallbackRouter(RouterWrapper):
     """Decides what another router decides; where that one fails, one pair is asked instead.
 
     It stands in for a router that raises (its encoder can't be loaded, its policy breaks), logs a warning, and tells
@@ -36,9 +43,8 @@ class FallbackRouter(Router):
     """
 
     def __init__(self, router: Router, pair: Pair) -> None:
-        self.router = router
+        super().__init__(router)
         self.pair = pair
-        self.fitted_on = router.fitted_on
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
@@ -58,35 +64,40 @@ class FallbackRouter(Router):
         except Exception as error:  # noqa: BLE001  # whatever a router raises is a failure
             return self._instead(query, trajectory, error)
 
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of many queries; where that fails, each by itself."""
+        try:
+            return self.router.decide_batch(queries)
+        except Exception:  # noqa: BLE001  # which query it was for shows when each is decided by itself
+            return [self.decide(query) for query in queries]
+
     def _instead(self, query: Query, trajectory: Trajectory, error: Exception) -> Decision:
         allowed = query.constraints.pairs
         if allowed is not None and self.pair not in allowed:
             raise error
         _LOG.warning("The router failed; %s stands in for it.", self.pair, exc_info=error)
-        reason = f"The router failed ({type(error).__name__}: {error})."
+        reason = f"The router failed ({error_text(error)})."
         tried = any(seen.pair == self.pair or not seen.failed for seen in trajectory.observations)
         if tried:
             return last_answer(trajectory, rule=RULE, reason=reason)
         return Decision(kind="route", pair=self.pair, rule=RULE, reason=f"{reason} {self.pair} is asked instead.")
 
-    @property
-    def pairs(self) -> tuple[Pair, ...]:
-        """The pairs of the wrapped router."""
-        return self.router.pairs
 
-    @property
-    def takes_first_answer(self) -> bool:
-        """Whether the wrapped router does; where the pair stands in, its answer is taken."""
-        return self.router.takes_first_answer
+def with_fallback(router: Router, pairs: Sequence[Pair], on_router_error: OnRouterError) -> Router:
+    """Return the router, with a pair standing in for it when it fails if one is named.
 
-    @property
-    def settings(self) -> Mapping[str, float | int | str | None]:
-        """The settings of the wrapped router."""
-        return self.router.settings
+    Args:
+        router: who decides.
+        pairs: the pairs that can be run; empty for any.
+        on_router_error: ``raise``, or the pair.
 
-    def _configured(self, settings: Mapping[str, Any]) -> Self:
-        return type(self)(self.router.configure(**settings), self.pair)
-
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return it with the wrapped router restricted; the pair that stands in stays."""
-        return type(self)(self.router.restrict(pairs), self.pair)
+    Raises:
+        PoolError: the pair can't be run.
+    """
+    if on_router_error == "raise":
+        return router
+    pair = on_router_error if isinstance(on_router_error, Pair) else Pair.parse(on_router_error)
+    if pairs and pair not in pairs:
+        known = suggest(str(pair), map(str, pairs))
+        raise PoolError(f"on_router_error is {str(pair)!r}, which is neither 'raise' nor a pair. {known}")
+    return FallbackRouter(router, pair)

@@ -206,7 +206,10 @@ def _answer(seen: Any) -> str | None:
 
 
 def _spent(query: Query, trajectory: Trajectory) -> bool:
-    """Whether the calls so far have used what the query may cost or take; where that is not known, they may have."""
+    """Whether the calls so far have used what the query may cost or take.
+
+    This router expects nothing of costs. So by the rule of `routers.constraints` a call of unknown cost leaves nothing.
+    """
     limits = query.constraints
     used = ((limits.max_cost_usd, trajectory.cost_usd), (limits.max_latency_s, trajectory.latency_s))
     return trajectory.calls > 0 and any(

@@ -16,10 +16,10 @@ from langchain_atlas.errors import ConstraintError, PoolError, SettingError, sug
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
+from langchain_atlas.routers.constraints import Limits, feasible
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.floor import with_floor
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
-from langchain_atlas.routers.limits import Limits
 from langchain_atlas.routers.memory import Memory
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
@@ -213,7 +213,7 @@ class RLRouter(Router):
         cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale[0]
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # unknown: can't be expected to stay within
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
-        limits = Limits.left(query, trajectory, self.pairs, cost, latency)
+        limits = feasible(query, trajectory, self.pairs, cost, latency)
         return limits if self._turns(trajectory) else replace(limits, reason=f"All {self.max_turns} turns are used.")
 
     def _turns(self, trajectory: Trajectory) -> int:

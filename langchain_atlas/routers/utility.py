@@ -14,6 +14,7 @@ import numpy as np
 from langchain_atlas.errors import ConstraintError, SettingError, suggest
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
+from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.routers.gathering import decide_together
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
@@ -160,7 +161,8 @@ class UtilityRouter(Router):
                 return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
         belief = self._believe(item, permitted)
         try:
-            allowed = within_limits(query, belief, permitted, self._spent(belief, trajectory))
+            left = feasible(query, trajectory, self.pairs, belief.cost, belief.latency, permitted=permitted)
+            allowed = left.checked()
         except ConstraintError as error:
             if not trajectory.observations:
                 raise
@@ -189,15 +191,6 @@ class UtilityRouter(Router):
             runner_up=None if second is None else self._candidate(belief, second, utility),
             reason=said + _reason(belief, chosen),
         )
-
-    def _spent(self, belief: Belief, trajectory: Trajectory) -> tuple[float, float]:
-        """Return dollars and seconds of the calls so far; one that is not known counts as was expected of its pair."""
-        dollars = seconds = 0.0
-        for seen in trajectory.observations:
-            column = self.pairs.index(seen.pair)
-            dollars += float(belief.cost[column]) if seen.cost_usd is None else seen.cost_usd
-            seconds += float(belief.latency[column]) if seen.latency_s is None else seen.latency_s
-        return dollars, seconds
 
     def utility(self, belief: Belief, cost_weight: float | None = None) -> NDArray[np.float64]:
         """Return the utility of every pair, shape [n_pairs], in parts of a right answer less its price.
@@ -333,40 +326,6 @@ class UtilityRouter(Router):
     @abstractmethod
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
         """Return a router of these of its pairs, in this order."""
-
-
-def within_limits(
-    query: Query, belief: Belief, permitted: NDArray[np.bool_], spent: tuple[float, float] = (0.0, 0.0)
-) -> NDArray[np.bool_]:
-    """Return which of the permitted pairs are expected to stay within the query's limits, shape [n_pairs].
-
-    A pair whose cost or latency is unknown can't be expected to; nor can any, when it is not known what was spent.
-
-    Args:
-        query: carries the limits, which are those of the whole trajectory.
-        belief: what is expected of every pair.
-        permitted: the pairs to choose from.
-        spent: dollars and seconds that earlier calls used; NaN when unknown.
-
-    Raises:
-        ConstraintError: none is.
-    """
-    limits = query.constraints
-    for limit, values, used, unit in (
-        (limits.max_cost_usd, belief.cost + spent[0], spent[0], "dollars"),
-        (limits.max_latency_s, belief.latency + spent[1], spent[1], "seconds"),
-    ):
-        if limit is None:
-            continue
-        after = f" after {used:.3g} already spent" if used else ""
-        known = values[permitted & ~np.isnan(values)]
-        permitted = permitted & (np.nan_to_num(values, nan=np.inf) <= limit)
-        if not permitted.any():
-            least = f"{known.min():.3g}" if known.size else "unknown for every pair"
-            raise ConstraintError(
-                f"No pair is expected to stay within {limit:g} {unit}{after}; the least is {least}. Raise the limit."
-            )
-    return permitted
 
 
 def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:

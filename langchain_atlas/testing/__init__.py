@@ -2,8 +2,8 @@
 
 `FakeEncoder`, `ScriptedRouter` and `ScriptedExecutor` stand in for the real ones in unit tests; `OpenAIServer` is a
 model provider on this machine that says what it is told to; `TraceServer` takes the traces that would go to LangSmith
-or to an OpenTelemetry collector; `RouterConformance` holds the tests that every router
-must pass.
+or to an OpenTelemetry collector; `RouterConformance` holds the tests that every router must pass, and
+`IntegrationConformance` those of whatever calls routers and executors.
 """
 
 import sys
@@ -16,11 +16,19 @@ from langchain_atlas.testing.trace_server import TracedRun, TracedSpan, TraceSer
 
 if TYPE_CHECKING:
     from langchain_atlas.testing.conformance import RouterConformance
+    from langchain_atlas.testing.integrations import IntegrationConformance
+
+_CONFORMANCE = {
+    "IntegrationConformance": "langchain_atlas.testing.integrations",
+    "RouterConformance": "langchain_atlas.testing.conformance",
+}
+"""Where the conformance tests are, which alone need pytest."""
 
 __all__ = [
     "HANG",
     "Failure",
     "FakeEncoder",
+    "IntegrationConformance",
     "OpenAIServer",
     "Request",
     "RouterConformance",
@@ -35,11 +43,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name != "RouterConformance":
+    if name not in _CONFORMANCE:
         raise AttributeError(f"module 'langchain_atlas.testing' has no attribute {name!r}")
-    import pytest  # only the conformance tests need it
+    import pytest
 
-    module = "langchain_atlas.testing.conformance"
+    module = _CONFORMANCE[name]
     if module not in sys.modules:
         pytest.register_assert_rewrite(module)  # so that a failing assertion shows its values
-    return import_module(module).RouterConformance
+    return getattr(import_module(module), name)

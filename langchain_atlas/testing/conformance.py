@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, ClassVar
 import pytest
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.loop import MAX_TURNS, asked
+from langchain_atlas.loop import MAX_TURNS, TURN_LIMIT, Handler, drive, solve, turns
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.testing.fakes import ScriptedExecutor
-from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Trajectory
+from langchain_atlas.trajectory import Constraints, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,26 +191,16 @@ class RouterConformance:
 
     def _first_pair(self, router: Router, query: Query) -> Pair:
         """Return the first pair that is asked; thoughts may come before."""
-        trajectory = START
-        for _ in range(self.max_turns):
-            decision = router.decide(query, trajectory)
-            if decision.pair is not None:
-                return decision.pair
-            trajectory = trajectory.then(decision)
-        raise AssertionError(f"no pair was asked in {self.max_turns} turns")
+        decision = drive(turns(query, act=None), Handler(router, max_turns=self.max_turns)).steps[-1].decision
+        assert decision.rule != TURN_LIMIT, f"no pair was asked in {self.max_turns} turns"
+        assert decision.pair is not None, f"it answers before any call: {decision.reason}"
+        return decision.pair
 
     def _drive(self, router: Router, query: Query, executor: ScriptedExecutor) -> Trajectory:
-        """Go round the loop without its limit on turns."""
-        trajectory = START
-        for _ in range(self.max_turns + 1):
-            decision = router.decide(query, trajectory)
-            seen: Observation | None = None
-            if decision.pair is not None:
-                seen = executor.run(decision.pair, asked(query, decision))
-            trajectory = trajectory.then(decision, seen)
-            if trajectory.done:
-                return trajectory
-        raise AssertionError(f"no answer in {self.max_turns} turns")
+        """Go round the loop; the limit on turns must not be what ends it."""
+        trajectory = solve(query, router, executor, max_turns=self.max_turns)
+        assert trajectory.steps[-1].decision.rule != TURN_LIMIT, f"no answer in {self.max_turns} turns"
+        return trajectory
 
 
 def _what(decision: Decision) -> tuple[object, ...]:

@@ -23,7 +23,7 @@ from langchain_atlas.routers.dual import Calibration, DualRouter, calibrate
 from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.rl import RLRouter, price_of
 from langchain_atlas.testing import FakeEncoder, RouterConformance
-from langchain_atlas.trajectory import START, Constraints, Observation, Query
+from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query
 
 TABLE = sums()
 QUICK = TrainingConfig(
@@ -123,12 +123,15 @@ def test_outcomes_without_responses_teach_what_can_be_learned_without_comparing(
     assert router.decide(TABLE.queries[0]).kind == "route"
 
 
-def test_an_unknown_cost_so_far_ends_asking_where_there_is_a_limit() -> None:
-    query = TABLE.queries[0].replace(constraints=Constraints(max_cost_usd=1.0))
-    first = trained().decide(query)
-    assert first.pair is not None
-    seen = Observation(pair=first.pair, answer="1", cost_usd=None)
-    assert trained().decide(query, START.then(first, seen)).kind == "answer"
+def test_an_unknown_cost_so_far_counts_as_was_expected() -> None:
+    limits = Constraints(max_cost_usd=0.03, pairs=frozenset({Pair("cheap"), Pair("large")}))
+    query = TABLE.queries[0].replace(constraints=limits)
+    large = Decision(kind="route", pair=Pair("large"))
+    unknown = START.then(large, Observation(pair=Pair("large"), error="OSError: gone", cost_usd=None))
+    assert trained().decide(query, unknown).pair == Pair("cheap"), "0.02 were expected, and 0.001 more fit"
+    less = query.replace(constraints=limits.replace(max_cost_usd=0.0205))
+    ended = trained().decide(less, unknown)
+    assert (ended.kind, ended.rule) == ("answer", "limit"), "0.02 and 0.001 are more than 0.0205"
 
 
 @pytest.mark.parametrize(

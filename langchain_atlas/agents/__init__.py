@@ -1,1 +1,0 @@
-"""The doors: LangGraph nodes and graphs that run the loop."""

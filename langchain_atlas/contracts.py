@@ -1,0 +1,85 @@
+"""What the loop needs of routers and executors, and which pairs the two have for a query."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from langchain_atlas.errors import ConstraintError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from langchain_atlas.pairs import Pair
+    from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+
+
+class RouterLike(Protocol):
+    """What the loop needs of a router; see `Router`."""
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from; empty when it takes any."""
+        ...  # pragma: no cover
+
+    def decide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
+        """Decide the next step."""
+        ...  # pragma: no cover
+
+    async def adecide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
+        """Do what `decide` does on the event loop."""
+        ...  # pragma: no cover
+
+
+class ExecutorLike(Protocol):
+    """What the loop needs of an executor; see `Executor`."""
+
+    def suited(self, query: Query, /) -> frozenset[Pair] | None:
+        """Return the pairs that can answer this query at all; None when it can't tell."""
+        ...  # pragma: no cover
+
+    def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
+        """Return the context in which the runs of one trajectory belong together."""
+        ...  # pragma: no cover
+
+    def run(self, pair: Pair, query: Query, /) -> Observation:
+        """Run a pair on a query."""
+        ...  # pragma: no cover
+
+    async def arun(self, pair: Pair, query: Query, /) -> Observation:
+        """Do what `run` does on the event loop."""
+        ...  # pragma: no cover
+
+
+def suiting(query: Query, router: RouterLike, executor: ExecutorLike, able: frozenset[Pair] | None = None) -> Query:
+    """Return the query, limited to pairs that can answer it.
+
+    Two things are asked. What the request itself needs of a pair, such as to take the caller's own tools, is a must
+    (`able`). What the executor says of images (`Executor.suited`) is a preference: where none of the router's pairs is
+    said to read them, they are asked all the same, and what comes of that is observed; a model may read images without
+    the pool saying so.
+
+    Args:
+        query: what is asked.
+        router: who decides.
+        executor: who acts.
+        able: the pairs that can take the request at all; None for any.
+
+    Raises:
+        ConstraintError: the query allows none of the pairs that can take the request.
+    """
+    suited = executor.suited(query)
+    if suited is None and able is None:
+        return query
+    known, wanted = frozenset(router.pairs), query.constraints.pairs
+    allowed = wanted if able is None else able if wanted is None else able & wanted
+    if able is not None and (not allowed or (known and known.isdisjoint(allowed))):
+        names = ", ".join(sorted(map(str, known or able))[:4])
+        raise ConstraintError(
+            f"None of the pairs {names} can take this request: it brings tools of its own, needs tools that somebody "
+            "else runs, names a model, or allows other pairs only."
+        )
+    if suited is not None:
+        fitting = suited if allowed is None else suited & allowed
+        if fitting and not (known and known.isdisjoint(fitting)):
+            allowed = fitting
+    return query if allowed is wanted else query.replace(constraints=query.constraints.replace(pairs=allowed))

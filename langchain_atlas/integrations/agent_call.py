@@ -1,0 +1,253 @@
+"""One model call of an agent: which pair makes it, and what is done when that fails."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
+
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+
+from langchain_atlas.contracts import suiting
+from langchain_atlas.errors import AtlasError, ExecutionError
+from langchain_atlas.execution.invocations import Native, NoTool
+from langchain_atlas.execution.ledger import observed
+from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
+from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
+from langchain_atlas.trajectory import START, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain.agents.middleware.types import ModelRequest, ModelResponse
+
+    from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.integrations.agent_record import AgentRecord, Kept
+    from langchain_atlas.loop import Steps
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Decision, Observation, Query
+
+Pin = Literal["loop", "thread"]
+
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the middleware goes about every call; its arguments."""
+
+    executor: LiveExecutor
+    """Knows the pool's chat models and tools."""
+    pairs: tuple[Pair, ...]
+    """The pairs to choose from."""
+    pin: Pin | None
+    """For how long a pair is kept."""
+    switching_cost: float
+    """By how much another pair must be better than the one used last."""
+    keep_tools: frozenset[str]
+    """The agent's tools that are bound beside the pair's."""
+    fail_open: bool
+    """Whether the agent's own model is called where no pair replies."""
+
+    def is_bound(self, pair: Pair) -> bool:
+        """Say whether the agent carries this pair out: its model is called with its tools, if it has any."""
+        return type(self.executor.invocation(pair.tool)) in (NoTool, Native)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What an agent's model call came to."""
+
+    messages: list[Any]
+    """The model's message, and for structured output the message that answers its call."""
+    structured_response: Any
+    """The structured output, where that was asked for and given."""
+    record: AgentRecord
+    """How it came about."""
+
+
+class AgentCall:
+    """One model call of an agent.
+
+    Args:
+        router: who decides.
+        habits: the middleware's settings.
+        request: the call as the agent would make it.
+        settings: what this run sets; see `AtlasContext`.
+        before: the record of the thread's previous call.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        habits: Habits,
+        request: ModelRequest[Any],
+        settings: Mapping[str, Any],
+        before: AgentRecord,
+    ) -> None:
+        self._router = router
+        self._habits = habits
+        self._request = request
+        self._settings = settings
+        self._before = before
+        asks = [message for message in request.messages if isinstance(message, HumanMessage)]
+        self._ask_id = asks[-1].id if asks else None
+        self._trajectory: Trajectory = START
+        self._kept: Kept | None = None
+        self._response: ModelResponse[Any] | None = None
+
+    def steps(self) -> Steps[Reply]:
+        """Have the router choose until a pair replies, or else call the agent's own model.
+
+        Returns:
+            Steps that return the `Reply`.
+
+        Raises:
+            AtlasError: no pair replied, and the agent's own model is not to be called.
+        """
+        before = self._before
+        if self._habits.pin is not None and before.is_for(self._ask_id) and before.cause is not None:
+            return (yield from self._open(before.cause))  # a loop stays with the model that it went to
+        try:
+            trajectory = yield from turns(self._query, decide=self._decide, act=self._act, first_reply="agent")
+        except Exception as error:
+            cause = failure(error)
+            if not self._habits.fail_open:
+                raise
+        else:
+            if trajectory.answered_by is not None:
+                return self._replied(trajectory)
+            reason = trajectory.steps[-1].decision.reason
+            cause = failures(trajectory) or f"The router chose to answer without a call. {reason}"
+            self._trajectory = Trajectory(steps=trajectory.steps[:-1])
+            if not self._habits.fail_open:
+                raise ExecutionError(f"No pair replied. {cause}")
+        _LOG.warning("No pair replied, so the agent's own model is called. %s", cause)
+        return (yield from self._open(cause))
+
+    def _open(self, cause: str | None) -> Steps[Reply]:
+        response = yield Call(self._request)
+        return self._reply(response.result, response.structured_response, cause=cause)
+
+    @cached_property
+    def _query(self) -> Query:
+        query = read_query(self._request.messages, self._settings)
+        able = frozenset(pair for pair in self._habits.pairs if self._takes(pair))
+        return suiting(query, self._router, self._habits.executor, able)
+
+    def _takes(self, pair: Pair) -> bool:
+        """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""
+        in_tool_loop = isinstance(self._request.messages[-1], ToolMessage)
+        if in_tool_loop or self._habits.keep_tools or self._request.response_format is not None:
+            model = self._habits.executor.pool.model(pair.model)
+            return self._habits.is_bound(pair) and model.function_calling is not False
+        return True
+
+    def _decide(self, query: Query, trajectory: Trajectory) -> Steps[Decision]:
+        """Keep to an earlier decision where that holds; else have the router decide."""
+        self._trajectory = trajectory
+        if not trajectory.steps:
+            pinned, self._kept = self._pinned()
+            if pinned is not None:
+                return pinned
+        decision = yield from ask_router(query, trajectory)
+        return (yield from self._unless_better(decision))
+
+    def _pinned(self) -> tuple[Decision | None, Kept | None]:
+        """Return the earlier decision that still holds, with why."""
+        pin, before = self._habits.pin, self._before
+        if pin is None or before.pair is None or before.pair not in (self._query.constraints.pairs or ()):
+            return None, None
+        same_loop = before.is_for(self._ask_id)
+        if pin == "loop" and not same_loop:
+            return None, None
+        decisions = [step.decision for step in before.steps if step.decision.pair == before.pair]
+        return (decisions[-1], "loop" if same_loop else pin) if decisions else (None, None)
+
+    def _unless_better(self, decision: Decision) -> Steps[Decision]:
+        """Stay with the pair used last, unless the decided one is better by more than switching costs."""
+        self._kept, last, query = None, self._before.pair, self._query
+        stays = last is not None and last in (query.constraints.pairs or ()) and not self._trajectory.observations
+        if not (self._habits.switching_cost and stays and decision.pair is not None) or decision.pair == last:
+            return decision
+        only = query.replace(constraints=query.constraints.replace(pairs=frozenset({last})))
+        try:
+            staying = (yield from turns(only, act=None)).steps[-1].decision
+        except AtlasError:
+            return decision  # the query's limits rule the last pair out
+        gain = _gain(decision, staying)
+        if staying.pair != last or gain is None or gain > self._habits.switching_cost:
+            return decision
+        self._kept = "switching-cost"
+        return staying
+
+    def _act(self, query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
+        """Call the pair's model with its tools bound, or have the executor run the pair."""
+        pair, system = decision.pair, self._request.system_message
+        assert pair is not None  # noqa: S101  # only such decisions are acted on
+        self._response = None
+        if self._habits.is_bound(pair):
+            model = self._habits.executor.pool.model(pair.model)
+            request = partial(self._bound_request, pair)
+            observation = yield from call_model(pair, model, request, partial(self._read, pair))
+        else:
+            if system is not None:
+                query = query.replace(history=(system, *query.history))
+            observation = yield from run_pair(query, decision, trajectory)
+        self._trajectory = trajectory.then(decision, observation)
+        return observation
+
+    def _read(self, pair: Pair, response: ModelResponse[Any], seconds: float) -> Observation:
+        self._response = response
+        message = next(message for message in response.result if isinstance(message, AIMessage))
+        observation = observed(pair, self._habits.executor.pool.model(pair.model), message, seconds)
+        return observation.replace(message_id=message.id)
+
+    def _bound_request(self, pair: Pair, chat_model: Any) -> ModelRequest[Any]:
+        request, invocation = self._request, self._habits.executor.invocation(pair.tool)
+        own = {tool.name for tool in invocation.tools}
+        tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
+        changes: dict[str, Any] = {
+            "model": chat_model,
+            "messages": [*map(portable, request.messages)],
+            "tools": [*invocation.tools, *tools],
+            "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
+        }
+        if invocation.settings.system:
+            texts = [invocation.settings.system, request.system_prompt]
+            changes["system_message"] = SystemMessage("\n\n".join(text for text in texts if text))
+        choice = getattr(invocation.settings, "tool_choice", "auto")
+        if choice != "auto" and isinstance(request.messages[-1], HumanMessage):
+            changes["tool_choice"] = choice
+        return request.override(**changes)
+
+    def _replied(self, trajectory: Trajectory) -> Reply:
+        answered_by, response = trajectory.answered_by, self._response
+        assert answered_by is not None  # noqa: S101  # a pair replied
+        self._trajectory = Trajectory(steps=trajectory.steps[:-1])
+        if response is None:
+            return self._reply([answer_message(trajectory)], None, pair=answered_by.pair, kept=self._kept)
+        return self._reply(response.result, response.structured_response, pair=answered_by.pair, kept=self._kept)
+
+    def _reply(self, messages: list[Any], structured_response: Any, **fields: Any) -> Reply:
+        record = self._before.next(self._ask_id, self._trajectory, **fields)
+        return Reply(messages, structured_response, record)
+
+
+def _name(tool: Any) -> str:
+    """Return what a tool of the agent's is called; of a tool that its provider runs, the type may be all there is."""
+    if not isinstance(tool, dict):
+        return str(tool.name)
+    return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
+
+
+def _gain(decision: Decision, staying: Decision) -> float | None:
+    """Return by how much a decision is better than staying; None where the router does not say."""
+    new, old = decision.chosen, staying.chosen
+    if new is None or old is None:
+        return None
+    if new.utility is not None and old.utility is not None:
+        return new.utility - old.utility
+    return new.expected_success - old.expected_success

@@ -1,0 +1,90 @@
+"""The loop as one step of a chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import ensure_config
+
+from langchain_atlas.errors import ExecutionError
+from langchain_atlas.integrations.messages import answer_message, run_settings
+from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
+from langchain_atlas.routers.base import read_assignment
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback
+
+if TYPE_CHECKING:
+    from langchain_atlas.execution.base import Executor
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Trajectory
+
+
+class AtlasChain(Runnable[Any, AIMessage]):
+    """Goes round the loop for an ask, and returns the answer as a message.
+
+    ``router | executor`` asks once; this asks again where the router wants to, or where a call failed. It takes what a
+    router takes in a chain: a text, a `Query`, a message, messages, or ``{"messages": ...}``; and any executor, a
+    replaying one too. The record is in the answer's ``response_metadata["atlas"]``.
+
+    Args:
+        router: who decides.
+        executor: who acts.
+        max_turns: most turns of the loop.
+        on_router_error: ``raise``, or the pair that is asked where the router fails.
+
+    Raises:
+        SettingError: `max_turns` is below 1.
+        PoolError: `on_router_error` is a pair that the executor does not have.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        executor: Executor,
+        *,
+        max_turns: int = MAX_TURNS,
+        on_router_error: OnRouterError = "raise",
+    ) -> None:
+        self.router = router
+        self.executor = executor
+        self.max_turns = checked_turns(max_turns)
+        self._decider = with_fallback(router, executor.pairs, on_router_error)
+        self.name = "atlas"
+
+    def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
+        """Answer an ask.
+
+        Args:
+            input: the ask.
+            config: may set any of the fields of `AtlasContext` under ``configurable``.
+            settings: any of the fields of `AtlasContext`; they win.
+
+        Raises:
+            InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
+            ExecutionError: every call failed.
+        """
+        given = ensure_config(config)
+
+        def answer(asked: Any) -> AIMessage:
+            query = read_assignment(asked, given, {**run_settings(given), **settings})
+            return _answered(solve(query, self._decider, self.executor, max_turns=self.max_turns))
+
+        return self._call_with_config(answer, input, config, run_type="chain")
+
+    async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
+        """Do what `invoke` does on the event loop."""
+        given = ensure_config(config)
+
+        async def answer(asked: Any) -> AIMessage:
+            query = read_assignment(asked, given, {**run_settings(given), **settings})
+            return _answered(await asolve(query, self._decider, self.executor, max_turns=self.max_turns))
+
+        return await self._acall_with_config(answer, input, config, run_type="chain")
+
+
+def _answered(trajectory: Trajectory) -> AIMessage:
+    message = answer_message(trajectory)
+    if trajectory.answer is None:
+        raise ExecutionError(message.text)
+    return message

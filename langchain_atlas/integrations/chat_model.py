@@ -1,0 +1,262 @@
+"""A chat model that routes every request."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables.config import ensure_config
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field, PrivateAttr
+
+from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
+from langchain_atlas.integrations.chat_call import ChatCall, ChatReply
+from langchain_atlas.integrations.inner_runs import (
+    arun_inside,
+    astream_inside,
+    inner_config,
+    opened,
+    run_inside,
+    stream_inside,
+)
+from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_settings
+from langchain_atlas.integrations.structured import structured
+from langchain_atlas.loop import MAX_TURNS, Handler, Whole, adrive, astream, drive, stream
+from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback  # pydantic reads it
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.messages import BaseMessage
+    from langchain_core.runnables import Runnable, RunnableConfig
+    from langchain_core.tools import BaseTool
+
+PROVIDER = "langchain-atlas"
+
+
+class ChatAtlas(BaseChatModel):
+    """Routes every request to the pair that answers it best, and replies as any chat model does.
+
+    Without tools of the caller's, a request goes round the loop: the router decides, the pair's model is called with
+    its tool, until there is an answer. With the caller's own tools (`bind_tools`), with structured output, and after a
+    tool's result, the router picks the model alone: it gets the caller's tools, and what it calls is returned, not run.
+    The record of the decisions is in the reply's ``response_metadata["atlas"]``.
+
+    A call that fails is followed by the router's next choice; where none is left, `ExecutionError` is raised. A
+    request's keyword arguments may be any of `AtlasContext`'s fields (``cost_weight=0.3``), and ``model``, which names
+    the one model of the pool that may be asked.
+
+    Tokens are streamed as they come where the router takes the first answer and the pair uses no tool, and with the
+    caller's own tools. Other answers come in one piece, because only then is it known which answer is given.
+    """
+
+    router: Router = Field(exclude=True)
+    """Who decides."""
+    executor: LiveExecutor = Field(exclude=True)
+    """Knows the pool's chat models, and runs pairs with tools."""
+    max_turns: int = Field(default=MAX_TURNS, ge=1)
+    """Most turns of the loop."""
+    on_router_error: OnRouterError = "raise"
+    """``raise``, or the pair that is asked where the router fails."""
+    temperature: float | None = None
+    """Sent with every request, in place of the pool's."""
+    max_tokens: int | None = None
+    """Sent with every request, in place of the pool's."""
+    stop: list[str] | None = None
+    """Sent with every request, in place of the pool's."""
+    _decider: Router = PrivateAttr()
+
+    def model_post_init(self, context: Any, /) -> None:
+        """Set up who stands in for the router."""
+        super().model_post_init(context)
+        self._decider = with_fallback(self.router, self.executor.pairs, self.on_router_error)
+
+    @property
+    def _llm_type(self) -> str:
+        return PROVIDER
+
+    @property
+    def _identifying_params(self) -> dict[str, Any]:
+        return {
+            "router": type(self.router).__name__,
+            "pool": self.executor.pool.fingerprint,
+            "max_turns": self.max_turns,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "stop": self.stop,
+        }
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
+        params = LangSmithParams(
+            ls_provider=PROVIDER, ls_model_name=kwargs.get("model") or "atlas", ls_model_type="chat"
+        )
+        values = {
+            "ls_temperature": kwargs.get("temperature", self.temperature),
+            "ls_max_tokens": kwargs.get("max_tokens", self.max_tokens),
+            "ls_stop": stop or self.stop,
+        }
+        params.update({name: value for name, value in values.items() if value not in (None, [])})  # type: ignore[typeddict-item]
+        return params
+
+    def bind_tools(
+        self,
+        tools: Sequence[dict[str, Any] | type | Callable[..., Any] | BaseTool],
+        *,
+        tool_choice: dict[str, Any] | str | bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """Bind tools of the caller's: they go to the model that is chosen, and its calls are returned.
+
+        Args:
+            tools: the tools.
+            tool_choice: ``auto``, ``none``, ``any`` or ``required`` (or True), or a tool's name; False leaves it out.
+            kwargs: more parameters of the requests.
+        """
+        formatted = [convert_to_openai_tool(tool) for tool in tools]
+        choice = {} if tool_choice in (None, False) else {"tool_choice": tool_choice}
+        return self.bind(tools=formatted, **choice, **kwargs)
+
+    def with_structured_output(
+        self,
+        schema: Any = None,
+        *,
+        method: str = "json_schema",
+        include_raw: bool = False,
+        strict: bool | None = None,
+        **kwargs: Any,
+    ) -> Runnable[LanguageModelInput, Any]:
+        """Return a chat model that replies in a schema's form; see `structured`."""
+        return structured(self, schema, method=method, include_raw=include_raw, strict=strict, options=kwargs)
+
+    def invoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Reply; what runs inside takes over the config, which may set `AtlasContext`'s fields under `configurable`."""
+        own, inner = opened(config)
+        return run_inside(inner, partial(super().invoke, input, own, stop=stop, **kwargs))
+
+    async def ainvoke(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AIMessage:
+        """Do what `invoke` does on the event loop."""
+        own, inner = opened(config)
+        return await arun_inside(inner, super().ainvoke(input, own, stop=stop, **kwargs))
+
+    def stream(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> Iterator[AIMessageChunk]:
+        """Do what `invoke` does, and yield the reply as it comes."""
+        own, inner = opened(config)
+        yield from stream_inside(inner, super().stream(input, own, stop=stop, **kwargs))
+
+    async def astream(
+        self,
+        input: LanguageModelInput,  # noqa: A002
+        config: RunnableConfig | None = None,
+        *,
+        stop: list[str] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[AIMessageChunk]:
+        """Do what `stream` does on the event loop."""
+        own, inner = opened(config)
+        async for chunk in astream_inside(inner, super().astream(input, own, stop=stop, **kwargs)):
+            yield chunk
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        return _result(run_inside(inner_config(run_manager), lambda: drive(call.steps(), handler)))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        return _result(await arun_inside(inner_config(run_manager), adrive(call.steps(), handler)))
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        items = stream(call.steps(), handler, lambda request: request.chunks())
+        for item in stream_inside(inner_config(run_manager), items):
+            yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        items = astream(call.steps(), handler, lambda request: request.achunks())
+        async for item in astream_inside(inner_config(run_manager), items):
+            yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
+
+    def _prepared(
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], send: Callable[[Any], Any]
+    ) -> tuple[ChatCall, Handler]:
+        """Return the call, and what carries its effects out; `send` sends a request."""
+        own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
+        settings = {name: own.pop(name) for name in AtlasContext.__dataclass_fields__ if name in own}
+        call = ChatCall(
+            self._decider,
+            self.executor,
+            messages,
+            options={name: value for name, value in own.items() if value not in (None, [])},
+            settings={**run_settings(ensure_config()), **settings},
+        )
+        return call, Handler(self._decider, self.executor.with_options(**call.outward), self.max_turns, send)
+
+
+def _result(reply: ChatReply) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=reply.message)])
+
+
+def _last(reply: ChatReply) -> AIMessageChunk:
+    """Return what is still to be streamed of a reply: the record, and what has not been streamed."""
+    message = reply.message
+    if reply.streamed:
+        return AIMessageChunk(
+            content="", response_metadata={RECORD_KEY: message.response_metadata[RECORD_KEY]}, chunk_position="last"
+        )
+    return AIMessageChunk(
+        content=message.content,
+        usage_metadata=message.usage_metadata,
+        response_metadata=message.response_metadata,
+        chunk_position="last",
+    )

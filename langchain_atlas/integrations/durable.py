@@ -1,0 +1,181 @@
+"""A router and an executor as a node has them: decisions announced, approved and kept, calls kept for a resumed run.
+
+What is kept, LangGraph keeps in the run's checkpoint, so that a run that resumes does not work for it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, wait
+from typing import TYPE_CHECKING, Any
+
+from langgraph.config import get_stream_writer
+from langgraph.errors import GraphBubbleUp
+from langgraph.func import task
+
+from langchain_atlas.errors import ExecutionError
+from langchain_atlas.execution.wrapper import ExecutorWrapper
+from langchain_atlas.loop import limited
+from langchain_atlas.routers.wrapper import RouterWrapper
+from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from langchain_atlas.integrations.approval import Approval
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.base import Router
+
+PATIENCE_S = 0.5
+"""Seconds that a synchronous node waits for a thread to come free before it does the work itself."""
+
+
+def announce(decision: Decision) -> None:
+    """Stream a decision as a custom event; outside a graph nobody listens."""
+    if is_in_graph():
+        get_stream_writer()({"atlas_decision": decision.to_json()})
+
+
+def is_in_graph() -> bool:
+    """Say whether a graph is running us."""
+    from langgraph.runtime import get_runtime
+
+    try:
+        return get_runtime() is not None
+    except (KeyError, RuntimeError):
+        return False
+
+
+class NodeRouter(RouterWrapper):
+    """A router as a node of a graph asks it.
+
+    Args:
+        router: who decides.
+        max_turns: most turns of the loop.
+        approval: asks a human where one has a word in it.
+        durable: whether decisions are kept in the graph's checkpoint.
+    """
+
+    def __init__(self, router: Router, max_turns: int, approval: Approval | None, *, durable: bool) -> None:
+        super().__init__(router)
+        self._max_turns = max_turns
+        self._approval = approval
+        self._durable = durable
+
+    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Decide the next step; see `Router.decide`."""
+
+        def decide() -> dict[str, Any]:
+            return self._announced(self.router.decide(query, trajectory), trajectory)
+
+        decided = kept("decide", decide) if self._durable and is_in_graph() else decide()
+        return self._reviewed(query, trajectory, Decision.from_json(decided))
+
+    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
+        """Do what `decide` does on the event loop."""
+
+        async def decide() -> dict[str, Any]:
+            return self._announced(await self.router.adecide(query, trajectory), trajectory)
+
+        decided = await (akept("decide", decide) if self._durable and is_in_graph() else decide())
+        return self._reviewed(query, trajectory, Decision.from_json(decided))
+
+    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
+        """Decide the first step of each query by itself, as a human may have a word in it."""
+        return [self.decide(query) for query in queries]
+
+    def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
+        decision = limited(decision, trajectory, self._max_turns)
+        announce(decision)
+        return decision.to_json()
+
+    def _reviewed(self, query: Query, trajectory: Trajectory, decision: Decision) -> Decision:
+        if self._approval is None:
+            return decision
+        reviewed = self._approval.review(query, trajectory, decision)
+        if reviewed != decision:
+            announce(reviewed)
+        return reviewed
+
+
+class DurableExecutor(ExecutorWrapper):
+    """Keeps what the calls returned in the graph's checkpoint, so that none is made twice.
+
+    Args:
+        executor: who acts.
+    """
+
+    def run(self, pair: Pair, query: Query) -> Observation:
+        """Run `pair` on `query`; see `Executor.run`."""
+        if not is_in_graph():
+            return self.executor.run(pair, query)
+
+        def execute() -> dict[str, Any]:
+            return self.executor.run(pair, query).to_json()
+
+        return Observation.from_json(kept("execute", execute))
+
+    async def arun(self, pair: Pair, query: Query) -> Observation:
+        """Do what `run` does on the event loop."""
+        if not is_in_graph():
+            return await self.executor.arun(pair, query)
+
+        async def execute() -> dict[str, Any]:
+            return (await self.executor.arun(pair, query)).to_json()
+
+        return Observation.from_json(await akept("execute", execute))
+
+
+def kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `work` returns, or what it returned before the run was resumed.
+
+    LangGraph runs a task in its thread pool, where nodes that wait for their tasks may hold every thread (there are a
+    few more than cores, or ``max_concurrency``). So a task that does not start in time is worked on right here; the
+    pool then takes note of its result when it can.
+
+    Args:
+        name: what the task is called in streams and traces.
+        work: returns plain JSON.
+
+    Raises:
+        ExecutionError: the work wants to interrupt the graph, and no thread came free for it.
+    """
+    begun = threading.Lock()
+    result: Future[dict[str, Any]] = Future()
+
+    def run() -> dict[str, Any]:
+        if begun.acquire(blocking=False):
+            _settle(result, work)
+        return result.result()
+
+    run.__name__ = name
+    future = task(run)()
+    wait([future], PATIENCE_S)
+    if future.done() or not begun.acquire(blocking=False):
+        return future.result()
+    _settle(result, work)
+    try:
+        return result.result()
+    except GraphBubbleUp as interruption:
+        raise ExecutionError(
+            f"{name!r} wants to interrupt the graph, but the graph's threads are all taken. Give the run a "
+            "'max_concurrency' above the number of branches that run at once, or run it on an event loop (ainvoke)."
+        ) from interruption
+
+
+async def akept(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    """Do what `kept` does on the event loop, where no thread is waited for."""
+
+    async def run() -> dict[str, Any]:
+        return await work()
+
+    run.__name__ = name
+    done: dict[str, Any] = await task(run)()
+    return done
+
+
+def _settle(result: Future[dict[str, Any]], work: Callable[[], dict[str, Any]]) -> None:
+    try:
+        result.set_result(work())
+    except BaseException as error:  # noqa: BLE001  # it is raised where the result is asked for
+        result.set_exception(error)

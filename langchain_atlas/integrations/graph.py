@@ -1,0 +1,176 @@
+"""The loop as a LangGraph graph, one node for each of its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import RunnableConfig
+from langchain_core.utils.uuid import uuid7
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict
+
+from langchain_atlas.contracts import suiting
+from langchain_atlas.integrations.approval import Approval, Approve
+from langchain_atlas.integrations.durable import announce
+from langchain_atlas.integrations.messages import (
+    AtlasContext,
+    answer_message,
+    read_query,
+    record,
+    run_settings,
+)
+from langchain_atlas.integrations.steps import Step
+from langchain_atlas.loop import MAX_TURNS, Handler, adrive, ask_router, checked_turns, drive, run_pair
+from langchain_atlas.routers.fallback import OnRouterError, with_fallback
+from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+
+if TYPE_CHECKING:
+    from langchain_atlas.execution.base import Executor
+    from langchain_atlas.routers.base import Router
+
+
+class AtlasState(TypedDict, total=False):
+    """State of the graph; all of it is plain JSON but for the messages."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    """The conversation."""
+    atlas: dict[str, Any]
+    """Record of the run: see `langchain_atlas.integrations.messages.record`."""
+    atlas_next: dict[str, Any]
+    """The decision that is about to be carried out, with the id of the message it is for and that of the trajectory."""
+
+
+def create_atlas_graph(
+    router: Router,
+    executor: Executor,
+    *,
+    max_turns: int = MAX_TURNS,
+    approve: Approve | None = None,
+    on_router_error: OnRouterError = "raise",
+) -> StateGraph[AtlasState, AtlasContext, AtlasState, AtlasState]:
+    """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
+
+    Decisions are streamed as custom events (``stream_mode="custom"``), tokens as those of any chat model
+    (``stream_mode="messages"``).
+
+    Args:
+        router: who decides.
+        executor: who acts.
+        max_turns: most turns of the loop.
+        approve: when a human is asked before a pair is run, in a node ``approve`` of its own: above so many expected
+            dollars of the call, or where a function of the query and the decision says so. Needs a checkpointer.
+        on_router_error: ``raise``, or the pair that is asked where the router fails.
+
+    Returns:
+        The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
+
+    Raises:
+        SettingError: `max_turns` is below 1, or `approve` is neither a number nor a function.
+        PoolError: `on_router_error` is a pair that the executor does not have.
+    """
+    approval = None if approve is None else Approval(approve, executor.pairs)
+    loop = _Loop(with_fallback(router, executor.pairs, on_router_error), executor, checked_turns(max_turns), approval)
+    before = "execute" if approval is None else "approve"
+    graph = StateGraph(AtlasState, context_schema=AtlasContext)
+    graph.add_node("decide", Step(loop.decide, loop.adecide))
+    graph.add_node("execute", Step(loop.execute, loop.aexecute))
+    graph.add_node("answer", Step(loop.answer))
+    graph.add_edge(START, "decide")
+    graph.add_conditional_edges("decide", Step(_next), {"route": before, "think": "decide", "answer": "answer"})
+    if approval is not None:
+        graph.add_node("approve", Step(loop.approve))
+        graph.add_conditional_edges("approve", Step(_next), {"route": "execute", "answer": "answer"})
+    graph.add_edge("execute", "decide")
+    graph.add_edge("answer", END)
+    return graph
+
+
+class _Loop:
+    """The turns of the loop, each of its two halves in a node, so that LangGraph keeps what lies between them."""
+
+    def __init__(self, router: Router, executor: Executor, max_turns: int, approval: Approval | None) -> None:
+        self._router = router
+        self._executor = executor
+        self._max_turns = max_turns
+        self._approval = approval
+
+    def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory = _read(state, config)
+        suited = suiting(query, self._router, self._executor)
+        return _decided(state, query, trajectory, drive(ask_router(suited, trajectory), self._handler()))
+
+    async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory = _read(state, config)
+        suited = suiting(query, self._router, self._executor)
+        return _decided(state, query, trajectory, await adrive(ask_router(suited, trajectory), self._handler()))
+
+    def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory, decision = _pending(state, config)
+        assert self._approval is not None  # noqa: S101  # else there is no such node
+        reviewed = self._approval.review(query, trajectory, decision)
+        return {} if reviewed == decision else _decided(state, query, trajectory, reviewed)
+
+    def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory, decision = _pending(state, config)
+        observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return _executed(trajectory, decision, observation)
+
+    async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        query, trajectory, decision = _pending(state, config)
+        observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return _executed(trajectory, decision, observation)
+
+    def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+        del config  # every step is given it
+        with self._executor.trajectory(_key(state)):  # the last of it: what tools kept is forgotten
+            return {"messages": [answer_message(_trajectory(state))]}
+
+    def _handler(self, key: str | None = None) -> Handler:
+        return Handler(self._router, self._executor, self._max_turns, key=key)
+
+
+def _next(state: AtlasState, config: RunnableConfig) -> str:
+    del config  # every step is given it
+    return str(state["atlas_next"]["decision"]["kind"])
+
+
+def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]:
+    """Return the ask and what was done for it; a new ask in an old thread starts afresh."""
+    query = read_query(state.get("messages", []), run_settings(config))
+    trajectory = _trajectory(state)
+    same_ask = state.get("atlas_next", {}).get("query_id") == query.id
+    return query, trajectory if same_ask and not trajectory.done else Trajectory()
+
+
+def _key(state: AtlasState) -> str | None:
+    """Return what the trajectory goes by, where it has begun."""
+    key: str | None = state.get("atlas_next", {}).get("trajectory_id")
+    return key
+
+
+def _pending(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory, Decision]:
+    query, trajectory = _read(state, config)
+    return query, trajectory, Decision.from_json(state["atlas_next"]["decision"])
+
+
+def _trajectory(state: AtlasState) -> Trajectory:
+    return Trajectory.from_json({"steps": state.get("atlas", {}).get("steps", [])})
+
+
+def _decided(state: AtlasState, query: Query, trajectory: Trajectory, decision: Decision) -> AtlasState:
+    announce(decision)
+    key = _key(state) if trajectory.steps else None
+    if decision.kind != "route":
+        trajectory = trajectory.then(decision)
+    ahead = {
+        "decision": decision.to_json(),
+        "query_id": query.id,
+        "trajectory_id": str(uuid7()) if key is None else key,
+    }
+    return {"atlas": record(trajectory), "atlas_next": ahead}
+
+
+def _executed(trajectory: Trajectory, decision: Decision, observation: Observation) -> AtlasState:
+    return {"atlas": record(trajectory.then(decision, observation))}

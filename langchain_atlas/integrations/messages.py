@@ -1,0 +1,92 @@
+"""Between LangChain messages and the loop: reading the ask, writing the answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
+
+from langchain_atlas.asks import AtlasContext, configured, has_images, portable, read_ask, read_query
+from langchain_atlas.trajectory import Trajectory, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "NO_USAGE",
+    "RECORD_KEY",
+    "AtlasContext",
+    "answer_message",
+    "failures",
+    "has_images",
+    "portable",
+    "read_ask",
+    "read_query",
+    "record",
+    "run_settings",
+    "usage_metadata",
+]
+
+NO_USAGE = Usage(input_tokens=0, output_tokens=0)
+"""What no call used; a sum of usages starts from it."""
+
+RECORD_KEY = "atlas"
+"""Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
+
+
+def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect what this run sets: from ``configurable``, and from the run's context, which wins."""
+    from langgraph.runtime import get_runtime
+
+    given = configured(config)
+    try:
+        context = getattr(get_runtime(), "context", None)
+    except (KeyError, RuntimeError):  # outside a graph there is no run, and so no context
+        return given
+    for name in AtlasContext.__dataclass_fields__:
+        value = context.get(name) if isinstance(context, dict) else getattr(context, name, None)
+        if value is not None:
+            given[name] = value
+    return given
+
+
+def record(trajectory: Trajectory) -> dict[str, Any]:
+    """Return what happened as plain JSON: the answer, the pair that gave it, the totals, and every step."""
+    answered_by = trajectory.answered_by
+    return {
+        "answered": trajectory.answer is not None,
+        "pair": None if answered_by is None else str(answered_by.pair),
+        "calls": trajectory.calls,
+        "cost_usd": trajectory.cost_usd,
+        "latency_s": trajectory.latency_s,
+        "steps": trajectory.to_json()["steps"],
+    }
+
+
+def failures(trajectory: Trajectory) -> str:
+    """Return what the calls failed with; empty where none did."""
+    return "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.failed)
+
+
+def usage_metadata(usage: Usage) -> UsageMetadata | None:
+    """Return tokens in LangChain's form; None where a count is unknown."""
+    read, written = usage.input_tokens, usage.output_tokens
+    if read is None or written is None:
+        return None
+    return UsageMetadata(input_tokens=read, output_tokens=written, total_tokens=read + written)
+
+
+def answer_message(trajectory: Trajectory) -> AIMessage:
+    """Return the answer as a message that carries the record; without an answer it says what failed."""
+    counts = usage_metadata(sum((seen.usage for seen in trajectory.observations), NO_USAGE))
+    text = trajectory.answer
+    if text is None:
+        errors = failures(trajectory)
+        why = trajectory.steps[-1].decision.reason if trajectory.steps else ""
+        text = f"No answer: {f'every call failed ({errors}).' if errors else why or 'no pair was called.'}"
+    # The id of the streamed reply lets LangGraph see that the answer was streamed already.
+    message_id = None if trajectory.answered_by is None else trajectory.answered_by.message_id
+    return AIMessage(
+        content=text, id=message_id, usage_metadata=counts, response_metadata={RECORD_KEY: record(trajectory)}
+    )

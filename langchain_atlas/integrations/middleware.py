@@ -1,0 +1,153 @@
+"""Middleware for `langchain.agents.create_agent` that picks the model and the tools of every model call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NotRequired
+
+from langchain_core.messages import AIMessage
+from langgraph.config import get_config
+from langgraph.types import Command
+
+from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
+from langchain_atlas.integrations.agent_call import AgentCall, Habits, Pin, Reply
+from langchain_atlas.integrations.agent_record import AgentRecord
+from langchain_atlas.integrations.messages import RECORD_KEY, run_settings
+from langchain_atlas.loop import MAX_TURNS, Handler, adrive, checked_turns, drive
+
+try:
+    from langchain.agents.middleware.types import AgentMiddleware, AgentState, ExtendedModelResponse, ModelResponse
+except ImportError as error:
+    raise MissingExtraError("AtlasMiddleware", "agents") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from langchain.agents.middleware.types import ModelRequest, ToolCallRequest
+    from langchain_core.messages import ToolMessage
+    from langchain_core.tools import BaseTool
+
+    from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.routers.base import Router
+
+
+class AtlasAgentState(AgentState[Any]):
+    """An agent's state, with the record of the latest decision."""
+
+    atlas: NotRequired[dict[str, Any]]
+    """An `AgentRecord` as plain JSON."""
+
+
+class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
+    """Has the router pick the model and the tools of every model call of an agent.
+
+    A pair whose tool is used natively is bound: its model is called with its tools and no others, and the agent runs
+    the tools that it calls. A pair with another invocation is run by the executor, and what it answers is the model's
+    reply. The record of the decision stands in the agent's state under ``atlas`` and in the reply's
+    ``response_metadata["atlas"]``.
+
+    A pair that fails is followed by the router's next choice. Where the router can't decide, or has no next choice,
+    the agent's own model is called as if there were no middleware; that is logged as a warning, and the record
+    holds the cause.
+
+    Args:
+        router: who decides.
+        executor: knows the pool's chat models and tools, and runs the pairs that an agent can't.
+        pin: ``loop``: one decision for a human message and the tool loop that it starts; ``thread``: one for the
+            whole thread, as long as that pair may be used and does not fail; None: one for every model call.
+        switching_cost: by how much another pair must be better, in the router's utility (0 to 1), before a thread
+            leaves the pair it used last. Leaving it loses the provider's prompt cache.
+        keep_tools: names of the agent's tools that are bound beside the chosen pair's.
+        fail_open: call the agent's own model where no pair replies, instead of raising the error.
+        max_turns: most decisions (calls that fail, and thoughts) for one model call.
+
+    Raises:
+        PoolError: the router knows none of the executor's pairs.
+        SettingError: a setting is out of range.
+        MissingExtraError: `langchain` is not installed.
+    """
+
+    state_schema = AtlasAgentState
+
+    def __init__(
+        self,
+        router: Router,
+        executor: LiveExecutor,
+        *,
+        pin: Pin | None = "loop",
+        switching_cost: float = 0.0,
+        keep_tools: Collection[str] = (),
+        fail_open: bool = True,
+        max_turns: int = MAX_TURNS,
+    ) -> None:
+        super().__init__()
+        if pin not in ("loop", "thread", None):
+            raise SettingError(f"pin is {pin!r}; it must be 'loop', 'thread' or None.")
+        if not 0 <= switching_cost <= 1:
+            raise SettingError(f"switching_cost is {switching_cost!r}; it must be a number from 0 to 1.")
+        if isinstance(keep_tools, str):
+            raise SettingError(f"keep_tools is {keep_tools!r}; it must be a list of names.")
+        known = router.pairs or executor.pool.pairs
+        pairs = tuple(pair for pair in executor.pool.pairs if pair in known)
+        if not pairs:
+            raise PoolError("The router knows none of the executor's pairs; fit it on outcomes of the pool's pairs.")
+        self.router = router
+        self.executor = executor
+        self._max_turns = checked_turns(max_turns)
+        self._habits = Habits(executor, pairs, pin, switching_cost, frozenset(keep_tools), fail_open)
+        bound = [pair.tool for pair in pairs if self._habits.is_bound(pair)]
+        tools: list[BaseTool] = [tool for name in bound for tool in executor.invocation(name).tools]
+        self.tools = list({tool.name: tool for tool in tools}.values())
+
+    def wrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
+    ) -> ExtendedModelResponse[Any]:
+        """Pick the model and the tools, and call the model."""
+        return _response(drive(self._call(request).steps(), self._handler(handler)))
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ExtendedModelResponse[Any]:
+        """Do what `wrap_model_call` does on the event loop."""
+        return _response(await adrive(self._call(request).steps(), self._handler(handler)))
+
+    def wrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
+    ) -> ToolMessage | Command[Any]:
+        """Have the chosen pair's tool run, and not another of its name."""
+        return handler(self._with_tool(request))
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
+    ) -> ToolMessage | Command[Any]:
+        """Do what `wrap_tool_call` does on the event loop."""
+        return await handler(self._with_tool(request))
+
+    def _handler(self, call: Callable[[ModelRequest[Any]], Any]) -> Handler:
+        return Handler(self.router, self.executor, self._max_turns, call)
+
+    def _call(self, request: ModelRequest[Any]) -> AgentCall:
+        return AgentCall(self.router, self._habits, request, run_settings(get_config()), AgentRecord.of(request.state))
+
+    def _with_tool(self, request: ToolCallRequest) -> ToolCallRequest:
+        pair = AgentRecord.of(request.state).pair
+        if pair not in self._habits.pairs:
+            return request
+        for tool in self.executor.invocation(pair.tool).tools:
+            if tool.name == request.tool_call["name"]:
+                return request.override(tool=tool)
+        return request
+
+
+def _response(reply: Reply) -> ExtendedModelResponse[Any]:
+    """Return the reply in the agent's terms, with the record in its state and in the message."""
+    record = reply.record.to_json()
+    messages = [
+        message.model_copy(update={"response_metadata": {**message.response_metadata, RECORD_KEY: record}})
+        if isinstance(message, AIMessage)
+        else message
+        for message in reply.messages
+    ]
+    return ExtendedModelResponse(
+        model_response=ModelResponse(result=messages, structured_response=reply.structured_response),
+        command=Command(update={RECORD_KEY: record}),
+    )

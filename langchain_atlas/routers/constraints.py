@@ -1,0 +1,98 @@
+"""Which pairs a query's constraints leave, whichever router asks: the one place where limits are checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.errors import ConstraintError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.trajectory import Query, Trajectory
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is left of a query's constraints before a decision."""
+
+    allowed: NDArray[np.bool_]
+    """Pairs that may be called, shape [n_pairs]."""
+    reason: str
+    """Why no pair may be, where none may."""
+
+    def checked(self) -> NDArray[np.bool_]:
+        """Return the pairs that may be called, shape [n_pairs].
+
+        Raises:
+            ConstraintError: none may.
+        """
+        if not self.allowed.any():
+            raise ConstraintError(self.reason)
+        return self.allowed
+
+
+def feasible(
+    query: Query,
+    trajectory: Trajectory,
+    pairs: Sequence[Pair],
+    cost: NDArray[np.float64],
+    latency: NDArray[np.float64],
+    *,
+    permitted: NDArray[np.bool_] | None = None,
+) -> Limits:
+    """Return which pairs may be called so that the trajectory is expected to stay within the query's limits.
+
+    Limits hold for the whole trajectory, by expectation. So a call whose cost is not known, such as one that failed,
+    counts as was expected of its pair; where that is not known either, nothing can be said to be left. A pair of
+    unknown cost can't be expected to stay within a limit on cost. It is the same with latency.
+
+    Args:
+        query: what is asked, with its constraints.
+        trajectory: the calls made for it.
+        pairs: the router's pairs.
+        cost: dollars that a call of each is expected to take, shape [n_pairs]; NaN or infinite where unknown.
+        latency: seconds, likewise.
+        permitted: the pairs to choose from, shape [n_pairs]; those that the query allows when left out.
+    """
+    if permitted is None:
+        wanted = query.constraints.pairs
+        permitted = np.array([wanted is None or pair in wanted for pair in pairs])
+    allowed, made = permitted, trajectory.observations
+    reason = "No pair is left to ask." if allowed.any() else "The query allows none of the router's pairs."
+    for limit, expected, seen, unit in (
+        (query.constraints.max_cost_usd, cost, [call.cost_usd for call in made], "dollars"),
+        (query.constraints.max_latency_s, latency, [call.latency_s for call in made], "seconds"),
+    ):
+        if limit is None:
+            continue
+        spent = 0.0
+        for call, used in zip(made, seen, strict=True):
+            spent += _expected_of(call.pair, pairs, expected) if used is None else used
+        total = np.where(np.isfinite(expected), expected, np.inf) + spent  # NaN where what was spent is unknown
+        fits = total <= limit
+        if allowed.any() and not (allowed & fits).any():
+            reason = _refusal(limit, unit, spent, total[allowed])
+        allowed = allowed & fits
+    return Limits(allowed, reason)
+
+
+def _expected_of(pair: Pair, pairs: Sequence[Pair], expected: NDArray[np.float64]) -> float:
+    """Return what was expected of a call; NaN where that is unknown, as of a pair that somebody else chose."""
+    value = float(expected[pairs.index(pair)]) if pair in pairs else np.nan
+    return value if np.isfinite(value) else np.nan
+
+
+def _refusal(limit: float, unit: str, spent: float, totals: NDArray[np.float64]) -> str:
+    known = totals[np.isfinite(totals)]
+    least = f"{known.min():.3g}" if known.size else "unknown for every pair"
+    after = (
+        f" after {spent:.3g} already spent" if spent > 0 else " after calls of unknown use" if np.isnan(spent) else ""
+    )
+    return f"No pair is expected to stay within {limit:g} {unit}{after}; the least is {least}. Raise the limit."
