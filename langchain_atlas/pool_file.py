@@ -10,6 +10,7 @@ import yaml
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
+from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +28,7 @@ def read_pool(path: Path) -> Pool:
         PoolError: the file can't be read, or an entry is wrong; the message names file and entry.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+        data = yaml.load(read_text(path), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
     except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
         # The last three are what PyYAML meets in a date or a number that can't be one, and lets through.
         raise PoolError(f"Can't read the pool file {str(path)!r}: {error}") from error

@@ -23,6 +23,7 @@ VOCABULARY = {
     "asks",
     "errors",
     "files",
+    "text_files",
     "images",
     "json_in_text",
     "pairs",

@@ -60,7 +60,7 @@ class OutcomeTable:
             raise OutcomeError(f"There is no file {str(path)!r}; 'langchain-atlas profile' writes outcome tables.")
         try:
             table = pq.read_table(path) if path.suffix == ".parquet" else read_jsonl(path)
-        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        except (OSError, UnicodeError, pa.ArrowException) as error:
             raise OutcomeError(f"Can't read the outcome table {str(path)!r}: {error}") from error
         return cls(table, str(path))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
 from langchain_atlas.files import check_folder, write_folder
 from langchain_atlas.pool import Pair
+from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -214,7 +215,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ArtifactError(f"{str(folder)!r} is not a folder. A saved router is a folder that 'fit' or 'train' wrote.")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads(read_text(folder / CONFIG))
     except FileNotFoundError as error:
         raise ArtifactError(f"{str(folder)!r} has no {CONFIG}; it is not a saved router.") from error
     except (OSError, ValueError) as error:
@@ -230,7 +231,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _may_be_ours(config: Path) -> bool:
     """Whether a config file is a router's, or so damaged that nobody can read it."""
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
+        content = json.loads(read_text(config))
     except (OSError, ValueError):
         return True
     return isinstance(content, dict) and "schema_version" in content
