@@ -106,8 +106,8 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
 
     Args:
         path: a JSONL file, in UTF-8 or with a byte order mark. Each line needs ``query``; it may have ``id``,
-            ``context``, ``images`` (URLs, or paths from where the file lies), ``domain``, ``answer`` and ``scorer``, see `CheckableQuery.of`, and other
-            fields, which are kept aside.
+            ``context``, ``images`` (URLs, or paths from where the file lies), ``domain``, ``answer`` and ``scorer``,
+            see `CheckableQuery.of`, and other fields, which are kept aside.
 
     Raises:
         OutcomeError: the file can't be read, holds no query, or a line is wrong; the message names file and line.
