@@ -93,6 +93,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
         WritingError: nothing can be written where it would stand.
     """
     import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     folder = Path(folder)
@@ -102,7 +103,10 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
         # safetensors writes memory as it lies and reads it as rows: an array in column order would come back mixed up.
         said = {} if artifact.fitted_on is None else {_FITTED_ON: artifact.fitted_on}
         arrays = {**artifact.arrays, **said}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
+        except SafetensorError as error:  # in which it wraps what the operating system says
+            raise OSError(str(error)) from error
         pairs = [str(pair) for pair in artifact.pairs]
         config = {
             "schema_version": SCHEMA_VERSION,
