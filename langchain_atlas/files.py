@@ -85,8 +85,8 @@ def writing(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WritingError(
-            f"Can't write {str(target)!r}: {error.strerror or error}. Nothing of it was kept; make room, or name another "
-            "place."
+            f"Can't write {str(target)!r}: {error.strerror or error}. Nothing of it was kept; make room, or name "
+            "another place."
         ) from error
 
 

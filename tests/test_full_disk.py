@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = '''
+PROGRAM = """
 import json, sys
 from pathlib import Path
 import numpy as np
@@ -59,7 +59,7 @@ whole = [
 ]
 left = sorted(path.name for path in place.iterdir() if path.name.startswith("."))
 print(json.dumps({"told": told, "whole": whole, "left": left}))
-'''
+"""
 
 
 def test_a_full_disk_is_an_atlas_error_and_the_old_files_stay_whole(tmp_path: Path) -> None:

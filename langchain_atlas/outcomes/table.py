@@ -139,8 +139,8 @@ class OutcomeTable:
             named = [f"query {name!r} by {pair} ({count})" for (name, pair), count in list(repeats.items())[:_NAMED]]
             more = [f"{len(repeats) - _NAMED} more"] if len(repeats) > _NAMED else []
             _LOG.warning(
-                "%s: %d of %d rows repeat the outcome of a query and a pair: %s. Numbers of repeated runs are averaged, "
-                "of texts the last counts; drop rows that are one run recorded twice.",
+                "%s: %d of %d rows repeat the outcome of a query and a pair: %s. Numbers of repeated runs are "
+                "averaged, of texts the last counts; drop rows that are one run recorded twice.",
                 self.source,
                 sum(repeats.values()) - len(repeats),
                 len(self),

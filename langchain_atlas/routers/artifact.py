@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError, suggest
 from langchain_atlas.files import check_folder, write_folder
 from langchain_atlas.pool import Pair
+from langchain_atlas.routers.artifact_layout import check_layout
 from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
@@ -169,13 +170,19 @@ def class_of(kind: str) -> type[Router]:
 def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     """Read a saved router of whatever kind; see `Router.load`."""
     artifact = read_artifact(folder)
+    if not isinstance(artifact.kind, str):
+        raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}; a kind is a name.")
     if artifact.kind not in _KINDS:
         raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}. {suggest(artifact.kind, _KINDS)}")
     kind: Any = class_of(artifact.kind)
     try:
+        check_layout(artifact)
+    except (ArtifactError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"The saved router in {folder} is damaged: {error}. Fit again.") from error
+    try:
         router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
         router.fitted_on = artifact.fitted_on
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"The saved router in {folder} is damaged: {error}. Fit again.") from error
@@ -222,7 +229,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(read_text(folder / CONFIG))
     except FileNotFoundError as error:
         raise ArtifactError(f"{str(folder)!r} has no {CONFIG}; it is not a saved router.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder / CONFIG} can't be read: {error}. Fit again.") from error
     found = config.get("schema_version") if isinstance(config, dict) else None
     if found != SCHEMA_VERSION:
@@ -236,7 +243,7 @@ def _may_be_ours(config: Path) -> bool:
     """Whether a config file is a router's, or so damaged that nobody can read it."""
     try:
         content = json.loads(read_text(config))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return True
     return isinstance(content, dict) and "schema_version" in content
 
