@@ -7,7 +7,9 @@ import ast
 import builtins
 import os
 import re
+import shutil
 import sys
+import sysconfig
 import threading
 import time
 import weakref
@@ -15,9 +17,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.tools.lasting import EndingWithUs, LastingThread
 from langchain_atlas.tools.sandbox import MAX_CODE, Execution
 
 _Run = tuple[Execution, bytes | None]
@@ -79,6 +83,7 @@ class MontySandbox:
         self.max_output = max_output
         self.max_workers = max_workers
         self._lock = threading.Lock()
+        self._starter = LastingThread()
         self._pool: Any = None
         self._stop: weakref.finalize[..., MontySandbox] | None = None
 
@@ -149,12 +154,16 @@ class MontySandbox:
         """A fresh interpreter, given back when the stack unwinds."""
         # Under the lock, so that `close` can't stop the pool between finding it and taking a worker from it.
         with self._lock:
-            session = self._running_pool().checkout(
+            pool = self._running_pool()
+            session = pool.checkout(
                 limits={"max_feed_duration_secs": self.seconds, "max_memory": self.memory_mib * 2**20},
                 # Sleeps do not count as running time, so a program could hold a worker for hours.
                 os_policy={"sleep": "zero"},
             )
-            return stack.enter_context(session)
+            # This may start a worker, and the worker ends with the thread that started it.
+            entered = self._starter.call(session.__enter__, lambda _: session.__exit__(None, None, None))
+            stack.push(session)
+            return entered
 
     def _running_pool(self) -> Any:
         from pydantic_monty import Monty
@@ -166,10 +175,11 @@ class MontySandbox:
                 "its first use, or start processes with the 'spawn' method"
             )
         if self._pool is None:
-            pool = Monty(max_processes=self.max_workers)
-            pool.__enter__()
+            program = EndingWithUs(_program())
+            pool = Monty(max_processes=self.max_workers, binary_path=program.path or None)
+            self._starter.call(pool.__enter__, lambda _: _stop(pool, program, os.getpid()))
             MontySandbox._process = os.getpid()
-            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, os.getpid())
+            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, program, os.getpid())
         return self._pool
 
     def _explain(self, failure: Any, program: str) -> Execution:
@@ -334,6 +344,13 @@ def _exceeds(text: str | None, limit: int) -> bool:
     return text is not None and len(text) > limit
 
 
-def _stop(pool: Any, owner: int) -> None:
+def _program() -> str:
+    """Where Monty's worker is; empty where Monty shall look for it itself."""
+    beside = Path(sysconfig.get_path("scripts")) / "monty"
+    return os.environ.get("MONTY_BIN") or (str(beside) if beside.is_file() else shutil.which("monty") or "")
+
+
+def _stop(pool: Any, program: EndingWithUs, owner: int) -> None:
     if os.getpid() == owner:
         pool.__exit__(None, None, None)
+        program.close()
