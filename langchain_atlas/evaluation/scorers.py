@@ -180,6 +180,8 @@ class PythonTestsScorer(Scorer):
 
     kind: Literal["python_tests"] = "python_tests"
     """Its name in `SCORERS`."""
+    backend: Literal["monty", "process"] = "monty"
+    """The sandbox: Monty, which differs from Python here and there (see ``docs/tools.md``), or CPython itself."""
 
     def _target(self, expected: Any) -> str:
         lines = expected if isinstance(expected, list) else [expected]
@@ -194,8 +196,9 @@ class PythonTestsScorer(Scorer):
 
     def _compare(self, answer: str, target: str) -> float:
         from langchain_atlas.tools.python import run_unit_tests
+        from langchain_atlas.tools.python_backends import shared_backend
 
-        return float(run_unit_tests(answer, target).succeeded)
+        return float(run_unit_tests(answer, target, shared_backend(self.backend)).succeeded)
 
 
 def _parsed(code: str) -> ast.Module | None:

@@ -139,7 +139,7 @@ def filter_program(*, one_process: bool) -> bytes:
 
 
 def _bound_buffers(rules: Any) -> None:
-    """Refuse what makes the buffers of sockets and pipes large or many: they are the kernel's, and no limit counts them.
+    """Refuse what makes buffers of sockets and pipes large or many: they are the kernel's, and no limit counts them.
 
     Pairs of sockets stay, as event loops need one, and so do pipes; both are as few as open files may be. Sent in a
     message a descriptor would be held beyond that number.

@@ -27,6 +27,7 @@ def main() -> None:
         _restrict(limits)
         _answer(out, {"ready": True})
         names: dict[str, Any] = {"__name__": "__main__", "__builtins__": __builtins__}
+        names |= {"exit": sys.exit, "quit": sys.exit}  # which Python's site module gives to others
         for number, line in enumerate(requests):
             _answer(out, _run(json.loads(line), names, number, int(limits["max_output"])))
 
@@ -66,11 +67,12 @@ def _run(programs: list[str], names: dict[str, Any], number: int, max_output: in
     try:
         for index, program in enumerate(programs):
             filename = f"<program {number}.{index}>"
-            value = _shown(_execute(program, filename, names), max_output)
-    except SystemExit as stop:
-        if stop.code in {None, 0}:
-            return {"value": None}
-        return {"error": f"SystemExit: {stop.code}"[: max_output + 1], "snippet": index, "line": None}
+            try:
+                value = _shown(_execute(program, filename, names), max_output)
+            except SystemExit as stop:  # of this program; the next one runs all the same
+                if stop.code not in {None, 0}:
+                    return {"error": f"SystemExit: {stop.code}"[: max_output + 1], "snippet": index, "line": None}
+                value = None
     except BaseException as error:  # noqa: BLE001 -- whatever a program raises is its answer
         return _told(error, filename, index, max_output)
     finally:

@@ -110,7 +110,7 @@ class _Child:
                 folder = self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
                 command = isolation.interpreter(str(isolation.RUNNER), theirs)
             start = partial(
-                subprocess.Popen[bytes],
+                _started,
                 command,
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -239,6 +239,10 @@ class _Child:
             self._process.wait()
             self._process = None
         self._stack.close()
+
+
+def _started(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, **settings)  # noqa: S603 -- our own command, without a shell
 
 
 class Printed:

@@ -170,7 +170,7 @@ class TestLastingThread:
             "if not p: os._exit(l.call(lambda: 7, print))\nprint(os.waitstatus_to_exitcode(os.waitpid(p, 0)[1]))"
         )
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=20
+            [sys.executable, "-W", "ignore", "-c", program], check=True, capture_output=True, text=True, timeout=20
         )
         assert done.stdout == "7\n", done.stderr
 

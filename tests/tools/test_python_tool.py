@@ -267,7 +267,8 @@ class TestUnitTests:
         recorder = Recorder()
         assert isinstance(recorder, Sandbox)
         run_unit_tests("code", "tests", recorder)
-        assert recorder.programs == ("code", "tests")
+        assert recorder.programs[0] == "code"
+        assert recorder.programs[1].startswith("tests\n")
 
 
 @pytest.mark.parametrize("limit", ["seconds", "memory_mib", "max_output", "max_workers"])
