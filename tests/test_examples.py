@@ -44,3 +44,13 @@ def test_the_sign_names_packages_that_are_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else found(name))
     with pytest.raises(SystemExit, match="pip install"):
         runpy.run_path(str(Path(__file__).parents[1] / "examples/reading_a_sign.py"), run_name="__main__")
+
+
+@pytest.mark.slow
+def test_the_graph_shows_right_answers_of_three_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
+    runpy.run_path(str(Path(__file__).parents[1] / "examples/atlas_in_a_graph.py"), run_name="__main__")
+    arithmetic, fact, words = capsys.readouterr().out.strip().splitlines()
+    assert "-> 1038.42 (answered by gemma-3-270m@@calculator" in arithmetic
+    assert "-> 1874 (answered by gemma-3-270m@@search" in fact
+    assert "-> The plural of child is children. (answered by smollm2-135m@@none" in words
