@@ -36,24 +36,27 @@ def __atlas_stop__(code=None):
 def exit(code=None):
     raise __atlas_stop__(code)
 quit = exit
+def __atlas_sets__(one, other):
+    return isinstance(one, set) and isinstance(other, (set, frozenset))
 def __atlas_become__(one, result):
     one.clear()
     one.update(result)
     return one
 def __atlas_or__(one, other):
-    if isinstance(one, set): return __atlas_become__(one, one | other)
-    one |= other
+    if __atlas_sets__(one, other): one.update(other)
+    else: one |= other
     return one
 def __atlas_and__(one, other):
-    if isinstance(one, set): return __atlas_become__(one, one & other)
+    if __atlas_sets__(one, other): return __atlas_become__(one, one & other)
     one &= other
     return one
 def __atlas_sub__(one, other):
-    if isinstance(one, set): return __atlas_become__(one, one - other)
-    one -= other
+    if __atlas_sets__(one, other):
+        for item in list(other): one.discard(item)
+    else: one -= other
     return one
 def __atlas_xor__(one, other):
-    if isinstance(one, set): return __atlas_become__(one, one ^ other)
+    if __atlas_sets__(one, other): return __atlas_become__(one, one ^ other)
     one ^= other
     return one
 def __atlas_add__(one, other):
