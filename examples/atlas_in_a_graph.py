@@ -13,7 +13,6 @@ from langchain_atlas import AtlasNode, ClusterRouter, LiveExecutor, OutcomeTable
 from langchain_atlas.agents.graph import AtlasState
 from langchain_atlas.demo import OUTCOMES, POOL
 
-
 QUESTIONS = (
     " What is 38.46 times 27? ",  # for the calculator
     "In which year was the Halvard lighthouse built?",  # for the search in the town's documents

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    _Call = tuple[Future[Any], Callable[[], Any]]
+
 _Result = TypeVar("_Result")
 
 _ENDING_WITH_PARENT = """
@@ -30,12 +32,12 @@ if os.getppid() == int(sys.argv[1]):  # else it is gone already
 
 
 class LastingThread:
-    """Calls functions one after another in one thread, which ends with the process. A forked process gets its own."""
+    """Calls functions one after another in one thread, which lasts until `close`. A forked process gets its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: int | None = None
-        self._calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
 
     def call(self, work: Callable[[], _Result], undo: Callable[[_Result], object]) -> _Result:
         """Return what `work` returns, called in the lasting thread.
@@ -57,10 +59,16 @@ class LastingThread:
                 future.add_done_callback(lambda done: None if done.exception() else undo(done.result()))
             raise
 
+    def close(self) -> None:
+        """End the thread, and with it what it started; a later call starts another one."""
+        with self._lock:
+            self._process = None
+            self._calls.put(None)
 
-def _serve(calls: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]]]) -> None:
-    while True:
-        future, work = calls.get()
+
+def _serve(calls: queue.SimpleQueue[_Call | None]) -> None:
+    while (call := calls.get()) is not None:
+        future, work = call
         if not future.set_running_or_notify_cancel():
             continue
         try:

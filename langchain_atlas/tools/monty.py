@@ -164,9 +164,9 @@ class MontySandbox:
         if self._pool is None:
             program = EndingWithUs(_program())
             pool = Monty(max_processes=self.max_workers, binary_path=program.path or None)
-            self._starter.call(pool.__enter__, lambda _: _stop(pool, program, os.getpid()))
+            self._starter.call(pool.__enter__, lambda _: pool.__exit__(None, None, None))
             MontySandbox._process = os.getpid()
-            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, program, os.getpid())
+            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, program, self._starter, os.getpid())
         return self._pool
 
     def _explain(self, failure: Any, program: str) -> Execution:
@@ -262,7 +262,8 @@ def _program() -> str:
     return os.environ.get("MONTY_BIN") or (str(beside) if beside.is_file() else shutil.which("monty") or "")
 
 
-def _stop(pool: Any, program: EndingWithUs, owner: int) -> None:
+def _stop(pool: Any, program: EndingWithUs, starter: LastingThread, owner: int) -> None:
     if os.getpid() == owner:
         pool.__exit__(None, None, None)
         program.close()
+        starter.close()

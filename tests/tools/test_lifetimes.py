@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -153,6 +154,25 @@ def test_where_nothing_can_be_run_from_memory_monty_is_started_as_it_is(monkeypa
     sandbox.close()
 
 
+def test_a_sandbox_that_is_closed_or_forgotten_leaves_no_thread() -> None:
+    def starters() -> int:
+        return sum(thread.name == "atlas-starter" for thread in threading.enumerate())
+
+    before = starters()
+    for closing in (True, False):
+        sandbox = MontySandbox(max_workers=1)
+        assert sandbox.run("1").succeeded
+        if closing:
+            sandbox.close()
+            assert sandbox.run("2").succeeded  # a later run starts it again
+        del sandbox
+        gc.collect()
+    end = time.monotonic() + 5
+    while starters() > before and time.monotonic() < end:
+        time.sleep(0.02)
+    assert starters() == before
+
+
 class TestLastingThread:
     def test_it_is_one_thread_and_raises_what_the_work_raises(self) -> None:
         lasting = LastingThread()
@@ -161,6 +181,15 @@ class TestLastingThread:
         with pytest.raises(ZeroDivisionError):
             lasting.call(lambda: 1 // 0, print)
         assert lasting.call(threading.get_ident, print) in idents
+
+    def test_it_ends_when_it_is_closed_and_starts_again_when_it_is_needed(self) -> None:
+        lasting = LastingThread()
+        first = lasting.call(threading.current_thread, print)
+        lasting.close()
+        first.join(5)
+        assert not first.is_alive()
+        assert lasting.call(threading.current_thread, print).is_alive()
+        lasting.close()
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
     def test_a_forked_process_has_its_own(self) -> None:
