@@ -11,6 +11,7 @@ import queue
 import shlex
 import sys
 import threading
+import time
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     _Call = tuple[Future[Any], Callable[[], Any]]
 
 _Result = TypeVar("_Result")
+_POLL_SECONDS = 0.1
 
 _ENDING_WITH_PARENT = """
 import ctypes, os, sys
@@ -60,7 +62,7 @@ class LastingThread:
             raise
 
     def close(self) -> None:
-        """End the thread, and with it what it started; a later call starts another one."""
+        """End the thread once all that it started has ended; a later call starts another one."""
         with self._lock:
             self._process = None
             self._calls.put(None)
@@ -75,6 +77,19 @@ def _serve(calls: queue.SimpleQueue[_Call | None]) -> None:
             future.set_result(work())
         except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
             future.set_exception(error)
+    _outlasts_its_children()
+
+
+def _outlasts_its_children() -> None:
+    """Wait, in the thread that started them, until no child is left: the kernel would end them with the thread."""
+    listed = Path("/proc/thread-self/children")
+    while sys.platform.startswith("linux"):
+        try:
+            if not listed.read_text():
+                return
+        except OSError:  # a kernel that does not tell: better a thread too many
+            time.sleep(3600)
+        time.sleep(_POLL_SECONDS)
 
 
 class EndingWithUs:

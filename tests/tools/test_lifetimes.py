@@ -170,7 +170,7 @@ def test_a_sandbox_that_is_closed_or_forgotten_leaves_no_thread() -> None:
     end = time.monotonic() + 5
     while starters() > before and time.monotonic() < end:
         time.sleep(0.02)
-    assert starters() == before
+    assert starters() <= before  # those of other tests may end meanwhile
 
 
 class TestLastingThread:
