@@ -13,6 +13,12 @@ from langchain_atlas import AtlasNode, ClusterRouter, LiveExecutor, OutcomeTable
 from langchain_atlas.demo import OUTCOMES, POOL
 from langchain_atlas.integrations.graph import AtlasState
 
+QUESTIONS = (
+    " What is 38.46 times 27? ",  # for the calculator
+    "In which year was the Halvard lighthouse built?",  # for the search in the town's documents
+    "What is the plural of child?",  # for a model by itself
+)
+
 
 def tidy(state: AtlasState) -> AtlasState:
     """Take the white space off the question's ends; the message keeps its id, so it is replaced in place."""
@@ -38,7 +44,7 @@ def main() -> None:
     builder.add_edge("atlas", "sign")
     builder.add_edge("sign", END)
     graph = builder.compile()
-    for question in (" What is 38.46 times 27? ", "In which year was the lighthouse built?", "Which animal barks?"):
+    for question in QUESTIONS:
         state = graph.invoke({"messages": [HumanMessage(question)]})
         print(question.strip(), "->", state["messages"][-2].content, state["messages"][-1].content)
 

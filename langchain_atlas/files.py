@@ -53,21 +53,41 @@ def atomic_path(target: Path) -> Iterator[Path]:
         The path to write to.
 
     Raises:
-        WritingError: what `check_file` raises.
+        WritingError: what `check_file` raises; or it could not be written, say because the disk is full.
     """
     check_file(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    with writing(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(target)
+        finally:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+
+
+@contextmanager
+def writing(target: Path) -> Iterator[None]:
+    """Turn what the operating system says about a file being written into a `WritingError` that names it.
+
+    Args:
+        target: what the caller wants written.
+
+    Raises:
+        WritingError: the block raises an OSError, say because the disk is full.
+    """
     try:
-        yield temporary
-        _flush(temporary)
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(target)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
+        yield
+    except OSError as error:
+        raise WritingError(
+            f"Can't write {str(target)!r}: {error.strerror or error}. Nothing of it was kept; make room, or name "
+            "another place."
+        ) from error
 
 
 def write_text(target: Path, text: str) -> None:
@@ -84,10 +104,15 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
         fill: writes the files into the folder it is given.
 
     Raises:
-        WritingError: what `check_folder` raises.
+        WritingError: what `check_folder` raises; or it could not be written, say because the disk is full.
     """
     target = target.resolve()  # a link's folder is replaced, not the link
     check_folder(target)
+    with writing(target):
+        _write_folder(target, fill)
+
+
+def _write_folder(target: Path, fill: Callable[[Path], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import core_schema
 
 from langchain_atlas.errors import PoolError
+from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -85,8 +86,8 @@ def read_pairs(path: str | Path) -> tuple[Pair, ...]:
         PoolError: the file can't be read, a line is not a pair, or there is none.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(Path(path)).splitlines()
+    except (OSError, UnicodeError) as error:
         raise PoolError(f"Can't read the pairs file {str(path)!r}: {error}.") from error
     pairs: list[Pair] = []
     for number, line in enumerate(lines, start=1):

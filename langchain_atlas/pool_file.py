@@ -10,12 +10,18 @@ import yaml
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
+from langchain_atlas.text_files import decoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 _SECTIONS = ("models", "tools", "exclude", "pairs")
+
+MAX_BYTES, MAX_DEPTH, MAX_VALUES, MAX_NUMBER = 500_000, 40, 50_000, 100
+"""Bounds of a pool file: its size, its nesting, its values with all aliases written out, and the digits of a number."""
+
+_SHOWN = 200
 _FOLDERS = ("folder", "cwd")
 """Arguments of tools that are folders."""
 
@@ -27,19 +33,34 @@ def read_pool(path: Path) -> Pool:
         PoolError: the file can't be read, or an entry is wrong; the message names file and entry.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
-    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError) as error:
-        # The last three are what PyYAML meets in a date or a number that can't be one, and lets through.
+        data = yaml.load(_text(path), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
+    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        # The last five are what PyYAML meets in a date or a number that can't be one, and lets through.
         raise PoolError(f"Can't read the pool file {str(path)!r}: {error}") from error
+    except RecursionError as error:
+        raise PoolError(f"Can't read the pool file {str(path)!r}: it is nested more than {MAX_DEPTH} deep") from error
     try:
         return _build(data, path.parent)
     except PoolError as error:
         raise PoolError(f"{path}: {error}") from error
 
 
+def _text(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MAX_BYTES + 1)  # and not by its size: pipes and devices have none
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes, which no pool needs")
+    return decoded(content)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
 def _build(data: Any, folder: Path) -> Pool:
     if not isinstance(data, dict):
-        raise PoolError(f"a pool file has the sections {', '.join(_SECTIONS)}; this one holds {data!r}.")
+        raise PoolError(f"a pool file has the sections {', '.join(_SECTIONS)}; this one holds {_shown(data)}.")
     for section in data:
         if section not in _SECTIONS:
             raise PoolError(f"unknown section {section!r}. {suggest(str(section), _SECTIONS)}")
@@ -48,7 +69,7 @@ def _build(data: Any, folder: Path) -> Pool:
     excluded: set[Pair] = set()
     patterns = data.get("exclude") or []
     if not isinstance(patterns, list):
-        raise PoolError(f"'exclude' is a list of patterns such as 'model@@*'; it holds {patterns!r}.")
+        raise PoolError(f"'exclude' is a list of patterns such as 'model@@*'; it holds {_shown(patterns)}.")
     for pattern in patterns:
         excluded.update(matching(str(pattern), models, tools))
     return Pool(
@@ -68,7 +89,7 @@ def _pair_options(data: dict[Any, Any], models: list[Model], tools: list[Tool]) 
                 raise PoolError(f"pairs.{pattern} has no field {field!r}. {suggest(str(field), ['options'])}")
         options = entry.get("options") or {}
         if not isinstance(options, dict):
-            raise PoolError(f"pairs.{pattern}: 'options' holds parameters by name; it holds {options!r}.")
+            raise PoolError(f"pairs.{pattern}: 'options' holds parameters by name; it holds {_shown(options)}.")
         for pair in matching(pattern, models, tools):
             found[pair] = {**found.get(pair, {}), **options}
     return found
@@ -96,10 +117,10 @@ def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> li
 def _entries(data: dict[Any, Any], section: str) -> list[tuple[str, dict[str, Any]]]:
     entries = data.get(section) or {}
     if not isinstance(entries, dict):
-        raise PoolError(f"section {section!r} maps names to entries; it holds {entries!r}.")
+        raise PoolError(f"section {section!r} maps names to entries; it holds {_shown(entries)}.")
     for name, entry in entries.items():
         if not isinstance(entry, dict | None):
-            raise PoolError(f"{section}.{name} must hold fields; it holds {entry!r}.")
+            raise PoolError(f"{section}.{name} must hold fields; it holds {_shown(entry)}.")
     return [(str(name), entry or {}) for name, entry in entries.items()]
 
 
@@ -131,12 +152,27 @@ def _placed(arguments: dict[str, Any], folder: Path) -> dict[str, Any]:
     return placed
 
 
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would keep the second in silence."""
+    """Refuses a key that stands twice, of which YAML would keep the second in silence, and what grows when it is read.
+
+    Ten lines of aliases can stand for a billion values, an alias can stand for what it is part of, and a number of a
+    million digits takes minutes. So the nodes are looked at before anything is made of them.
+    """
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _Extent().of(node, 1)
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
+            if key.tag == _MERGE:  # takes in what another mapping holds; what stands here wins
+                continue
             name = self.construct_object(key, deep=True)
             if not isinstance(name, Hashable):
                 raise yaml.constructor.ConstructorError(problem=f"{name!r} can't be a key", problem_mark=key.start_mark)
@@ -146,3 +182,47 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+class _Extent:
+    """How many values a node stands for; every node is looked at once, however often an alias names it."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[int, int]] = {}
+        self._open: set[int] = set()
+
+    def of(self, node: yaml.Node, depth: int) -> tuple[int, int]:
+        """Return how many values a node stands for, and how deep they are nested.
+
+        Raises:
+            yaml.constructor.ConstructorError: it is too much, too deep, part of itself, or too long a number.
+        """
+        if id(node) in self._open:
+            raise _refused(node, "it is part of itself: an alias names what it stands in")
+        if id(node) not in self._known:
+            self._open.add(id(node))
+            within = [self.of(child, depth + 1) for child in _children(node, depth)]
+            values, levels = 1 + sum(size for size, _ in within), 1 + max((deep for _, deep in within), default=0)
+            if values > MAX_VALUES:
+                raise _refused(node, f"with its aliases written out it holds more than {MAX_VALUES:,} values")
+            self._open.discard(id(node))
+            self._known[id(node)] = values, levels
+        if depth + self._known[id(node)][1] > MAX_DEPTH + 1:
+            raise _refused(node, f"it is nested more than {MAX_DEPTH} deep")
+        return self._known[id(node)]
+
+
+def _children(node: yaml.Node, depth: int) -> list[yaml.Node]:
+    if isinstance(node, yaml.ScalarNode):
+        if not node.tag.endswith((":str", ":binary")) and len(node.value) > MAX_NUMBER:
+            raise _refused(node, f"a number or date of {len(node.value):,} characters")
+        return []
+    if depth > MAX_DEPTH:
+        raise _refused(node, f"it is nested more than {MAX_DEPTH} deep")
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value)
+
+
+def _refused(node: yaml.Node, problem: str) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(problem=problem, problem_mark=node.start_mark)

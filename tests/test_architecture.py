@@ -24,6 +24,7 @@ VOCABULARY = {
     "contracts",
     "errors",
     "files",
+    "text_files",
     "images",
     "json_in_text",
     "pairs",

@@ -1,5 +1,6 @@
 """Every example runs, offline."""
 
+import importlib.util
 import runpy
 import shutil
 from pathlib import Path
@@ -13,6 +14,8 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
+    if path.stem == "reading_a_sign" and shutil.which("tesseract") is None:
+        pytest.skip("needs tesseract")
     runpy.run_path(str(path), run_name="__main__")
     assert "->" in capsys.readouterr().out
 
@@ -26,3 +29,28 @@ def test_a_text_model_reads_the_sign(capsys: pytest.CaptureFixture[str]) -> None
     assert "22:10" in with_image
     assert "smollm2-135m@@reading" in with_image
     assert "reading" not in without
+
+
+def test_the_sign_says_what_is_missing_where_it_can_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(SystemExit, match=r"(?s)needs\n- tesseract, .*apt-get install tesseract-ocr") as stopped:
+        runpy.run_path(str(Path(__file__).parents[1] / "examples/reading_a_sign.py"), run_name="__main__")
+    assert stopped.value.__cause__ is None
+
+
+@pytest.mark.parametrize("module", ["PIL", "xllamacpp"])
+def test_the_sign_names_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == module else found(name))
+    with pytest.raises(SystemExit, match="pip install"):
+        runpy.run_path(str(Path(__file__).parents[1] / "examples/reading_a_sign.py"), run_name="__main__")
+
+
+@pytest.mark.slow
+def test_the_graph_shows_right_answers_of_three_pairs(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
+    runpy.run_path(str(Path(__file__).parents[1] / "examples/atlas_in_a_graph.py"), run_name="__main__")
+    arithmetic, fact, words = capsys.readouterr().out.strip().splitlines()
+    assert "-> 1038.42 (answered by gemma-3-270m@@calculator" in arithmetic
+    assert "-> 1874 (answered by gemma-3-270m@@search" in fact
+    assert "-> The plural of child is children. (answered by smollm2-135m@@none" in words

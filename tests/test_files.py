@@ -59,7 +59,7 @@ class TestFile:
             raise OSError("no space left")
 
         monkeypatch.setattr(Path, "replace", refuse)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(WritingError, match=r"note\.txt': no space left"):
             write_text(tmp_path / "note.txt", "new")
         assert names(tmp_path) == []
 
@@ -155,7 +155,7 @@ class TestFolder:
             return move(self, to)
 
         monkeypatch.setattr(Path, "replace", fail_at_the_second)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(WritingError, match="out': no space left"):
             write_folder(target, lambda folder: (folder / "one").write_text("changed") and None)
         assert (target / "one").read_text() == "1"
         assert names(tmp_path) == ["out"]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import InvalidInputError, OutcomeError
 from langchain_atlas.evaluation.scorers import Scorer, build_scorer
 from langchain_atlas.images import Image, image_url, placed
+from langchain_atlas.text_files import read_text
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
@@ -104,17 +105,19 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
     """Read a query file.
 
     Args:
-        path: a JSONL file. Each line needs ``query``; it may have ``id``, ``context``, ``images`` (URLs, or paths
-            from where the file lies), ``domain``, ``answer`` and ``scorer``, see `CheckableQuery.of`, and other
-            fields, which are kept aside.
+        path: a JSONL file, in UTF-8 or with a byte order mark. Each line needs ``query``; it may have ``id``,
+            ``context``, ``images`` (URLs, or paths from where the file lies), ``domain``, ``answer`` and ``scorer``,
+            see `CheckableQuery.of`, and other fields, which are kept aside.
 
     Raises:
         OutcomeError: the file can't be read, holds no query, or a line is wrong; the message names file and line.
     """
     try:
-        lines = Path(path).read_bytes().removeprefix(b"\xef\xbb\xbf").split(b"\n")
+        lines = read_text(Path(path)).split("\n")
     except OSError as error:
         raise OutcomeError(f"Can't read the query file {str(path)!r}: {error}.") from error
+    except UnicodeError as error:
+        raise OutcomeError(f"{path}, {error}.") from error
     queries: list[CheckableQuery] = []
     seen: dict[str | None, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -136,11 +139,7 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
     return tuple(queries)
 
 
-def _read_line(line: bytes, folder: Path) -> CheckableQuery:
-    try:
-        text = line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise OutcomeError(f"not UTF-8: {error}. A query file is UTF-8 text with one JSON object a line.") from error
+def _read_line(text: str, folder: Path) -> CheckableQuery:
     try:
         data = json.loads(text, object_pairs_hook=_without_doubles, parse_constant=_refuse_constant)
     except OutcomeError:

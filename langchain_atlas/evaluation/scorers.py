@@ -9,17 +9,27 @@ import ast
 import importlib
 import json
 import math
-import re
 import unicodedata
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+import regex
 from pydantic import Field, field_validator
 
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
+from langchain_atlas.evaluation.written_numbers import UNSPACED, WrittenNumber, narrow, number_in, numbers_in
 from langchain_atlas.records import Record
+
+_END_PUNCTUATION = ".!?,;: \u3002\u3001\uff61\u061f\u060c\u061b\u0964\u0965\u104b\u1362\u17d4\u2026"
+"""What ends a sentence in the scripts that have their own signs for it; full-width ones are made narrow before."""
+
+_LETTER = rf"(?!{UNSPACED}|[\ufe00-\ufe0f])[\w\p{{M}}]"
+_BEGINS_UNSPACED, _ENDS_UNSPACED = regex.compile(UNSPACED), regex.compile(rf"{UNSPACED}\p{{M}}*$")
+_ENDS_KOREAN = regex.compile(r"\p{Hangul}$")
+_NOT_MARKED = r"(?!(?![\ufe00-\ufe0f])\p{M})"
+"""A vowel sign or an accent belongs to the character before it; what chooses between two pictures does not count."""
 
 
 class Scorer(Record):
@@ -74,7 +84,7 @@ class _TextScorer(Scorer):
         return [self._normal(text) for text in texts]
 
     def _normal(self, text: str) -> str:
-        spaced = " ".join(unicodedata.normalize("NFC", text).split())
+        spaced = " ".join(unicodedata.normalize("NFC", narrow(text)).split())
         return spaced.casefold() if self.ignore_case else spaced
 
 
@@ -88,7 +98,7 @@ class ExactScorer(_TextScorer):
 
     def _normal(self, text: str) -> str:
         text = super()._normal(text)
-        return (text.rstrip(".!?,;: ") or text) if self.ignore_end_punctuation else text
+        return (text.rstrip(_END_PUNCTUATION) or text) if self.ignore_end_punctuation else text
 
     def _compare(self, answer: str, target: list[str]) -> float:
         return float(self._normal(answer) in target)
@@ -97,54 +107,36 @@ class ExactScorer(_TextScorer):
 class ContainsScorer(_TextScorer):
     """1 when the expected text, or one of several, stands in the answer as whole words, else 0.
 
-    A number is not found inside a longer one: neither ``17`` in ``17.5`` nor ``234`` in ``1,234``.
+    A number is not found inside a longer one: neither ``17`` in ``17.5`` nor ``234`` in ``1,234``. Chinese, Japanese,
+    Thai and other scripts put no spaces between words; there a text is found wherever it stands.
     """
 
     kind: Literal["contains"] = "contains"
     """Its name in `SCORERS`."""
 
     def _compare(self, answer: str, target: list[str]) -> float:
-        edges = r"(?<!\w)(?<![0-9][.,]){}(?!\w)(?![.,][0-9])"
         text = self._normal(answer)
-        return float(any(re.search(edges.format(re.escape(wanted)), text) for wanted in target))
+        return float(any(_stands_in(text, wanted) for wanted in target))
 
 
-_NUMBER = r"""
-    (?<!\w)(?<!\w\.)                                            # not in a word, a version or another number
-    ((?<![)\]}%])[+\-\u2212\u2013])?[$\u20ac\u00a3\u00a5]?      # after a closed bracket it is a difference
-    (?P<digits>(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<!\.)\.[0-9]+)
-    (?:[eE](?P<exponent>[+\-\u2212]?[0-9]+)
-      |\s*(?:[*xX\u00d7\u00b7]|\\times|\\cdot)\s*10\s*(?:\^|\*\*)\s*\{?(?P<power>[+\-\u2212]?[0-9]+)\}?)?
-    (?:\s?/\s?(?P<denominator>[0-9]+))FRACTION
-    (?P<percent>\s?(?:\\?%|percent\b))?
-"""
-_PLAIN, _WITH_FRACTIONS = (re.compile(_NUMBER.replace("FRACTION", often), re.VERBOSE) for often in ("{0}", "?"))
-
-
-class _Number(NamedTuple):
-    value: float
-    percent: bool
-
-    @classmethod
-    def of(cls, match: re.Match[str]) -> _Number:
-        power = (match["exponent"] or match["power"] or "0").replace("\u2212", "-")
-        value = float(f"{match['digits'].replace(',', '')}e{power}")
-        if match["denominator"]:
-            divisor = float(match["denominator"])
-            value = value / divisor if divisor else math.nan
-        return cls(-value if match[1] in ("-", "\u2212", "\u2013") else value, match["percent"] is not None)
-
-    @property
-    def readings(self) -> tuple[float, ...]:
-        """What it may mean next to a number without a percent sign."""
-        return (self.value, self.value / 100) if self.percent else (self.value,)
+def _stands_in(text: str, wanted: str) -> bool:
+    """Whether a text stands in another one between edges of words and numbers."""
+    before = "" if _BEGINS_UNSPACED.match(wanted) else rf"(?<!{_LETTER})"
+    behind = "" if _ENDS_UNSPACED.search(wanted) else rf"(?!{_LETTER})"
+    if _ENDS_KOREAN.search(wanted):  # which puts endings behind its words
+        behind = rf"(?!(?!\p{{Hangul}}){_LETTER})"
+    if wanted[0].isdecimal():
+        before += r"(?<![0-9][.,])"
+    if wanted[-1].isdecimal():
+        behind += r"(?![.,][0-9])"
+    return regex.search(f"{before}{regex.escape(wanted)}{_NOT_MARKED}{behind}", text) is not None
 
 
 class NumericScorer(Scorer):
     """1 when a number in the answer is the expected one within the tolerance, else 0.
 
-    Read are ``1,234.5``, ``-7``, ``.5``, ``1.2e-3``, ``3 x 10^8`` and ``45%``. Where only one of the two has a percent
-    sign, ``45%`` may mean 45 as well as 0.45.
+    Read are ``1,234.5``, ``-7``, ``.5``, ``1.2e-3``, ``3 x 10^8``, ``45%``, and what LaTeX and other languages make of
+    them; see `written_numbers`. Where only one of the two has a percent sign, ``45%`` may mean 45 as well as 0.45.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -154,26 +146,23 @@ class NumericScorer(Scorer):
     which: Literal["last", "first"] = "last"
     """Which number of the answer counts; models give reasons first and the result last."""
     fractions: bool = False
-    """Whether ``3/4`` is 0.75, rather than 3 and 4."""
+    """Whether ``3/4`` is 0.75, rather than 3 and 4; ``\\frac{3}{4}`` always is."""
 
-    @property
-    def _pattern(self) -> re.Pattern[str]:
-        return _WITH_FRACTIONS if self.fractions else _PLAIN
-
-    def _target(self, expected: Any) -> _Number:
+    def _target(self, expected: Any) -> WrittenNumber:
         text = expected if isinstance(expected, str) else ""
         if isinstance(expected, int | float) and not isinstance(expected, bool):
             text = str(expected)
-        match = self._pattern.fullmatch(text.strip())
-        number = _Number.of(match) if match else _Number(math.nan, percent=False)
-        if not math.isfinite(number.value):
+        number = number_in(text, fractions=self.fractions)
+        if number is None:
             hint = "" if self.fractions else " (with 'fractions': true also such as '3/4')"
             raise OutcomeError(f"Scorer 'numeric' needs a finite number as the answer{hint}; got {expected!r}.")
         return number
 
-    def _compare(self, answer: str, target: _Number) -> float:
-        numbers = [number for number in map(_Number.of, self._pattern.finditer(answer)) if math.isfinite(number.value)]
-        given = numbers[0 if self.which == "first" else -1] if numbers else _Number(math.nan, percent=False)
+    def _compare(self, answer: str, target: WrittenNumber) -> float:
+        numbers = numbers_in(answer, fractions=self.fractions)
+        if not numbers:
+            return 0.0
+        given = numbers[0 if self.which == "first" else -1]
         if given.percent and target.percent:
             return float(self._near(given.value, target.value))
         return float(any(self._near(one, other) for one in given.readings for other in target.readings))
@@ -191,6 +180,8 @@ class PythonTestsScorer(Scorer):
 
     kind: Literal["python_tests"] = "python_tests"
     """Its name in `SCORERS`."""
+    backend: Literal["monty", "process"] = "monty"
+    """The sandbox: Monty, which differs from Python here and there (see ``docs/tools.md``), or CPython itself."""
 
     def _target(self, expected: Any) -> str:
         lines = expected if isinstance(expected, list) else [expected]
@@ -205,8 +196,9 @@ class PythonTestsScorer(Scorer):
 
     def _compare(self, answer: str, target: str) -> float:
         from langchain_atlas.tools.python import run_unit_tests
+        from langchain_atlas.tools.python_backends import shared_backend
 
-        return float(run_unit_tests(answer, target).succeeded)
+        return float(run_unit_tests(answer, target, shared_backend(self.backend)).succeeded)
 
 
 def _parsed(code: str) -> ast.Module | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from langchain_atlas.errors import OutcomeError
+from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,7 +178,7 @@ def read_jsonl(path: Path) -> pa.Table:
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
     # Not splitlines: texts may hold U+2028 and other characters that it takes for the end of a line.
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from langchain_atlas.errors import OutcomeError
+from langchain_atlas.files import writing
 from langchain_atlas.outcomes.table import OutcomeTable
 
 if TYPE_CHECKING:
@@ -88,21 +89,22 @@ class Journal:
         Raises:
             OutcomeError: the row breaks the contract of the columns, or its query id stands for another query already;
                 nothing is written.
-            OSError: it could not be written, say because the disk is full; nothing of it stays.
+            WritingError: it could not be written, say because the disk is full; nothing of it stays.
         """
         OutcomeTable.from_rows([dict(row)], f"{self.path}, new outcome")  # the merge must not fail hours later
         known = self.query(row["query_id"])
         if known is not None and known[:2] != (row["query"], row.get("context")):
             raise OutcomeError(f"Query id {row['query_id']!r} stands for {known[0]!r} already; one id is one query.")
         line = json.dumps(dict(row)).encode() + b"\n"
-        end = self._file.seek(0, os.SEEK_END)
-        try:
-            while line:
-                line = line[self._file.write(line) :]
-            os.fsync(self._file.fileno())
-        except BaseException:
-            self._file.truncate(end)  # half a line would spoil the next one
-            raise
+        with writing(self.path):
+            end = self._file.seek(0, os.SEEK_END)
+            try:
+                while line:
+                    line = line[self._file.write(line) :]
+                os.fsync(self._file.fileno())
+            except BaseException:
+                self._file.truncate(end)  # half a line would spoil the next one
+                raise
         self._note(row)
 
     def merge(self, order: Iterable[Key] = ()) -> OutcomeTable:
@@ -119,12 +121,14 @@ class Journal:
 
         Raises:
             OutcomeError: there is no outcome at all.
+            WritingError: the table can't be written; the journal stays.
         """
         rows = {_key(row): row for row in self._lines()}
         if rows:
             merged = _sorted(self._merged(rows), order)
             merged.save(self.out)
-            _flush_folder(self.out.parent)  # the table must be there before the journal goes
+            with writing(self.out):
+                _flush_folder(self.out.parent)  # the table must be there before the journal goes
         elif self.out.exists():
             merged = OutcomeTable.load(self.out)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["COLUMNS", "OutcomeTable"]
+
+_LOG = logging.getLogger(__name__)
+_NAMED = 3
 
 
 class OutcomeTable:
@@ -60,9 +64,11 @@ class OutcomeTable:
             raise OutcomeError(f"There is no file {str(path)!r}; 'langchain-atlas profile' writes outcome tables.")
         try:
             table = pq.read_table(path) if path.suffix == ".parquet" else read_jsonl(path)
-        except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
+        except (OSError, UnicodeError, pa.ArrowException) as error:
             raise OutcomeError(f"Can't read the outcome table {str(path)!r}: {error}") from error
-        return cls(table, str(path))
+        loaded = cls(table, str(path))
+        loaded._tell_of_repeats()
+        return loaded
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, Any]], source: str = "the rows") -> OutcomeTable:
@@ -82,6 +88,7 @@ class OutcomeTable:
 
         Raises:
             OutcomeError: the ending is neither.
+            WritingError: it can't be written, say because the disk is full.
         """
         path = Path(path)
         if path.suffix not in (".parquet", ".jsonl"):
@@ -114,6 +121,31 @@ class OutcomeTable:
         """The queries themselves, shape [n_queries]."""
         columns = zip(self.query_ids, self._per_query("query"), self._per_query("context"), strict=True)
         return tuple(Query(id=name, text=text, context=context) for name, text, context in columns)
+
+    @cached_property
+    def repeats(self) -> dict[tuple[str, Pair], int]:
+        """How many rows there are of each query and pair that has more than one, in order of first appearance.
+
+        They may be runs of their own, and are averaged; or one run recorded twice, which then counts double.
+        """
+        cells = self._query_index[1] * len(self.pairs) + self._pair_index[1]
+        found, first, counts = np.unique(cells, return_index=True, return_counts=True)
+        order = [place for place in np.argsort(first) if counts[place] > 1]
+        named = ((divmod(int(found[place]), len(self.pairs)), int(counts[place])) for place in order)
+        return {(self.query_ids[query], self.pairs[pair]): count for (query, pair), count in named}
+
+    def _tell_of_repeats(self) -> None:
+        if repeats := self.repeats:
+            named = [f"query {name!r} by {pair} ({count})" for (name, pair), count in list(repeats.items())[:_NAMED]]
+            more = [f"{len(repeats) - _NAMED} more"] if len(repeats) > _NAMED else []
+            _LOG.warning(
+                "%s: %d of %d rows repeat the outcome of a query and a pair: %s. Numbers of repeated runs are "
+                "averaged, of texts the last counts; drop rows that are one run recorded twice.",
+                self.source,
+                sum(repeats.values()) - len(repeats),
+                len(self),
+                ", ".join([*named, *more]),
+            )
 
     @cached_property
     def domains(self) -> tuple[str, ...]:
@@ -217,7 +249,9 @@ class OutcomeTable:
             table = pa.concat_tables([self.table, other.table], promote_options="permissive")
         except pa.ArrowException as error:
             raise OutcomeError(f"{self.source} and {other.source} can't be joined: {error}.") from error
-        return OutcomeTable(table, f"{self.source} with {other.source}")
+        both = OutcomeTable(table, f"{self.source} with {other.source}")
+        both._tell_of_repeats()
+        return both
 
     def _of(self, table: pa.Table) -> OutcomeTable:
         part = object.__new__(OutcomeTable)  # rows of a checked table need no second check

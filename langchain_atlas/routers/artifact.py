@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError, suggest
 from langchain_atlas.files import check_folder, write_folder
 from langchain_atlas.pool import Pair
+from langchain_atlas.routers.artifact_layout import check_layout
 from langchain_atlas.routers.operating import OperatingCurve
+from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -95,6 +97,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
         WritingError: nothing can be written where it would stand.
     """
     import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     folder = Path(folder)
@@ -104,7 +107,10 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
         # safetensors writes memory as it lies and reads it as rows: an array in column order would come back mixed up.
         said = {} if artifact.fitted_on is None else {_FITTED_ON: artifact.fitted_on}
         arrays = {**artifact.arrays, **said}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
+        try:
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
+        except SafetensorError as error:  # in which it wraps what the operating system says
+            raise OSError(str(error)) from error
         pairs = [str(pair) for pair in artifact.pairs]
         config = {
             "schema_version": SCHEMA_VERSION,
@@ -169,13 +175,19 @@ def class_of(kind: str) -> type[Router]:
 def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     """Read a saved router of whatever kind; see `Router.load`."""
     artifact = read_artifact(folder)
+    if not isinstance(artifact.kind, str):
+        raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}; a kind is a name.")
     if artifact.kind not in _KINDS:
         raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}. {suggest(artifact.kind, _KINDS)}")
     kind: Any = class_of(artifact.kind)
     try:
+        check_layout(artifact)
+    except (ArtifactError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"The saved router in {folder} is damaged: {error}. Fit again.") from error
+    try:
         router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
         router.fitted_on, router.curve = artifact.fitted_on, artifact.curve
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
         if isinstance(error, ArtifactError):
             raise
         raise ArtifactError(f"The saved router in {folder} is damaged: {error}. Fit again.") from error
@@ -219,10 +231,10 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ArtifactError(f"{str(folder)!r} is not a folder. A saved router is a folder that 'fit' or 'train' wrote.")
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = json.loads(read_text(folder / CONFIG))
     except FileNotFoundError as error:
         raise ArtifactError(f"{str(folder)!r} has no {CONFIG}; it is not a saved router.") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ArtifactError(f"{folder / CONFIG} can't be read: {error}. Fit again.") from error
     found = config.get("schema_version") if isinstance(config, dict) else None
     if found != SCHEMA_VERSION:
@@ -235,8 +247,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
 def _may_be_ours(config: Path) -> bool:
     """Whether a config file is a router's, or so damaged that nobody can read it."""
     try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        content = json.loads(read_text(config))
+    except (OSError, ValueError, RecursionError):
         return True
     return isinstance(content, dict) and "schema_version" in content
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from langchain_atlas.errors import MissingExtraError, SettingError
 
@@ -23,6 +24,7 @@ _WRITABLE = "/tmp"  # noqa: S108 -- of the sandbox, a file system of its own
 
 _CLONE_THREAD = 0x10000
 _AF_UNIX = 1
+_F_SETPIPE_SZ = 1031
 
 _REFUSED = (
     *("acct", "add_key", "bpf", "delete_module", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick"),
@@ -123,7 +125,7 @@ def filter_program(*, one_process: bool) -> bytes:
             rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
     # Its flags lie in memory, where a filter can't read them; libraries fall back to clone.
     rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), _number("clone3") or 435)
-    rules.add_rule(pyseccomp.ERRNO(errno.EACCES), "socket", pyseccomp.Arg(0, pyseccomp.NE, _AF_UNIX))
+    _bound_buffers(rules)
     if one_process:
         no_thread = pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _CLONE_THREAD, 0)
         rules.add_rule(pyseccomp.ERRNO(errno.EAGAIN), "clone", no_thread)
@@ -134,6 +136,23 @@ def filter_program(*, one_process: bool) -> bytes:
         rules.export_bpf(file)
         file.seek(0)
         return file.read()
+
+
+def _bound_buffers(rules: Any) -> None:
+    """Refuse what makes buffers of sockets and pipes large or many: they are the kernel's, and no limit counts them.
+
+    Pairs of sockets stay, as event loops need one, and so do pipes; both are as few as open files may be. Sent in a
+    message a descriptor would be held beyond that number.
+    """
+    import errno
+
+    import pyseccomp
+
+    rules.add_rule(pyseccomp.ERRNO(errno.EACCES), "socket")
+    rules.add_rule(pyseccomp.ERRNO(errno.EACCES), "socketpair", pyseccomp.Arg(0, pyseccomp.NE, _AF_UNIX))
+    for name in ("setsockopt", "sendmsg", "sendmmsg"):
+        rules.add_rule(pyseccomp.ERRNO(errno.EPERM), name)
+    rules.add_rule(pyseccomp.ERRNO(errno.EPERM), "fcntl", pyseccomp.Arg(1, pyseccomp.EQ, _F_SETPIPE_SZ))
 
 
 def _number(name: str) -> int | None:

@@ -3,11 +3,9 @@
 It runs in worker processes of its own and has no file, network or process access to lose.
 """
 
-import ast
-import builtins
 import os
-import re
-import sys
+import shutil
+import sysconfig
 import threading
 import time
 import weakref
@@ -15,25 +13,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.tools.lasting import EndingWithUs, LastingThread
+from langchain_atlas.tools.monty_errors import MESSAGE, missing_feature, passed_over
+from langchain_atlas.tools.monty_programs import PASSED_OVER, PRELUDE, prepared
 from langchain_atlas.tools.sandbox import MAX_CODE, Execution
 
 _Run = tuple[Execution, bytes | None]
-
-_VALUE_NAME = "__atlas_last_value__"
-
-_MESSAGE = 500
-"""Characters of an error message that are looked at for its cause."""
-
-_PASSED_OVER = re.compile(r"^[ \t]+def[ \t]+(__(?:bool|len)__)\b", re.MULTILINE)
-"""Methods that Monty passes over without a word, so that an object counts as true whatever they say."""
-
-_COMPARED = re.compile(r"'[<>]=?' not supported between instances")
-_COMPARING = re.compile(r"^[ \t]+def[ \t]+__(?:lt|le|gt|ge)__\b", re.MULTILINE)
-
-_UNSUPPORTED_PREFIX = "The monty syntax parser does not yet support "
 
 
 class MontySandbox:
@@ -79,6 +68,7 @@ class MontySandbox:
         self.max_output = max_output
         self.max_workers = max_workers
         self._lock = threading.Lock()
+        self._starter = LastingThread()
         self._pool: Any = None
         self._stop: weakref.finalize[..., MontySandbox] | None = None
 
@@ -109,8 +99,8 @@ class MontySandbox:
             if len(program) > MAX_CODE:
                 error = f"ValueError: the program has {len(program)} characters; at most {MAX_CODE} are accepted"
                 return Execution(error=error, snippet=index), state
-            if method := _PASSED_OVER.search(program):
-                return _passed_over(method, program, index), state
+            if method := PASSED_OVER.search(program):
+                return passed_over(method, program, index), state
         started = time.perf_counter()
         printed = _Printed(self.max_output)
         value, index, session, after = None, 0, None, state
@@ -119,9 +109,11 @@ class MontySandbox:
                 session = self._checkout(stack)
                 if state is not None:
                     session.load_session(state)
+                else:
+                    session.feed_run(PRELUDE)
                 for index, program in enumerate(programs):  # noqa: B007 -- read where the error is explained
-                    value = session.feed_run(_showing_value(program, self.max_output), print_callback=printed)
-                # Only the text that `_showing_value` asks for; a `return` of the program could hand out anything.
+                    value = _fed(session, prepared(program, self.max_output), printed)
+                # Only the text that `prepared` asks for; a `return` of the program could hand out anything.
                 shown = value if isinstance(value, str) else None
                 result = Execution(value=shown and shown[: self.max_output], truncated=_exceeds(shown, self.max_output))
             except MontyError as failure:
@@ -149,12 +141,16 @@ class MontySandbox:
         """A fresh interpreter, given back when the stack unwinds."""
         # Under the lock, so that `close` can't stop the pool between finding it and taking a worker from it.
         with self._lock:
-            session = self._running_pool().checkout(
+            pool = self._running_pool()
+            session = pool.checkout(
                 limits={"max_feed_duration_secs": self.seconds, "max_memory": self.memory_mib * 2**20},
                 # Sleeps do not count as running time, so a program could hold a worker for hours.
                 os_policy={"sleep": "zero"},
             )
-            return stack.enter_context(session)
+            # This may start a worker, and the worker ends with the thread that started it.
+            entered = self._starter.call(session.__enter__, lambda _: session.__exit__(None, None, None))
+            stack.push(session)
+            return entered
 
     def _running_pool(self) -> Any:
         from pydantic_monty import Monty
@@ -166,10 +162,11 @@ class MontySandbox:
                 "its first use, or start processes with the 'spawn' method"
             )
         if self._pool is None:
-            pool = Monty(max_processes=self.max_workers)
-            pool.__enter__()
+            program = EndingWithUs(_program())
+            pool = Monty(max_processes=self.max_workers, binary_path=program.path or None)
+            self._starter.call(pool.__enter__, lambda _: pool.__exit__(None, None, None))
             MontySandbox._process = os.getpid()
-            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, os.getpid())
+            self._pool, self._stop = pool, weakref.finalize(self, _stop, pool, program, self._starter, os.getpid())
         return self._pool
 
     def _explain(self, failure: Any, program: str) -> Execution:
@@ -181,7 +178,7 @@ class MontySandbox:
                 return Execution(error=f"TimeoutError: the program ran longer than {self.seconds:g} s")
             return Execution(error="RuntimeError: the program made its interpreter stop")
         exception, error = failure.exception(), failure.display("type-msg")
-        message = str(exception)[:_MESSAGE]
+        message = str(exception)[:MESSAGE]
         if isinstance(exception, TimeoutError) and message.startswith("feed time limit exceeded"):
             error = f"TimeoutError: the program ran longer than {self.seconds:g} s"
         elif isinstance(exception, MemoryError) and message.startswith(("memory limit", "the worker exceeded")):
@@ -193,7 +190,7 @@ class MontySandbox:
         return Execution(
             error=error[: self.max_output],
             line=lines[-1] if inside else None,
-            unsupported=_missing_feature(exception, message, program),
+            unsupported=missing_feature(exception, message, program),
             truncated=_exceeds(error, self.max_output),
         )
 
@@ -243,97 +240,30 @@ class _Printed:
         return "".join(self._pieces)
 
 
-def _showing_value(program: str, limit: int) -> str:
-    """The program, changed so that it hands out the text of its last expression and nothing else.
+def _fed(session: Any, program: str, printed: _Printed) -> Any:
+    """Run a program; it may end itself, which is no error unless it says so."""
+    from pydantic_monty import MontyRuntimeError
 
-    The text is made inside the sandbox, whose limits hold for it: a few lines build a nested list with a `repr` of
-    terabytes. Lines keep their numbers.
-    """
-    span = _last_expression(program)
-    if span is None:
-        return f"{program}\nNone"
-    head, expression, tail = program[: span[0]], program[span[0] : span[1]], program[span[1] :]
-    show = f"None if {_VALUE_NAME} is None else f'{{{_VALUE_NAME}!r}}'[:{limit + 1}]"
-    return f"{head}{_VALUE_NAME} = ({expression}){tail}\n{show}"
-
-
-def _last_expression(program: str) -> tuple[int, int] | None:
-    """Where the statement that ends a program stands, in characters, if it is an expression."""
-    # The parser warns of unknown escapes, and warnings can't be silenced for one thread; without backslashes it has
-    # nothing to warn of. Those before a quote, a backslash or a line end decide where a string ends, and stay.
-    harmless = re.sub(r"\\(?s:(.))", lambda pair: pair[0] if pair[1] in "\\'\"\n" else f"_{pair[1]}", program)
     try:
-        body = ast.parse(harmless).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        # Not Python, or nested too deeply: Monty will say so in its own words.
-        return None
-    if not body or not isinstance(body[-1], ast.Expr):
-        return None
-    node = body[-1]
-    if node.end_lineno is None or node.end_col_offset is None:
-        return None
-    lines = program.split("\n")
-    return _offset(lines, node.lineno, node.col_offset), _offset(lines, node.end_lineno, node.end_col_offset)
-
-
-def _offset(lines: list[str], line: int, column: int) -> int:
-    """Characters before a place that `ast` gives as a line, from 1, and a column in bytes of UTF-8."""
-    before = sum(len(text) + 1 for text in lines[: line - 1])
-    return before + len(lines[line - 1].encode()[:column].decode())
-
-
-_NO_ATTRIBUTE = re.compile(r"(?:type object )?'(\w+)' (?:object )?has no attribute '(\w+)'")
-_NO_MODULE_ATTRIBUTE = re.compile(r"module '(\w+)' has no attribute '(\w+)'")
-_QUOTED = re.compile(r"'([^']+)'")
-
-
-def _passed_over(method: re.Match[str], program: str, index: int) -> Execution:
-    return Execution(
-        error=f"NotImplementedError: classes with {method[1]} are not supported",
-        line=program.count("\n", 0, method.start()) + 1,
-        snippet=index,
-        unsupported=f"the special method {method[1]}",
-    )
-
-
-def _missing_feature(exception: BaseException, message: str, program: str) -> str | None:
-    """What Python has and Monty lacks, if that is why a program failed."""
-    names = [*_QUOTED.findall(message), "", ""]
-    feature = None
-    match exception:
-        case NotImplementedError() if message.startswith(_UNSUPPORTED_PREFIX):
-            feature = message.removeprefix(_UNSUPPORTED_PREFIX)
-        case PermissionError():
-            feature = "access to files and the environment"
-        case RuntimeError() if message.endswith("is not supported in this environment"):
-            feature = names[0]
-        case ModuleNotFoundError():
-            feature = f"the module {names[0]}"
-        case ImportError():
-            feature = f"{names[1]}.{names[0]}"
-        case TypeError() if _COMPARED.search(message) and _COMPARING.search(program):
-            feature = "methods that compare, such as __lt__ (sort with a key instead)"
-        case NameError() if hasattr(builtins, names[0]):
-            feature = f"the built-in {names[0]}"
-        case AttributeError() if _python_has_attribute(message):
-            feature = ".".join(names[:2])
-    return feature
-
-
-def _python_has_attribute(message: str) -> bool:
-    """Whether Python itself has the attribute that a message says is missing."""
-    if match := _NO_MODULE_ATTRIBUTE.match(message):
-        # Never import a module on a program's behalf; one that is not loaded here gets the benefit of the doubt.
-        module = sys.modules.get(match[1])
-        return module is None or hasattr(module, match[2])
-    match = _NO_ATTRIBUTE.match(message)
-    return match is not None and hasattr(getattr(builtins, match[1], None), match[2])
+        return session.feed_run(program, print_callback=printed)
+    except MontyRuntimeError as failure:
+        if failure.display("type-msg") in {"SystemExit", "SystemExit: "}:
+            return None
+        raise
 
 
 def _exceeds(text: str | None, limit: int) -> bool:
     return text is not None and len(text) > limit
 
 
-def _stop(pool: Any, owner: int) -> None:
+def _program() -> str:
+    """Where Monty's worker is; empty where Monty shall look for it itself."""
+    beside = Path(sysconfig.get_path("scripts")) / "monty"
+    return os.environ.get("MONTY_BIN") or (str(beside) if beside.is_file() else shutil.which("monty") or "")
+
+
+def _stop(pool: Any, program: EndingWithUs, starter: LastingThread, owner: int) -> None:
     if os.getpid() == owner:
         pool.__exit__(None, None, None)
+        program.close()
+        starter.close()

@@ -3,19 +3,24 @@
 A name is resolved once; every address that it stands for is looked at, and one of those is what is connected to. So
 neither a name that resolves to a private address, nor one that changes between the look and the connection (DNS
 rebinding), nor a redirect leads inside. Proxies named by the environment are not used: they would resolve names anew.
+
+A fetch ends within its time, reads so many bytes and unpacks so many, whatever the peer does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 
 from langchain_atlas.tools.addresses import AddressGuard, FetchError
+from langchain_atlas.tools.connections import Allowance, AsyncBoundedTransport, BoundedTransport
+from langchain_atlas.tools.deadlines import within
+from langchain_atlas.tools.unpacking import ACCEPTED, Unpacker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +36,14 @@ class Limits:
     """Size of the body, unpacked."""
     redirects: int = 3
     """How many redirects are followed."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How many bytes may come over the network: the body, with room for its framing, and for headers."""
+        return 2 * self.max_bytes + _HEADERS
+
+
+_HEADERS = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -53,22 +66,32 @@ class GuardedTransport(httpx.BaseTransport):
     Args:
         guard: which hosts may be fetched from.
         inner: what makes the connections.
+        allowance: what is left of the time to look up a name; without one it may take as long as it takes.
     """
 
-    def __init__(self, guard: AddressGuard, inner: httpx.BaseTransport | None = None) -> None:
+    def __init__(self, guard: AddressGuard, inner: httpx.BaseTransport, allowance: Allowance | None = None) -> None:
         self._guard = guard
-        self._inner = inner or httpx.HTTPTransport(limits=_NO_REUSE)
+        self._inner = inner
+        self._allowance = allowance
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve, check, connect."""
         self._guard.check(str(request.url))
-        addresses = self._guard.resolve(_host(request.url), _port(request.url))
+        addresses = self._resolve(_host(request.url), _port(request.url))
         for address in addresses[:-1]:
             try:
                 return self._inner.handle_request(_pinned(request, address))
             except httpx.ConnectError:
                 continue
         return self._inner.handle_request(_pinned(request, addresses[-1]))
+
+    def _resolve(self, host: str, port: int) -> tuple[str, ...]:
+        if self._allowance is None:
+            return self._guard.resolve(host, port)
+        try:  # the system's resolver can't be interrupted
+            return within(self._allowance.left(), lambda: self._guard.resolve(host, port))
+        except TimeoutError as error:
+            raise httpx.ConnectTimeout(f"the name {host!r} was not looked up in time") from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -78,9 +101,9 @@ class GuardedTransport(httpx.BaseTransport):
 class AsyncGuardedTransport(httpx.AsyncBaseTransport):
     """Does what `GuardedTransport` does on the event loop."""
 
-    def __init__(self, guard: AddressGuard, inner: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(self, guard: AddressGuard, inner: httpx.AsyncBaseTransport) -> None:
         self._guard = guard
-        self._inner = inner or httpx.AsyncHTTPTransport(limits=_NO_REUSE)
+        self._inner = inner
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Resolve, check, connect."""
@@ -96,10 +119,6 @@ class AsyncGuardedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
-
-
-_NO_REUSE = httpx.Limits(max_keepalive_connections=0)
-"""A connection is known by its address: kept open, one made for a name could serve another name there."""
 
 
 def _host(url: httpx.URL) -> str:
@@ -126,15 +145,12 @@ class _Journey:
     """One fetch: from request to redirect to body, within the limits."""
 
     def __init__(self, limits: Limits) -> None:
+        self.allowance = Allowance(limits.timeout_s, limits.bytes_read)
         self._limits = limits
-        self._end = time.monotonic() + limits.timeout_s
         self._left = limits.redirects
-        self._pieces: list[bytes] = []
-        self._size = 0
 
     def turn(self, response: httpx.Response) -> httpx.Request | None:
         """Return where a response redirects to, or None for one to read."""
-        self._watch()
         if response.next_request is None or not self._limits.redirects:
             return None
         if not self._left:
@@ -142,22 +158,14 @@ class _Journey:
         self._left -= 1
         return response.next_request
 
-    def take(self, piece: bytes) -> None:
-        """Keep a piece of the body."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        if self._size > self._limits.max_bytes:
-            raise FetchError(f"The answer is longer than {self._limits.max_bytes} bytes.")
-        self._watch()
+    def unpacker(self, response: httpx.Response) -> Unpacker:
+        """Return what takes the body."""
+        return Unpacker(response.headers.get("content-encoding", ""), self._limits.max_bytes)
 
-    def _watch(self) -> None:
-        if time.monotonic() > self._end:
-            raise slow(self._limits.timeout_s)
 
-    def page(self, response: httpx.Response) -> Page:
-        """Return what was fetched."""
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Page(str(response.url), response.status_code, headers, b"".join(self._pieces))
+def _page(response: httpx.Response, unpacker: Unpacker) -> Page:
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Page(str(response.url), response.status_code, headers, unpacker.body())
 
 
 def fetch(
@@ -175,8 +183,7 @@ def fetch(
         guard: which hosts may be fetched from; every redirect is checked too.
         params: the URL's query, in place of its own.
         headers: sent along, to redirects as well: allow none where they hold a key.
-        limits: how far it may go. A server that sends its headers byte by byte can exceed the time; where that
-            matters, run this in a thread and stop waiting, as `langchain_atlas.tools.deadlines` does.
+        limits: how far it may go.
 
     Raises:
         FetchError: it must not be fetched, can't be reached, takes too long or is too large.
@@ -184,19 +191,23 @@ def fetch(
     guard.check(url)
     limits = limits or Limits()
     journey = _Journey(limits)
+    transport = GuardedTransport(guard, BoundedTransport(journey.allowance), journey.allowance)
     try:
-        with httpx.Client(transport=GuardedTransport(guard), timeout=limits.timeout_s) as client:
-            request: httpx.Request | None = client.build_request("GET", url, params=params, headers=headers)
+        with httpx.Client(transport=transport, timeout=limits.timeout_s) as client:
+            request: httpx.Request | None = client.build_request("GET", url, params=params, headers=_asking(headers))
             while request is not None:
                 response = client.send(request, stream=True)
                 try:
                     request = journey.turn(response)
-                    for piece in () if request else response.iter_bytes():
-                        journey.take(piece)
+                    if request is None:
+                        unpacker = journey.unpacker(response)
+                        for piece in response.iter_raw():  # unpacked by httpx, a piece would have no bound
+                            journey.allowance.left()
+                            unpacker.take(piece)
                 finally:
                     response.close()
-            return journey.page(response)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return _page(response, unpacker)
+    except (httpx.HTTPError, httpx.InvalidURL, httpcore.TimeoutException) as error:
         raise _explained(error, url, limits) from error
 
 
@@ -212,26 +223,33 @@ async def afetch(
     guard.check(url)
     limits = limits or Limits()
     journey = _Journey(limits)
+    transport = AsyncGuardedTransport(guard, AsyncBoundedTransport(journey.allowance))
     try:
         async with (
             asyncio.timeout(limits.timeout_s),
-            httpx.AsyncClient(transport=AsyncGuardedTransport(guard), timeout=limits.timeout_s) as client,
+            httpx.AsyncClient(transport=transport, timeout=limits.timeout_s) as client,
         ):
-            request: httpx.Request | None = client.build_request("GET", url, params=params, headers=headers)
+            request: httpx.Request | None = client.build_request("GET", url, params=params, headers=_asking(headers))
             while request is not None:
                 response = await client.send(request, stream=True)
                 try:
                     request = journey.turn(response)
                     if request is None:
-                        async for piece in response.aiter_bytes():
-                            journey.take(piece)
+                        unpacker = journey.unpacker(response)
+                        async for piece in response.aiter_raw():
+                            journey.allowance.left()
+                            unpacker.take(piece)
                 finally:
                     await response.aclose()
-            return journey.page(response)
+            return _page(response, unpacker)
     except TimeoutError as error:
         raise slow(limits.timeout_s) from error
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, httpcore.TimeoutException) as error:
         raise _explained(error, url, limits) from error
+
+
+def _asking(headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {"accept-encoding": ACCEPTED, **(headers or {})}
 
 
 def slow(seconds: float) -> FetchError:
@@ -241,6 +259,6 @@ def slow(seconds: float) -> FetchError:
 
 def _explained(error: Exception, url: str, limits: Limits) -> FetchError:
     """Say what went wrong without the URL's query, which may hold what is nobody's business."""
-    if isinstance(error, httpx.TimeoutException):
+    if isinstance(error, httpx.TimeoutException | httpcore.TimeoutException):
         return slow(limits.timeout_s)
     return FetchError(f"The host {urlsplit(url).hostname!r} can't be reached: {type(error).__name__}: {error}")

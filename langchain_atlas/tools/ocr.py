@@ -108,7 +108,11 @@ class OcrTool(BaseTool):
             path = (root / image).resolve()
             size = path.stat().st_size if path.is_relative_to(root) and path.is_file() else None
             data = path.read_bytes() if size is not None and size <= MAX_BYTES else b""
-        except (OSError, ValueError) as error:  # such as a name that is too long, or has a zero in it
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # a name that is too long or has a zero in it, a circle of links
             reason = getattr(error, "strerror", None) or error
             raise InvalidInputError(f"Can't read the image {shown(image)!r}: {reason}.") from error
         if size is None:

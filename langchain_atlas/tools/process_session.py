@@ -11,10 +11,12 @@ import threading
 import time
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.tools import isolation
+from langchain_atlas.tools.lasting import LastingThread
 from langchain_atlas.tools.sandbox import MAX_CODE, Execution
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ MAX_PRINTED = 64 * 2**20
 
 MAX_RUNS = 100
 """Runs of one session: processor time is limited for all of them together."""
+
+_STARTER = LastingThread()
 
 _START_SECONDS = 20.0
 _END_SECONDS = 0.2
@@ -85,6 +89,9 @@ class _Child:
         self._answered = bytearray()
         try:
             self._start(isolated=sandbox.isolation == "namespaces")
+        except OSError as error:  # a full disk, no descriptor or process left
+            self.stop()
+            raise ExecutionError(f"the Python sandbox could not be started: {error}. Nothing was run") from error
         except BaseException:
             self.stop()
             raise
@@ -102,7 +109,8 @@ class _Child:
             else:
                 folder = self._stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
                 command = isolation.interpreter(str(isolation.RUNNER), theirs)
-            self._process = process = subprocess.Popen(  # noqa: S603 -- our own command, without a shell
+            start = partial(
+                _started,
                 command,
                 bufsize=0,
                 stdin=subprocess.PIPE,
@@ -113,6 +121,8 @@ class _Child:
                 cwd=folder,
                 start_new_session=True,
             )
+            # The kernel ends it with the thread that started it, and a session serves many threads.
+            self._process = process = _STARTER.call(start, subprocess.Popen.kill)
         if process.stdin is None or process.stdout is None:
             raise ExecutionError("the Python sandbox got no pipes")  # pragma: no cover
         self._requests, self._printed = process.stdin.fileno(), process.stdout.fileno()
@@ -137,6 +147,7 @@ class _Child:
             "open_files": _OPEN_FILES,
             "tasks": _THREADS if sandbox.processes == 1 else math.ceil(sandbox.processes),
             "user": isolation.sandbox_user() if isolated else 0,
+            "parent": 0 if isolated else os.getpid(),  # bubblewrap looks after its own
             "folders": sandbox.folders,
         }
 
@@ -228,6 +239,10 @@ class _Child:
             self._process.wait()
             self._process = None
         self._stack.close()
+
+
+def _started(command: list[str], **settings: Any) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(command, **settings)  # noqa: S603 -- our own command, without a shell
 
 
 class Printed:

@@ -2,8 +2,10 @@
 
 import asyncio
 import re
+import secrets
 import textwrap
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 from langchain_core.tools import BaseTool, ToolException
@@ -78,7 +80,15 @@ def run_unit_tests(code: str, tests: str, sandbox: Sandbox | None = None) -> Exe
     Returns:
         An execution that succeeded when the tests passed; ``snippet`` is 0 for an error in the code and 1 in the tests.
     """
-    return (sandbox or shared_sandbox()).run(unwrap_fences(code), tests)
+    # Code that ends the program ends the tests, too, if they call it; that they came to their end shows by a word that
+    # it can't know.
+    word = secrets.token_hex(8)
+    execution = (sandbox or shared_sandbox()).run(unwrap_fences(code), f"{tests}\n{word!r}")
+    if execution.succeeded and execution.value != repr(word):
+        return replace(
+            execution, value=None, error="SystemExit: the program was ended before the tests were", snippet=1
+        )
+    return replace(execution, value=None) if execution.succeeded else execution
 
 
 def describe(execution: Execution, code: str) -> str:

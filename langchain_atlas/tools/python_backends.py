@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from langchain_core.tools import BaseTool
@@ -14,6 +15,19 @@ from langchain_atlas.tools.sandbox import SessionSandbox
 
 BACKENDS: dict[str, Callable[..., SessionSandbox]] = {"monty": MontySandbox, "process": ProcessSandbox}
 """The sandboxes that a pool file can name."""
+
+
+@cache
+def shared_backend(name: str) -> SessionSandbox:
+    """Return the sandbox of a backend with its default limits, which everything in this process shares.
+
+    Raises:
+        PoolError: there is no such backend.
+        SettingError: the backend can't work here.
+    """
+    if name not in BACKENDS:
+        raise PoolError(f"there is no backend {name!r} for Python. {suggest(name, BACKENDS)}")
+    return shared_sandbox() if name == "monty" else BACKENDS[name]()
 
 
 def build_python(backend: str = "monty", *, stateful: bool = False, **limits: Any) -> BaseTool:

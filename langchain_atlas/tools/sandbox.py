@@ -52,6 +52,9 @@ class Sandbox(Protocol):
     def run(self, *programs: str) -> Execution:
         """Run programs one after another in one fresh interpreter, up to the first error.
 
+        A program that ends itself, as by ``exit()``, has ended well unless it gives a status other than 0; the next one
+        runs all the same.
+
         Args:
             programs: source texts; later ones see the names of earlier ones.
 

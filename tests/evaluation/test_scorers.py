@@ -110,6 +110,84 @@ def test_numeric_settings() -> None:
     assert score("numeric", "It is 3/4.", 4) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("answer", "expected", "right"),
+    [
+        ("法国的首都是巴黎。", "巴黎", 1.0),
+        ("一共500元", "500", 1.0),
+        ("一共５００元", 500, 1.0),
+        ("一共1500元", "500", 0.0),
+        ("在1,234巴黎", "234", 0.0),
+        ("我爱Python语言", "python", 1.0),
+        ("我爱Pythonic语言", "python", 0.0),
+        ("東京タワーです", "タワー", 1.0),
+        ("กรุงเทพมหานคร", "กรุงเทพ", 1.0),
+        ("ก่อน", "ก", 0.0),
+        ("ພາສາລາວ", "ລາວ", 1.0),
+        ("수도는 서울입니다", "서울", 1.0),
+        ("대서울입니다", "서울", 0.0),
+        ("किताब", "क", 0.0),
+        ("दिल्ली भारत", "भारत", 1.0),
+        ("cafe\u0301s", "caf", 0.0),
+        ("I \u2764\ufe0f it", "\u2764", 1.0),
+    ],
+)
+def test_contains_finds_words_of_scripts_without_spaces_and_numbers_beside_them(
+    answer: str, expected: Any, right: float
+) -> None:
+    assert score("contains", answer, expected) == right
+
+
+@pytest.mark.parametrize("answer", ["巴黎。", "巴黎\uff01", "  巴黎…"])
+def test_exact_leaves_out_what_ends_a_sentence_in_any_script(answer: str) -> None:
+    assert score("exact", answer, "巴黎") == 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("10{,}000", 10_000),
+        (r"10\,000", 10_000),
+        (r"10{\,}000\,000.5", 10_000_000.5),
+        (r"10,\!000", 10_000),
+        ("10\u202f000", 10_000),
+        ("10'000", 10_000),
+        ("10_000", 10_000),
+        ("1,00,000", 100_000),
+        (r"0.000\,001", 0.000001),
+        (r"1{.}5", 1.5),
+        ("5 \u00d7 10\u00b3", 5_000),
+        ("5 \u00d7 10\u207b\u00b3", 0.005),
+        (r"5 \times 10^{3}", 5_000),
+        ("10\u00b3", 1_000),
+        ("10^6", 1_000_000),
+        (r"\frac{1}{2}", 0.5),
+        (r"-\dfrac{3}{4}", -0.75),
+        (r"\frac12", 0.5),
+        (r"1\frac{1}{2}", 1.5),
+        (r"\tfrac{1.5}{2}", 0.75),
+        ("1\u00bd", 1.5),
+        ("3\u20444", 0.75),
+        (r"\boxed{\frac{1}{2}}", 0.5),
+        ("一共500元", 500),
+        ("\uff15\uff10\uff10\uff05", "500%"),
+        ("\u0665\u0660\u0660\u066b\u0665", 500.5),
+        ("\u0967\u0968\u0969", 123),
+        (r"\$10{,}000.50", 10_000.5),
+        ("7\u00b2", 7),
+        ("2^10", 10),
+        ("in 2019\u00a0500 people", 500),
+    ],
+)
+def test_numeric_reads_numbers_of_latex_and_of_other_scripts(answer: str, expected: Any) -> None:
+    assert score("numeric", answer, expected) == 1.0
+
+
+@pytest.mark.parametrize("answer", [r"\frac{1}{0}", "\u00b2", "v10\u00b3", "10^99999"])
+def test_numeric_finds_no_number_where_there_is_none(answer: str) -> None:
+    assert score({"kind": "numeric", "tolerance": 1e300}, answer, 0) == 0.0
+
+
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**15), max_value=10**15, places=3))
 def test_numeric_reads_back_every_way_of_writing_a_number(number: Decimal) -> None:
     for text in (f"{number}", f"{number:,}", f"{number:e}", f"So it is {number:,}.", f"{number}%"):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from langchain_atlas.errors import OutcomeError
+from langchain_atlas.errors import OutcomeError, WritingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.outcomes import journal as journal_module
 from langchain_atlas.outcomes.journal import Journal
@@ -223,7 +223,7 @@ def test_a_full_disk_leaves_no_half_line(out: Path, monkeypatch: pytest.MonkeyPa
         journal.append(outcome("q1"))
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", full)
-            with pytest.raises(OSError, match="No space"):
+            with pytest.raises(WritingError, match="No space"):
                 journal.append(outcome("q2"))
         assert len(journal) == 1
         journal.append(outcome("q3"))

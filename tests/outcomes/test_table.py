@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import row, table_of
 
-from langchain_atlas.errors import OutcomeError, PoolError
+from langchain_atlas.errors import OutcomeError, PoolError, WritingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.outcomes.columns import COLUMNS, read_jsonl
 from langchain_atlas.pool import Pair
@@ -424,7 +424,7 @@ class TestFiles:
 
         monkeypatch.setattr(pq, "write_table", write_half)
         monkeypatch.setattr(Path, "write_text", lambda target, text, **_: write_half(text, target))
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(WritingError, match="no space left"):
             table_of(row("q2", "a", 0.5)).save(path)
         assert path.read_bytes() == before
         assert [found.name for found in tmp_path.iterdir()] == [name]
@@ -574,3 +574,37 @@ def test_read_jsonl_passes_over_empty_lines(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('\n{"query_id": "q"}\n \n', encoding="utf-8")
     assert read_jsonl(path).to_pylist() == [{"query_id": "q"}]
+
+
+def test_repeated_outcomes_of_a_query_and_a_pair_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{**GOOD[0], "query_id": f"q{number}", "query": f"{number}?"} for number in (0, 0, 0, 1, 2, 2)]
+    path = tmp_path / "t.jsonl"
+    OutcomeTable.from_rows(rows).save(path)
+    table = OutcomeTable.load(path)
+    pair = table.pairs[0]
+    assert table.repeats == {("q0", pair): 3, ("q2", pair): 2}
+    (said,) = caplog.messages
+    assert said.startswith(f"{path}: 3 of 6 rows repeat the outcome of a query and a pair: query 'q0' by {pair} (3), ")
+    assert "query 'q2'" in said
+
+
+def test_many_repeats_are_said_in_short(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = [{**GOOD[0], "query_id": f"q{number // 2}", "query": f"{number // 2}?"} for number in range(40)]
+    OutcomeTable.from_rows(rows).save(tmp_path / "t.parquet")
+    OutcomeTable.load(tmp_path / "t.parquet")
+    assert "20 of 40 rows" in caplog.messages[0]
+    assert "17 more" in caplog.messages[0]
+    assert len(caplog.messages[0]) < 600
+
+
+def test_a_table_joined_with_itself_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    table = OutcomeTable.from_rows(GOOD)
+    both = table.joined(table)
+    assert set(both.repeats.values()) == {2}
+    assert "repeat the outcome" in caplog.messages[0]
+
+
+def test_a_table_without_repeats_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    OutcomeTable.from_rows(GOOD).save(tmp_path / "t.parquet")
+    assert OutcomeTable.load(tmp_path / "t.parquet").repeats == {}
+    assert not caplog.messages

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recorded import Compass, kinds_of_query
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
-from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError
+from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError, WritingError
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import ARRAYS, CONFIG, Artifact, load_with_settings, read_artifact, write_artifact
 from langchain_atlas.routers.base import Router
@@ -80,7 +80,7 @@ class TestWritten:
             raise OSError("no space left on device")
 
         monkeypatch.setattr(Path, "write_text", fail)
-        with pytest.raises(OSError, match="no space left"):
+        with pytest.raises(WritingError, match="no space left"):
             router.save(folder)
         monkeypatch.undo()
         assert load(folder).settings["alpha"] == 0.25

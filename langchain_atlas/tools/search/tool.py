@@ -1,7 +1,7 @@
 """The search tool: one for agents, several providers behind it."""
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,13 +12,14 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.deadlines import awithin, within
 from langchain_atlas.tools.search.folder import FolderSearch
-from langchain_atlas.tools.search.snippets import SearchError, SearchProvider, Snippet, seconds
+from langchain_atlas.tools.search.snippets import SearchError, SearchProvider, Snippet, marked, one_line, seconds
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
     from langchain_atlas.encoders import Encoder
 
+_NAMED = 5
 _DESCRIPTION = "Searches {} and returns the passages that fit the query best, with their sources."
 
 
@@ -123,7 +124,7 @@ class SearchTool(BaseTool):
         for provider in (self.provider, *self.fallbacks):
             found = yield provider
             if not isinstance(found, Exception):
-                return _answer(query, found[: self.k])
+                return _answer(query, found[: self.k], getattr(provider, "left_out", {}))
             problems.append(f"{getattr(provider, 'name', type(provider).__name__)}: {self._problem(found)}")
         raise ToolException(f"The search failed. {' '.join(problems)}")
 
@@ -158,10 +159,13 @@ def _failure(error: Exception) -> Exception:
     return error
 
 
-def _answer(query: str, snippets: list[Snippet]) -> str:
+def _answer(query: str, snippets: list[Snippet], left_out: Mapping[str, str]) -> str:
     if not snippets:
-        return f"Nothing was found for {query[:200]!r}. Try other words."
+        names = ", ".join(one_line(name) for name in list(left_out)[:_NAMED])
+        more = f" and {len(left_out) - _NAMED} more" if len(left_out) > _NAMED else ""
+        unread = f" Not searched, as they can't be read: {names}{more}." if left_out else ""
+        return f"Nothing was found for {query[:200]!r}. Try other words.{unread}"
     return "\n\n".join(
-        f"[{number}] {snippet.source}{f' ({snippet.heading})' if snippet.heading else ''}\n{snippet.text}"
+        f"[{number}] {snippet.source}{f' ({snippet.heading})' if snippet.heading else ''}\n{marked(snippet.text)}"
         for number, snippet in enumerate(snippets, start=1)
     )
