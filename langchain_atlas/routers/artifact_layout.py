@@ -35,6 +35,8 @@ class Layout:
     """Whether NaN may stand for what is not known."""
     low: float = -math.inf
     """The smallest number that makes sense."""
+    infinite: bool = False
+    """Whether there may be infinity."""
     optional: bool = False
     """Whether there are routers of the kind without it."""
 
@@ -57,6 +59,7 @@ _EACH = {f"record.{name}": Layout(("pairs",)) for name in ("success", "count", "
 LAYOUTS: dict[str, dict[str, Layout]] = {
     "cluster": {
         "centres": Layout(("rows", "seen")),
+        "forest_thresholds": Layout(("nodes",), infinite=True, optional=True),  # infinity marks a leaf
         "paired_count": Layout(("rows", "pairs"), low=0.0),
         "paired_total": Layout(("rows", "pairs")),
         "paired_squares": Layout(("rows", "pairs"), low=0.0),
@@ -165,7 +168,10 @@ def _check_array(name: str, array: np.ndarray[Any, Any], layout: Layout | None, 
         raise _wrong(f"its array {name!r} holds {array.dtype}; it must hold {layout.numbers} numbers")
     if layout is not None:
         _check_shape(name, array.shape, layout.sizes, sizes)
-    if real and not (np.isfinite(array) | (np.isnan(array) & (layout is not None and layout.unknown))).all():
+    fine = np.isfinite(array)
+    if layout is not None and real:
+        fine |= (np.isnan(array) & layout.unknown) | (np.isinf(array) & layout.infinite)
+    if real and not fine.all():
         raise _wrong(f"its array {name!r} holds {'infinity' if np.isinf(array).any() else 'NaN'}")
     if layout is not None and (array < layout.low).any():
         raise _wrong(f"its array {name!r} holds {array.min()}; the smallest that makes sense is {layout.low:g}")
