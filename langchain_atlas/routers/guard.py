@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.routers.views import filled
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -30,6 +28,8 @@ _LEAST_BETWEEN = 1e-4
 _FEWEST_IN_CELL = 5
 _FAR = 0.3
 """How much a query at the edge of what was logged varies beyond its cluster, in parts of how much clusters differ."""
+_COMPARABLE = 0.9
+"""Part of the best-covered pair's queries that a pair must be recorded on to be compared by its mean."""
 _COVERED = 0.5
 """Part of the best-covered pair's queries that a default pair must be recorded on."""
 _TYPICAL, _RARE = 0.5, 0.95
@@ -161,14 +161,20 @@ class PairedOutcomes:
 
 
 def most_accurate(scores: NDArray[np.float64]) -> int:
-    """Return the column of the most accurate pair, of those recorded on at least half as many queries as any.
+    """Return the column of the most accurate pair.
 
-    Where a pair is not recorded, its score is filled in by how hard the query was for the others, so that one run on
-    easy queries is not taken for a good one.
+    Of the pairs that are recorded on nearly as many queries as any, the one with the highest mean. One that is recorded
+    on fewer, but at least on half as many, takes its place if it does better on the queries that both are recorded on:
+    a pair that was run on easy queries is not taken for a good one.
     """
-    coverage = (~np.isnan(scores)).sum(axis=0)
-    accuracy = filled(scores).mean(axis=0)
-    return int(np.argmax(np.where(coverage >= max(_COVERED * coverage.max(), 1), accuracy, -np.inf)))
+    known = ~np.isnan(scores)
+    count = known.sum(axis=0)
+    mean = np.where(known, scores, 0.0).sum(axis=0) / np.maximum(count, 1)
+    best = int(np.argmax(np.where(count >= max(_COMPARABLE * count.max(), 1), mean, -1.0)))
+    apart = scores - scores[:, [best]]
+    both = ~np.isnan(apart)
+    gain = np.where(both, apart, 0.0).sum(axis=0)  # over all that both did: what a few queries say counts for little
+    return int(np.argmax(np.where(count >= max(_COVERED * count.max(), 1), gain, -np.inf))) if gain.max() > 0 else best
 
 
 def _sums(

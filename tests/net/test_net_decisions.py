@@ -58,7 +58,7 @@ class Chooser(BaseChatModel):
 
 
 def cluster(**settings: Any) -> ClusterRouter:
-    return ClusterRouter(FakeEncoder(), **{"n_clusters": 3, "alpha": 0.3, "random_state": 0, **settings})
+    return ClusterRouter(FakeEncoder(), **{"n_clusters": 3, "alpha": 0.3, "guard": 0.0, "random_state": 0, **settings})
 
 
 @cache
@@ -69,7 +69,7 @@ def policy(*, cautious: bool) -> RLRouter:
 
 
 def dual() -> Router:
-    first = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.3, random_state=0).fit(sums())
+    first = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.3, guard=0.0, random_state=0).fit(sums())
     return DualRouter(first, policy(cautious=False), calibration=Calibration(distance=1.0, queries=10))
 
 
@@ -195,7 +195,7 @@ def test_on_sums(name: str) -> None:
 
 
 def test_where_a_text_alone_tells_the_pairs_apart() -> None:
-    router = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.0, random_state=0).fit(letters_or_numbers())
+    router = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.0, guard=0.0, random_state=0).fit(letters_or_numbers())
     texts = ["3 4 5 6", "spell word xxx", "hello"]
     compare("decisions", "cluster, letters or numbers", asked(router, [Query(text=text) for text in texts]))
 
