@@ -80,7 +80,9 @@ def compared(router: Router, training: OutcomeTable, test: OutcomeTable) -> dict
     runs, result, best = evaluation.runs["router"], evaluation.routers["router"], evaluation.baselines["best_single"]
     bar = evaluation.baseline_runs["best_single"].score
     score, cost = test.matrix("score"), test.matrix("cost_usd")
-    column = test.pair_number(training.pairs[most_accurate(training.matrix("score"))])
+    # Of the pairs that the test part has outcomes of at all; where one has some, only those queries are compared.
+    there = [pair for pair in training.pairs if pair in set(test.pairs)]
+    column = test.pair_number(there[most_accurate(training.matrix("score", there))])
     both = ~np.isnan(runs.score) & ~np.isnan(score[:, column])
     trained_cost = float(np.nanmean(cost[both, column])) if (~np.isnan(cost[both, column])).any() else None
     return {

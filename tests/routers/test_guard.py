@@ -298,7 +298,7 @@ class TestClusterRouter:
 
     def test_a_new_pair_must_prove_itself(self) -> None:
         """Right on two of three queries where the default is right on one: more, but not more than luck makes."""
-        made, new = router(), Pair("new")
+        made, new = router(guard=0.95), Pair("new")
         probes = {"e0": (0.0, 1.0), "e1": (0.0, 1.0), "e4": (1.0, 0.0)}
         made.add_pairs(
             table_of(

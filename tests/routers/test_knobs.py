@@ -1,6 +1,7 @@
 """The knobs turn monotonically: with more weight on cost no dearer pair is chosen, whatever the tables say."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,9 +32,10 @@ class Believer(UtilityRouter):
         self._pairs = tuple(Pair(f"pair{number}") for number in range(len(belief.success)))
 
     def _prepare(self, queries: Sequence[Query]) -> Sequence[Any]:
-        return [None] * len(queries)
+        return list(queries)
 
     def _believe(self, item: Any, permitted: NDArray[np.bool_]) -> Belief:
+        del item, permitted
         return self.belief
 
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Any:
@@ -88,7 +90,7 @@ def dollars(decision: Decision) -> float:
 
 
 def assert_rises(values: Sequence[float]) -> None:
-    assert all(later >= earlier - SLACK for earlier, later in zip(values, values[1:], strict=False)), values
+    assert all(later >= earlier - SLACK for earlier, later in pairwise(values)), values
 
 
 class TestByHand:
