@@ -43,6 +43,7 @@ __all__ = ["reach", "serve"]
 
 A, B = Pair("a"), Pair("b", "search")
 QUERY = Query(text="Why?")
+CURVE = "what was measured"
 DECISION = Decision(kind="route", pair=A, rule="spy")
 SEEN = Observation(pair=A, answer="because")
 
@@ -59,6 +60,11 @@ class SpyRouter(Router):
     def fitted_on(self) -> Any:  # type: ignore[override]
         self.noted.append("fitted_on")
         return np.array([7], dtype=np.uint64)
+
+    @property
+    def curve(self) -> Any:
+        self.noted.append("curve")
+        return CURVE
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -128,6 +134,7 @@ class SpyExecutor(Executor):
 
 
 ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "curve": (lambda router: router.curve, CURVE),
     "fitted_on": (lambda router: router.fitted_on.tolist(), [7]),
     "pairs": (lambda router: router.pairs, (A, B)),
     "takes_first_answer": (lambda router: router.takes_first_answer, True),

@@ -20,7 +20,7 @@ from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.forest import FEWEST_QUERIES, Forest
 from langchain_atlas.routers.guard import PairedOutcomes
 from langchain_atlas.routers.ridge import Ridge
-from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength, overall_success
+from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
 from langchain_atlas.routers.views import QueryView, Sight
 
@@ -307,12 +307,15 @@ class ClusterRouter(UtilityRouter):
         router = copy.copy(self)
         router.statistics_ = self.statistics_.with_pairs(pairs)
         columns = np.array([self.statistics_.pairs.index(pair) for pair in pairs])
-        overall = overall_success(router.statistics_, self.natural_strength_)
-        router.paired_ = self.paired_.with_pairs(columns, overall)
+        router.paired_ = self.paired_.with_pairs(columns)
         if self.forest_ is not None and self.ridge_ is not None:
             learned = np.where(columns < len(self.forest_.counts), columns, -1)
             router.forest_, router.ridge_ = self.forest_.with_pairs(learned), self.ridge_.with_pairs(learned)
         return router
+
+    @property
+    def _default(self) -> Pair | None:
+        return self.pairs[self.paired_.default]
 
     def save(self, folder: str | Path) -> None:
         """Write the router to a folder; see `Router.save`."""

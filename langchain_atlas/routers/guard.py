@@ -32,6 +32,7 @@ _COMPARABLE = 0.9
 """Part of the best-covered pair's queries that a pair must be recorded on to be compared by its mean."""
 _COVERED = 0.5
 """Part of the best-covered pair's queries that a default pair must be recorded on."""
+_SURE = 1.645
 _TYPICAL, _RARE = 0.5, 0.95
 _PREFIX = "paired_"
 _SUMS = ("count", "total", "squares")
@@ -82,18 +83,19 @@ class PairedOutcomes:
         count, total, squares = fresh
         return replace(self, count=count, total=total, squares=squares)
 
-    def with_pairs(self, columns: NDArray[np.int64], success: NDArray[np.float64]) -> PairedOutcomes:
-        """Return the same for other pairs.
+    def with_pairs(self, columns: NDArray[np.int64]) -> PairedOutcomes:
+        """Return the same for other pairs; where the default is left out, the next best becomes it.
 
         Args:
             columns: column of each in this one, -1 for a new pair.
-            success: overall success of each, shape [n_columns]; the best becomes the default where that is left out.
         """
         known = columns >= 0
         if self.default in columns.tolist():
             default, sums = columns.tolist().index(self.default), self
         else:
-            default = int(np.argmax(np.where(known, success, -1.0)))
+            count, total = self.count.sum(axis=0)[columns], self.total.sum(axis=0)[columns]
+            enough = known & (count >= _COVERED * count.max(initial=0.0))
+            default = int(np.argmax(np.where(enough, total / np.maximum(count, 1.0), -np.inf)))
             sums = self._against(int(columns[default]))
         count, total, squares = (
             np.ascontiguousarray(np.where(known, getattr(sums, name)[:, columns], 0.0)) for name in _SUMS
@@ -164,8 +166,8 @@ def most_accurate(scores: NDArray[np.float64]) -> int:
     """Return the column of the most accurate pair.
 
     Of the pairs that are recorded on nearly as many queries as any, the one with the highest mean. One that is recorded
-    on fewer, but at least on half as many, takes its place if it does better on the queries that both are recorded on:
-    a pair that was run on easy queries is not taken for a good one.
+    on fewer, but at least on half as many, takes its place if it does better on the queries that both are recorded on,
+    beyond what may be luck (95%, one-sided): a pair that was run on easy queries is not taken for a good one.
     """
     known = ~np.isnan(scores)
     count = known.sum(axis=0)
@@ -173,8 +175,11 @@ def most_accurate(scores: NDArray[np.float64]) -> int:
     best = int(np.argmax(np.where(count >= max(_COMPARABLE * count.max(), 1), mean, -1.0)))
     apart = scores - scores[:, [best]]
     both = ~np.isnan(apart)
-    gain = np.where(both, apart, 0.0).sum(axis=0)  # over all that both did: what a few queries say counts for little
-    return int(np.argmax(np.where(count >= max(_COVERED * count.max(), 1), gain, -np.inf))) if gain.max() > 0 else best
+    apart = np.where(both, apart, 0.0)
+    # Over all that both did, so that what a few queries say counts for little.
+    gain = apart.sum(axis=0) - _SURE * np.sqrt((apart**2).sum(axis=0))
+    gain[best] = 0.0
+    return int(np.argmax(np.where(count >= max(_COVERED * count.max(), 1), gain, -np.inf)))
 
 
 def _sums(

@@ -349,7 +349,7 @@ class RLRouter(Router):
             return self
         router = self._with(self.outlook.restrict(kept))
         if router.always is not None and router.always not in map(str, kept):
-            router.always = None
+            router.always = str(router.pairs[router.default])
         return router
 
     def add_pairs(self, probes: OutcomeTable, descriptions: Mapping[str, str] | None = None) -> Self:

@@ -320,8 +320,14 @@ class UtilityRouter(Router):
             return self
         router = self._with_pairs(kept)
         if router.always is not None and router.always not in map(str, kept):
-            router.always = None
+            default = router._default  # noqa: SLF001  # of its own class
+            router.always = None if default is None else str(default)
         return router
+
+    @property
+    def _default(self) -> Pair | None:
+        """The pair to ask where nothing else is known; None where the router has none."""
+        return None
 
     @abstractmethod
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:

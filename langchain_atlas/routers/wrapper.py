@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.operating import OperatingCurve
     from langchain_atlas.trajectory import Decision, Query, Trajectory
 
 _DECIDING = ("decide", "adecide", "decide_batch")
@@ -56,6 +57,11 @@ class RouterWrapper(Router):
     def fitted_on(self) -> NDArray[np.uint64] | None:  # type: ignore[override]  # learned by the wrapped router alone
         """The fingerprints of the wrapped router."""
         return self.router.fitted_on
+
+    @property
+    def curve(self) -> OperatingCurve | None:  # type: ignore[override]  # measured of the wrapped router alone
+        """What the wrapped router was measured to do."""
+        return self.router.curve
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Have the wrapped router decide; see `Router.decide`."""
