@@ -16,7 +16,7 @@ from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.loop import solve
 from langchain_atlas.routers.outlook import Outlook
-from langchain_atlas.routers.rl import price_of
+from langchain_atlas.routers.policy_settings import price_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -232,7 +232,7 @@ LATE = {
     ),
     *(
         f"langchain_atlas.routers.{name}"
-        for name in ("cascade", "dual", "floor", "outlook", "policy", "reading", "rl", "situation")
+        for name in ("cascade", "dual", "floor", "outlook", "policy", "policy_settings", "reading", "rl", "situation")
     ),
 }
 """Modules that load heavy libraries, and so are themselves imported at first use only: were another module to import

@@ -15,13 +15,14 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.routers.belief import Belief
 from langchain_atlas.routers.clusterings import Clusterings
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.forest import FEWEST_QUERIES, Forest
 from langchain_atlas.routers.guard import PairedOutcomes
 from langchain_atlas.routers.ridge import Ridge
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, natural_strength
-from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
+from langchain_atlas.routers.utility import UtilityRouter, check_settings
 from langchain_atlas.routers.views import QueryView, Sight
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
 from langchain_atlas.routers.outlook import Seen
-from langchain_atlas.routers.rl import SHARED, RLRouter
+from langchain_atlas.routers.policy_settings import SHARED
+from langchain_atlas.routers.rl import RLRouter
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ import numpy as np
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.routers.belief import Belief
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.statistics import SUMS, ClusterStatistics, overall_success
-from langchain_atlas.routers.utility import Belief, UtilityRouter, check_settings
+from langchain_atlas.routers.utility import UtilityRouter, check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from langchain_atlas.routers.belief import Belief
 from langchain_atlas.routers.embedding import EmbeddingRouter, check_number
-from langchain_atlas.routers.utility import Belief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

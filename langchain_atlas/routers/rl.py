@@ -23,6 +23,15 @@ from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.memory import Memory
 from langchain_atlas.routers.outlook import Outlook, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy_settings import (
+    DEFAULT_COST_WEIGHT,
+    DEFAULT_USD_PER_SECOND,
+    HIGHEST_PRICE,
+    SECONDS_OF_A_CALL,
+    SETTINGS,
+    check_settings,
+    price_of,
+)
 from langchain_atlas.routers.reading import read_table
 from langchain_atlas.routers.situation import (
     MAX_CALLS,
@@ -33,7 +42,6 @@ from langchain_atlas.routers.situation import (
     answer_features,
 )
 from langchain_atlas.routers.track_record import TrackRecord
-from langchain_atlas.routers.utility import check_settings as check_shared
 from langchain_atlas.routers.views import QueryView
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
@@ -46,23 +54,6 @@ if TYPE_CHECKING:
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.outcomes import OutcomeTable
 
-DEFAULT_COST_WEIGHT = 0.1
-"""Cost weight of a router whose user chose none."""
-
-DEFAULT_USD_PER_SECOND = 2e-5
-"""What a second counts as, in dollars, where the user says nothing: 7 cents an hour, so that calls for nothing are not
-free, and few that help are too slow."""
-
-_SECONDS_OF_A_CALL = 1.0
-"""What a call is taken to last where no latency of the pool is known."""
-
-SHARED = ("value_usd", "usd_per_second", "guard", "always")
-"""Settings that routers of both paths have."""
-
-SETTINGS = ("cost_weight", "max_turns", *SHARED)
-"""What can be changed without training again."""
-
-_HIGHEST_PRICE = 1000.0
 _POLICY, _MEMORY, _RECORD = "policy.", "memory.", "record."
 
 
@@ -175,7 +166,7 @@ class RLRouter(Router):
         if not self._limits(query, trajectory, prospect).allowed[column] or not self._turns(trajectory):
             return None
         chosen = self._candidate(column, prospect, np.zeros(MAX_CALLS + len(self.pairs), dtype=np.float32))
-        reason = f"No setting was measured to do better than asking {pair} always."
+        reason = f"{pair} is asked always."
         return Decision(kind="route", pair=pair, rule="one-pair", chosen=chosen, reason=reason)
 
     def priced(self, prospect: Prospect) -> Prospect:
@@ -183,7 +174,7 @@ class RLRouter(Router):
         if not self.usd_per_second:
             return prospect
         known = self.outlook.record.latency.astype(np.float64)
-        usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else _SECONDS_OF_A_CALL
+        usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
         waiting = self.usd_per_second / self.outlook.scale[0] * np.where(np.isnan(known), usual, known)
         return replace(prospect, cost=prospect.cost + torch.from_numpy(waiting.astype(np.float32)))
 
@@ -194,7 +185,7 @@ class RLRouter(Router):
 
     def price_at(self, value_usd: float) -> float:
         """Return the price where a right answer is worth so many dollars."""
-        return min(self.outlook.scale[0] / value_usd, _HIGHEST_PRICE)
+        return min(self.outlook.scale[0] / value_usd, HIGHEST_PRICE)
 
     @property
     def margin(self) -> float | None:
@@ -426,31 +417,6 @@ class RLRouter(Router):
         router = cls(policy, outlook, encoder or SentenceTransformerEncoder(), **artifact.settings)
         router.training = facts["training"]
         return router
-
-
-def price_of(cost_weight: float) -> float:
-    """Return the score that one call of the dearest pair is worth, at a cost weight of 0 to 1."""
-    return min(cost_weight / max(1 - cost_weight, 1e-9), _HIGHEST_PRICE)
-
-
-def check_settings(settings: Mapping[str, Any]) -> None:
-    """Make sure that settings are in range.
-
-    Raises:
-        SettingError: one is not.
-    """
-    check_shared({name: settings[name] for name in SHARED if name in settings})
-    for name, value in settings.items():
-        if name == "max_turns":
-            right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CALLS
-            valid = f"a whole number from 1 to {MAX_CALLS}"
-        elif name == "cost_weight":
-            right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-            valid = "a number from 0 (accuracy alone) to 1 (cost alone)"
-        else:
-            continue
-        if not right:
-            raise SettingError(f"{name} is {value!r}; it must be {valid}.")
 
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.routers.utility import highest, scaled
+from langchain_atlas.routers.belief import highest, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

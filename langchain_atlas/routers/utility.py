@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,50 +24,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.routers.belief import Belief
+
 SETTINGS = ("alpha", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
 """What can be changed of every router that compares pairs by utility, without fitting it again."""
 
 _NORMAL = NormalDist()
-
-
-@dataclass(frozen=True)
-class Belief:
-    """What a router expects of every pair on one query; arrays have shape [n_pairs]."""
-
-    success: NDArray[np.float64]
-    """Expected score, 0 to 1."""
-    cost: NDArray[np.float64]
-    """Expected dollars of a call; NaN where unknown."""
-    latency: NDArray[np.float64]
-    """Expected seconds of a call; NaN where unknown."""
-    scaled_cost: NDArray[np.float64]
-    """Cost scaled to [0, 1] over the pool."""
-    scaled_latency: NDArray[np.float64]
-    """Latency scaled to [0, 1] over the pool."""
-    highest: tuple[float, float]
-    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
-    rule: str
-    """The rule by which the expectation was made."""
-    where: str
-    """What the expectation rests on, for the decision's reason, such as ``cluster 3 (java)``."""
-    evidence: NDArray[np.float64] | None = None
-    """Number of outcomes behind each expected score; None when it can't be counted."""
-    solved: NDArray[np.float64] | None = None
-    """First count of a Beta belief about each score, for the interval; None when there is none."""
-    failed: NDArray[np.float64] | None = None
-    """Second count of that belief."""
-    cluster: int | None = None
-    """The cluster that the query fell into."""
-    distance: float | None = None
-    """Distance to what the expectation rests on."""
-    default: int | None = None
-    """Column of the default pair, where the router has one."""
-    spread: NDArray[np.float64] | None = None
-    """Standard error of each pair's success less the default pair's; None where there is no default."""
-    paired: NDArray[np.float64] | None = None
-    """Number of paired outcomes with the default pair near the query."""
-    far: bool = False
-    """Whether the query lies beyond nearly all that was logged."""
 
 
 class UtilityRouter(Router):
@@ -174,7 +136,7 @@ class UtilityRouter(Router):
             only = self.pairs.index(Pair.parse(self.always))
             if allowed[only]:
                 second = best if best != only else second
-                best, rule, said = only, "one-pair", "No setting was measured to do better than one pair always. "
+                best, rule, said = only, "one-pair", "One pair is asked always. "
         elif best == belief.default and self._margin:
             bare = np.where(allowed, self.utility(replace(belief, spread=None), query.cost_weight), -np.inf)
             other = int(np.argmax(bare))
@@ -332,20 +294,6 @@ class UtilityRouter(Router):
     @abstractmethod
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
         """Return a router of these of its pairs, in this order."""
-
-
-def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Scale costs or latencies to [0, 1] over the pool; an unknown one counts as the pool's highest.
-
-    Counting it as free would make unpriced pairs win; leaving it out would hide them.
-    """
-    top = highest(values)
-    return np.where(np.isnan(values), 1.0, values / top if top > 0 else 0.0)
-
-
-def highest(values: NDArray[np.float64]) -> float:
-    """Return the highest known cost or latency; 0 where none is known."""
-    return float(np.nanmax(values, initial=0.0))
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from recorded import Compass, row, table_of
 
 from langchain_atlas.pool import Pair
+from langchain_atlas.routers.belief import Belief, highest, scaled
 from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.utility import Belief, UtilityRouter, highest, scaled
+from langchain_atlas.routers.utility import UtilityRouter
 from langchain_atlas.trajectory import Candidate, Decision, Query
 
 VALUES = np.geomspace(1e-6, 1.0, 20)

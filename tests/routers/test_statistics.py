@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from recorded import row, table_of
 
 from langchain_atlas.pool import Pair
+from langchain_atlas.routers.belief import scaled
 from langchain_atlas.routers.statistics import ClusterStatistics, overall_success
-from langchain_atlas.routers.utility import scaled
 
 A, B, C = Pair("a"), Pair("b"), Pair("c")
 NAN = float("nan")
