@@ -55,12 +55,10 @@ def asked_for(
 
 def measure(router: Any, table: OutcomeTable, *, seed: int) -> OperatingCurve | None:
     """Measure a router that was not fitted yet at many settings; None with too few queries."""
-    from langchain_atlas.evaluation.choosing import choose
-    from langchain_atlas.evaluation.crossvalidation import cross_validate
+    from langchain_atlas.evaluation.crossvalidation import measure_router
 
     with common.progress("measuring settings") as bar:
-        trials = cross_validate(router, table, seed=seed, progress=bar)
-    return None if trials is None else choose(trials, seed=seed)
+        return measure_router(router, table, seed=seed, progress=bar)
 
 
 def set_as_measured(router: Any, curve: OperatingCurve | None, given: dict[str, float], single: str) -> Router:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import OutcomeError
-from langchain_atlas.evaluation.choosing import Trials
+from langchain_atlas.evaluation.choosing import Trials, choose
 from langchain_atlas.evaluation.crossfit import N_FOLDS, encoded, grouped, near_duplicates, parts
 from langchain_atlas.evaluation.crossfit import scored as with_score
 from langchain_atlas.progress import Progress, Steps
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.evaluation.crossfit import Fitter
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.operating import OperatingCurve
 
 FEWEST_QUERIES = 100
 """Fewer logged queries than this can't tell settings apart."""
@@ -31,6 +32,10 @@ _MOST_QUERIES = 3000
 
 _MOST_KINDS = 12
 """Kinds of query are held out in this many groups at most."""
+
+LEAST_VALUE = 0.5
+"""What a right answer is worth at least where nothing else is said, in calls of the dearest pair. Below it a few points
+of accuracy are given away for cents, and a hundred queries can't tell how many."""
 
 _VALUES = np.geomspace(1e4, 1e-2, 61)
 """What a right answer is worth at the settings that are tried, in calls of the dearest pair."""
@@ -95,6 +100,18 @@ def cross_validate(
         unseen=strange.score - strange.score[-1],
         n_kinds=n_kinds,
     )
+
+
+def measure_router(
+    router: Fitter, table: OutcomeTable, *, seed: int = 0, progress: Progress | None = None
+) -> OperatingCurve | None:
+    """Try a router that was not fitted yet at every setting, and choose one; None with too few queries.
+
+    Raises:
+        OutcomeError: no outcome has a score.
+    """
+    trials = cross_validate(router, table, seed=seed, progress=progress)
+    return None if trials is None else choose(trials, least_value=LEAST_VALUE * _dearest(table), seed=seed)
 
 
 def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) -> tuple[NDArray[np.int64], int]:

@@ -258,7 +258,7 @@ class TestOnePairAlways:
 
     def test_it_says_why(self) -> None:
         decision = self.made().decide(TABLE.queries[0])
-        assert decision.reason == f"No setting was measured to do better than asking {SMALL} always."
+        assert decision.reason == f"{SMALL} is asked always."
         assert decision.chosen is not None
         assert decision.chosen.expected_cost_usd == pytest.approx(0.002, rel=1e-4)
         assert decision == self.made().decide_batch(TABLE.queries[:1])[0]
@@ -293,7 +293,10 @@ class TestOnePairAlways:
     def test_a_pair_that_it_does_not_know_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"always is 'smal@@calculator'.*small@@calculator"):
             self.made().configure(always="smal@@calculator")
-        assert self.made().restrict([CHEAP, LARGE]).settings["always"] is None
+
+    def test_where_it_is_left_out_the_best_of_the_others_is_asked_always(self) -> None:
+        assert self.made().restrict([CHEAP, LARGE]).settings["always"] == str(LARGE)
+        assert self.made().restrict([CHEAP, OTHER]).settings["always"] == str(OTHER)
         assert self.made().restrict([CHEAP, SMALL]).settings["always"] == str(SMALL)
 
 

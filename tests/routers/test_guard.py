@@ -29,11 +29,7 @@ class TestMostAccurate:
         assert most_accurate(np.array([[0.0, 1.0, 1.0], [0.0, 1.0, 1.0]])) == 1
 
     def test_one_that_was_run_on_easy_queries_only_is_not_taken_for_a_good_one(self) -> None:
-        """Raw means are 0.875, 0.5 and 1.0; filled in for the hard queries, the last is at 0.84375.
-
-        On the next three queries the others are off their means by (0.125 - 0.5) / 2, on the last by
-        (-0.875 - 0.5) / 2: 4 right, 3 x 0.8125 and 0.3125 make 6.75 of 8.
-        """
+        """Raw means are 0.875, 0.5 and 1.0; on the four queries that all did, all are right."""
         good = [1, 1, 1, 1, 1, 1, 1, 0]
         weak = [1, 1, 1, 1, 0, 0, 0, 0]
         easy = [1, 1, 1, 1, NAN, NAN, NAN, NAN]
@@ -41,9 +37,16 @@ class TestMostAccurate:
         assert int(np.argmax(np.nanmean(scores, axis=0))) == 2
         assert most_accurate(scores) == 0
 
+    @pytest.mark.parametrize(("ahead", "chosen"), [(2, 0), (3, 1)])
+    def test_one_that_was_run_on_fewer_must_be_ahead_by_more_than_luck(self, ahead: int, chosen: int) -> None:
+        """Ahead on n of the four queries that both did: n less 1.645 roots of n is -0.33 for 2, and 0.15 for 3."""
+        often = [0.0] * ahead + [1.0] * (8 - ahead)
+        rarely = [1.0] * 4 + [NAN] * 4
+        assert most_accurate(np.array([often, rarely]).T) == chosen
+
     @pytest.mark.parametrize(("recorded", "chosen"), [(4, 1), (3, 0)])
     def test_it_must_be_recorded_on_half_as_many_queries_as_any(self, recorded: int, chosen: int) -> None:
-        often = [1, 0, 0, 0, 0, 0, 0, 0]
+        often = [0.0] * 8
         rarely = [1.0] * recorded + [NAN] * (8 - recorded)
         assert most_accurate(np.array([often, rarely], dtype=float).T) == chosen
 
@@ -159,13 +162,16 @@ class TestPairedOutcomes:
             np.testing.assert_array_equal(joined.arrays()[name], sums)
 
     def test_the_default_is_kept_where_it_is_among_the_pairs(self) -> None:
-        found = paired().with_pairs(np.array([1, 0]), np.array([0.9, 0.1]))
+        found = paired().with_pairs(np.array([1, 0]))
         assert found.default == 1
         np.testing.assert_array_equal(found.total, [[4, 0], [-6, 0]])
         np.testing.assert_array_equal(found.count, [[6, 6], [10, 10]])
 
     def test_where_the_default_is_left_out_the_best_of_the_others_takes_its_place(self) -> None:
-        """By way of the old default: differences add up, as do their squares, and the fewer outcomes count."""
+        """By way of the old default: differences add up, as do their squares, and the fewer outcomes count.
+
+        Behind it by a quarter and by two thirds, the second is the next best.
+        """
         old = PairedOutcomes(
             default=0,
             count=np.array([[5.0, 4.0, 3.0]]),
@@ -174,19 +180,31 @@ class TestPairedOutcomes:
             sizes=(1,),
             distances=(0.0, 1.0),
         )
-        found = old.with_pairs(np.array([2, 1]), np.array([0.2, 0.7]))
+        found = old.with_pairs(np.array([2, 1]))
         assert found.default == 1
         np.testing.assert_array_equal(found.count, [[3, 4]])
         np.testing.assert_array_equal(found.total, [[-1, 0]])
         assert found.squares[0, 0] == 3.5
         assert found.variance([0], None, np.array([[0.5, 0.5]]))[1] == 0.0
-        assert old.with_pairs(np.array([2, 1]), np.array([0.7, 0.2])).default == 0
+
+    @pytest.mark.parametrize(("count", "default"), [(2.0, 0), (1.0, 1)])
+    def test_one_that_was_hardly_compared_does_not_take_its_place(self, count: float, default: int) -> None:
+        """Behind by a quarter on four queries, or ahead on so few."""
+        old = PairedOutcomes(
+            default=0,
+            count=np.array([[5.0, 4.0, count]]),
+            total=np.array([[0.0, -1.0, count]]),
+            squares=np.array([[0.0, 1.0, count]]),
+            sizes=(1,),
+            distances=(0.0, 1.0),
+        )
+        assert old.with_pairs(np.array([2, 1])).default == default
 
     def test_a_new_pair_has_nothing_to_show_and_never_becomes_the_default(self) -> None:
-        kept = paired().with_pairs(np.array([0, -1, 1]), np.array([0.1, 1.0, 0.2]))
+        kept = paired().with_pairs(np.array([0, -1, 1]))
         assert kept.default == 0
         np.testing.assert_array_equal(kept.count, [[6, 0, 6], [10, 0, 10]])
-        assert paired().with_pairs(np.array([-1, 1]), np.array([1.0, 0.2])).default == 1
+        assert paired().with_pairs(np.array([-1, 1])).default == 1
 
     def test_arrays_and_back(self) -> None:
         before = paired(np.arange(16.0)).plus(SCORES, ROWS)

@@ -320,7 +320,7 @@ class TestSaved:
             with pytest.raises(SettingError, match=told):
                 load_with_settings(f"{saved}?{knob}", Compass(COMPASS))
 
-    def test_a_pair_that_is_left_out_is_not_asked_always(self, saved: str) -> None:
-        loaded = load_with_settings(saved, Compass(COMPASS))
-        assert loaded.restrict([Pair("cheap")]).settings["always"] is None
-        assert loaded.restrict([Pair("cheap")]).decide(Query(text="n1")).pair == Pair("cheap")
+    def test_where_the_pair_is_left_out_the_best_of_the_others_is_asked_always(self, saved: str) -> None:
+        loaded = load_with_settings(saved, Compass(COMPASS)).restrict([Pair("cheap")])
+        assert loaded.settings["always"] == "cheap@@none"
+        assert loaded.decide(Query(text="n1")).pair == Pair("cheap")
