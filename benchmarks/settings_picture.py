@@ -50,7 +50,7 @@ def picture(curve: OperatingCurve) -> str:
     shapes.append(f'<polyline points="{path}" fill="none" stroke="{LINE}" stroke-width="2"/>')
     named = [
         ("chosen by fit", curve.choice, -14),
-        ("one pair always", curve.single, -14),
+        ("one pair always", curve.single, 22),
         ("target=1.0", curve.within(1.0), 22),
         ("budget=0.2", curve.affordable(0.2), 22),
     ]
