@@ -138,9 +138,15 @@ def _check_knob(kind: str, given: dict[str, float], *, every: bool = False) -> N
     refused = given.keys() if every else {"target", "budget"} & given.keys()
     if refused and kind not in MEASURED:
         name = next(iter(refused))
+        told = f"--{name.replace('_', '-')} {given[name]:g} with --router {kind!r}"
+        if every:
+            raise SettingError(
+                f"{told}: its parts were set when they were fitted. Name them with settings, as in "
+                "--parts 'CLUSTER_DIR?value=0.05,RL_DIR', or set the joined router: DIR?cost_weight=0.2."
+            )
         raise SettingError(
-            f"--{name} {given[name]:g} with --router {kind!r}: only routers of kind {', '.join(MEASURED)} are measured "
-            "while they are fitted. For others, give --value or --cost-weight, and compare with evaluate."
+            f"{told}: only routers of kind {', '.join(MEASURED)} are measured while they are fitted. For others, give "
+            "--value or --cost-weight, and compare with evaluate."
         )
 
 

@@ -50,6 +50,9 @@ def asked_for(
     for name, number, low in (("target", target, 0.0), ("value", value, 5e-324)):
         if number is not None and not low <= number < float("inf"):
             raise SettingError(f"{name} is {number!r}; it must be a number {'from' if not low else 'above'} 0.")
+    for name, number in (("cost_weight", cost_weight), ("alpha", alpha)):
+        if number is not None and not 0 <= number <= 1:
+            raise SettingError(f"{name} is {number!r}; it must be a number from 0 (accuracy alone) to 1 (cost alone).")
     return given
 
 

@@ -7,6 +7,7 @@ does not lose to one pair where the kind of query was never seen. Where none is,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import numpy as np
 from langchain_atlas.evaluation.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.metrics import known_mean
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+from langchain_atlas.routers.operating import comparable_cost as _dollars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +36,9 @@ together may lose."""
 FEW_KINDS = 6
 """With fewer kinds of query than this, others are to be expected: that a setting holds up on unseen ones must then be
 likely (70%, one-sided), not only so on average."""
+
+_SAME = 1e-3
+"""Part by which costs may differ and still be the same."""
 
 _SURE = NormalDist().inv_cdf(0.7)
 
@@ -87,6 +92,9 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     if not able:
         able = [single]
     chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
+    saved = _dollars(points[chosen]) < _dollars(points[single]) * (1 - _SAME) or not isfinite(_dollars(points[chosen]))
+    if points[chosen].accuracy <= points[single].accuracy and (not saved or chosen == single):
+        chosen = single  # routing brings nothing
     return OperatingCurve(
         points=tuple(points),
         chosen=chosen,
@@ -124,13 +132,6 @@ def _points(trials: Trials, seed: int) -> list[OperatingPoint]:
             )
         )
     return points
-
-
-def _dollars(point: OperatingPoint) -> float:
-    """Return what a setting costs, for comparison: infinite where a tenth of the costs or more is unknown."""
-    if point.cost_usd_per_1k is None or point.cost_known < 0.9:  # noqa: PLR2004  # a choice
-        return float("inf")
-    return point.cost_usd_per_1k
 
 
 def _reason(

@@ -246,12 +246,13 @@ class ClusterRouter(UtilityRouter):
         self, belief: Belief, rows: list[int], away: float | None, estimates: NDArray[np.float64]
     ) -> Belief:
         """Say how far the estimates can be trusted against the default pair, where there is a guard to know it."""
-        if not self._margin:
+        counts = self.statistics_.count[rows], self.statistics_.outcomes
+        if not self._margin or not counts[1][self.paired_.default]:  # without a score nothing makes a default
             return belief
         return replace(
             belief,
             default=self.paired_.default,
-            spread=np.sqrt(self.paired_.variance(rows, away, estimates)),
+            spread=np.sqrt(self.paired_.variance(rows, away, estimates, counts)),
             paired=self.paired_.count[rows[0]],
             far=self.paired_.beyond(away) > 1,
         )

@@ -24,6 +24,11 @@ DEFAULT_CONFIDENCE = 0.85
 """One-sided confidence with which another pair must be better before the default is left, as it comes."""
 
 _LEAST_VARIANCE = 0.01
+_UNKNOWN_VARIANCE = 0.25
+_LEANING = 10.0
+"""Outcomes that the mean of all pairs counts as in what is known of how a pair's differences vary."""
+_LEAST_RANGE = 0.05
+"""Least distance between usual and unusual queries, where all that was logged looks alike."""
 _LEAST_BETWEEN = 1e-4
 _FEWEST_IN_CELL = 5
 _FAR = 0.3
@@ -115,39 +120,57 @@ class PairedOutcomes:
 
     @cached_property
     def _variances(self) -> tuple[NDArray[np.float64], float]:
-        """How uncertain the difference is in each cell, shape [n_rows, n_pairs], and how much clusters differ."""
+        """How much one query's difference varies within clusters, shape [n_pairs], and how much clusters differ.
+
+        Pairs with few paired outcomes lean on the mean of all, so that one lucky outcome does not look like certainty.
+        """
         n_clusterings = len(self.sizes)
-        overall_count = np.maximum(self.count.sum(axis=0) / n_clusterings, 1.0)
-        mean = self.total.sum(axis=0) / n_clusterings / overall_count
-        within = np.maximum(self.squares.sum(axis=0) / n_clusterings / overall_count - mean**2, _LEAST_VARIANCE)
-        there = self.count >= _FEWEST_IN_CELL
-        there[:, self.default] = False
+        count = self.count.sum(axis=0) / n_clusterings
+        others = np.arange(self.count.shape[1]) != self.default
+        spread = self.squares.sum(axis=0) / n_clusterings - self.total.sum(axis=0) ** 2 / (
+            n_clusterings**2 * np.maximum(count, 1.0)
+        )
+        usual = spread[others].sum() / count[others].sum() if count[others].sum() > 0 else _UNKNOWN_VARIANCE
+        within = np.maximum((spread + _LEANING * usual) / (count + _LEANING), _LEAST_VARIANCE)
+        mean = self.total.sum(axis=0) / n_clusterings / np.maximum(count, 1.0)
+        there = (self.count >= _FEWEST_IN_CELL) & others
         apart = self.total / np.maximum(self.count, 1.0) - mean
         surplus = (apart**2 - within / np.maximum(self.count, 1.0)) * there * self.count
         by_pair = surplus.sum(axis=0) / np.maximum((there * self.count).sum(axis=0), 1e-9)
-        others = np.delete(by_pair, self.default)
-        between = max(float(others.mean()) if others.size else 0.0, _LEAST_BETWEEN)
-        return 1 / (self.count / within + 1 / between), between
+        between = float(by_pair[others].mean()) if others.any() else 0.0
+        return within, max(between, _LEAST_BETWEEN)
 
-    def variance(self, rows: list[int], distance: float | None, estimates: NDArray[np.float64]) -> NDArray[np.float64]:
+    def variance(
+        self,
+        rows: list[int],
+        distance: float | None,
+        estimates: NDArray[np.float64],
+        outcomes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+    ) -> NDArray[np.float64]:
         """Return how uncertain the differences to the default are on a query, shape [n_pairs]; 0 for the default.
 
         Args:
             rows: the query's clusters.
             distance: mean distance to their centres; None for one that is not a query.
             estimates: success as each of the router's ways to estimate it sees it, shape [n_estimates, n_pairs].
+            outcomes: number of each pair's outcomes, paired or not, in the clusters, shape [n_rows, n_pairs], and in
+                all, shape [n_pairs]; one that is not paired counts half. None where all are paired.
         """
-        by_cell, between = self._variances
-        variance: NDArray[np.float64] = by_cell[rows].mean(axis=0) / len(estimates)
+        within, between = self._variances
+        count, everywhere = self.count[rows], self.count.sum(axis=0) / len(self.sizes)
+        if outcomes is not None:
+            count, everywhere = np.maximum(count, outcomes[0] / 2), np.maximum(everywhere, outcomes[1] / 2)
+        variance: NDArray[np.float64] = (1 / (count / within + 1 / between)).mean(axis=0) / len(estimates)
         apart = estimates - estimates[:, [self.default]]
-        variance = variance + apart.var(axis=0) + _FAR * between * self.beyond(distance) ** 2
+        far = _FAR * between * self.beyond(distance) ** 2
+        variance = variance + within / np.maximum(everywhere, 1.0) + apart.var(axis=0) + far
         variance[self.default] = 0.0
         return variance
 
     def beyond(self, distance: float | None) -> float:
         """Return how far a query lies beyond the usual: 0 up to the median distance, 1 where 95% are nearer."""
         low, high = self.distances
-        return 0.0 if distance is None else max(0.0, (distance - low) / max(high - low, 1e-9))
+        return 0.0 if distance is None else max(0.0, (distance - low) / max(high - low, _LEAST_RANGE))
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums by name, for saving."""

@@ -7,7 +7,7 @@ unit then needs no data: ``DIR?target=1.0`` (points below the best that may be g
 
 from __future__ import annotations
 
-from math import isfinite
+from math import ceil, floor, isfinite, log10
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
@@ -21,6 +21,12 @@ ALIASES = {"cost_weight": "alpha", "alpha": "cost_weight", "value": "value_usd"}
 
 LOOKED_UP = ("target", "budget")
 """Knobs that are looked up among what was measured."""
+
+_KNOWN = 0.9
+"""Part of the costs that must be known for a setting to be compared by them."""
+
+_ROUNDING = 1e-6
+"""Part by which sums of the same dollars may differ."""
 
 _TRADES = ("target", "budget", "value_usd", "alpha", "cost_weight")
 """Settings of which each says by itself what accuracy is worth; one of them holds at a time."""
@@ -87,7 +93,7 @@ class OperatingCurve(Record):
         _check("target", points, "points below the best, from 0", low=0.0)
         bar = self.points[self.best].accuracy - points / 100
         good = [point for point in self.points if point.accuracy >= bar - 1e-12]
-        return min(good, key=lambda point: (_cost(point), -point.accuracy))
+        return min(good, key=lambda point: (comparable_cost(point), -point.accuracy))
 
     def affordable(self, budget: float) -> OperatingPoint:
         """Return the most accurate setting that was measured to cost at most so many dollars for 1000 queries.
@@ -96,15 +102,16 @@ class OperatingCurve(Record):
             SettingError: `budget` is no number above 0, or nothing is that cheap.
         """
         check_budget(budget)
-        cheap = [point for point in self.points if _cost(point) <= budget * (1 + 1e-9)]
+        cheap = [point for point in self.points if comparable_cost(point) <= budget * (1 + _ROUNDING)]
         if not cheap:
-            least = min(self.points, key=_cost)
-            told = "no cost is known" if least.cost_usd_per_1k is None else f"the least is {least.cost_usd_per_1k:.3g}"
+            least = min(self.points, key=comparable_cost)
+            least_cost = comparable_cost(least)
+            told = f"the least is {_rounded_up(least_cost):g}" if isfinite(least_cost) else "no cost is known"
             raise SettingError(
                 f"budget is {budget!r} dollars for 1000 queries, and no setting was measured to stay within: {told}. "
                 "Raise the budget to that or more, or add a cheaper model."
             )
-        return max(cheap, key=lambda point: (point.accuracy, -_cost(point)))
+        return max(cheap, key=lambda point: (point.accuracy, -comparable_cost(point)))
 
 
 def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: OperatingCurve | None) -> dict[str, Any]:
@@ -121,7 +128,10 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
     changed: dict[str, Any] = {}
     for name, value in settings.items():
         mine = name if name in known else ALIASES.get(name, name)
-        changed[mine if mine in known or mine in LOOKED_UP else name] = value
+        mine = mine if mine in known or mine in LOOKED_UP else name
+        if mine in changed:
+            raise SettingError(f"{name!r} is another name of {mine!r}; give one of them.")
+        changed[mine] = value
     trades = [name for name in changed if name in _TRADES and changed[name] is not None]
     if len(trades) > 1 and not {"alpha", "cost_weight"} <= known.keys():  # a dual router has one for either path
         raise SettingError(f"{' and '.join(trades)} each say what a right answer may cost; give one of them.")
@@ -133,8 +143,8 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
     wanted = changed.pop(trades[0])
     if curve is None:
         raise SettingError(
-            f"{trades[0]}={wanted!r} is looked up among settings that were measured; this router holds none, as it was "
-            "fitted with a setting given. Fit it again without one, or give value=DOLLARS or cost_weight=W."
+            f"{trades[0]}={wanted!r} is looked up among measured settings; this router holds none: it joins two, or "
+            "was fitted with a setting given. Fit it again without one, or give value=DOLLARS or cost_weight=W."
         )
     point = curve.within(wanted) if trades[0] == "target" else curve.affordable(wanted)
     weight = "alpha" if "alpha" in known else "cost_weight"
@@ -155,5 +165,15 @@ def _check(name: str, value: Any, valid: str, *, low: float) -> None:
         raise SettingError(f"{name} is {value!r}; it must be a number: {valid}.")
 
 
-def _cost(point: OperatingPoint) -> float:
-    return float("inf") if point.cost_usd_per_1k is None or point.cost_known < 1 else point.cost_usd_per_1k
+def comparable_cost(point: OperatingPoint) -> float:
+    """Return dollars for 1000 queries, for comparison: infinite where a tenth of the costs or more is unknown."""
+    known = point.cost_usd_per_1k is not None and point.cost_known >= _KNOWN
+    return float(point.cost_usd_per_1k) if known and point.cost_usd_per_1k is not None else float("inf")
+
+
+def _rounded_up(value: float) -> float:
+    """Round a positive number up to three significant digits, so that a budget of what is shown will do."""
+    if not 0 < value < float("inf"):
+        return value
+    digits = 10.0 ** (2 - floor(log10(value)))
+    return ceil(value * digits * (1 - _ROUNDING)) / digits

@@ -140,12 +140,11 @@ class RLRouter(Router):
             floored = assessed.worth
             if self.margin is not None:
                 floored = with_floor(assessed.worth, situation, torch.tensor([self.default]), self.margin)
-        raised = bool((floored[0].argmax() != assessed.worth[0].argmax()).item())
-        worth = floored[0].numpy().copy()
+        worth, bare = floored[0].numpy().copy(), assessed.worth[0].numpy().copy()
         for slot, number in enumerate(steps):
             observation = trajectory.steps[number].observation
             if observation is not None and observation.failed:
-                worth[slot] = -np.inf
+                worth[slot] = bare[slot] = -np.inf
         usable = worth > -1e8  # noqa: PLR2004  # what can't be done is set far below
         if not usable.any():
             if not trajectory.observations:
@@ -154,14 +153,14 @@ class RLRouter(Router):
         action = int(np.where(usable, worth, -np.inf).argmax())
         if action < MAX_CALLS:
             return self._answer(trajectory, steps, action, assessed=assessed, worth=worth, limits=limits)
-        return self._route(action - MAX_CALLS, prospect, assessed, worth, floor=raised)
+        return self._route(action - MAX_CALLS, prospect, assessed, worth, floor=action != int(bare.argmax()))
 
     def _one_pair(self, query: Query, trajectory: Trajectory, prospect: Prospect, pair: Pair) -> Decision | None:
         """Ask one pair, and give its answer; None where the query does not allow it, or it failed."""
         made = trajectory.observations
         if made:
-            answered = any(not seen.failed for seen in made)
-            return last_answer(trajectory, rule="one-pair", reason="One pair is asked always.") if answered else None
+            answered = any(seen.pair == pair for seen in made) and any(not seen.failed for seen in made)
+            return last_answer(trajectory, rule="one-pair", reason=f"{pair} is asked always.") if answered else None
         column = self.outlook.numbers[pair]
         if not self._limits(query, trajectory, prospect).allowed[column] or not self._turns(trajectory):
             return None

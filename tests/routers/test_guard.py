@@ -70,6 +70,10 @@ BETWEEN = (6 * ((4 / 6 + 2 / 16) ** 2 - WITHIN / 6) + 10 * ((-6 / 10 + 2 / 16) *
 VARIANCE = [1 / (6 / WITHIN + 1 / BETWEEN), 1 / (10 / WITHIN + 1 / BETWEEN)]
 
 
+# and how uncertain the difference over all clusters is, from sixteen outcomes
+OVERALL = WITHIN / 16
+
+
 def paired(distances: Any = None) -> PairedOutcomes:
     return PairedOutcomes.of(SCORES, ROWS, (2,), np.zeros(16) if distances is None else distances)
 
@@ -100,20 +104,20 @@ class TestPairedOutcomes:
         assert pytest.approx(0.2998698) == BETWEEN
         estimates = np.array([[0.5, 0.5]])
         for cluster in (0, 1):
-            assert paired().variance([cluster], None, estimates) == pytest.approx([0.0, VARIANCE[cluster]])
+            assert paired().variance([cluster], None, estimates) == pytest.approx([0.0, VARIANCE[cluster] + OVERALL])
         assert pytest.approx([0.0758672, 0.0506456], abs=1e-6) == VARIANCE
 
     def test_clusterings_are_averaged(self) -> None:
         rows = np.column_stack([ROWS[:, 0], ROWS[:, 0] + 2])
         twice = PairedOutcomes.of(SCORES, rows, (2, 2), np.zeros(16))
         estimates = np.array([[0.5, 0.5]])
-        assert twice.variance([0, 3], None, estimates)[1] == pytest.approx((VARIANCE[0] + VARIANCE[1]) / 2)
+        assert twice.variance([0, 3], None, estimates)[1] == pytest.approx((VARIANCE[0] + VARIANCE[1]) / 2 + OVERALL)
 
     def test_estimates_that_disagree_count_less(self) -> None:
         """Three estimates of the difference, 0.1, 0.3 and 0.5: their variance is 0.08 / 3."""
         estimates = np.array([[0.4, 0.5], [0.4, 0.7], [0.4, 0.9]])
         found = paired().variance([0], None, estimates)
-        assert found == pytest.approx([0.0, VARIANCE[0] / 3 + 0.08 / 3])
+        assert found == pytest.approx([0.0, VARIANCE[0] / 3 + 0.08 / 3 + OVERALL])
 
     def test_clusters_of_fewer_than_five_do_not_tell_how_much_clusters_differ(self) -> None:
         """Cluster 0 has four outcomes now, special ahead on three; how far it is apart is not looked at."""
@@ -123,13 +127,13 @@ class TestPairedOutcomes:
         mean, within = -3 / 14, 9 / 14 - (3 / 14) ** 2
         surplus = (-6 / 10 - mean) ** 2 - within / 10
         variance = found.variance([1], None, np.array([[0.5, 0.5]]))[1]
-        assert variance == pytest.approx(1 / (10 / within + 1 / surplus))
+        assert variance == pytest.approx(1 / (10 / within + 1 / surplus) + within / 14)
 
     def test_pairs_that_never_differed_are_still_not_sure(self) -> None:
         """The variance of one outcome is taken to be 0.01 at least, and that between clusters 0.0001."""
         scores = np.ones((16, 2))
         found = PairedOutcomes.of(scores, ROWS, (2,), np.zeros(16))
-        assert found.variance([0], None, np.ones((1, 2)))[1] == pytest.approx(1 / (6 / 0.01 + 1 / 1e-4))
+        assert found.variance([0], None, np.ones((1, 2)))[1] == pytest.approx(1 / (6 / 0.01 + 1 / 1e-4) + 0.01 / 16)
 
     def test_a_query_beyond_the_usual_is_less_certain(self) -> None:
         """Distances 0 to 15: half lie below 7.5, and 95% below 14.25."""
@@ -139,8 +143,8 @@ class TestPairedOutcomes:
             assert found.beyond(distance) == pytest.approx(beyond)
         near = found.variance([0], 3.0, np.array([[0.5, 0.5]]))
         far = found.variance([0], 21.0, np.array([[0.5, 0.5]]))
-        assert near == pytest.approx([0.0, VARIANCE[0]])
-        assert far == pytest.approx([0.0, VARIANCE[0] + 0.3 * BETWEEN * 4])
+        assert near == pytest.approx([0.0, VARIANCE[0] + OVERALL])
+        assert far == pytest.approx([0.0, VARIANCE[0] + OVERALL + 0.3 * BETWEEN * 4])
 
     def test_one_pair_alone_has_nothing_to_be_uncertain_of(self) -> None:
         alone = PairedOutcomes.of(SCORES[:, :1], ROWS, (2,), np.zeros(16))
@@ -250,10 +254,10 @@ class TestClusterRouter:
         assert made.settings["guard"] == DEFAULT_CONFIDENCE == 0.85
 
     def test_the_bar_is_worked_out_by_hand(self) -> None:
-        """In the east special is ahead by 4 / 6, with a standard error of 0.2754: 2.42 of them, which is 99.2%."""
-        errors = (4 / 6) / VARIANCE[0] ** 0.5
+        """In the east special is ahead by 4 / 6, with a standard error of 0.3376: 1.97 of them, which is 97.6%."""
+        errors = (4 / 6) / (VARIANCE[0] + OVERALL) ** 0.5
         bar = NormalDist().cdf(errors)
-        assert bar == pytest.approx(0.9922, abs=1e-3)
+        assert bar == pytest.approx(0.9759, abs=1e-3)
         made = router()
         for guard, pair in ((0.0, SPECIAL), (0.85, SPECIAL), (bar - 0.001, SPECIAL), (bar + 0.001, STEADY)):
             assert made.configure(guard=guard).decide(ask("e2")).pair == pair, guard
