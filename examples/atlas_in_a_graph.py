@@ -16,7 +16,7 @@ from langchain_atlas.integrations.graph import AtlasState
 QUESTIONS = (
     " What is 38.46 times 27? ",  # for the calculator
     "In which year was the Halvard lighthouse built?",  # for the search in the town's documents
-    "What is the plural of child?",  # for a model by itself
+    "What is the plural of child?",  # for whichever pair is good with words
 )
 
 

@@ -44,7 +44,7 @@ def executor() -> Iterator[LiveExecutor]:
 def router() -> Router:
     outcomes = OutcomeTable.load(demo.OUTCOMES)
     seen, _ = demo.split(outcomes.query_ids)
-    return ClusterRouter().fit(outcomes.select(query_ids=seen))
+    return ClusterRouter(guard=0.0).fit(outcomes.select(query_ids=seen))
 
 
 def calculated(record: dict[str, Any]) -> bool:
