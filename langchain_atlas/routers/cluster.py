@@ -246,16 +246,25 @@ class ClusterRouter(UtilityRouter):
         self, belief: Belief, rows: list[int], away: float | None, estimates: NDArray[np.float64]
     ) -> Belief:
         """Say how far the estimates can be trusted against the default pair, where there is a guard to know it."""
-        counts = self.statistics_.count[rows], self.statistics_.outcomes
-        if not self._margin or not counts[1][self.paired_.default]:  # without a score nothing makes a default
+        outcomes = self.statistics_.outcomes
+        if not self._margin or not outcomes[self.paired_.default]:  # without a score nothing makes a default
             return belief
         return replace(
             belief,
             default=self.paired_.default,
-            spread=np.sqrt(self.paired_.variance(rows, away, estimates, counts)),
+            spread=np.sqrt(self.paired_.variance(rows, away, estimates, self._cells())),
             paired=self.paired_.count[rows[0]],
             far=self.paired_.beyond(away) > 1,
         )
+
+    def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how uncertain each cell is, reckoned anew only after something was learned."""
+        learned = (self.paired_, self.statistics_)
+        known = self.__dict__.get("_known_cells")
+        if known is None or known[0] is not learned[0] or known[1] is not learned[1]:
+            cells = self.paired_.cells((self.statistics_.count, self.statistics_.outcomes))
+            known = self.__dict__["_known_cells"] = (*learned, cells)
+        return known[2]  # type: ignore[no-any-return]
 
     def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
         """Return the nearest cluster of each clustering with outcomes of a permitted pair, and the rule.

@@ -140,12 +140,27 @@ class PairedOutcomes:
         between = float(by_pair[others].mean()) if others.any() else 0.0
         return within, max(between, _LEAST_BETWEEN)
 
+    def cells(
+        self, outcomes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how uncertain the difference is in each cluster, shape [n_rows, n_pairs], and over all, [n_pairs].
+
+        Args:
+            outcomes: number of each pair's outcomes, paired or not, by cluster and in all; one that is not paired
+                counts half. None where all are paired.
+        """
+        within, between = self._variances
+        count, everywhere = self.count, self.count.sum(axis=0) / len(self.sizes)
+        if outcomes is not None:
+            count, everywhere = np.maximum(count, outcomes[0] / 2), np.maximum(everywhere, outcomes[1] / 2)
+        return 1 / (count / within + 1 / between), within / np.maximum(everywhere, 1.0)
+
     def variance(
         self,
         rows: list[int],
         distance: float | None,
         estimates: NDArray[np.float64],
-        outcomes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
+        cells: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:
         """Return how uncertain the differences to the default are on a query, shape [n_pairs]; 0 for the default.
 
@@ -153,17 +168,15 @@ class PairedOutcomes:
             rows: the query's clusters.
             distance: mean distance to their centres; None for one that is not a query.
             estimates: success as each of the router's ways to estimate it sees it, shape [n_estimates, n_pairs].
-            outcomes: number of each pair's outcomes, paired or not, in the clusters, shape [n_rows, n_pairs], and in
-                all, shape [n_pairs]; one that is not paired counts half. None where all are paired.
+            cells: what `cells` gave, where it is at hand.
         """
-        within, between = self._variances
-        count, everywhere = self.count[rows], self.count.sum(axis=0) / len(self.sizes)
-        if outcomes is not None:
-            count, everywhere = np.maximum(count, outcomes[0] / 2), np.maximum(everywhere, outcomes[1] / 2)
-        variance: NDArray[np.float64] = (1 / (count / within + 1 / between)).mean(axis=0) / len(estimates)
-        apart = estimates - estimates[:, [self.default]]
-        far = _FAR * between * self.beyond(distance) ** 2
-        variance = variance + within / np.maximum(everywhere, 1.0) + apart.var(axis=0) + far
+        by_cell, overall = self.cells() if cells is None else cells
+        apart = estimates - estimates[:, self.default, None]
+        apart -= apart.sum(axis=0) / len(apart)
+        variance: NDArray[np.float64] = by_cell[rows].sum(axis=0) / (len(rows) * len(estimates))
+        variance += (
+            overall + (apart**2).sum(axis=0) / len(apart) + _FAR * self._variances[1] * self.beyond(distance) ** 2
+        )
         variance[self.default] = 0.0
         return variance
 

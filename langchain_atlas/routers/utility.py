@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import sys
 from abc import abstractmethod
-from dataclasses import replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
@@ -137,9 +136,9 @@ class UtilityRouter(Router):
             if allowed[only]:
                 second = best if best != only else second
                 best, rule, said = only, "one-pair", "One pair is asked always. "
-        elif best == belief.default and self._margin:
-            bare = np.where(allowed, self.utility(replace(belief, spread=None), query.cost_weight), -np.inf)
-            other = int(np.argmax(bare))
+        elif best == belief.default and belief.spread is not None:
+            taken = (1 - self._weight(belief, query.cost_weight)) * self._margin
+            other = int(np.argmax(utility + taken * belief.spread))
             if other != best:
                 rule, second, said = "guard", other, _guarded(belief, self.pairs[best], self.pairs[other], other)
         chosen = self._candidate(belief, best, utility)
@@ -169,10 +168,15 @@ class UtilityRouter(Router):
             # Where no cost is known, seconds alone make the price.
             unit = dollars or self.usd_per_second * seconds
             price = price * (dollars > 0) + waiting / unit
-        weight = self.alpha if cost_weight is None else cost_weight
-        if cost_weight is None and self.value_usd is not None:
-            weight = unit / (unit + self.value_usd)
+        weight = self._weight(belief, cost_weight)
         return (1 - weight) * self._trusted(belief) - weight * price
+
+    def _weight(self, belief: Belief, cost_weight: float | None) -> float:
+        """Return what cost counts as, 0 for accuracy alone, 1 for cost alone."""
+        if cost_weight is not None or self.value_usd is None:
+            return self.alpha if cost_weight is None else cost_weight
+        unit = belief.highest[0] or self.usd_per_second * belief.highest[1]
+        return unit / (unit + self.value_usd)
 
     def _trusted(self, belief: Belief) -> NDArray[np.float64]:
         """Return each pair's success, less what may be luck where it would be chosen over the default pair."""
