@@ -259,12 +259,13 @@ class ClusterRouter(UtilityRouter):
 
     def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how uncertain each cell is, reckoned anew only after something was learned."""
-        learned = (self.paired_, self.statistics_)
         known = self.__dict__.get("_known_cells")
-        if known is None or known[0] is not learned[0] or known[1] is not learned[1]:
-            cells = self.paired_.cells((self.statistics_.count, self.statistics_.outcomes))
-            known = self.__dict__["_known_cells"] = (*learned, cells)
-        return known[2]  # type: ignore[no-any-return]
+        if known is None or known[0] is not self.paired_ or known[1] is not self.statistics_:
+            paired, statistics = self.paired_, self.statistics_
+            known = (paired, statistics, paired.cells((statistics.count, statistics.outcomes)))
+            self.__dict__["_known_cells"] = known
+        cells: tuple[NDArray[np.float64], NDArray[np.float64]] = known[2]
+        return cells
 
     def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
         """Return the nearest cluster of each clustering with outcomes of a permitted pair, and the rule.

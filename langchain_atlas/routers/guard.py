@@ -31,8 +31,9 @@ _LEAST_RANGE = 0.05
 """Least distance between usual and unusual queries, where all that was logged looks alike."""
 _LEAST_BETWEEN = 1e-4
 _FEWEST_IN_CELL = 5
-_FAR = 0.3
-"""How much a query at the edge of what was logged varies beyond its cluster, in parts of how much clusters differ."""
+_FAR = 3.0
+"""How much a query varies beyond its cluster that is as far beyond nearly all that was logged as these are beyond the
+median, in parts of how much clusters differ. Nearer ones don't: their clusters speak for them."""
 _COMPARABLE = 0.9
 """Part of the best-covered pair's queries that a pair must be recorded on to be compared by its mean."""
 _COVERED = 0.5
@@ -175,7 +176,9 @@ class PairedOutcomes:
         apart -= apart.sum(axis=0) / len(apart)
         variance: NDArray[np.float64] = by_cell[rows].sum(axis=0) / (len(rows) * len(estimates))
         variance += (
-            overall + (apart**2).sum(axis=0) / len(apart) + _FAR * self._variances[1] * self.beyond(distance) ** 2
+            overall
+            + (apart**2).sum(axis=0) / len(apart)
+            + _FAR * self._variances[1] * max(0.0, self.beyond(distance) - 1) ** 2
         )
         variance[self.default] = 0.0
         return variance

@@ -144,7 +144,7 @@ class TestPairedOutcomes:
         near = found.variance([0], 3.0, np.array([[0.5, 0.5]]))
         far = found.variance([0], 21.0, np.array([[0.5, 0.5]]))
         assert near == pytest.approx([0.0, VARIANCE[0] + OVERALL])
-        assert far == pytest.approx([0.0, VARIANCE[0] + OVERALL + 0.3 * BETWEEN * 4])
+        assert far == pytest.approx([0.0, VARIANCE[0] + OVERALL + 3 * BETWEEN])
 
     def test_one_pair_alone_has_nothing_to_be_uncertain_of(self) -> None:
         alone = PairedOutcomes.of(SCORES[:, :1], ROWS, (2,), np.zeros(16))
