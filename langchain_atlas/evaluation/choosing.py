@@ -33,6 +33,9 @@ By the rule of succession, one query in k + 1 is of a new kind where k kinds wer
 together may lose."""
 
 
+FEW_QUERIES = 300
+"""With fewer queries than this, a setting must likely be as good as the best (70%, one-sided), not only so here."""
+
 FEW_KINDS = 6
 """With fewer kinds of query than this, others are to be expected: that a setting holds up on unseen ones must then be
 likely (70%, one-sided), not only so on average."""
@@ -82,11 +85,14 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     single = len(points) - 1
     dear = [_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points]
     best = max((n for n in range(len(points)) if not dear[n]), key=lambda n: (points[n].accuracy, -_dollars(points[n])))
-    fine = _at_least(trials.score - trials.score[best], -WITHIN, z)
+    # Few queries, and few kinds of them, lean to the single pair: a setting must then be likely to be as good.
+    few = doubt <= 0.5 and trials.score.shape[1] < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
+    fine = _at_least(trials.score - trials.score[best], -WITHIN, min(z, -_SURE) if few else z)
     seen_enough = np.zeros(len(points), dtype=bool)
     if trials.unseen is not None:
-        surely = min(z, -_SURE) if trials.n_kinds < FEW_KINDS and doubt <= 0.5 else z  # noqa: PLR2004  # no doubt is given
-        seen_enough = _at_least(trials.unseen, -UNSEEN * (trials.n_kinds + 1), surely)
+        few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
+        bar = -UNSEEN * (trials.n_kinds + 1)
+        seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
     worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
     able = [n for n in range(len(points)) if fine[n] and seen_enough[n] and worthy[n] and not dear[n]]
     if not able:
