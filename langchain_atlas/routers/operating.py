@@ -108,7 +108,7 @@ class OperatingCurve(Record):
             least_cost = comparable_cost(least)
             told = f"the least is {_rounded_up(least_cost):g}" if isfinite(least_cost) else "no cost is known"
             raise SettingError(
-                f"budget is {budget!r} dollars for 1000 queries, and no setting was measured to stay within: {told}. "
+                f"budget is {budget!r} dollars for 1000 queries, and no setting was measured to be so cheap: {told}. "
                 "Raise the budget to that or more, or add a cheaper model."
             )
         return max(cheap, key=lambda point: (point.accuracy, -comparable_cost(point)))
