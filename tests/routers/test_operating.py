@@ -97,7 +97,7 @@ class TestAffordable:
     def test_nothing_is_that_cheap(self) -> None:
         with pytest.raises(
             SettingError,
-            match=r"budget is 0\.2 dollars for 1000 queries, and no setting was measured to stay within: the least is "
+            match=r"budget is 0\.2 dollars for 1000 queries, and no setting was measured to be so cheap: the least is "
             r"0\.25\. Raise the budget to that or more, or add a cheaper model\.",
         ):
             CURVE.affordable(0.2)
