@@ -10,7 +10,7 @@ import numpy as np
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.choosing import Trials, choose
-from langchain_atlas.evaluation.crossfit import N_FOLDS, encoded, grouped, near_duplicates, parts
+from langchain_atlas.evaluation.crossfit import N_FOLDS, dearest, encoded, grouped, near_duplicates, parts
 from langchain_atlas.evaluation.crossfit import scored as with_score
 from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.guard import most_accurate
@@ -86,7 +86,7 @@ def cross_validate(
         return None
     kinds, n_kinds = kinds_of(part.domains, vectors, seed)
     step = Steps(N_FOLDS + len(np.unique(kinds)), progress)
-    unit = _dearest(part)
+    unit = dearest(part)
     apart = _merged([*_each(router, part, parts(groups, seed=seed), unit, step)])
     strange = _merged([*_each(router, part, kinds, unit, step)])
     score = part.matrix("score")
@@ -111,7 +111,7 @@ def measure_router(
         OutcomeError: no outcome has a score.
     """
     trials = cross_validate(router, table, seed=seed, progress=progress)
-    return None if trials is None else choose(trials, least_value=LEAST_VALUE * _dearest(table), seed=seed)
+    return None if trials is None else choose(trials, least_value=LEAST_VALUE * dearest(table), seed=seed)
 
 
 def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) -> tuple[NDArray[np.int64], int]:
@@ -132,14 +132,6 @@ def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) ->
         group[kind] = int(totals.argmin())
         totals[group[kind]] += sizes[kind]
     return group[numbers], len(names)
-
-
-def _dearest(table: OutcomeTable) -> float:
-    """Return dollars of a call of the dearest pair; 1 where no cost is known."""
-    cost = table.matrix("cost_usd")
-    known = (~np.isnan(cost)).sum(axis=0)
-    means = np.where(known > 0, np.nansum(cost, axis=0) / np.maximum(known, 1), 0.0)
-    return float(means.max(initial=0.0)) or 1.0
 
 
 def _each(router: Fitter, table: OutcomeTable, part: NDArray[np.int64], unit: float, step: Steps) -> Sequence[_Part]:

@@ -118,7 +118,11 @@ def figures(
         "baselines": {name: _baseline(result) for name, result in evaluation.baselines.items()},
         "bar": bar,
         "routers": drawn,
-        "notes": [*(line["setting"] for line in drawn if line["setting"]), *warnings(known, len(table.query_ids)), *evaluation.notes],
+        "notes": [
+            *(line["setting"] for line in drawn if line["setting"]),
+            *warnings(known, len(table.query_ids)),
+            *evaluation.notes,
+        ],
     }
 
 

@@ -137,7 +137,7 @@ class Router(Runnable[Any, Assignment], ABC):
         changes = resolved(settings, self.settings, self.curve)
         for name in changes:
             if name not in self.settings:
-                knobs = LOOKED_UP if "value_usd" in self.settings else ()
+                knobs = sorted(LOOKED_UP) if "value_usd" in self.settings else ()
                 valid = suggest(name, [*self.settings, *knobs])
                 raise SettingError(f"{type(self).__name__} has no setting {name!r}. {valid}")
         return self if not changes else self._configured(changes)

@@ -13,6 +13,7 @@ from langchain_atlas.routers.artifact import Artifact, class_of, write_artifact
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
+from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
 from langchain_atlas.routers.outlook import Seen
 from langchain_atlas.routers.policy_settings import SHARED
 from langchain_atlas.routers.rl import RLRouter
@@ -164,6 +165,15 @@ class DualRouter(Router):
         """What `configure` can change; `alpha` is the first path's, `cost_weight` and `max_turns` the second's."""
         return {"path": self.path, "alpha": self.cluster.alpha, **self.rl.settings}
 
+    def configure(self, **settings: Any) -> Self:
+        """Return a router like this one with other settings; `target` and `budget` are looked up by either path."""
+        if not LOOKED_UP & settings.keys():
+            return super().configure(**settings)
+        rest = {name: settings.pop(name) for name in settings.keys() - TRADES}
+        router = super().configure(**rest) if rest else copy.copy(self)
+        router.cluster, router.rl = router.cluster.configure(**settings), router.rl.configure(**settings)
+        return router
+
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         router = copy.copy(self)
         if "path" in settings:
@@ -210,6 +220,7 @@ class DualRouter(Router):
                             "pairs": [str(pair) for pair in part.pairs],
                             "settings": part.settings,
                             "facts": part.facts,
+                            "curve": None if part.curve is None else part.curve.to_json(),
                         }
                         for name, part in ((_CLUSTER, cluster), (_RL, rl))
                     },
@@ -321,7 +332,9 @@ def _part(artifact: Artifact, prefix: str, encoder: Encoder | None) -> Any:
     if part.kind == DualRouter.kind:
         raise ArtifactError("A dual router can't be a part of a dual router.")
     kind: Any = class_of(part.kind)
-    return kind.from_artifact(part, encoder)
+    router = kind.from_artifact(part, encoder)
+    router.curve = None if told.get("curve") is None else OperatingCurve(**told["curve"])
+    return router
 
 
 def _check_path(path: Any) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.evaluation.reporting.settings import named
+from langchain_atlas.evaluation.reporting.settings import named, setting_of
 from langchain_atlas.evaluation.runs import Runs, run_router, shares
 from langchain_atlas.execution.replay import ReplayExecutor
 
@@ -108,13 +108,14 @@ def settings_of(router: Router) -> tuple[str | None, list[Setting], int]:
     """
     settings = router.settings
     knob = next((name for name in WEIGHTS if name in settings), None)
-    if router.curve is not None and (settings.get("value_usd") is not None or settings.get("always")):
-        return _measured(router.curve.points, settings.get("value_usd"), settings.get("always"))
+    now: dict[str, Any] = setting_of(router)
+    if router.curve is not None and (now["value_usd"] is not None or now["always"]):
+        return _measured(router.curve.points, now["value_usd"], now["always"])
     if knob is None:
         return None, [Setting(None, "", {})], 0
-    now = float(settings[knob] or 0.0)
-    values = sorted({now, *(round(float(value), 6) for value in np.linspace(0, 1, N_STEPS))})
-    return knob, [Setting(value, f"{knob} {value:g}", {knob: value}) for value in values], values.index(now)
+    weight = float(settings[knob] or 0.0)
+    values = sorted({weight, *(round(float(value), 6) for value in np.linspace(0, 1, N_STEPS))})
+    return knob, [Setting(value, f"{knob} {value:g}", {knob: value}) for value in values], values.index(weight)
 
 
 def _measured(
