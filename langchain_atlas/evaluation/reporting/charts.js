@@ -69,7 +69,8 @@ function frontier(content, router, at) {
     });
   }
   content.routers.forEach((other, number) => {
-    const steps = other.steps.filter((step) => step.cost !== null);
+    // One pair always, the last step in dollars, is no end of the line: it has a mark of its own, as a single pair.
+    const steps = other.steps.filter((step) => step.cost !== null && !(other.knob === "value" && step === other.steps[other.steps.length - 1]));
     const shade = number === 0 ? ink("accent") : colour(number + 1);
     traces.push({
       x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", opacity: other === router ? 1 : 0.45,

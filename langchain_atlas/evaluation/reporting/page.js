@@ -26,7 +26,7 @@ function headline(router, step) {
   const target = find("headline");
   const bold = (text) => element("b", text);
   target.replaceChildren();
-  target.append("The router ", bold(router.label), router.knob ? `, at ${step.label},` : "", " answers ", bold(percent(step.accuracy)),
+  target.append("The router ", bold(router.label), router.knob ? `, with ${step.label},` : "", " answers ", bold(percent(step.accuracy)),
     ` of ${content.n_queries.toLocaleString("en")} queries right`, step.cost === null ? "." : ` for ${priced(step)}.`,
     " The best single pair in hindsight, ", bold(barName()), `, answers ${percent(bar.accuracy)}`, bar.cost === null ? "." : ` for ${priced(bar, "")}.`);
   const [low, high] = step.gain_interval;
