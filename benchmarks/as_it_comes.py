@@ -23,7 +23,7 @@ from langchain_atlas.evaluation.benchmark import evaluate
 from langchain_atlas.evaluation.frontier import average_quality
 from langchain_atlas.evaluation.policies import SinglePairs
 from langchain_atlas.evaluation.policy_trials import measure_policy
-from langchain_atlas.evaluation.runs import Recorded
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.trajectory import START
@@ -259,7 +259,7 @@ class Bench:
             for seed in range(self.asked.seeds):
                 training, test = split(self.tables[name], seed)
                 router = ClusterRouter(self.encoder, random_state=seed).fit(training)
-                singles = SinglePairs.of(Recorded.of(test))
+                singles = SinglePairs.of(OutcomeMatrix.of(test).scored())
                 low, high = 1000 * float(np.nanmin(singles.priced_cost)), 1000 * float(singles.cost[singles.best])
                 for kind, one in (("guard", router), ("no guard", router.configure(guard=0.0))):
                     points = swept(one, test)

@@ -9,7 +9,7 @@ import numpy as np
 from common import folds
 
 from langchain_atlas.evaluation.policies import SinglePairs
-from langchain_atlas.evaluation.runs import Recorded
+from langchain_atlas.outcomes import OutcomeMatrix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ class Bar:
     @classmethod
     def of(cls, table: OutcomeTable) -> Bar:
         """Find it."""
-        singles = SinglePairs.of(Recorded.of(table))
+        singles = SinglePairs.of(OutcomeMatrix.of(table).scored())
         best = singles.best
         return cls(str(table.pairs[best]), float(singles.accuracy[best]), 1000 * float(singles.cost[best]))
 

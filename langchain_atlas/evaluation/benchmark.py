@@ -11,9 +11,10 @@ from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.comparison import Evaluation
 from langchain_atlas.evaluation.overlap import learned_from
 from langchain_atlas.evaluation.robustness import robustness
-from langchain_atlas.evaluation.runs import Recorded, Runs, run_router
+from langchain_atlas.evaluation.runs import Runs, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop import MAX_TURNS
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def evaluate(
         OutcomeError: no outcome has a score, nothing of a router can be replayed, or it calls what is not recorded.
     """
     _check(n_bootstrap, max_turns, edits)
-    recorded = Recorded.of(table)
-    if np.isnan(recorded.score).all():
+    recorded = OutcomeMatrix.of(table).scored()
+    if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
     executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
@@ -89,7 +90,7 @@ def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
         )
 
 
-def _baselines(recorded: Recorded) -> dict[str, Runs]:
+def _baselines(recorded: OutcomeMatrix) -> dict[str, Runs]:
     singles = policies.SinglePairs.of(recorded)
     baselines = {"best_single": policies.single_pair(recorded, singles.best)}
     filled = policies.filled_pair(recorded, singles)

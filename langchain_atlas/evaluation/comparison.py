@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.evaluation.frontier import Mix
-    from langchain_atlas.evaluation.runs import Recorded, Runs
+    from langchain_atlas.evaluation.runs import Runs
+    from langchain_atlas.outcomes import OutcomeMatrix
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Evaluation:
     """What each router did, query by query."""
     baseline_runs: dict[str, Runs]
     """What each baseline did, query by query; see `baselines`."""
-    recorded: Recorded
+    recorded: OutcomeMatrix
     """The outcomes."""
     n_bootstrap: int
     """Number of resamples behind every interval."""
@@ -248,7 +249,7 @@ class Evaluation:
                 if mix is not None:
                     columns["mix", kind, name] = runs.score - policies.mixed_scores(self.recorded, mix)
         for column, pair in enumerate(self.recorded.pairs):
-            columns["pair", str(pair)] = self.recorded.score[:, column]
+            columns["pair", str(pair)] = self.recorded.scores[:, column]
         return columns
 
     @cached_property

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from langchain_atlas.evaluation import policies
-from langchain_atlas.evaluation.runs import Recorded, run_router
+from langchain_atlas.evaluation.runs import run_router
 from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.neighbours import NeighbourRouter
@@ -127,12 +128,12 @@ def crossfit(
         seed: seed of the parts and of the clusterings.
         progress: called with the number of fits and trials done and the number of all.
     """
-    recorded = Recorded.of(table)
+    recorded = OutcomeMatrix.of(table).scored()
     fold = parts(groups, seed=seed)
     best, thrifty = _empty(len(fold)), _empty(len(fold))
     for part in range(N_FOLDS):
         held, kept = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
-        order, frugal = single_orders(_rows(recorded, kept), margin)
+        order, frugal = single_orders(recorded.rows(kept), margin)
         _ask(recorded, held, order, best)
         _ask(recorded, held, [frugal, *order], thrifty)
     routers: dict[Setting, Held] = {}
@@ -155,7 +156,7 @@ def dearest(table: OutcomeTable) -> float:
     return float(means.max(initial=0.0)) or 1.0
 
 
-def single_orders(recorded: Recorded, margin: float) -> tuple[list[int], int]:
+def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], int]:
     """Choose single pairs on training queries.
 
     Returns:
@@ -247,17 +248,7 @@ def _empty(n_queries: int) -> Held:
     return Held(np.full(n_queries, np.nan), np.full(n_queries, np.nan))
 
 
-def _rows(recorded: Recorded, rows: NDArray[np.int64]) -> Recorded:
-    return Recorded(
-        pairs=recorded.pairs,
-        domains=tuple(recorded.domains[row] for row in rows),
-        score=recorded.score[rows],
-        cost=recorded.cost[rows],
-        latency=recorded.latency[rows],
-    )
-
-
-def _ask(recorded: Recorded, rows: NDArray[np.int64], order: Sequence[int], held: Held) -> None:
+def _ask(recorded: OutcomeMatrix, rows: NDArray[np.int64], order: Sequence[int], held: Held) -> None:
     asked = np.asarray(order)
-    columns = asked[np.argmax(~np.isnan(recorded.score[rows][:, asked]), axis=1)]
-    held.score[rows], held.cost[rows] = recorded.score[rows, columns], recorded.cost[rows, columns]
+    columns = asked[np.argmax(~np.isnan(recorded.scores[rows][:, asked]), axis=1)]
+    held.score[rows], held.cost[rows] = recorded.scores[rows, columns], recorded.costs[rows, columns]

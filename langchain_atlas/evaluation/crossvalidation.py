@@ -12,6 +12,7 @@ from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.choosing import Trials, choose
 from langchain_atlas.evaluation.crossfit import N_FOLDS, dearest, encoded, grouped, near_duplicates, parts
 from langchain_atlas.evaluation.crossfit import scored as with_score
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.guard import most_accurate
 
@@ -150,24 +151,21 @@ def _held_out(
     router: Fitter, training: OutcomeTable, test: OutcomeTable, held: NDArray[np.int64], unit: float
 ) -> _Part:
     router = router.restrict(test.pairs)
-    columns = [test.pair_number(pair) for pair in router.pairs]
-    score, cost, latency = (test.matrix(name)[:, columns] for name in ("score", "cost_usd", "latency_s"))
-    known = ~np.isnan(score)
+    outcomes = OutcomeMatrix.of(test, router.pairs)
+    known = outcomes.recorded
     there = np.flatnonzero(known.any(axis=1))
-    chosen = np.zeros((len(_VALUES) + 1, len(score)), dtype=np.int64)
+    chosen = np.zeros((len(_VALUES) + 1, len(outcomes)), dtype=np.int64)
     chosen[:-1, there] = router.sweep([test.queries[row] for row in there], known[there], unit * _VALUES)
     chosen[-1] = _single(training, router, known)
-    rows = np.arange(len(score))
-    return _Part(held[there], *(values[rows, chosen][:, there] for values in (score, cost, latency)))
+    rows = np.arange(len(outcomes))
+    return _Part(held[there], *(values[rows, chosen][:, there] for values in outcomes.arrays().values()))
 
 
 def _single(training: OutcomeTable, router: Fitter, known: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the column of the best single pair on each query; where it is not recorded, the next best."""
-    score = training.matrix("score")
-    columns = [training.pair_number(pair) for pair in router.pairs]
-    first = most_accurate(score[:, columns])
-    counted = np.maximum((~np.isnan(score)).sum(axis=0), 1)
-    accuracy = (np.nansum(score, axis=0) / counted)[columns]
+    outcomes = OutcomeMatrix.of(training, router.pairs)
+    first = most_accurate(outcomes.scores)
+    accuracy = np.nansum(outcomes.scores, axis=0) / np.maximum(outcomes.counts, 1)
     order = [first, *(column for column in np.argsort(-accuracy, kind="stable") if column != first)]
     found: NDArray[np.int64] = np.array(order)[known[:, order].argmax(axis=1)]
     return found

@@ -11,9 +11,9 @@ from langchain_atlas.evaluation import verdicts
 from langchain_atlas.evaluation.crossfit import MOST_QUERIES, crossfit, encoded, grouped, near_duplicates, scored
 from langchain_atlas.evaluation.crossvalidation import measure_router
 from langchain_atlas.evaluation.findings import Finding, find
-from langchain_atlas.evaluation.runs import Recorded
 from langchain_atlas.evaluation.trials import Tried
 from langchain_atlas.evaluation.verdicts import Advice, Headroom, Need
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.records import Record
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.operating import OperatingCurve
@@ -106,7 +106,7 @@ def diagnose(
     if part is None:
         return Diagnosis(**verdicts.nothing_scored(), n_queries=0, **facts)
     groups = _groups(table, part, links)
-    recorded = Recorded.of(part)
+    recorded = OutcomeMatrix.of(part).scored()
     headroom = Headroom.of(recorded, margin)
     facts |= {"headroom": headroom, "best_single": headroom.pair, "n_queries": len(part.query_ids)}
     early = verdicts.before_trying(recorded, headroom, n_groups=len(np.unique(groups)))

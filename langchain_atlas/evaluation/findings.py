@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from langchain_atlas.evaluation import policies
 from langchain_atlas.evaluation.frontier import pareto_frontier
-from langchain_atlas.evaluation.runs import Recorded
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.records import Record
 from langchain_atlas.routers.fingerprints import identity
 
@@ -58,7 +58,7 @@ def find(table: OutcomeTable, links: NDArray[np.int64], pool: Iterable[Pair] | N
     Returns:
         The findings, what is wrong before what is missing before what is worth knowing.
     """
-    recorded = Recorded.of(table)
+    recorded = OutcomeMatrix.of(table).scored()
     found = [
         *_duplicates(table, recorded),
         *_leakage(table, links),
@@ -73,7 +73,7 @@ def find(table: OutcomeTable, links: NDArray[np.int64], pool: Iterable[Pair] | N
     return tuple(sorted(found, key=lambda finding: rank[finding.severity]))
 
 
-def _duplicates(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
+def _duplicates(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Finding]:
     same: dict[tuple[str, str], list[int]] = defaultdict(list)
     for number, query in enumerate(table.queries):
         same[identity(query)].append(number)
@@ -89,7 +89,7 @@ def _duplicates(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
         where=tuple(table.query_ids[rows[1]] for rows in copies[:_SHOWN]),
         count=extra,
     )
-    apart = [rows for rows in copies if (_spread(recorded.score[rows]) > _CONTRADICTION).any()]
+    apart = [rows for rows in copies if (_spread(recorded.scores[rows]) > _CONTRADICTION).any()]
     if apart:
         yield Finding(
             kind="contradicting-duplicates",
@@ -142,7 +142,7 @@ def _two_values(table: OutcomeTable, column: str, kind: str) -> Iterator[Finding
         )
 
 
-def _unmeasured(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
+def _unmeasured(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Finding]:
     unscored = table.table["score"].null_count
     if unscored:
         yield Finding(
@@ -151,7 +151,7 @@ def _unmeasured(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
             message=f"{unscored} of {len(table)} outcomes have no score and count as not recorded. Score them.",
             count=unscored,
         )
-    run = ~np.isnan(recorded.score)
+    run = ~np.isnan(recorded.scores)
     for kind, columns, consequence in (
         (
             "costs",
@@ -175,8 +175,8 @@ def _unmeasured(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
             )
 
 
-def _thin(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
-    run = ~np.isnan(recorded.score)
+def _thin(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Finding]:
+    run = ~np.isnan(recorded.scores)
     few = run.sum(axis=0) < FEWEST_OUTCOMES
     if few.any():
         names = _named(recorded.pairs, few)
@@ -207,9 +207,9 @@ def _thin(table: OutcomeTable, recorded: Recorded) -> Iterator[Finding]:
         )
 
 
-def _unvaried(recorded: Recorded) -> Iterator[Finding]:
-    run = ~np.isnan(recorded.score)
-    constant = (run.sum(axis=0) >= FEWEST_OUTCOMES) & (_spread(recorded.score) == 0)
+def _unvaried(recorded: OutcomeMatrix) -> Iterator[Finding]:
+    run = ~np.isnan(recorded.scores)
+    constant = (run.sum(axis=0) >= FEWEST_OUTCOMES) & (_spread(recorded.scores) == 0)
     if constant.any():
         names = _named(recorded.pairs, constant)
         yield Finding(
@@ -220,7 +220,7 @@ def _unvaried(recorded: Recorded) -> Iterator[Finding]:
             count=len(names),
         )
     several = run.sum(axis=1) > 1
-    same = several & (_spread(recorded.score.T) == 0)
+    same = several & (_spread(recorded.scores.T) == 0)
     if several.any() and same.sum() > 0.5 * several.sum():
         yield Finding(
             kind="queries-that-tell-nothing",
@@ -231,20 +231,15 @@ def _unvaried(recorded: Recorded) -> Iterator[Finding]:
         )
 
 
-def _unneeded(recorded: Recorded) -> Iterator[Finding]:
+def _unneeded(recorded: OutcomeMatrix) -> Iterator[Finding]:
     needed = set()
     domains = np.array(recorded.domains)
     for domain in dict.fromkeys(recorded.domains):
-        rows = domains == domain
-        part = Recorded(
-            recorded.pairs,
-            tuple(domains[rows]),
-            *(matrix[rows] for matrix in (recorded.score, recorded.cost, recorded.latency)),
-        )
-        singles = policies.SinglePairs.of(part)
+        rows = np.flatnonzero(domains == domain)
+        singles = policies.SinglePairs.of(recorded.rows(rows))
         needed |= {*pareto_frontier(singles.cost, singles.accuracy).tolist(), singles.best}
         needed |= set(np.flatnonzero((singles.coverage > 0) & np.isnan(singles.cost)).tolist())  # who knows
-    scored = ~np.isnan(recorded.score).all(axis=0)
+    scored = ~np.isnan(recorded.scores).all(axis=0)
     idle = scored & np.array([column not in needed for column in range(len(recorded.pairs))])
     if idle.any():
         names = _named(recorded.pairs, idle)

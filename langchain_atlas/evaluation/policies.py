@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.evaluation.frontier import Mix, mix_at
-from langchain_atlas.evaluation.runs import Recorded, Runs, shares
+from langchain_atlas.evaluation.runs import Runs, shares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from langchain_atlas.outcomes import OutcomeMatrix
 
 COVERAGE = 0.9
 """Part of the best-covered pair's queries that a pair must be recorded on to be compared as a single pair."""
@@ -39,20 +41,20 @@ class SinglePairs:
     """Whether it is comparable and the cost of enough of its calls is known, too."""
 
     @classmethod
-    def of(cls, recorded: Recorded) -> SinglePairs:
+    def of(cls, recorded: OutcomeMatrix) -> SinglePairs:
         """Add up the outcomes of each pair.
 
         A pair that was run on a few easy queries would win by luck. So only pairs count whose coverage is at least
         `COVERAGE` of the highest coverage: 90% of the queries where one pair was run on all of them.
         """
-        coverage = (~np.isnan(recorded.score)).mean(axis=0)
+        coverage = (~np.isnan(recorded.scores)).mean(axis=0)
         comparable = (coverage > 0) & (coverage >= COVERAGE * coverage.max())
         with np.errstate(invalid="ignore", divide="ignore"):
-            known_cost = (~np.isnan(recorded.cost)).mean(axis=0) / coverage
+            known_cost = (~np.isnan(recorded.costs)).mean(axis=0) / coverage
         return cls(
-            accuracy=_column_means(recorded.score),
-            cost=_column_means(recorded.cost),
-            latency=_column_means(recorded.latency),
+            accuracy=_column_means(recorded.scores),
+            cost=_column_means(recorded.costs),
+            latency=_column_means(recorded.latencies),
             coverage=coverage,
             comparable=comparable,
             priced=comparable & (known_cost >= COVERAGE),
@@ -86,15 +88,15 @@ class SinglePairs:
         return mix_at(self.priced_cost, self.accuracy, cost)
 
 
-def single_pair(recorded: Recorded, column: int) -> Runs:
+def single_pair(recorded: OutcomeMatrix, column: int) -> Runs:
     """Ask one pair everything; a query on which it is not recorded is left out."""
-    score = recorded.score[:, column]
+    score = recorded.scores[:, column]
     there = ~np.isnan(score)
     answered = np.where(there, column, -1)
     return Runs(
         score=score,
-        cost=recorded.cost[:, column],
-        latency=recorded.latency[:, column],
+        cost=recorded.costs[:, column],
+        latency=recorded.latencies[:, column],
         calls=np.where(there, 1.0, np.nan),
         answered=answered,
         answer_share=shares(answered, len(recorded.pairs)),
@@ -103,27 +105,27 @@ def single_pair(recorded: Recorded, column: int) -> Runs:
     )
 
 
-def filled_pair(recorded: Recorded, singles: SinglePairs) -> Runs | None:
+def filled_pair(recorded: OutcomeMatrix, singles: SinglePairs) -> Runs | None:
     """Ask a pair that is too incomplete to be compared, and the best single pair where it is not recorded.
 
     The stricter bar on incomplete records: of the pairs recorded on at least `FILL_COVERAGE` of the queries, the one
     with the highest accuracy when filled in that way; None when none is better than the best single pair alone.
     """
     column, stand_in = singles.best, singles.best
-    score = _filled(recorded.score, column, stand_in)
+    score = _filled(recorded.scores, column, stand_in)
     for other in np.flatnonzero((singles.coverage >= FILL_COVERAGE) & ~singles.comparable):
-        candidate = _filled(recorded.score, int(other), stand_in)
+        candidate = _filled(recorded.scores, int(other), stand_in)
         if np.nanmean(candidate) > np.nanmean(score):
             column, score = int(other), candidate
     if column == stand_in:
         return None
-    there = ~np.isnan(recorded.score[:, column])
+    there = ~np.isnan(recorded.scores[:, column])
     answered = np.where(there, column, np.where(np.isnan(score), -1, stand_in))
     share = shares(answered, len(recorded.pairs))
     return Runs(
         score=score,
-        cost=np.where(there, recorded.cost[:, column], recorded.cost[:, stand_in]),
-        latency=np.where(there, recorded.latency[:, column], recorded.latency[:, stand_in]),
+        cost=np.where(there, recorded.costs[:, column], recorded.costs[:, stand_in]),
+        latency=np.where(there, recorded.latencies[:, column], recorded.latencies[:, stand_in]),
         calls=np.where(np.isnan(score), np.nan, 1.0),
         answered=answered,
         answer_share=share,
@@ -132,19 +134,19 @@ def filled_pair(recorded: Recorded, singles: SinglePairs) -> Runs | None:
     )
 
 
-def random_pair(recorded: Recorded) -> Runs:
+def random_pair(recorded: OutcomeMatrix) -> Runs:
     """Ask a pair drawn evenly from those recorded on the query: the exact expectation, nothing is drawn.
 
     Cost and latency are expectations over the pairs for which they are known.
     """
-    there = ~np.isnan(recorded.score)
+    there = ~np.isnan(recorded.scores)
     measured = np.asarray(there.any(axis=1))
     odds = there[measured] / there[measured].sum(axis=1, keepdims=True)
     share = odds.mean(axis=0) if measured.any() else np.zeros(len(recorded.pairs))
     return Runs(
-        score=_column_means(recorded.score.T),
-        cost=_column_means(recorded.cost.T),
-        latency=_column_means(recorded.latency.T),
+        score=_column_means(recorded.scores.T),
+        cost=_column_means(recorded.costs.T),
+        latency=_column_means(recorded.latencies.T),
         calls=np.where(measured, 1.0, np.nan),
         answered=np.full(len(measured), -1, dtype=np.int64),
         answer_share=share,
@@ -154,20 +156,20 @@ def random_pair(recorded: Recorded) -> Runs:
     )
 
 
-def oracle(recorded: Recorded) -> Runs:
+def oracle(recorded: OutcomeMatrix) -> Runs:
     """Ask the best pair for each query, the cheapest among equals; one of unknown cost comes last among them."""
-    score = np.where(np.isnan(recorded.score), -np.inf, recorded.score)
+    score = np.where(np.isnan(recorded.scores), -np.inf, recorded.scores)
     best = score.max(axis=1, keepdims=True)
-    column = np.argmin(np.where(score == best, _last_if_unknown(recorded.cost), np.inf), axis=1)
+    column = np.argmin(np.where(score == best, _last_if_unknown(recorded.costs), np.inf), axis=1)
     # where all of the best have an unknown cost, every one of them stands at infinity, and so do the others
     column = np.where(np.take_along_axis(score, column[:, None], 1)[:, 0] < best[:, 0], score.argmax(axis=1), column)
     rows = np.arange(len(column))
     measured = np.isfinite(best[:, 0])
     answered = np.where(measured, column, -1)
     return Runs(
-        score=recorded.score[rows, column],
-        cost=recorded.cost[rows, column],
-        latency=recorded.latency[rows, column],
+        score=recorded.scores[rows, column],
+        cost=recorded.costs[rows, column],
+        latency=recorded.latencies[rows, column],
         calls=np.where(measured, 1.0, np.nan),
         answered=answered,
         answer_share=shares(answered, len(recorded.pairs)),
@@ -176,12 +178,12 @@ def oracle(recorded: Recorded) -> Runs:
     )
 
 
-def mixed_scores(recorded: Recorded, mix: Mix) -> NDArray[np.float64]:
+def mixed_scores(recorded: OutcomeMatrix, mix: Mix) -> NDArray[np.float64]:
     """Return what a mix of two pairs is expected to score on each query, shape [n]; NaN where one is not recorded."""
     if mix.cheap == mix.dear:
-        return recorded.score[:, mix.cheap]
+        return recorded.scores[:, mix.cheap]
     mixed: NDArray[np.float64] = (
-        mix.dear_share * recorded.score[:, mix.dear] + (1 - mix.dear_share) * recorded.score[:, mix.cheap]
+        mix.dear_share * recorded.scores[:, mix.dear] + (1 - mix.dear_share) * recorded.scores[:, mix.cheap]
     )
     return mixed
 

@@ -66,16 +66,15 @@ def policy_trials(
     settings = [_figures(recordings, outcomes) for outcomes in familiar]
     score, cost, latency, calls = map(np.stack, zip(*settings, _asked(recordings, singles[0]), strict=True))
     unseen = np.stack([*(outcomes.score.numpy() for outcomes in strange), _asked(recordings, singles[1])[0]])
-    memory = recordings.memory
     return Trials(
         values=values,
-        single=str(memory.pairs[most_accurate(memory.scores.astype(np.float64))]),
+        single=str(recordings.outcomes.pairs[most_accurate(recordings.outcomes.scores)]),
         score=score,
         cost=cost,
         latency=latency,
         calls=calls,
         unseen=(unseen - unseen[-1]).astype(np.float64),
-        n_kinds=max(len(np.unique(memory.domains)), len(np.unique(views.parts[1]))),
+        n_kinds=max(len(recordings.outcomes.domain_names), len(np.unique(views.parts[1]))),
     )
 
 
@@ -105,7 +104,7 @@ def _followed(router: RLRouter, recordings: Recordings, views: Views, view: int,
 
 def _singles(recordings: Recordings, part: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the best single pair on each query, chosen without the query's part; the next best where not recorded."""
-    scores = recordings.memory.scores.astype(np.float64)
+    scores = recordings.outcomes.scores.astype(np.float64)
     known = ~np.isnan(scores)
     found = np.zeros(len(scores), dtype=np.int64)
     for number in np.unique(part):
@@ -118,8 +117,8 @@ def _singles(recordings: Recordings, part: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def _asked(recordings: Recordings, columns: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    rows, memory = np.arange(len(columns)), recordings.memory
-    asked = [values[rows, columns].astype(np.float64) for values in (memory.scores, memory.costs, memory.latencies)]
+    rows = np.arange(len(columns))
+    asked = [values[rows, columns].astype(np.float64) for values in recordings.outcomes.arrays().values()]
     return (*asked, np.ones(len(columns)))
 
 
@@ -130,6 +129,6 @@ def _figures(recordings: Recordings, outcomes: Outcomes) -> tuple[NDArray[np.flo
     rows = np.arange(len(called))[:, None]
     sums = [
         np.where(made, values[rows, called], 0.0).sum(axis=1).astype(np.float64)
-        for values in (recordings.memory.costs, recordings.memory.latencies)
+        for values in (recordings.outcomes.costs, recordings.outcomes.latencies)
     ]
     return (outcomes.score.numpy().astype(np.float64), *sums, made.sum(axis=1).astype(np.float64))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.evaluation.policies import SinglePairs
-    from langchain_atlas.evaluation.runs import Recorded, Runs
+    from langchain_atlas.evaluation.runs import Runs
+    from langchain_atlas.outcomes import OutcomeMatrix
 
 
 class MixComparison(Record):
@@ -112,7 +113,7 @@ class PairResult(Record):
     """Whether no random mix of comparable pairs is both cheaper and as good."""
 
 
-def result_of(runs: Runs, recorded: Recorded, best: NDArray[np.float64], interval: tuple[float, float]) -> Result:
+def result_of(runs: Runs, recorded: OutcomeMatrix, best: NDArray[np.float64], interval: tuple[float, float]) -> Result:
     """Turn runs into figures.
 
     Args:
@@ -124,7 +125,7 @@ def result_of(runs: Runs, recorded: Recorded, best: NDArray[np.float64], interva
     measured = runs.measured
     accuracy = float(runs.score[measured].mean())
     cost = _per_thousand(metrics.known_mean(runs.cost))
-    close = metrics.optimality(runs.score, runs.cost, runs.answered, recorded.score, recorded.cost)
+    close = metrics.optimality(runs.score, runs.cost, runs.answered, recorded.scores, recorded.costs)
     return Result(
         accuracy=accuracy,
         accuracy_ci95=interval,
@@ -193,6 +194,6 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _named(share: NDArray[np.float64], recorded: Recorded) -> dict[str, float]:
+def _named(share: NDArray[np.float64], recorded: OutcomeMatrix) -> dict[str, float]:
     used = [column for column in np.argsort(-share, kind="stable") if share[column] > 0]
     return {str(recorded.pairs[column]): float(share[column]) for column in used}

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.execution.replay import ReplayExecutor
-    from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
 
@@ -28,35 +27,6 @@ _BATCH = 512
 """Queries whose first step is decided at once."""
 
 _REFUSED = "refused"
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """An outcome table as arrays; matrices have shape [n_queries, n_pairs], NaN where nothing is recorded."""
-
-    pairs: tuple[Pair, ...]
-    """The pairs, in the order of the columns."""
-    domains: tuple[str, ...]
-    """Domain of each query."""
-    score: NDArray[np.float64]
-    """How right each answer was, 0 to 1."""
-    cost: NDArray[np.float64]
-    """Dollars of each call; NaN as well where unknown."""
-    latency: NDArray[np.float64]
-    """Seconds of each call; NaN as well where unknown."""
-
-    @classmethod
-    def of(cls, table: OutcomeTable) -> Recorded:
-        """Lay a table out as arrays; a run without a score can't be evaluated and counts as not recorded."""
-        score = table.matrix("score")
-        missing = np.isnan(score)
-        return cls(
-            pairs=table.pairs,
-            domains=table.domains,
-            score=score,
-            cost=np.where(missing, np.nan, table.matrix("cost_usd")),
-            latency=np.where(missing, np.nan, table.matrix("latency_s")),
-        )
 
 
 @dataclass(frozen=True)

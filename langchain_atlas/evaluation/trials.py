@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.evaluation.crossfit import Crossfit, Setting
-    from langchain_atlas.evaluation.runs import Recorded
+    from langchain_atlas.outcomes import OutcomeMatrix
 
 Goal = Literal["accuracy", "thrift", "premium"]
 
@@ -89,7 +89,7 @@ class Case:
     """Seed of the resamples."""
 
     @classmethod
-    def of(cls, crossed: Crossfit, recorded: Recorded, *, margin: float, seed: int) -> Self:
+    def of(cls, crossed: Crossfit, recorded: OutcomeMatrix, *, margin: float, seed: int) -> Self:
         """Choose the single pair that a router must beat."""
         apart = paired_difference(crossed.thrifty.score, crossed.best.score, n_bootstrap=_N_BOOTSTRAP, seed=seed)
         ratio = ratio_of(crossed.thrifty.cost, crossed.best.cost)

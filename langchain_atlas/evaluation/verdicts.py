@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.evaluation.crossfit import Crossfit
-    from langchain_atlas.evaluation.runs import Recorded
+    from langchain_atlas.outcomes import OutcomeMatrix
 
 FEWEST_QUERIES = 50
 """With fewer, a single query is more than `WORTH`."""
@@ -57,19 +57,19 @@ class Headroom(Record):
     """Whether in every domain no pair is more accurate than that one, and all others cost more."""
 
     @classmethod
-    def of(cls, recorded: Recorded, margin: float) -> Self:
+    def of(cls, recorded: OutcomeMatrix, margin: float) -> Self:
         """Compare the oracle with the best single pair."""
         order, _ = single_orders(recorded, margin)
-        there = ~np.isnan(recorded.score[:, order])
+        there = ~np.isnan(recorded.scores[:, order])
         columns = np.asarray(order)[np.argmax(there, axis=1)]
         rows = np.arange(len(columns))
         best = policies.oracle(recorded)
-        score = recorded.score[rows, columns]
+        score = recorded.scores[rows, columns]
         return cls(
             pair=str(recorded.pairs[order[0]]),
             accuracy=float(np.nanmean(score)),
             gain=max(float(np.nanmean(best.score - score)), 0.0),
-            cost_ratio=ratio_of(best.cost, recorded.cost[rows, columns]),
+            cost_ratio=ratio_of(best.cost, recorded.costs[rows, columns]),
             cheapest_and_best=_dominates(recorded, order[0]),
         )
 
@@ -97,7 +97,7 @@ def nothing_scored() -> dict[str, Any]:
     }
 
 
-def before_trying(recorded: Recorded, headroom: Headroom, *, n_groups: int) -> dict[str, Any] | None:
+def before_trying(recorded: OutcomeMatrix, headroom: Headroom, *, n_groups: int) -> dict[str, Any] | None:
     """Return the verdict where trying routers would tell nothing; else None."""
     single, n_queries = Advice(pair=headroom.pair), len(recorded.domains)
     if len(recorded.pairs) == 1:
@@ -115,7 +115,7 @@ def before_trying(recorded: Recorded, headroom: Headroom, *, n_groups: int) -> d
 
 
 def after_trying(
-    crossed: Crossfit, recorded: Recorded, headroom: Headroom, *, margin: float, seed: int
+    crossed: Crossfit, recorded: OutcomeMatrix, headroom: Headroom, *, margin: float, seed: int
 ) -> dict[str, Any]:
     """Return the verdict on held-out results.
 
@@ -199,12 +199,12 @@ def _why_not(headroom: Headroom) -> str:
     return f"{headroom.pair} is the most accurate pair and the cheapest in every domain. Use it for everything."
 
 
-def _dominates(recorded: Recorded, column: int) -> bool:
+def _dominates(recorded: OutcomeMatrix, column: int) -> bool:
     """Whether in every domain no pair is more accurate than this one, and all others cost more."""
     domains = np.asarray(recorded.domains)
     for domain in dict.fromkeys(recorded.domains):
         rows = domains == domain
-        score, cost = _means(recorded.score[rows]), _means(recorded.cost[rows])
+        score, cost = _means(recorded.scores[rows]), _means(recorded.costs[rows])
         others = ~np.isnan(score) & (np.arange(len(score)) != column)
         # A comparison with NaN fails: of what is unknown it can't be said that it costs more.
         if not score[column] >= np.nanmax(score) or not (cost[column] < cost[others]).all():

@@ -8,6 +8,7 @@ import numpy as np
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.execution.base import Executor
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.trajectory import Observation, Usage
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ class ReplayExecutor(Executor):
     def __init__(self, table: OutcomeTable) -> None:
         self.table = table
         self._rows = {name: number for number, name in enumerate(table.query_ids)}
-        self._score = table.matrix("score")
+        self._outcomes = OutcomeMatrix.of(table)
         self._numbers = {
-            column: table.matrix(column) for column in ("cost_usd", "latency_s", "input_tokens", "output_tokens")
+            "cost_usd": self._outcomes.costs,
+            "latency_s": self._outcomes.latencies,
+            **{column: table.matrix(column) for column in ("input_tokens", "output_tokens")},
         }
         self._responses = table.texts("response")
 
@@ -67,7 +70,7 @@ class ReplayExecutor(Executor):
         Raises:
             OutcomeError: the query is not recorded, or this pair was not recorded on it.
         """
-        return float(self._score[self._cell(pair, query)])
+        return float(self._outcomes.scores[self._cell(pair, query)])
 
     def recorded(self, query: Query) -> frozenset[Pair]:
         """Return the pairs that were recorded on a query, and so can be called there.
@@ -75,7 +78,7 @@ class ReplayExecutor(Executor):
         Raises:
             OutcomeError: the query is not recorded.
         """
-        known = ~np.isnan(self._score[self._row(query)])
+        known = ~np.isnan(self._outcomes.scores[self._row(query)])
         return frozenset(pair for pair, there in zip(self.table.pairs, known, strict=True) if there)
 
     def _row(self, query: Query) -> int:
@@ -88,7 +91,7 @@ class ReplayExecutor(Executor):
     def _cell(self, pair: Pair, query: Query) -> tuple[int, int]:
         row = self._row(query)
         column = self.table.pair_number(pair)
-        if np.isnan(self._score[row, column]):
+        if np.isnan(self._outcomes.scores[row, column]):
             raise OutcomeError(f"Pair {str(pair)!r} was not recorded on query {query.id!r} in {self.table.source}.")
         return row, column
 

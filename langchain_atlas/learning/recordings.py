@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
     from langchain_atlas.routers.memory import Memory
 
 _FOLDS = 5
@@ -35,26 +36,12 @@ _FEW = (10, 60)
 class Recordings:
     """A table's outcomes as tensors; rows are queries, columns pairs."""
 
-    memory: Memory
-    """The outcomes."""
+    outlook: Outlook
+    """The outcomes, and what they say overall."""
     seen: Seen
     """What is seen of the queries."""
-    descriptions: NDArray[np.float32]
-    """Embedding of each pair's description."""
     answers: Tensor
     """Numbers about every answer, shape [n, n_pairs, N_ANSWER_FEATURES]."""
-    groups: Tensor
-    """Answers that say the same have one number, shape [n, n_pairs]; one that says nothing is alone."""
-    styles: Tensor
-    """Column of `Prospect.by_style` for every answer, likewise."""
-    scores: Tensor
-    """How right every answer is, likewise; 0 where not recorded."""
-    costs: Tensor
-    """What every call cost, 1 for the dearest pair, likewise."""
-    recorded: Tensor
-    """Which calls are recorded, likewise."""
-    outlook: Outlook
-    """The outlook that the costs are scaled by."""
 
     @classmethod
     def of(
@@ -79,37 +66,57 @@ class Recordings:
             OutcomeError: the table has no score at all.
         """
         read = read_table(table, encoder, agreement or AnswerAgreement(), descriptions, like)
-        memory = read.memory
-        outlook = Outlook.of(memory, read.view, read.descriptions, None if like is None else like.scale)
-        usual = np.where(np.isnan(outlook.record.cost), outlook.scale[0], outlook.record.cost)
-        costs = np.where(np.isnan(memory.costs), usual, memory.costs) / outlook.scale[0]
-        styles = np.where(memory.styles < 0, len(memory.style_names), memory.styles)
-        return cls(
-            memory=memory,
-            seen=read.seen,
-            descriptions=read.descriptions,
-            answers=torch.from_numpy(read.answers.features),
-            groups=torch.from_numpy(memory.groups),
-            styles=torch.from_numpy(styles.astype(np.int64)),
-            scores=torch.from_numpy(np.nan_to_num(memory.scores)),
-            costs=torch.from_numpy(costs.astype(np.float32)),
-            recorded=torch.from_numpy(memory.recorded),
-            outlook=outlook,
-        )
+        outlook = Outlook.of(read.memory, read.view, read.descriptions, None if like is None else like.scale)
+        return cls(outlook, read.seen, torch.from_numpy(read.answers))
 
     def __len__(self) -> int:
-        return len(self.scores)
+        return len(self.memory.outcomes)
+
+    @property
+    def memory(self) -> Memory:
+        """The outcomes, with what the answers say."""
+        return self.outlook.memory
+
+    @property
+    def outcomes(self) -> OutcomeMatrix:
+        """The outcomes."""
+        return self.outlook.memory.outcomes
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """How right every answer is, shape [n, n_pairs]; 0 where not recorded."""
+        return torch.from_numpy(np.nan_to_num(self.outcomes.scores))
+
+    @cached_property
+    def costs(self) -> Tensor:
+        """What every call cost, 1 for the dearest pair, likewise; the pair's mean where unknown."""
+        known, dollars = self.outlook.record.cost, self.outlook.scale[0]
+        usual = np.where(np.isnan(known), dollars, known)
+        costs = np.where(np.isnan(self.outcomes.costs), usual, self.outcomes.costs) / dollars
+        return torch.from_numpy(costs.astype(np.float32))
+
+    @cached_property
+    def recorded(self) -> Tensor:
+        """Which calls are recorded, likewise."""
+        return torch.from_numpy(self.outcomes.recorded)
+
+    @cached_property
+    def groups(self) -> Tensor:
+        """Answers that say the same have one number, likewise; one that says nothing is alone."""
+        return torch.from_numpy(self.memory.answers.groups)
+
+    @cached_property
+    def styles(self) -> Tensor:
+        """Column of `Prospect.by_style` for every answer, likewise."""
+        answers = self.memory.answers
+        styles = np.where(answers.styles < 0, len(answers.style_names), answers.styles)
+        return torch.from_numpy(styles.astype(np.int64))
 
     def columns(self, columns: Sequence[int]) -> Recordings:
         """Return the recordings of some pairs, in this order."""
         taken = list(columns)
-        parts = ("answers", "groups", "styles", "scores", "costs", "recorded")
-        return replace(
-            self,
-            memory=self.memory.columns(taken),
-            descriptions=self.descriptions[taken],
-            **{name: getattr(self, name)[:, taken] for name in parts},
-        )
+        outlook = self.outlook.restrict([self.outlook.pairs[column] for column in taken])
+        return Recordings(outlook, self.seen, self.answers[:, taken])
 
     def situation(
         self, prospect: Prospect, rows: Tensor, allowed: Tensor, called: Tensor, price: Tensor, turns: Tensor
@@ -174,7 +181,7 @@ def views_of(
     generator = np.random.default_rng(seed)
     n = len(recordings)
     parts = [_folds(n, generator) for _ in range(n_familiar)]
-    domains = recordings.memory.domains.astype(np.int64)
+    domains = recordings.outcomes.domain_numbers
     if len(np.unique(domains)) < _FEWEST_DOMAINS:
         domains = _regions(recordings.seen.vectors, seed)
     parts += [domains] * n_strange
@@ -199,7 +206,7 @@ def _one_view(
     thinned: bool,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], NDArray[np.int64]]:
     memory, seen, outlook = recordings.memory, recordings.seen, recordings.outlook
-    suits = seen.text @ recordings.descriptions.T
+    suits = seen.text @ outlook.descriptions.T
     numbers: list[Tensor | None] = [None, None, None]
     index = np.zeros(len(recordings), dtype=np.int64)
     for value in np.unique(part):

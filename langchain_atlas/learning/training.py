@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
 import torch
 
 from langchain_atlas.encoders import SentenceTransformerEncoder
@@ -90,7 +89,7 @@ def train(
     check(table, seed, config.ppo.steps)
     if recordings is None:
         recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
-    domains = len(np.unique(recordings.memory.domains))
+    domains = len(recordings.outcomes.domain_names)
     cautious = _expects_others(table, domains) if config.cautious is None else config.cautious
     views = views_of(recordings, seed=seed, n_familiar=0 if cautious else 3, n_strange=4 if cautious else 1)
     torch.manual_seed(seed)

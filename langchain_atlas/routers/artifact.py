@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.routers.base import Router
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """Version of the folder's layout; another one is refused."""
 
 CONFIG = "config.json"

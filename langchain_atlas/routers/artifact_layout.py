@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from langchain_atlas.routers.artifact import Artifact
 
+_NAMED = ("styles", "domains")
+"""Arrays of a memory that hold numbers of names; the facts hold the names."""
+
 _FREE = ("training",)
 """Facts that are only shown, and may hold what is unknown."""
 
@@ -95,7 +98,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         **{f"memory.{name}": layout for name, layout in _OUTCOMES.items()},
         "memory.groups": Layout(("queries", "pairs"), "whole"),
         "memory.styles": Layout(("queries", "pairs"), "whole", low=-1),
-        "memory.domains": Layout(("queries",), "whole"),
+        "memory.domains": Layout(("queries",), "whole", low=0),
         "record.by_style": Layout(("pairs", "styles and none")),
         "record.cost": Layout(("pairs",), unknown=True),
         "record.latency": Layout(("pairs",), unknown=True),
@@ -131,11 +134,10 @@ def check_layout(artifact: Artifact) -> None:
         for name in sorted(arrays):
             _check_array(name, arrays[name], layouts.get(name), sizes)
         _check_view(arrays, sizes)
-        styles = arrays.get("memory.styles")
-        if styles is not None and styles.size and styles.max() >= sizes.get("styles", 0):
-            raise _wrong(
-                f"its array 'memory.styles' holds {styles.max()}, and it knows {sizes.get('styles', 0)} styles"
-            )
+        for name in _NAMED if kind == "rl" else ():
+            numbers, known = arrays[f"memory.{name}"], len(facts[name])
+            if numbers.size and numbers.max() >= known:
+                raise _wrong(f"its array 'memory.{name}' holds {numbers.max()}, and it knows {known} {name}")
     fitted = artifact.fitted_on
     if fitted is not None and (fitted.dtype.kind not in "iu" or fitted.ndim != 1):
         raise _wrong(f"'fitted_on' holds {fitted.dtype} of shape {fitted.shape}; it must be a list of whole numbers")

@@ -12,12 +12,13 @@ from langchain_atlas.routers.embedding import check_number, sigmoid
 from langchain_atlas.routers.tuning import TunedEncoder, TuningRouter, check_model
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.outcomes import OutcomeMatrix
     from langchain_atlas.progress import Progress
-    from langchain_atlas.routers.embedding import Experience
+    from langchain_atlas.trajectory import Query
 
 _HEAD_RATE = 20.0
 """How much faster the new layer learns than the pretrained ones."""
@@ -82,11 +83,11 @@ class ClassifierRouter(TuningRouter):
         """Name of the model that is fine-tuned."""
         return self.model
 
-    def _learn(self, experience: Experience, progress: Progress) -> dict[str, NDArray[Any]]:
+    def _learn(self, queries: Sequence[Query], outcomes: OutcomeMatrix, progress: Progress) -> dict[str, NDArray[Any]]:
         import torch
 
-        texts = self._texts(experience.queries)
-        scores = torch.from_numpy(experience.scores.astype(np.float32))
+        texts = self._texts(queries)
+        scores = torch.from_numpy(outcomes.scores.astype(np.float32))
         with seeded(self.random_state):
             encoder = TunedEncoder.load(self.model, self.max_tokens)
             dimension = encoder.network.config.hidden_size

@@ -13,6 +13,7 @@ import numpy as np
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.belief import Belief
@@ -136,7 +137,8 @@ class ClusterRouter(UtilityRouter):
         self.view_: QueryView | None = None
         self.forest_: Forest | None = None
         self.ridge_: Ridge | None = None
-        scores = table.matrix("score")
+        outcomes = OutcomeMatrix.of(table)
+        scores = outcomes.scores
         if self.view == "text":
             vectors = self._vectors(table.queries)
         else:
@@ -151,7 +153,7 @@ class ClusterRouter(UtilityRouter):
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
         distances = self.clusterings_.distances(vectors)
         rows = self.clusterings_.nearest(distances)
-        self.statistics_ = ClusterStatistics.of(table, rows, sum(self.clusterings_.sizes))
+        self.statistics_ = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
         away = np.take_along_axis(distances, rows, axis=1).mean(axis=1)
         self.paired_ = PairedOutcomes.of(scores, rows, self.clusterings_.sizes, away)
         self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
@@ -180,12 +182,11 @@ class ClusterRouter(UtilityRouter):
             The router itself.
         """
         rows = self.clusterings_.nearest(self._distances(probes.queries))
-        fresh = ClusterStatistics.of(probes, rows, sum(self.clusterings_.sizes))
+        outcomes = OutcomeMatrix.of(probes)
+        fresh = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
         with self._learning:  # else of two threads that learn at once, the slower would undo the faster
             joined = self.statistics_ + fresh
-            scores = np.full((len(rows), len(joined.pairs)), np.nan)
-            scores[:, [joined.pairs.index(pair) for pair in probes.pairs]] = probes.matrix("score")
-            paired = self.paired_.plus(scores, rows)
+            paired = self.paired_.plus(outcomes.with_pairs(joined.pairs).scores, rows)
             # One assignment, so that a thread that decides meanwhile sees the old outcomes or the new ones, whole.
             self.__dict__.update(statistics_=joined, paired_=paired)
             self.fitted_on = united(self.fitted_on, fingerprints(probes.queries))

@@ -11,14 +11,15 @@ from langchain_atlas.routers.embedding import check_number
 from langchain_atlas.routers.tuning import TunedEncoder, TuningRouter, check_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeMatrix
     from langchain_atlas.progress import Progress
-    from langchain_atlas.routers.embedding import Experience
+    from langchain_atlas.trajectory import Query
 
 _RIGHT = 0.5
 """A pair that scores below this may stand as a negative, as in the paper."""
@@ -118,13 +119,13 @@ class ContrastiveRouter(TuningRouter):
         """Name of the model that is fine-tuned; None when the encoder is not."""
         return self.fine_tune
 
-    def _learn(self, experience: Experience, progress: Progress) -> dict[str, NDArray[Any]]:
+    def _learn(self, queries: Sequence[Query], outcomes: OutcomeMatrix, progress: Progress) -> dict[str, NDArray[Any]]:
         import torch
 
-        texts, scores = self._texts(experience.queries), torch.from_numpy(experience.scores)
+        texts, scores = self._texts(queries), torch.from_numpy(outcomes.scores)
         with seeded(self.random_state):
             if self.fine_tune is None:
-                vectors = self._vectors(experience.queries)
+                vectors = self._vectors(queries)
                 represent, trained, finish = _projection(vectors)
             else:
                 self.encoder = TunedEncoder.load(self.fine_tune, self.max_tokens)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 import sys
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
-from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.errors import SettingError
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.belief import Belief
 from langchain_atlas.routers.fingerprints import fingerprints, united
@@ -32,39 +33,6 @@ if TYPE_CHECKING:
 
 _RECORDS = "records."
 _HIGHEST_SEED = 2**32 - 1
-
-
-@dataclass(frozen=True)
-class Experience:
-    """An outcome table as numbers.
-
-    Queries are ordered by id and pairs by name, so that a table with its rows in another order teaches the same.
-    """
-
-    queries: tuple[Query, ...]
-    """The queries that were asked."""
-    pairs: tuple[Pair, ...]
-    """The pairs that were run."""
-    scores: NDArray[np.float64]
-    """Shape [n_queries, n_pairs], 0 to 1; NaN where nothing is recorded."""
-    costs: NDArray[np.float64]
-    """Dollars of each call, likewise."""
-    latencies: NDArray[np.float64]
-    """Seconds of each call, likewise."""
-
-    @classmethod
-    def of(cls, table: OutcomeTable) -> Experience:
-        """Lay a table out.
-
-        Raises:
-            OutcomeError: the table has no score at all.
-        """
-        order = np.argsort(np.array(table.query_ids), kind="stable")
-        pairs = tuple(sorted(table.pairs))
-        scores, costs, latencies = (table.matrix(column, pairs)[order] for column in ("score", "cost_usd", "latency_s"))
-        if np.isnan(scores).all():
-            raise OutcomeError(f"{table.source} has no score; there is nothing to learn from. Score its responses.")
-        return cls(tuple(table.queries[row] for row in order), pairs, scores, costs, latencies)
 
 
 class EmbeddingRouter(UtilityRouter):
@@ -98,8 +66,8 @@ class EmbeddingRouter(UtilityRouter):
         check_number("random_state", random_state, low=0, high=_HIGHEST_SEED, whole=True)
 
     @abstractmethod
-    def _learn(self, experience: Experience, progress: Progress) -> dict[str, NDArray[Any]]:
-        """Learn from outcomes; return what was learned, as arrays by name."""
+    def _learn(self, queries: Sequence[Query], outcomes: OutcomeMatrix, progress: Progress) -> dict[str, NDArray[Any]]:
+        """Learn from outcomes on queries, a row each; return what was learned, as arrays by name."""
 
     def _parameters(self) -> dict[str, Any]:
         """Return what the constructor takes beside the encoder and `settings`, for saving."""
@@ -107,6 +75,8 @@ class EmbeddingRouter(UtilityRouter):
 
     def fit(self, table: OutcomeTable, progress: Progress | None = None) -> Self:
         """Learn from recorded outcomes; cells of the table that are empty teach nothing.
+
+        Queries are ordered by id and pairs by name, so that a table with its rows in another order teaches the same.
 
         Args:
             table: the experience.
@@ -118,12 +88,14 @@ class EmbeddingRouter(UtilityRouter):
         Raises:
             OutcomeError: the table has no score at all.
         """
-        experience = Experience.of(table)
-        everywhere = np.zeros(len(table.query_ids), dtype=np.int64)
-        self.records_ = ClusterStatistics.of(table, everywhere, 1).with_pairs(experience.pairs)
-        self.n_queries_ = len(experience.queries)
-        self.fitted_on = united(fingerprints(experience.queries))
-        learned = self._learn(experience, progress or _unheard)
+        order = np.argsort(np.array(table.query_ids), kind="stable")
+        queries = tuple(table.queries[row] for row in order)
+        outcomes = OutcomeMatrix.of(table, sorted(table.pairs)).checked(table.source)
+        everywhere = np.zeros(len(queries), dtype=np.int64)
+        self.records_ = ClusterStatistics.of(outcomes, everywhere, 1)
+        self.n_queries_ = len(queries)
+        self.fitted_on = united(fingerprints(queries))
+        learned = self._learn(queries, outcomes.rows(order), progress or _unheard)
         # Laid out as they will be when loaded, as products may round otherwise in another layout.
         self.arrays_ = {name: np.ascontiguousarray(array) for name, array in learned.items()}
         return self

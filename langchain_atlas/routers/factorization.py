@@ -10,13 +10,14 @@ from langchain_atlas.routers.descent import Descent, masked_cross_entropy, seede
 from langchain_atlas.routers.embedding import EstimatingRouter, check_number, sigmoid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeMatrix
     from langchain_atlas.progress import Progress
-    from langchain_atlas.routers.embedding import Experience
+    from langchain_atlas.trajectory import Query
 
 
 class FactorizationRouter(EstimatingRouter):
@@ -70,11 +71,11 @@ class FactorizationRouter(EstimatingRouter):
     def _parameters(self) -> dict[str, Any]:
         return {"dimension": self.dimension, "noise": self.noise, **vars(self.descent)}
 
-    def _learn(self, experience: Experience, progress: Progress) -> dict[str, NDArray[Any]]:
+    def _learn(self, queries: Sequence[Query], outcomes: OutcomeMatrix, progress: Progress) -> dict[str, NDArray[Any]]:
         import torch
 
-        vectors = torch.from_numpy(self._vectors(experience.queries))
-        scores = torch.from_numpy(experience.scores.astype(np.float32))
+        vectors = torch.from_numpy(self._vectors(queries))
+        scores = torch.from_numpy(outcomes.scores.astype(np.float32))
         spread = self.noise / vectors.shape[1] ** 0.5  # a coordinate of a vector of length one is about this large
         with seeded(self.random_state):
             pair_vectors = torch.nn.Parameter(torch.randn(scores.shape[1], self.dimension))

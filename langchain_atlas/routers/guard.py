@@ -201,13 +201,14 @@ class PairedOutcomes:
         return cls(default, count, total, squares, sizes, distances)
 
 
-def most_accurate(scores: NDArray[np.float64]) -> int:
+def most_accurate(scores: NDArray[np.floating]) -> int:
     """Return the column of the most accurate pair.
 
     Of the pairs that are recorded on nearly as many queries as any, the one with the highest mean. One that is recorded
     on fewer, but at least on half as many, takes its place if it does better on the queries that both are recorded on,
     beyond what may be luck (95%, one-sided): a pair that was run on easy queries is not taken for a good one.
     """
+    scores = scores.astype(np.float64)
     known = ~np.isnan(scores)
     count = known.sum(axis=0)
     mean = np.where(known, scores, 0.0).sum(axis=0) / np.maximum(count, 1)

@@ -10,13 +10,14 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.embedding import EstimatingRouter, check_number, sigmoid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeMatrix
     from langchain_atlas.progress import Progress
-    from langchain_atlas.routers.embedding import Experience
+    from langchain_atlas.trajectory import Query
 
 _MAX_ITERATIONS = 1000
 
@@ -66,8 +67,8 @@ class LinearRouter(EstimatingRouter):
     def _parameters(self) -> dict[str, Any]:
         return {**super()._parameters(), "logistic": self.logistic, "penalty": self.penalty}
 
-    def _learn(self, experience: Experience, progress: Progress) -> dict[str, NDArray[Any]]:
-        vectors, scores = self._vectors(experience.queries).astype(np.float64), experience.scores
+    def _learn(self, queries: Sequence[Query], outcomes: OutcomeMatrix, progress: Progress) -> dict[str, NDArray[Any]]:
+        vectors, scores = self._vectors(queries).astype(np.float64), outcomes.scores
         weights, biases = np.zeros((vectors.shape[1], scores.shape[1])), np.zeros(scores.shape[1])
         done = 0
         for known, columns in _run_alike(scores):

@@ -49,6 +49,7 @@ class Nearby:
             record: made from the same outcomes.
             kept: which outcomes count, shape [n, n_pairs].
         """
+        outcomes = memory.outcomes
         rows = np.flatnonzero(kept.any(axis=1))
         many = min(NEAR[-1], len(rows))
         away = _distances(vectors, memory.vectors[rows])
@@ -56,8 +57,8 @@ class Nearby:
         away = np.take_along_axis(away, order, axis=1)
         inner = np.argsort(away, axis=1, kind="stable")
         away, order = np.take_along_axis(away, inner, axis=1), rows[np.take_along_axis(order, inner, axis=1)]
-        known = kept[order] & memory.recorded[order]  # [n_queries, many, n_pairs]
-        scores = np.where(known, memory.scores[order], 0.0)
+        known = kept[order] & ~np.isnan(outcomes.scores[order])  # [n_queries, many, n_pairs]
+        scores = np.where(known, outcomes.scores[order], 0.0)
         overall = chance(record.success)
         # Neighbours that are nearer than the usual one count for more.
         scale = np.maximum(away.mean(axis=1, keepdims=True), 1e-6)
@@ -73,8 +74,8 @@ class Nearby:
         return cls(
             success=tuple(eased(near, ease, record.count, settled) for near in success),
             count=known.sum(axis=1).astype(np.float32),
-            cost=_near_mean(memory.costs[order], known, record.cost),
-            latency=_near_mean(memory.latencies[order], known, record.latency),
+            cost=_near_mean(outcomes.costs[order], known, record.cost),
+            latency=_near_mean(outcomes.latencies[order], known, record.latency),
             distance=np.stack([away[:, 0], away[:, :few].mean(axis=1)], axis=1).astype(np.float32),
             ease=ease.astype(np.float32),
         )

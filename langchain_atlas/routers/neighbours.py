@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.outcomes import OutcomeMatrix
     from langchain_atlas.progress import Progress
-    from langchain_atlas.routers.embedding import Experience
     from langchain_atlas.trajectory import Query
 
 _CELLS = 2**24
@@ -98,14 +98,12 @@ class NeighbourRouter(EmbeddingRouter):
         self._check(settings)
         return super()._configured(settings)
 
-    def _learn(self, experience: Experience, progress: Progress) -> dict[str, NDArray[Any]]:
-        vectors = self._vectors(experience.queries)
+    def _learn(self, queries: Sequence[Query], outcomes: OutcomeMatrix, progress: Progress) -> dict[str, NDArray[Any]]:
+        vectors = self._vectors(queries)
         progress(1, 1)
         return {
             "vectors": vectors,
-            "scores": experience.scores,
-            "costs": experience.costs,
-            "latencies": experience.latencies,
+            **outcomes.arrays(),
         }
 
     def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:

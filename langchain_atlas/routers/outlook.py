@@ -83,7 +83,7 @@ class Outlook:
     @cached_property
     def default(self) -> int:
         """Column of the default pair: the most accurate one."""
-        return most_accurate(self.memory.scores.astype(np.float64))
+        return most_accurate(self.memory.outcomes.scores)
 
     @cached_property
     def numbers(self) -> dict[Pair, int]:
@@ -93,7 +93,7 @@ class Outlook:
     @cached_property
     def styles(self) -> dict[str, int]:
         """Number of each style of answer that is known."""
-        return {name: number for number, name in enumerate(self.memory.style_names)}
+        return {name: number for number, name in enumerate(self.memory.answers.style_names)}
 
     def prospect(self, seen: Seen) -> Prospect:
         """Look up what is known of every pair on some queries."""

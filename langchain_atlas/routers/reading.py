@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.errors import OutcomeError
-from langchain_atlas.routers.memory import Memory
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
+from langchain_atlas.routers.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.outlook import Seen, describe
 from langchain_atlas.routers.situation import N_ANSWER_FEATURES, answer_features
 
@@ -17,57 +17,52 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.agreement import Agreement
-    from langchain_atlas.agreement import Reading as Said
+    from langchain_atlas.agreement import Agreement, Reading
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.outlook import Outlook
     from langchain_atlas.routers.views import QueryView
 
 
-@dataclass(frozen=True)
-class Answers:
-    """All answers of a table, read; arrays have shape [n_queries, n_pairs]."""
+def read_answers(
+    table: OutcomeTable, recorded: NDArray[np.bool_], agreement: Agreement, names: Sequence[str] | None = None
+) -> tuple[AnswerMatrix, NDArray[np.float32]]:
+    """Read all answers of a table.
 
-    groups: NDArray[np.int64]
-    """Answers of a query that say the same have one number, the key of the first of them (see `Reading.key`), so that
-    answers of other tables can be compared too; -1 where nothing is recorded."""
-    styles: NDArray[np.int16]
-    """Index into `names` of how each is written; -1 where nothing is recorded or the style is not known."""
-    features: NDArray[np.float32]
-    """Numbers about each, shape [n_queries, n_pairs, N_ANSWER_FEATURES]."""
-    names: tuple[str, ...]
-    """The styles."""
+    Args:
+        table: the outcomes.
+        recorded: which answers to read, shape [n_queries, n_pairs].
+        agreement: compares answers.
+        names: styles to tell apart, and no others; those that occur when left out.
 
-    @classmethod
-    def of(cls, table: OutcomeTable, agreement: Agreement, names: Sequence[str] | None = None) -> Answers:
-        """Read them; with `names`, no other styles are told apart."""
-        shape = (len(table.query_ids), len(table.pairs))
-        groups, styles = np.full(shape, -1, dtype=np.int64), np.full(shape, -1, dtype=np.int16)
-        features = np.zeros((*shape, N_ANSWER_FEATURES), dtype=np.float32)
-        known = {name: number for number, name in enumerate(names or ())}
-        recorded, responses = ~np.isnan(table.matrix("score")), table.texts("response")
-        for row, query in enumerate(table.queries):
-            columns = np.flatnonzero(recorded[row])
-            readings = [agreement.read(responses[row][column] or "", query) for column in columns]
-            groups[row, columns] = _keys(readings, agreement.groups(readings, query), columns)
-            for column, reading in zip(columns, readings, strict=True):
-                features[row, column] = answer_features(reading)
-                style = f"{reading.kind} {reading.style}"
-                if names is None:
-                    known.setdefault(style, len(known))
-                styles[row, column] = known.get(style, -1)
-        return cls(groups, styles, features, tuple(known))
+    Returns:
+        What they say, and the numbers about each, shape [n_queries, n_pairs, N_ANSWER_FEATURES].
+    """
+    groups, styles = np.full(recorded.shape, -1, dtype=np.int64), np.full(recorded.shape, -1, dtype=np.int16)
+    features = np.zeros((*recorded.shape, N_ANSWER_FEATURES), dtype=np.float32)
+    known = {name: number for number, name in enumerate(names or ())}
+    responses = table.texts("response")
+    for row, query in enumerate(table.queries):
+        columns = np.flatnonzero(recorded[row])
+        readings = [agreement.read(responses[row][column] or "", query) for column in columns]
+        groups[row, columns] = _keys(readings, agreement.groups(readings, query), columns)
+        for column, reading in zip(columns, readings, strict=True):
+            features[row, column] = answer_features(reading)
+            style = f"{reading.kind} {reading.style}"
+            if names is None:
+                known.setdefault(style, len(known))
+            styles[row, column] = known.get(style, -1)
+    return AnswerMatrix(groups, styles, tuple(known)), features
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadTable:
     """A table, read."""
 
     memory: Memory
     """Its outcomes."""
-    answers: Answers
-    """Its answers."""
+    answers: NDArray[np.float32]
+    """Numbers about its answers, shape [n_queries, n_pairs, N_ANSWER_FEATURES]."""
     seen: Seen
     """What is seen of its queries."""
     view: QueryView
@@ -82,7 +77,7 @@ def read_table(
     agreement: Agreement,
     descriptions: Mapping[str, str] | None = None,
     like: Outlook | None = None,
-) -> Reading:
+) -> ReadTable:
     """Read a table.
 
     Args:
@@ -95,34 +90,18 @@ def read_table(
     Raises:
         OutcomeError: the table has no score at all.
     """
-    scores = table.matrix("score").astype(np.float32)
-    if np.isnan(scores).all():
-        raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to learn from.")
+    outcomes = OutcomeMatrix.of(table).checked(table.source).astype(np.float32)
     seen, view = Seen.of(table.queries, encoder, None if like is None else like.view)
-    answers = Answers.of(table, agreement, None if like is None else like.memory.style_names)
-    memory = Memory(
-        pairs=table.pairs,
-        vectors=seen.vectors,
-        scores=scores,
-        costs=table.matrix("cost_usd").astype(np.float32),
-        latencies=table.matrix("latency_s").astype(np.float32),
-        groups=answers.groups,
-        styles=answers.styles,
-        domains=_numbered(table.domains),
-        style_names=answers.names,
-    )
+    names = None if like is None else like.memory.answers.style_names
+    answers, features = read_answers(table, outcomes.recorded, agreement, names)
+    memory = Memory(outcomes, answers, seen.vectors)
     known = encoder.encode([describe(pair, descriptions or {}) for pair in table.pairs])
-    return Reading(memory, answers, seen, view, known)
+    return ReadTable(memory, features, seen, view, known)
 
 
-def _keys(readings: Sequence[Said], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
+def _keys(readings: Sequence[Reading], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
     """Return for each answer the key of its group: that of the group's first answer; one that says nothing is alone."""
     firsts: dict[int, int] = {}
     for reading, group, column in zip(readings, groups, columns, strict=True):
         firsts.setdefault(group, int(column) if reading.kind == "nothing" else reading.key)
     return [firsts[group] for group in groups]
-
-
-def _numbered(names: Sequence[str]) -> NDArray[np.int16]:
-    order = {name: number for number, name in enumerate(sorted(set(names)))}
-    return np.array([order[name] for name in names], dtype=np.int16)

@@ -215,7 +215,7 @@ class RLRouter(Router):
     ) -> Situation:
         called = torch.full((1, MAX_CALLS), -1)
         answers = torch.zeros((1, MAX_CALLS, N_ANSWER_FEATURES))
-        styles = torch.full((1, MAX_CALLS), len(self.outlook.memory.style_names))
+        styles = torch.full((1, MAX_CALLS), len(self.outlook.memory.answers.style_names))
         allowed = limits.allowed.copy()
         readings, known = [], self.outlook.styles
         for slot, number in enumerate(steps):
@@ -354,7 +354,7 @@ class RLRouter(Router):
         """
         read = read_table(probes, self.encoder, self.agreement, descriptions, self.outlook)
         fresh = [column for column, pair in enumerate(read.memory.pairs) if pair not in self.outlook.numbers]
-        joined = self.outlook.memory.with_pairs(read.memory)
+        joined = self.outlook.memory.joined(read.memory)
         described = np.concatenate([self.outlook.descriptions, read.descriptions[fresh]])
         router = self._with(Outlook.of(joined, self.outlook.view, described, self.outlook.scale))
         router.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
@@ -391,7 +391,8 @@ class RLRouter(Router):
             facts={
                 "policy": asdict(self.policy.config),
                 "scale": list(outlook.scale),
-                "styles": list(outlook.memory.style_names),
+                "styles": list(outlook.memory.answers.style_names),
+                "domains": list(outlook.memory.outcomes.domain_names),
                 "training": self.training,
             },
             arrays=arrays,
@@ -405,13 +406,15 @@ class RLRouter(Router):
         facts, arrays = artifact.facts, artifact.arrays
         policy = CompactPolicy(PolicyConfig(**facts["policy"]))
         policy.load_state_dict({name: torch.from_numpy(value) for name, value in _under(_POLICY, arrays).items()})
-        memory = Memory(pairs=artifact.pairs, style_names=tuple(facts["styles"]), **_under(_MEMORY, arrays))
+        memory = Memory.from_arrays(
+            _under(_MEMORY, arrays), artifact.pairs, domain_names=facts["domains"], style_names=facts["styles"]
+        )
         record = TrackRecord.from_arrays(_under(_RECORD, arrays))
         dollars, seconds, distance = map(float, facts["scale"])
         outlook = Outlook(
             memory, record, QueryView.from_arrays(arrays), arrays["descriptions"], (dollars, seconds, distance)
         )
-        if memory.scores.shape[1] != len(artifact.pairs) or len(record.success) != len(artifact.pairs):
+        if memory.outcomes.scores.shape[1] != len(artifact.pairs) or len(record.success) != len(artifact.pairs):
             raise ValueError("its pairs and what it remembers don't fit together")
         router = cls(policy, outlook, encoder or SentenceTransformerEncoder(), **artifact.settings)
         router.training = facts["training"]

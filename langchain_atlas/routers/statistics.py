@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.outcomes import OutcomeMatrix
     from langchain_atlas.pool import Pair
 
 SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
@@ -48,27 +48,26 @@ class ClusterStatistics:
     _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, table: OutcomeTable, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
-        """Add up a table's outcomes.
+    def of(cls, outcomes: OutcomeMatrix, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
+        """Add up outcomes.
 
         Args:
-            table: the outcomes.
-            clusters: cluster of each of the table's queries, shape [n_queries]; with several clusterings, one column
+            outcomes: the outcomes.
+            clusters: cluster of each of the queries, shape [n_queries]; with several clusterings, one column
                 for each, shape [n_queries, n_clusterings], clusters numbered through.
             n_clusters: how many clusters there are in all.
         """
         columns = clusters.reshape(len(clusters), -1)
         sums: dict[str, NDArray[np.float64]] = {}
-        for column, total, count in (
-            ("score", "success", "count"),
-            ("cost_usd", "cost", "cost_count"),
-            ("latency_s", "latency", "latency_count"),
+        for values, total, count in (
+            (outcomes.scores, "success", "count"),
+            (outcomes.costs, "cost", "cost_count"),
+            (outcomes.latencies, "latency", "latency_count"),
         ):
-            values = table.matrix(column)
             known = ~np.isnan(values)
             sums[total] = _by_cluster(np.where(known, values, 0.0), columns, n_clusters)
             sums[count] = _by_cluster(known.astype(np.float64), columns, n_clusters)
-        return cls(pairs=table.pairs, repeats=columns.shape[1], **sums)
+        return cls(pairs=outcomes.pairs, repeats=columns.shape[1], **sums)
 
     @cached_property
     def outcomes(self) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.pool import Pair
-    from langchain_atlas.routers.memory import Memory
+    from langchain_atlas.routers.memory import AnswerMatrix, Memory
 
 _OVERALL_STRENGTH = 8.0
 _JOINT_STRENGTH = 8.0
@@ -67,25 +67,26 @@ class TrackRecord:
             kept: which of them count, shape [n, n_pairs].
         """
         rows = np.asarray(kept.any(axis=1))
-        known = kept[rows] & memory.recorded[rows]
-        scores = np.where(known, memory.scores[rows], 0.0).astype(np.float64)
+        outcomes, answers = memory.outcomes.rows(np.flatnonzero(rows)), memory.answers.rows(rows)
+        known = kept[rows] & outcomes.recorded
+        scores = np.where(known, outcomes.scores, 0.0).astype(np.float64)
         count = known.sum(axis=0)
         settled = settled_pairs(count)
         success = scores.sum(axis=0) - count * luck_of_probes(scores, known, settled)
         overall = _overall(success.clip(0, count), count, memory.pairs)
-        rescue, agreed, differed = _jointly(scores, known, memory.groups[rows], overall, settled)
+        rescue, agreed, differed = _jointly(scores, known, answers.groups, overall, settled)
         return cls(
             success=logit(overall),
             count=count.astype(np.float32),
-            worst=logit(_worst(scores, known, memory.domains[rows], overall)),
+            worst=logit(_worst(scores, known, outcomes.domain_numbers, overall)),
             by_model=logit(_alike(overall, [pair.model for pair in memory.pairs])),
             by_tool=logit(_alike(overall, [pair.tool for pair in memory.pairs])),
             rescue=rescue,
             if_agreed=agreed,
             if_differed=differed,
-            by_style=_by_style(scores, known, memory, rows, overall),
-            cost=_mean(memory.costs[rows], known),
-            latency=_mean(memory.latencies[rows], known),
+            by_style=_by_style(scores, known, answers, memory.pairs, overall),
+            cost=_mean(outcomes.costs, known),
+            latency=_mean(outcomes.latencies, known),
         )
 
     @classmethod
@@ -120,7 +121,7 @@ def _overall(success: NDArray[np.float64], count: NDArray[np.int64], pairs: Sequ
 def _worst(
     scores: NDArray[np.float64],
     known: NDArray[np.bool_],
-    domains: NDArray[np.int16],
+    domains: NDArray[np.int64],
     overall: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     lowest = overall.copy()
@@ -173,22 +174,22 @@ def _jointly(
 def _by_style(
     scores: NDArray[np.float64],
     known: NDArray[np.bool_],
-    memory: Memory,
-    rows: NDArray[np.bool_],
+    answers: AnswerMatrix,
+    pairs: Sequence[Pair],
     overall: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Compare success with each style to success overall: by pair, leaning on the pairs with its tool, then on all."""
-    n_styles = len(memory.style_names) + 1
-    styles = np.where(memory.styles[rows] < 0, n_styles - 1, memory.styles[rows])
-    count, success, expected = (np.zeros((len(memory.pairs), n_styles)) for _ in range(3))
-    for column in range(len(memory.pairs)):
+    n_styles = len(answers.style_names) + 1
+    styles = np.where(answers.styles < 0, n_styles - 1, answers.styles)
+    count, success, expected = (np.zeros((len(pairs), n_styles)) for _ in range(3))
+    for column in range(len(pairs)):
         there = known[:, column]
         count[column] = np.bincount(styles[there, column], minlength=n_styles)
         success[column] = np.bincount(styles[there, column], scores[there, column], n_styles)
         expected[column] = count[column] * overall[column]
-    surplus = _within_kinds(success - expected, count, memory.style_names)
+    surplus = _within_kinds(success - expected, count, answers.style_names)
     usual = surplus.sum(axis=0) / (count.sum(axis=0) + _STYLE_STRENGTH)
-    tools = np.array([pair.tool for pair in memory.pairs])
+    tools = np.array([pair.tool for pair in pairs])
     shift = np.zeros_like(surplus)
     for tool in np.unique(tools):
         members = tools == tool

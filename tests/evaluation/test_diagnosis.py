@@ -12,10 +12,9 @@ from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.crossfit import N_FOLDS, grouped, near_duplicates, parts, single_orders
 from langchain_atlas.evaluation.diagnosis import Diagnosis, diagnose
 from langchain_atlas.evaluation.findings import Finding
-from langchain_atlas.evaluation.runs import Recorded
 from langchain_atlas.evaluation.trials import ratio_of
 from langchain_atlas.evaluation.verdicts import FEWEST_QUERIES, Headroom, needed
-from langchain_atlas.outcomes import OutcomeTable
+from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.testing import FakeEncoder
 
@@ -206,7 +205,8 @@ class TestByHand:
         assert ratio_of(np.array([1.0]), np.array([0.0])) is None
 
     def test_headroom(self) -> None:
-        recorded = Recorded.of(kinds_of_query())  # each pair right on a third; the oracle always, at 1, 2 and 4
+        # each pair is right on a third; the oracle always, at 1, 2 and 4
+        recorded = OutcomeMatrix.of(kinds_of_query()).scored()
         headroom = Headroom.of(recorded, 0.01)
         assert headroom.accuracy == pytest.approx(1 / 3)
         assert headroom.gain == pytest.approx(2 / 3)
@@ -216,16 +216,16 @@ class TestByHand:
 
     def test_a_pair_is_not_the_cheapest_where_the_others_costs_are_unknown(self) -> None:
         rows = [row(f"q{number}", pair, float(pair == "a"), cost) for number in range(4) for pair, cost in PRICES]
-        recorded = Recorded.of(table_of(*rows))
+        recorded = OutcomeMatrix.of(table_of(*rows)).scored()
         assert not Headroom.of(recorded, 0.01).cheapest_and_best
-        priced = Recorded.of(table_of(*({**each, "cost_usd": each["cost_usd"] or 0.2} for each in rows)))
+        priced = OutcomeMatrix.of(table_of(*({**each, "cost_usd": each["cost_usd"] or 0.2} for each in rows))).scored()
         assert Headroom.of(priced, 0.01).cheapest_and_best
 
     def test_the_thrifty_pair_is_the_cheapest_within_the_margin(self) -> None:
         rows = [row(f"q{n}", "dear", float(n > 0), 1.0) for n in range(100)]
         rows += [row(f"q{n}", "mid", float(n > 1), 0.5) for n in range(100)]
         rows += [row(f"q{n}", "cheap", float(n > 9), 0.1) for n in range(100)]
-        recorded = Recorded.of(table_of(*rows))
+        recorded = OutcomeMatrix.of(table_of(*rows)).scored()
         assert single_orders(recorded, 0.015) == ([0, 1, 2], 1)
         assert single_orders(recorded, 0.0) == ([0, 1, 2], 0)
         assert single_orders(recorded, 0.5) == ([0, 1, 2], 2)

@@ -54,7 +54,7 @@ class TestWritten:
     def test_a_folder_holds_json_beside_safetensors(self, folder: Path) -> None:
         assert sorted(path.name for path in folder.iterdir()) == [ARRAYS, CONFIG]
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        assert config["schema_version"] == 2
+        assert config["schema_version"] == 3
         assert config["kind"] == "cluster"
         assert config["encoder"] == FakeEncoder().identity()
         assert config["pool"]["pairs"] == ["small@@calculator", "small@@search", "large@@none"]

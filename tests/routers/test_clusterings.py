@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from recorded import Compass, offers, row, table_of
 from scipy.special import betainc
 
-from langchain_atlas.outcomes import OutcomeTable
+from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
@@ -187,7 +187,7 @@ class TestStacked:
 
     def stacked(self) -> ClusterStatistics:
         # All three are in cluster 0; beside it, q1 is in cluster 1, and q2 and q3 are in cluster 2.
-        return ClusterStatistics.of(self.TABLE, np.array([[0, 1], [0, 2], [0, 2]]), 3)
+        return ClusterStatistics.of(OutcomeMatrix.of(self.TABLE), np.array([[0, 1], [0, 2], [0, 2]]), 3)
 
     def test_outcomes_add_up_in_each(self) -> None:
         sums = self.stacked()
@@ -202,7 +202,7 @@ class TestStacked:
     def test_an_overall_record_counts_an_outcome_once(self, strength: float) -> None:
         # a: 1.5 of 2, b: 1 of 2; their mean is 0.625. With strength 4, a: (1.5 + 2.5) / 6, b: (1 + 2.5) / 6.
         expected = [0.75, 0.5] if strength == 0 else [4 / 6, 3.5 / 6]
-        alone = ClusterStatistics.of(self.TABLE, np.array([0, 0, 0]), 1)
+        alone = ClusterStatistics.of(OutcomeMatrix.of(self.TABLE), np.array([0, 0, 0]), 1)
         np.testing.assert_allclose(overall_success(alone, strength), expected)
         np.testing.assert_allclose(overall_success(self.stacked(), strength), expected)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.logits import chance
-from langchain_atlas.routers.memory import Memory
+from langchain_atlas.routers.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.nearby import Nearby
 from langchain_atlas.routers.newcomers import agreement_by_success, eased, luck_of_probes, settled_pairs
 from langchain_atlas.routers.track_record import TrackRecord
@@ -20,16 +21,15 @@ def memory_of(scores: list[list[float]]) -> Memory:
     values = np.array(scores, dtype=np.float32)
     n, n_pairs = values.shape
     none = np.full((n, n_pairs), -1)
-    return Memory(
+    outcomes = OutcomeMatrix(
         pairs=tuple(Pair(f"m{number}") for number in range(n_pairs)),
-        vectors=np.column_stack([0.5 * np.arange(n), np.zeros(n)]).astype(np.float32),
+        domains=("one",) * n,
         scores=values,
         costs=np.full((n, n_pairs), 0.001, dtype=np.float32),
         latencies=np.full((n, n_pairs), 1.0, dtype=np.float32),
-        groups=none.astype(np.int64),
-        styles=none.astype(np.int16),
-        domains=np.zeros(n, dtype=np.int16),
     )
+    vectors = np.column_stack([0.5 * np.arange(n), np.zeros(n)]).astype(np.float32)
+    return Memory(outcomes, AnswerMatrix(none.astype(np.int64), none.astype(np.int16)), vectors)
 
 
 def record_of(memory: Memory) -> TrackRecord:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recorded import row, table_of
 
+from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.belief import scaled
 from langchain_atlas.routers.statistics import ClusterStatistics, overall_success
@@ -45,7 +46,7 @@ class TestSums:
     )
 
     def test_outcomes_add_up_by_cluster_and_pair(self) -> None:
-        sums = ClusterStatistics.of(self.TABLE, np.array([0, 0, 1]), 2)
+        sums = ClusterStatistics.of(OutcomeMatrix.of(self.TABLE), np.array([0, 0, 1]), 2)
         assert sums.pairs == (A, B)
         np.testing.assert_array_equal(sums.count, [[2, 1], [0, 1]])
         np.testing.assert_array_equal(sums.success, [[1.5, 0], [0, 1]])
@@ -55,15 +56,15 @@ class TestSums:
         np.testing.assert_allclose(sums.latency, [[4, 2], [0, 4]])
 
     def test_a_cluster_without_queries_is_all_zero(self) -> None:
-        sums = ClusterStatistics.of(self.TABLE, np.array([0, 0, 2]), 3)
+        sums = ClusterStatistics.of(OutcomeMatrix.of(self.TABLE), np.array([0, 0, 2]), 3)
         for array in sums.arrays().values():
             assert array.shape == (3, 2)
             np.testing.assert_array_equal(array[1], [0, 0])
 
     def test_sums_of_parts_are_the_sums_of_the_whole(self) -> None:
-        whole = ClusterStatistics.of(self.TABLE, np.array([0, 0, 1]), 2)
-        first = ClusterStatistics.of(self.TABLE.select(query_ids=["q1"]), np.array([0]), 2)
-        rest = ClusterStatistics.of(self.TABLE.select(query_ids=["q2", "q3"]), np.array([0, 1]), 2)
+        whole = ClusterStatistics.of(OutcomeMatrix.of(self.TABLE), np.array([0, 0, 1]), 2)
+        first = ClusterStatistics.of(OutcomeMatrix.of(self.TABLE.select(query_ids=["q1"])), np.array([0]), 2)
+        rest = ClusterStatistics.of(OutcomeMatrix.of(self.TABLE.select(query_ids=["q2", "q3"])), np.array([0, 1]), 2)
         added = first + rest
         assert added.pairs == whole.pairs
         for name, array in whole.arrays().items():
@@ -182,9 +183,8 @@ def test_the_order_of_learning_does_not_matter(order: list[int], cut: int) -> No
     clusters = [0, 1, 0, 1, 1, 0]
 
     def of(numbers: list[int]) -> ClusterStatistics:
-        return ClusterStatistics.of(
-            table_of(*(rows[number] for number in numbers)), np.array([clusters[number] for number in numbers]), 2
-        )
+        outcomes = OutcomeMatrix.of(table_of(*(rows[number] for number in numbers)))
+        return ClusterStatistics.of(outcomes, np.array([clusters[number] for number in numbers]), 2)
 
     whole = of(list(range(6)))
     parts = (of(order[:cut]) + of(order[cut:])).with_pairs(whole.pairs)
