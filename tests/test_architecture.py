@@ -27,6 +27,8 @@ VOCABULARY = {
     "text_files",
     "images",
     "json_in_text",
+    "masked_errors",
+    "option_secrets",
     "pairs",
     "pool",
     "pool_file",
@@ -221,6 +223,7 @@ print(json.dumps({"events": events, "failures": failures, "loaded": loaded}))
 
 LATE = {
     "langchain_atlas.execution.litellm_chat",
+    "langchain_atlas.execution.plain_chat",
     "langchain_atlas.local.provider",
     *(
         f"langchain_atlas.tools.calculator.{name}"

@@ -10,8 +10,9 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from langchain_litellm import ChatLiteLLM
 from pydantic import Field
+
+from langchain_atlas.execution.plain_chat import PlainChatLiteLLM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,7 @@ _LONGEST_PAUSE_S = 8.0
 _LONGEST_ASKED_S = 30.0
 
 
-class RetryingChatLiteLLM(ChatLiteLLM):
+class RetryingChatLiteLLM(PlainChatLiteLLM):
     """Repeats a request that failed for a passing reason; a stream is repeated only before it has begun.
 
     LiteLLM's own ``num_retries`` sends up to twice as many requests as it says, repeats refused keys and malformed

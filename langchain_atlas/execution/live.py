@@ -15,10 +15,11 @@ from langgraph.errors import GraphBubbleUp
 from langchain_atlas.asks import has_images
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
+from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
 from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_refused
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
@@ -80,6 +81,7 @@ class LiveExecutor(Executor):
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
+        remember_keys(*self._chat_models.values())
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
@@ -119,6 +121,7 @@ class LiveExecutor(Executor):
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
         return tool_sessions(key, last=last)
 
+    @keys_masked
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.
 
@@ -141,6 +144,7 @@ class LiveExecutor(Executor):
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
             return self._failed(ledger, error)
 
+    @keys_masked
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does on the event loop; calls that may run side by side do."""
         model = self.pool.model(self.pool.check(pair).model)

@@ -12,6 +12,7 @@ from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
@@ -110,6 +111,7 @@ class _Gathered:
     def add(self, chunk: Any) -> Iterator[AIMessageChunk]:
         if not isinstance(chunk, AIMessageChunk):  # from a model that does not stream
             chunk = AIMessageChunk(**chunk.model_dump(exclude={"type"}))
+        chunk = plain_message(chunk)
         self._sum = chunk if self._sum is None else self._sum + chunk
         self._begun = self._begun or _says(chunk)
         self._waiting.append(chunk.model_copy(update={"id": None, "chunk_position": None}))
@@ -260,4 +262,4 @@ class ChatCall:
         if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
             changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
         streamed = self._live and told is not None and _says(told)
-        return ChatReply(message.model_copy(update=changes), streamed=streamed)
+        return ChatReply(plain_message(message.model_copy(update=changes)), streamed=streamed)

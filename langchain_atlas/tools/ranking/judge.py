@@ -16,6 +16,7 @@ from langgraph.constants import TAG_NOSTREAM
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.json_in_text import first_object
+from langchain_atlas.secrets import error_text
 from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
 from langchain_atlas.trajectory import Usage, add_known
 
@@ -154,7 +155,7 @@ class ChatJudge(Scorer):
         for answer, reply in zip(answers, replies, strict=True):
             if isinstance(reply, Exception):
                 usage, cost = Usage(), None
-                scored.append(AnswerScore(error=f"{type(reply).__name__}: {reply}"))
+                scored.append(AnswerScore(error=error_text(reply)))
                 continue
             counts = reply.usage_metadata
             used = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else None

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.images import image_url
+from langchain_atlas.secrets import error_text
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
 from langchain_atlas.trajectory import Spending, Usage, add_known
@@ -122,4 +123,4 @@ class _Look:
 
 
 def _failed(error: Exception) -> ToolException:
-    return ToolException(f"The vision model failed. {type(error).__name__}: {error}")
+    return ToolException(f"The vision model failed. {error_text(error)}")
