@@ -38,6 +38,7 @@ VOCABULARY = {
     "secrets",
     "tool_sources",
     "trajectory",
+    "usage_counting",
 }
 ROUTING = VOCABULARY | {"encoders", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}

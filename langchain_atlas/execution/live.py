@@ -18,11 +18,12 @@ from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
-from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_refused
+from langchain_atlas.execution.tool_calls import counting_of, tool_input, trace_of, trace_refused
 from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -239,8 +240,10 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
-            return self._bound(pair, call).invoke(list(call.messages))
+                with counting_of(call.tool):
+                    return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
+            with heard_once():
+                return self._bound(pair, call).invoke(list(call.messages))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
@@ -252,8 +255,10 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
-            return await self._bound(pair, call).ainvoke(list(call.messages))
+                with counting_of(call.tool):
+                    return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
+            with heard_once():
+                return await self._bound(pair, call).ainvoke(list(call.messages))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_litellm import ChatLiteLLM
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from langchain_atlas.execution.hidden_counts import result_without_count, with_count, without_count
 from langchain_atlas.execution.plain_values import plain, plain_message
 from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import masked_value, remember
@@ -14,7 +15,7 @@ from langchain_atlas.secrets import masked_value, remember
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from langchain_core.messages import BaseMessage
+    from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 _DECIDING = (
@@ -31,7 +32,8 @@ _DECIDING = (
 class PlainChatLiteLLM(ChatLiteLLM):
     """Replies without LiteLLM's own objects in them, which no JSON, history or cache can hold.
 
-    Every reply and every error passes here before a tracer or any other callback hears of it.
+    Every reply and every error passes here before a tracer or any other callback hears of it. Where the run around
+    counts the tokens, no callback hears of them; see `langchain_atlas.usage_counting`.
     """
 
     @model_validator(mode="after")
@@ -51,6 +53,30 @@ class PlainChatLiteLLM(ChatLiteLLM):
     def _identifying_params(self) -> dict[str, Any]:
         """What decides a reply; LangChain's cache knows a model by it."""
         return {**super()._identifying_params, **{name: masked_value(getattr(self, name)) for name in _DECIDING}}
+
+    def invoke(self, input: Any, *arguments: Any, **kwargs: Any) -> AIMessage:  # noqa: A002
+        """Reply; see `BaseChatModel.invoke`."""
+        return with_count(super().invoke(input, *arguments, **kwargs))
+
+    async def ainvoke(self, input: Any, *arguments: Any, **kwargs: Any) -> AIMessage:  # noqa: A002
+        """Reply, on the event loop."""
+        return with_count(await super().ainvoke(input, *arguments, **kwargs))
+
+    def stream(self, input: Any, *arguments: Any, **kwargs: Any) -> Iterator[AIMessageChunk]:  # noqa: A002
+        """Yield the reply as it comes; see `BaseChatModel.stream`."""
+        for chunk in super().stream(input, *arguments, **kwargs):
+            yield with_count(chunk)
+
+    async def astream(self, input: Any, *arguments: Any, **kwargs: Any) -> AsyncIterator[AIMessageChunk]:  # noqa: A002
+        """Yield the reply as it comes, on the event loop."""
+        async for chunk in super().astream(input, *arguments, **kwargs):
+            yield with_count(chunk)
+
+    def _generate_with_cache(self, messages: list[BaseMessage], *arguments: Any, **kwargs: Any) -> ChatResult:
+        return result_without_count(super()._generate_with_cache(messages, *arguments, **kwargs))
+
+    async def _agenerate_with_cache(self, messages: list[BaseMessage], *arguments: Any, **kwargs: Any) -> ChatResult:
+        return result_without_count(await super()._agenerate_with_cache(messages, *arguments, **kwargs))
 
     @keys_masked
     def _generate(self, messages: list[BaseMessage], *arguments: Any, **kwargs: Any) -> ChatResult:
@@ -82,6 +108,6 @@ def _plain_result(result: ChatResult) -> ChatResult:
 
 
 def _plain_chunk(chunk: ChatGenerationChunk) -> ChatGenerationChunk:
-    chunk.message = plain_message(chunk.message)
+    chunk.message = without_count(plain_message(chunk.message))
     chunk.generation_info = plain(chunk.generation_info)
     return chunk

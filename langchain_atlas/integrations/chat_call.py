@@ -25,6 +25,7 @@ from langchain_atlas.integrations.messages import (
 )
 from langchain_atlas.loop import BrokenStreamError, Whole, call_model, run_pair, turns
 from langchain_atlas.secrets import error_text
+from langchain_atlas.usage_counting import count_outside, heard_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -55,11 +56,13 @@ class ChatRequest:
 
     def send(self) -> AIMessage:
         """Return the reply."""
-        return self.model.invoke(self.messages)
+        with heard_once():
+            return self.model.invoke(self.messages)
 
     async def asend(self) -> AIMessage:
         """Return the reply, on the event loop."""
-        return await self.model.ainvoke(self.messages)
+        with heard_once():
+            return await self.model.ainvoke(self.messages)
 
     def chunks(self) -> Iterator[AIMessageChunk | Whole]:
         """Yield the reply's chunks, and then the whole of it.
@@ -69,8 +72,9 @@ class ChatRequest:
         """
         gathered = _Gathered(self.key_variable)
         try:
-            for chunk in self.model.stream(self.messages):
-                yield from gathered.add(chunk)
+            with heard_once():
+                for chunk in self.model.stream(self.messages):
+                    yield from gathered.add(chunk)
         except Exception as error:
             gathered.explain(error)
             raise
@@ -80,9 +84,10 @@ class ChatRequest:
         """Do what `chunks` does on the event loop."""
         gathered = _Gathered(self.key_variable)
         try:
-            async for chunk in self.model.astream(self.messages):
-                for ready in gathered.add(chunk):
-                    yield ready
+            with heard_once():
+                async for chunk in self.model.astream(self.messages):
+                    for ready in gathered.add(chunk):
+                        yield ready
         except Exception as error:
             gathered.explain(error)
             raise
@@ -184,6 +189,7 @@ class ChatCall:
             AtlasError: the router can't decide.
             ExecutionError: every call failed.
         """
+        count_outside()
         first = None if self._plain else "own-form"
         return self._reply((yield from turns(self._query(), act=self._act, first_reply=first)))
 
