@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
+from langchain_atlas.secrets import masked
+
 
 class AtlasError(Exception):
     """Base of all errors raised by langchain-atlas."""
@@ -51,7 +53,7 @@ class ExecutionError(AtlasError):
     """
 
     def __init__(self, message: str = "", observation: Any = None) -> None:
-        super().__init__(message)
+        super().__init__(masked(message))
         self.observation = observation
 
 

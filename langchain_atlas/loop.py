@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import error_text
 from langchain_atlas.tracing import (
     adecision_run,
@@ -281,6 +282,7 @@ class Whole:
     """What the steps returned, or the reply that the chunks make up."""
 
 
+@keys_masked
 def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator[Any]]) -> Generator[Any, None, None]:
     """Take steps in the foreground, and yield the chunks of live calls, and then a `Whole`.
 
@@ -311,6 +313,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
             yield Whole(end.value)
 
 
+@keys_masked
 async def astream(
     steps: Steps[Any], handler: Handler, chunks: Callable[[Any], AsyncIterator[Any]]
 ) -> AsyncGenerator[Any, None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.option_secrets import check_variable, without_secrets
 from langchain_atlas.pairs import SEPARATOR, Pair, check_name, read_pairs
 from langchain_atlas.prices import find_facts, table_price
 from langchain_atlas.records import Record
@@ -31,8 +31,6 @@ IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
 """Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""
 
 _PRICES = ("input_cost_per_token", "cached_input_cost_per_token", "output_cost_per_token")
-
-_SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
 
 
 class Model(Record):
@@ -60,7 +58,8 @@ class Model(Record):
     max_input_tokens: int | None = Field(default=None, gt=0)
     """Longest prompt in tokens; None when unknown."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys."""
+    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys; ``${NAME}`` stands
+    for the value of an environment variable, as in ``{"extra_headers": {"X-Gateway": "${GATEWAY_KEY}"}}``."""
     api_key_env: str | None = None
     """Environment variable that holds the key, when LiteLLM's usual one is not meant."""
 
@@ -76,7 +75,12 @@ class Model(Record):
     @field_validator("options")
     @classmethod
     def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
-        return _without_secrets(options)
+        return without_secrets(options, fills=True)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, variable: str | None) -> str | None:
+        return check_variable(variable)
 
     @model_validator(mode="before")
     @classmethod
@@ -164,6 +168,13 @@ class Tool(ToolSources):
             return data
         return {**data, "needs": frozenset({*needs, "image"})}
 
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        if self.use != "mcp":  # which has its own check, as it fills in variables
+            without_secrets(self.arguments)
+        without_secrets(self.settings)
+        return self
+
     @property
     def takes_images(self) -> bool:
         """Whether it is of use for queries with an image alone."""
@@ -208,7 +219,7 @@ class Pool(Record):
     @field_validator("pair_options")
     @classmethod
     def _pairs_hold_no_secret(cls, options: dict[Pair, dict[str, Any]]) -> dict[Pair, dict[str, Any]]:
-        return {pair: _without_secrets(given) for pair, given in options.items()}
+        return {pair: without_secrets(given) for pair, given in options.items()}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -342,25 +353,6 @@ class Pool(Record):
                 sorted((pair, json.dumps(given, sort_keys=True, default=str)) for pair, given in options.items())
             )
         return hashlib.sha256(json.dumps(members).encode()).hexdigest()[:16]
-
-
-def _without_secrets(options: dict[str, Any]) -> dict[str, Any]:
-    for key in _keys(options):
-        if _SECRET.search(key):
-            raise ValueError(
-                f"option {key!r} would put a secret into the pool; set 'api_key_env' to the name of "
-                "the environment variable that holds it"
-            )
-    return options
-
-
-def _keys(value: Any) -> Iterator[str]:
-    """Yield the names of all fields of nested dicts and lists."""
-    if isinstance(value, dict):
-        yield from map(str, value)
-    if isinstance(value, dict | list | tuple):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _keys(inner)
 
 
 _Member = TypeVar("_Member", Model, Tool)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.secrets import without_forms
 
 
 class Record(BaseModel):
@@ -63,5 +64,5 @@ def describe(error: ValidationError, what: str) -> str:
         elif item["type"] == "value_error":  # our own sentence: it names what is wrong, and may be about a secret
             problems.append(f"{what} field {field!r}: {message}" if item["loc"] else f"{what}: {message}")
         else:
-            problems.append(f"{what} field {field!r}: {message} (got {item['input']!r})")
+            problems.append(f"{what} field {field!r}: {message} (got {without_forms(repr(item['input']))})")
     return "; ".join(problem.removesuffix(".") for problem in problems) + "."

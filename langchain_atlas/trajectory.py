@@ -10,6 +10,7 @@ from langchain_atlas.amounts import known_dollars, known_tokens
 from langchain_atlas.images import image_url
 from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
+from langchain_atlas.secrets import masked
 
 Kind = Literal["route", "think", "answer"]
 
@@ -104,6 +105,11 @@ class ToolTrace(Record):
     spent: Spending | None = None
     """What it spent on models of its own; None when it called none. The observation's usage and cost include it."""
 
+    @field_validator("error")
+    @classmethod
+    def _shows_no_key(cls, error: str | None) -> str | None:
+        return None if error is None else masked(error)
+
 
 class Observation(Record):
     """What came back from running a pair. It never says whether the answer is right."""
@@ -129,6 +135,11 @@ class Observation(Record):
     message_id: str | None = None
     """Id of the model's message that is the answer, so that a streamed answer is recognised; None when a tool's
     output or a recorded response is."""
+
+    @field_validator("error")
+    @classmethod
+    def _shows_no_key(cls, error: str | None) -> str | None:
+        return None if error is None else masked(error)
 
     @property
     def failed(self) -> bool:

@@ -30,6 +30,8 @@ VOCABULARY = {
     "text_files",
     "images",
     "json_in_text",
+    "masked_errors",
+    "option_secrets",
     "pairs",
     "pool",
     "pool_file",
@@ -39,6 +41,7 @@ VOCABULARY = {
     "secrets",
     "tool_sources",
     "trajectory",
+    "usage_counting",
 }
 ROUTING = VOCABULARY | {"encoders", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}
@@ -224,6 +227,7 @@ print(json.dumps({"events": events, "failures": failures, "loaded": loaded}))
 
 LATE = {
     "langchain_atlas.execution.litellm_chat",
+    "langchain_atlas.execution.plain_chat",
     "langchain_atlas.local.provider",
     *(
         f"langchain_atlas.tools.calculator.{name}"

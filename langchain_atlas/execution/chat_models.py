@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES, install
+from langchain_atlas.option_secrets import filled
+from langchain_atlas.secrets import remember
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -26,12 +28,22 @@ def check_key(model: Model) -> None:
     """Make sure that a model's own key variable is set.
 
     Raises:
-        PoolError: it is named and not set.
+        PoolError: it is named and not set, or one that the model's options name is not.
     """
     if model.api_key_env is not None and not os.environ.get(model.api_key_env):
         raise PoolError(
             f"Model {model.name!r} takes its key from the environment variable {model.api_key_env!r}, which is not set."
         )
+    remember(None if model.api_key_env is None else os.environ[model.api_key_env])
+    filled(model.options)
+
+
+def remember_keys(*chat_models: BaseChatModel) -> None:
+    """Remember the keys that chat models of the user's hold, so that no text shows them."""
+    for chat_model in chat_models:
+        for name, value in chat_model:
+            if hasattr(value, "get_secret_value") or name.endswith("api_key"):
+                remember(value)
 
 
 def build_chat_model(
@@ -58,8 +70,9 @@ def build_chat_model(
         importlib.import_module(late)
     if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
         importlib.import_module("langchain_atlas.local").register()
-    known = {name: value for name, value in model.options.items() if name in chat_litellm.model_fields}
-    other = {name: value for name, value in model.options.items() if name not in known}
+    options = filled(model.options)
+    known = {name: value for name, value in options.items() if name in chat_litellm.model_fields}
+    other = {name: value for name, value in options.items() if name not in known}
     chat_model: BaseChatModel = chat_litellm(
         **{
             "model": model.litellm,

@@ -13,11 +13,11 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import litellm
-from langchain_litellm import ChatLiteLLM
 from pydantic import Field
 
 from langchain_atlas.errors import ReplyTooLongError
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES, Bounds
+from langchain_atlas.execution.plain_chat import PlainChatLiteLLM
 from langchain_atlas.execution.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _LONGEST_PAUSE_S = 8.0
 _LONGEST_ASKED_S = 30.0
 
 
-class RetryingChatLiteLLM(ChatLiteLLM):
+class RetryingChatLiteLLM(PlainChatLiteLLM):
     """Repeats a request that failed for a passing reason; a stream is repeated only before it has begun.
 
     LiteLLM's own ``num_retries`` sends up to twice as many requests as it says, repeats refused keys and malformed

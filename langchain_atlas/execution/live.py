@@ -16,13 +16,15 @@ from langchain_atlas.asks import has_images
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
-from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
+from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
-from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_refused
+from langchain_atlas.execution.tool_calls import counting_of, tool_input, trace_of, trace_refused
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -87,6 +89,7 @@ class LiveExecutor(Executor):
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
+        remember_keys(*self._chat_models.values())
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
@@ -126,6 +129,7 @@ class LiveExecutor(Executor):
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
         return tool_sessions(key, last=last)
 
+    @keys_masked
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.
 
@@ -148,6 +152,7 @@ class LiveExecutor(Executor):
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
             return self._failed(ledger, error)
 
+    @keys_masked
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does on the event loop; calls that may run side by side do."""
         model = self.pool.model(self.pool.check(pair).model)
@@ -242,8 +247,10 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
-            return self._bound(pair, call).invoke(list(call.messages))
+                with counting_of(call.tool):
+                    return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
+            with heard_once():
+                return self._bound(pair, call).invoke(list(call.messages))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
@@ -255,8 +262,10 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
-            return await self._bound(pair, call).ainvoke(list(call.messages))
+                with counting_of(call.tool):
+                    return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
+            with heard_once():
+                return await self._bound(pair, call).ainvoke(list(call.messages))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.images import shown
 from langchain_atlas.secrets import error_text, shortened
 from langchain_atlas.trajectory import Spending, ToolTrace
+from langchain_atlas.usage_counting import counted_here
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from langchain_core.tools import BaseTool
+
     from langchain_atlas.execution.invocations import RefusedCall, ToolCall
 
 
 def tool_input(call: ToolCall) -> dict[str, Any]:
     """Return the call in the form that makes a LangChain tool report whether it failed."""
     return {"name": call.tool.name, "args": dict(call.arguments), "id": "atlas", "type": "tool_call"}
+
+
+def counting_of(tool: BaseTool) -> AbstractContextManager[None]:
+    """Return the context to call a tool in: its own models are counted with the run, or else by themselves."""
+    return nullcontext() if getattr(tool, "reports_spending", False) else counted_here()
 
 
 def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:

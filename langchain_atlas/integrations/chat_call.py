@@ -12,6 +12,7 @@ from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
@@ -24,6 +25,7 @@ from langchain_atlas.integrations.messages import (
 )
 from langchain_atlas.loop import BrokenStreamError, Whole, call_model, run_pair, turns
 from langchain_atlas.secrets import error_text
+from langchain_atlas.usage_counting import count_outside, heard_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -54,11 +56,13 @@ class ChatRequest:
 
     def send(self) -> AIMessage:
         """Return the reply."""
-        return self.model.invoke(self.messages)
+        with heard_once():
+            return self.model.invoke(self.messages)
 
     async def asend(self) -> AIMessage:
         """Return the reply, on the event loop."""
-        return await self.model.ainvoke(self.messages)
+        with heard_once():
+            return await self.model.ainvoke(self.messages)
 
     def chunks(self) -> Iterator[AIMessageChunk | Whole]:
         """Yield the reply's chunks, and then the whole of it.
@@ -68,8 +72,9 @@ class ChatRequest:
         """
         gathered = _Gathered(self.key_variable)
         try:
-            for chunk in self.model.stream(self.messages):
-                yield from gathered.add(chunk)
+            with heard_once():
+                for chunk in self.model.stream(self.messages):
+                    yield from gathered.add(chunk)
         except Exception as error:
             gathered.explain(error)
             raise
@@ -79,9 +84,10 @@ class ChatRequest:
         """Do what `chunks` does on the event loop."""
         gathered = _Gathered(self.key_variable)
         try:
-            async for chunk in self.model.astream(self.messages):
-                for ready in gathered.add(chunk):
-                    yield ready
+            with heard_once():
+                async for chunk in self.model.astream(self.messages):
+                    for ready in gathered.add(chunk):
+                        yield ready
         except Exception as error:
             gathered.explain(error)
             raise
@@ -110,6 +116,7 @@ class _Gathered:
     def add(self, chunk: Any) -> Iterator[AIMessageChunk]:
         if not isinstance(chunk, AIMessageChunk):  # from a model that does not stream
             chunk = AIMessageChunk(**chunk.model_dump(exclude={"type"}))
+        chunk = plain_message(chunk)
         self._sum = chunk if self._sum is None else self._sum + chunk
         self._begun = self._begun or _says(chunk)
         self._waiting.append(chunk.model_copy(update={"id": None, "chunk_position": None}))
@@ -182,6 +189,7 @@ class ChatCall:
             AtlasError: the router can't decide.
             ExecutionError: every call failed.
         """
+        count_outside()
         first = None if self._plain else "own-form"
         return self._reply((yield from turns(self._query(), act=self._act, first_reply=first)))
 
@@ -260,4 +268,4 @@ class ChatCall:
         if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
             changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
         streamed = self._live and told is not None and _says(told)
-        return ChatReply(message.model_copy(update=changes), streamed=streamed)
+        return ChatReply(plain_message(message.model_copy(update=changes)), streamed=streamed)

@@ -9,6 +9,7 @@ from langgraph.config import get_config
 from langgraph.types import Command
 
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
+from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.agent_call import AgentCall, Habits, Pin, Reply
 from langchain_atlas.integrations.agent_record import AgentRecord
 from langchain_atlas.integrations.messages import RECORD_KEY, run_settings
@@ -142,7 +143,9 @@ def _response(reply: Reply) -> ExtendedModelResponse[Any]:
     """Return the reply in the agent's terms, with the record in its state and in the message."""
     record = reply.record.to_json()
     messages = [
-        message.model_copy(update={"response_metadata": {**message.response_metadata, RECORD_KEY: record}})
+        plain_message(
+            message.model_copy(update={"response_metadata": {**message.response_metadata, RECORD_KEY: record}})
+        )
         if isinstance(message, AIMessage)
         else message
         for message in reply.messages

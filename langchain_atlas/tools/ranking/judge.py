@@ -17,6 +17,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langchain_atlas.billing import billed
 from langchain_atlas.errors import SettingError
 from langchain_atlas.json_in_text import first_object
+from langchain_atlas.secrets import error_text
 from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
 from langchain_atlas.trajectory import Usage, add_known
 
@@ -155,7 +156,7 @@ class ChatJudge(Scorer):
         for answer, reply in zip(answers, replies, strict=True):
             if isinstance(reply, Exception):
                 usage, cost = Usage(), None
-                scored.append(AnswerScore(error=f"{type(reply).__name__}: {reply}"))
+                scored.append(AnswerScore(error=error_text(reply)))
                 continue
             bill = billed(reply)
             usage, cost = usage + bill.usage, add_known(cost, bill.cost_usd)

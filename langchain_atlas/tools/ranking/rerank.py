@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.amounts import known_dollars
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores, own_key
 from langchain_atlas.trajectory import Usage
 
@@ -46,10 +47,12 @@ class RerankScorer(Scorer):
         self._key = api_key_env
         own_key(api_key_env)
 
+    @keys_masked
     def score(self, query: Query, answers: Sequence[str]) -> Scores:
         """Ask the reranker."""
         return _scores(_litellm().rerank(**self._request(query, answers)), len(answers))
 
+    @keys_masked
     async def ascore(self, query: Query, answers: Sequence[str]) -> Scores:
         """Ask the reranker on the event loop."""
         litellm = await asyncio.to_thread(_litellm)
