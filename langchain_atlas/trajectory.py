@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from langchain_atlas.images import image_url
 from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
+from langchain_atlas.text.markup import neutral
 
 Kind = Literal["route", "think", "answer"]
 
@@ -51,6 +52,11 @@ class Query(Record):
         if not isinstance(images, list | tuple):
             return images
         return tuple(image if isinstance(image, str) else image_url(image) for image in images)
+
+    @property
+    def full_text(self) -> str:
+        """The text with its context, in which markup of chat templates is made words: a document is data."""
+        return self.text if self.context is None else f"{self.text}\n\nContext:\n{neutral(self.context)}"
 
     @classmethod
     def of(cls, query: Query | str) -> Query:
@@ -97,6 +103,16 @@ class ToolTrace(Record):
     """Seconds it took."""
     spent: Spending | None = None
     """What it spent on models of its own; None when it called none. The observation's usage and cost include it."""
+
+    @property
+    def said(self) -> str:
+        """What it returned, or what went wrong."""
+        return self.error if self.error is not None else self.output or ""
+
+    @property
+    def shown(self) -> str:
+        """The same as models are shown it: markup of chat templates is made words, as what a tool says is data."""
+        return neutral(self.said)
 
 
 class Observation(Record):

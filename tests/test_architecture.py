@@ -26,7 +26,7 @@ VOCABULARY = {
     "files",
     "text_files",
     "images",
-    "json_in_text",
+    "text",
     "pairs",
     "pool",
     "pool_file",

@@ -120,4 +120,4 @@ def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Obse
         seconds: how long it took.
     """
     usage, cost = used_by(reply, model)
-    return Observation(pair=pair, answer=reply.text or None, usage=usage, cost_usd=cost, latency_s=seconds)
+    return Observation(pair=pair, answer=text_of(reply) or None, usage=usage, cost_usd=cost, latency_s=seconds)

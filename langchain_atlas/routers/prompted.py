@@ -132,7 +132,7 @@ class PromptedRouter(Router):
         return allowed
 
     def _messages(self, query: Query, trajectory: Trajectory, allowed: Sequence[Pair]) -> list[BaseMessage]:
-        question = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+        question = query.full_text
         steps = write_blocks(self._blocks(query, trajectory)) or "(none)"
         described = "\n".join(map(self._described, allowed))
         asked = _ASK.format(question=question, steps=steps)
