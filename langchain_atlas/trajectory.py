@@ -10,6 +10,7 @@ from langchain_atlas.images import image_url
 from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
 from langchain_atlas.text.markup import neutral
+from langchain_atlas.text.thoughts import part_thoughts
 
 Kind = Literal["route", "think", "answer"]
 
@@ -121,7 +122,7 @@ class Observation(Record):
     pair: Pair
     """The pair that was run."""
     answer: str | None = None
-    """The answer; None when the run failed."""
+    """The answer, without the thoughts that led to it; None when the run failed."""
     error: str | None = None
     """``ErrorType: message`` when the run failed, else None."""
     usage: Usage = Usage()
@@ -137,6 +138,12 @@ class Observation(Record):
     message_id: str | None = None
     """Id of the model's message that is the answer, so that a streamed answer is recognised; None when a tool's
     output or a recorded response is."""
+
+    @field_validator("answer")
+    @classmethod
+    def _holds_no_thoughts(cls, answer: str | None) -> str | None:
+        parted = None if answer is None else part_thoughts(answer)
+        return answer if parted is None or parted.is_whole else parted.answer
 
     @property
     def failed(self) -> bool:

@@ -26,6 +26,10 @@ _HARMONY_BARE = re.compile(r"\s*analysis(?=\S)(.*?)assistant\s*final(.*)", re.DO
 """gpt-oss where the server left out the tokens that part its channels."""
 
 
+_HINTS = ("think", "thought", "reasoning", "channel", "inner_", "<unused9", "analysis")
+"""A text without any of these holds no thought."""
+
+
 @dataclass(frozen=True)
 class Parted:
     """What a model wrote."""
@@ -34,6 +38,8 @@ class Parted:
     """What it thought; empty where it did not."""
     answer: str
     """The rest, without spaces at its ends; empty where a thought was never closed and nothing stands before it."""
+    is_whole: bool = False
+    """Whether the text held no mark of a thought, and so all of it is the answer."""
 
 
 def part_thoughts(text: str) -> Parted:
@@ -46,6 +52,9 @@ def part_thoughts(text: str) -> Parted:
     Args:
         text: what the model wrote.
     """
+    low = text.lower()
+    if not any(hint in low for hint in _HINTS):
+        return Parted("", text.strip(), is_whole=True)
     if "<|channel|>" in text:
         return _of_channels(text)
     bare = _HARMONY_BARE.fullmatch(text)
@@ -57,6 +66,16 @@ def part_thoughts(text: str) -> Parted:
 def without_thoughts(text: str) -> str:
     """Return what a model wrote without its thoughts."""
     return part_thoughts(text).answer
+
+
+def with_think_tags(text: str) -> str:
+    """Return what a model wrote with its thoughts in ``<think>`` and ``</think>``, whichever way it marked them."""
+    if "<|channel|>" in text:
+        parted = _of_channels(text)
+        return f"<think>{parted.thought}</think>{parted.answer}" if parted.thought else parted.answer
+    text = _CLOSED.sub("</think>", _OPENED.sub("<think>", text))
+    opened, closed = text.find("<think>"), text.find("</think>")
+    return f"<think>{text}" if closed >= 0 and not 0 <= opened < closed else text
 
 
 def _of_tags(text: str) -> Parted:
@@ -75,7 +94,8 @@ def _of_tags(text: str) -> Parted:
             answer = []
         at, thinking = mark.end(), opens
     (thoughts if thinking else answer).append(text[at:])
-    return Parted("\n".join(filter(None, map(str.strip, thoughts))), "".join(answer).strip())
+    thought = "\n".join(filter(None, map(str.strip, thoughts)))
+    return Parted(thought, "".join(answer).strip(), is_whole=not at)
 
 
 def _is_quoted(mark: re.Match[str]) -> bool:

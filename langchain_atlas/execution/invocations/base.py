@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -154,8 +154,12 @@ def text_of(message: BaseMessage) -> str:
 
 def data_of(query: Query) -> list[str]:
     """Return what tools and documents said before a conversation begins: a model may quote it, and calls nothing so."""
-    results = [message for message in (*query.history, *query.since) if isinstance(message, ToolMessage)]
-    return [text for text in (query.context, *(str(message.text) for message in results)) if text]
+    return [*([query.context] if query.context else []), *results_in((*query.history, *query.since))]
+
+
+def results_in(messages: Sequence[BaseMessage]) -> list[str]:
+    """Return what tools said in a conversation."""
+    return [str(message.text) for message in messages if isinstance(message, ToolMessage)]
 
 
 def fill(prompt: str, **values: str) -> str:

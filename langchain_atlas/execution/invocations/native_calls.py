@@ -10,6 +10,7 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 from langchain_atlas.text.call_reader import find_calls, meant_by
 from langchain_atlas.text.json_objects import json_value, loose_object
+from langchain_atlas.text.thoughts import part_thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
     from langchain_atlas.text.signatures import Signature
 
 _SHOWN = 80
+
+
+def read_reply(reply: AIMessage, offered: Sequence[Signature] = (), data: Sequence[str] = ()) -> AIMessage:
+    """Return a reply with its calls as they are meant, and its thoughts apart from what it says.
+
+    The thoughts go where providers put them that part them themselves: ``additional_kwargs["reasoning_content"]``.
+
+    Args:
+        reply: the model's reply.
+        offered: the tools that it could call.
+        data: what tools and documents said; a call that is quoted from it calls nothing.
+    """
+    content = reply.content
+    blocks = [content] if isinstance(content, str) else content
+    texts = [number for number, block in enumerate(blocks) if isinstance(block, str) or block.get("type") == "text"]
+    parted = part_thoughts(str(reply.text)) if len(texts) == 1 else None
+    if parted is not None and not parted.is_whole:
+        kept: Any = parted.answer
+        if not isinstance(content, str):
+            block = content[texts[0]]
+            said = {**block, "text": parted.answer} if isinstance(block, dict) else parted.answer
+            kept = [*content[: texts[0]], said, *content[texts[0] + 1 :]]
+        kwargs = {"reasoning_content": parted.thought, **reply.additional_kwargs}
+        reply = reply.model_copy(update={"content": kept, "additional_kwargs": kwargs})
+    return with_calls(reply, offered, data)
 
 
 def with_calls(reply: AIMessage, offered: Sequence[Signature], data: Sequence[str] = ()) -> AIMessage:
@@ -69,7 +95,7 @@ def read_arguments(given: Any, offered: Sequence[Signature], name: str) -> tuple
     found = loose_object(given) if isinstance(given, str) else None
     lacks = found is not None and meant is not None and not set(meant.required) <= set(found)
     if found is None or (lacks and json_value(str(given)) is None):  # it may have been cut off
-        return {}, f'its arguments are {str(given)[:_SHOWN]!r}, and must be a JSON object such as {{"name": "value"}}'
+        return {}, f"its arguments are {str(given)[:_SHOWN]!r}, and must be a JSON object"
     return (found if meant is None else meant.fitted(found)), None
 
 
