@@ -11,6 +11,7 @@ from langchain_core.prompt_values import PromptValue
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.images import block_url
+from langchain_atlas.text.markup import neutral
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
@@ -140,11 +141,31 @@ def _is_image(kind: str | None, value: Any) -> bool:
 
 
 def portable(message: BaseMessage) -> BaseMessage:
-    """Return a message with its images in a form that every provider is sent: some forms are one provider's own."""
+    """Return a message as every provider may be sent it.
+
+    Its images have no form that is one provider's own, and what a tool said has no markup of chat templates.
+    """
+    if isinstance(message, ToolMessage):
+        message = _as_data(message)
     if isinstance(message.content, str):
         return message
     blocks = [_portable_block(block) for block in message.content]
     return message if blocks == message.content else message.model_copy(update={"content": blocks})
+
+
+def _as_data(message: ToolMessage) -> ToolMessage:
+    """Return a tool's result with markup of chat templates made words: it is data, whoever wrote it."""
+    content = message.content
+    if isinstance(content, str):
+        shown: Any = neutral(content)
+    else:
+        shown = [
+            {**block, "text": neutral(block["text"])}
+            if isinstance(block, dict) and isinstance(block.get("text"), str)
+            else (neutral(block) if isinstance(block, str) else block)
+            for block in content
+        ]
+    return message if shown == content else message.model_copy(update={"content": shown})
 
 
 def _portable_block(block: Any) -> Any:

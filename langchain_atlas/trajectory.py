@@ -11,6 +11,8 @@ from langchain_atlas.images import image_url
 from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import masked
+from langchain_atlas.text.markup import neutral
+from langchain_atlas.text.thoughts import part_thoughts
 
 Kind = Literal["route", "think", "answer"]
 
@@ -58,6 +60,11 @@ class Query(Record):
         if not isinstance(images, list | tuple):
             return images
         return tuple(image if isinstance(image, str) else image_url(image) for image in images)
+
+    @property
+    def full_text(self) -> str:
+        """The text with its context, in which markup of chat templates is made words: a document is data."""
+        return self.text if self.context is None else f"{self.text}\n\nContext:\n{neutral(self.context)}"
 
     @classmethod
     def of(cls, query: Query | str) -> Query:
@@ -110,6 +117,16 @@ class ToolTrace(Record):
     def _shows_no_key(cls, error: str | None) -> str | None:
         return None if error is None else masked(error)
 
+    @property
+    def said(self) -> str:
+        """What it returned, or what went wrong."""
+        return self.error if self.error is not None else self.output or ""
+
+    @property
+    def shown(self) -> str:
+        """The same as models are shown it: markup of chat templates is made words, as what a tool says is data."""
+        return neutral(self.said)
+
 
 class Observation(Record):
     """What came back from running a pair. It never says whether the answer is right."""
@@ -117,7 +134,7 @@ class Observation(Record):
     pair: Pair
     """The pair that was run."""
     answer: str | None = None
-    """The answer; None when the run failed."""
+    """The answer, without the thoughts that led to it; None when the run failed."""
     error: str | None = None
     """``ErrorType: message`` when the run failed, else None."""
     usage: Usage = Usage()
@@ -140,6 +157,12 @@ class Observation(Record):
     @classmethod
     def _shows_no_key(cls, error: str | None) -> str | None:
         return None if error is None else masked(error)
+
+    @field_validator("answer")
+    @classmethod
+    def _holds_no_thoughts(cls, answer: str | None) -> str | None:
+        parted = None if answer is None else part_thoughts(answer)
+        return answer if parted is None or parted.is_whole else parted.answer
 
     @property
     def failed(self) -> bool:

@@ -116,4 +116,4 @@ def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Obse
         seconds: how long it took.
     """
     bill = billed(reply, model)
-    return Observation(pair=pair, answer=reply.text or None, latency_s=seconds, **bill._asdict())
+    return Observation(pair=pair, answer=text_of(reply) or None, latency_s=seconds, **bill._asdict())

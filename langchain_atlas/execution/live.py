@@ -18,6 +18,7 @@ from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
+from langchain_atlas.execution.invocations.schemas import sendable
 from langchain_atlas.execution.ledger import Ledger, Outcome
 from langchain_atlas.execution.tool_calls import counting_of, tool_input, trace_of, trace_refused
 from langchain_atlas.masked_errors import keys_masked
@@ -282,7 +283,9 @@ class LiveExecutor(Executor):
             chat_model, options = drawn_anew(chat_model, options, model, call.sample)
         bound: Runnable[Any, AIMessage] = chat_model
         if call.tools:
-            bound = chat_model.bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
+            bound = chat_model.bind_tools(
+                [sendable(tool) for tool in call.tools], tool_choice=call.tool_choice, **options
+            )
         elif options:
             bound = bound.bind(**options)
         return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,9 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import AtlasError, ExecutionError
 from langchain_atlas.execution.invocations import Native, NoTool
+from langchain_atlas.execution.invocations.base import results_in
+from langchain_atlas.execution.invocations.native_calls import read_reply
+from langchain_atlas.execution.invocations.schemas import signatures_of
 from langchain_atlas.execution.ledger import observed
 from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
@@ -200,8 +203,13 @@ class AgentCall:
         return observation
 
     def _read(self, pair: Pair, response: ModelResponse[Any], seconds: float) -> Observation:
-        self._response = response
         message = next(message for message in response.result if isinstance(message, AIMessage))
+        own = self._habits.executor.invocation(pair.tool).tools
+        read = read_reply(message, signatures_of([*own, *self._request.tools]), results_in(self._request.messages))
+        if read is not message:
+            result = [read if one is message else one for one in response.result]
+            response, message = replace(response, result=result), read
+        self._response = response
         observation = observed(pair, self._habits.executor.pool.model(pair.model), message, seconds)
         return observation.replace(message_id=message.id)
 

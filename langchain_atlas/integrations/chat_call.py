@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
@@ -11,6 +11,9 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
+from langchain_atlas.execution.invocations.base import results_in
+from langchain_atlas.execution.invocations.native_calls import read_reply
+from langchain_atlas.execution.invocations.schemas import signatures_of
 from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
 from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.messages import (
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.text.signatures import Signature
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 OWN = ("tools", "functions", "tool_choice", "response_format")
@@ -203,6 +207,7 @@ class ChatCall:
         model = self._executor.pool.model(pair.model)
 
         def read(message: AIMessage, seconds: float) -> Observation:
+            message = read_reply(message, self._offered, results_in(self._messages))
             observation = observed(pair, model, message, seconds)
             if self._plain and not _says(message):
                 return observation.replace(answer=None, error=EMPTY_ANSWER)
@@ -211,6 +216,10 @@ class ChatCall:
 
         request = partial(self._request, pair, bare=bare)
         return (yield from call_model(pair, model, request, read, live=self._live))
+
+    @cached_property
+    def _offered(self) -> list[Signature]:
+        return signatures_of(self._options.get("tools") or ())
 
     @property
     def _live(self) -> bool:

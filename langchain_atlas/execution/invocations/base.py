@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import Field
 
+from langchain_atlas.asks import portable
 from langchain_atlas.errors import PoolError
 from langchain_atlas.records import Record
+from langchain_atlas.text.thoughts import without_thoughts
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -120,7 +122,7 @@ class Invocation(ABC):
     def opening(self, query: Query, *examples: BaseMessage, text: str | None = None) -> tuple[BaseMessage, ...]:
         """Return the messages that a conversation starts with: system, examples, history, the ask, what came since."""
         system = [SystemMessage(self.settings.system)] if self.settings.system else []
-        return (*system, *examples, *query.history, ask(query, text), *query.since)
+        return (*system, *examples, *map(portable, query.history), ask(query, text), *map(portable, query.since))
 
 
 class InvocationError(Exception):
@@ -135,7 +137,7 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
         text: what to ask instead of the query's own text and context.
     """
     if text is None:
-        text = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+        text = query.full_text
     if not query.images:
         return HumanMessage(text)
     blocks: list[str | dict[str, Any]] = []
@@ -146,8 +148,18 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
 
 
 def text_of(message: BaseMessage) -> str:
-    """Return the text of a message, whatever blocks it is made of."""
-    return str(message.text).strip()
+    """Return what a message says, whatever blocks it is made of, without the thoughts that led to it."""
+    return without_thoughts(str(message.text))
+
+
+def data_of(query: Query) -> list[str]:
+    """Return what tools and documents said before a conversation begins: a model may quote it, and calls nothing so."""
+    return [*([query.context] if query.context else []), *results_in((*query.history, *query.since))]
+
+
+def results_in(messages: Sequence[BaseMessage]) -> list[str]:
+    """Return what tools said in a conversation."""
+    return [str(message.text) for message in messages if isinstance(message, ToolMessage)]
 
 
 def fill(prompt: str, **values: str) -> str:

@@ -17,6 +17,7 @@ from langchain_atlas.execution.invocations.base import (
     ToolCall,
     text_of,
 )
+from langchain_atlas.execution.invocations.schemas import argument_names
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -51,7 +52,7 @@ class Ranked(Invocation):
 
             self.tools = (RankingTool(),)
         (ranking, *others) = self.tools
-        if others or not {"question", "answers"} <= set(ranking.args):
+        if others or not {"question", "answers"} <= set(argument_names(ranking)):
             raise PoolError(
                 f"Tool {tool.name!r}: invocation 'ranked' takes one tool with the arguments 'question' and 'answers', "
                 f"such as 'ranking'; it has {', '.join(repr(member.name) for member in self.tools)}."
@@ -75,7 +76,7 @@ class Ranked(Invocation):
         if len(answers) < 2:  # noqa: PLR2004  # nothing to choose from
             return answers[0] if answers else ""
         asked: dict[str, Any] = {"question": query.text, "answers": answers}
-        if query.context is not None and "context" in self.tools[0].args:
+        if query.context is not None and "context" in argument_names(self.tools[0]):
             asked["context"] = query.context
         (trace,) = yield (ToolCall(self.tools[0], asked),)
         return answers[_best(trace, len(answers))]

@@ -16,8 +16,9 @@ from langgraph.constants import TAG_NOSTREAM
 
 from langchain_atlas.billing import billed
 from langchain_atlas.errors import SettingError
-from langchain_atlas.json_in_text import first_object
 from langchain_atlas.secrets import error_text
+from langchain_atlas.text.json_objects import first_object
+from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
 from langchain_atlas.trajectory import Usage, add_known
 
@@ -127,7 +128,7 @@ class ChatJudge(Scorer):
         return self._scores(answers, await asyncio.gather(*map(ask, answers)))
 
     def _prompt(self, query: Query, answer: str) -> str:
-        question = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+        question = query.full_text
         if self.by == "steps":
             answer = "\n".join(f"Step {number}: {step}" for number, step in enumerate(split_steps(answer), start=1))
         values = {"question": question, "answer": answer}
@@ -174,7 +175,7 @@ def read_judgement(text: str, steps: int | None = None) -> AnswerScore:
     Returns:
         The score, from 0 to 1, or what is wrong with the judgement.
     """
-    found = first_object(text) or {}
+    found = first_object(without_thoughts(text)) or {}
     if steps is None:
         score = _number(found.get("score"))
         return AnswerScore(score=score) if score is not None else AnswerScore(error=f"no score in {text[:80]!r}")
