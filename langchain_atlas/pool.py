@@ -56,6 +56,9 @@ class Model(Record):
     """Longest prompt in tokens; None when unknown."""
     options: dict[str, Any] = Field(default_factory=dict)
     """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys."""
+    refuses: frozenset[str] = frozenset()
+    """Parameters that it does not take, such as ``{"temperature", "stop"}``, where LiteLLM does not know that. What
+    this library would send of its own, unasked, is then left out."""
     api_key_env: str | None = None
     """Environment variable that holds the key, when LiteLLM's usual one is not meant."""
 

@@ -40,6 +40,9 @@ class Query(Record):
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs. A `Path`, bytes or a content block is turned into one; see
     `langchain_atlas.images.image_url`."""
+    content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
+    """What was said in its order, where that is more than the text with images behind it: blocks of type ``text``,
+    ``image`` (with ``index``, the place in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
     constraints: Constraints = Constraints()
     """What must be kept to."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
@@ -51,6 +54,13 @@ class Query(Record):
         if not isinstance(images, list | tuple):
             return images
         return tuple(image if isinstance(image, str) else image_url(image) for image in images)
+
+    @property
+    def media(self) -> frozenset[str]:
+        """What it holds besides text: any of ``image``, ``pdf`` and ``audio``."""
+        kinds = {"file": "pdf", "input_audio": "audio"}
+        files = {kinds[block["type"]] for block in self.content if block["type"] in kinds}
+        return frozenset(files | ({"image"} if self.images else set()))
 
     @classmethod
     def of(cls, query: Query | str) -> Query:

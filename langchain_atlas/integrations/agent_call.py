@@ -13,7 +13,8 @@ from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import AtlasError, ExecutionError
 from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.ledger import observed
-from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
+from langchain_atlas.histories import sendable
+from langchain_atlas.integrations.messages import answer_message, failures, last_said, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
@@ -139,7 +140,7 @@ class AgentCall:
 
     def _takes(self, pair: Pair) -> bool:
         """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""
-        in_tool_loop = isinstance(self._request.messages[-1], ToolMessage)
+        in_tool_loop = isinstance(last_said(self._request.messages), ToolMessage)
         if in_tool_loop or self._habits.keep_tools or self._request.response_format is not None:
             model = self._habits.executor.pool.model(pair.model)
             return self._habits.is_bound(pair) and model.function_calling is not False
@@ -209,17 +210,20 @@ class AgentCall:
         request, invocation = self._request, self._habits.executor.invocation(pair.tool)
         own = {tool.name for tool in invocation.tools}
         tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
+        messages = sendable(request.messages, reads=self._habits.executor.pool.model(pair.model).modalities)
         changes: dict[str, Any] = {
             "model": chat_model,
-            "messages": [*map(portable, request.messages)],
+            "messages": messages,
             "tools": [*invocation.tools, *tools],
             "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
         }
-        if invocation.settings.system:
-            texts = [invocation.settings.system, request.system_prompt]
+        texts = [invocation.settings.system, request.system_prompt]
+        if isinstance(messages[0], SystemMessage) and isinstance(messages[0].content, str):
+            texts.append(messages.pop(0).text)  # the agent puts its own before it
+        if texts[0] or texts[2:]:
             changes["system_message"] = SystemMessage("\n\n".join(text for text in texts if text))
         choice = getattr(invocation.settings, "tool_choice", "auto")
-        if choice != "auto" and isinstance(request.messages[-1], HumanMessage):
+        if choice != "auto" and isinstance(last_said(request.messages), HumanMessage):
             changes["tool_choice"] = choice
         return request.override(**changes)
 

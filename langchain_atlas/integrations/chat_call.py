@@ -12,12 +12,13 @@ from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.histories import sendable
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
     failures,
-    portable,
+    last_said,
     read_query,
     record,
     usage_metadata,
@@ -163,8 +164,8 @@ class ChatCall:
         self._options = dict(options)
         self._model = self._options.pop("model", None)
         self._settings = settings
-        last = self._messages[-1] if self._messages else None
-        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(last, HumanMessage)
+        self._last = last_said(self._messages)
+        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(self._last, HumanMessage)
         self._replies: dict[int, AIMessage] = {}
 
     @property
@@ -211,11 +212,12 @@ class ChatCall:
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
-        messages = [*map(portable, self._messages)]
+        messages = self._messages
         if bare:
             options = {**self._executor.options(pair), **options}
             system = self._executor.invocation(pair.tool).settings.system
             messages = [*([SystemMessage(system)] if system else []), *messages]
+        messages = sendable(messages, reads=self._executor.pool.model(pair.model).modalities)
         tools = options.pop("tools", None)
         if tools:
             model = chat_model.bind_tools(tools, tool_choice=options.pop("tool_choice", None), **options)
@@ -232,7 +234,7 @@ class ChatCall:
         pool, known = self._executor.pool, self._router.pairs
         if self._model is not None:
             pool.model(self._model)
-        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._messages[-1], ToolMessage))
+        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._last, ToolMessage))
         pairs = [
             pair
             for pair in pool.pairs

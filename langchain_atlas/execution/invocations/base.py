@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import Field
 
 from langchain_atlas.errors import PoolError
+from langchain_atlas.images import image_url
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ class ModelCall:
     """JSON schema the reply should keep to; sent where the model takes one."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of this call alone, such as ``max_tokens`` or ``stop``."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that nobody asked for, such as a sampling temperature; left out where the model does not take them.
+    All others win over them."""
     inward: bool = False
     """Whether the reply is for the invocation alone; its tokens are then kept out of a graph's message stream."""
     sample: int | None = None
@@ -133,16 +137,40 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
     Args:
         query: the query.
         text: what to ask instead of the query's own text and context.
+
+    Raises:
+        InvalidInputError: an image is none, or is too large.
     """
+    blocks = [] if not query.content else _ordered(query, text)
     if text is None:
         text = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
-    if not query.images:
+    if not query.content and not query.images:
         return HumanMessage(text)
-    blocks: list[str | dict[str, Any]] = []
-    if text.strip():  # else the images are the ask; providers refuse an empty text
-        blocks.append({"type": "text", "text": text})
-    blocks += [{"type": "image_url", "image_url": {"url": image}} for image in query.images]
+    if not query.content:
+        blocks = [*_texts(text), *({"type": "image_url", "image_url": {"url": image_url(url)}} for url in query.images)]
     return HumanMessage(content=blocks)
+
+
+def _ordered(query: Query, text: str | None) -> list[str | dict[str, Any]]:
+    """Return what was said in its order; where something else is asked, that comes in place of the texts, first."""
+    same = text is None and query.text == "\n".join(block["text"] for block in query.content if block["type"] == "text")
+    blocks: list[str | dict[str, Any]] = [] if same else [*_texts(query.text if text is None else text)]
+    for block in query.content:
+        if block["type"] == "text":
+            blocks += [block] if same else []
+        elif block["type"] != "image":
+            blocks.append(block)
+        elif block["index"] < len(query.images):
+            image = {name: value for name, value in block.items() if name not in ("type", "index")}
+            blocks.append({"type": "image_url", "image_url": {"url": image_url(query.images[block["index"]]), **image}})
+    if text is None and query.context is not None:
+        blocks += _texts(f"Context:\n{query.context}")
+    return blocks
+
+
+def _texts(text: str) -> list[dict[str, Any]]:
+    """Return a text as blocks: none where it is blank, which providers refuse."""
+    return [{"type": "text", "text": text}] if text.strip() else []
 
 
 def text_of(message: BaseMessage) -> str:

@@ -159,7 +159,7 @@ class Prompted(Invocation):
             What the model wrote, and its calls; none where it answered instead, and may.
         """
         (reply,) = yield (self._call(messages, required=required),)
-        said = text_of(reply)
+        said = self._format.cut(text_of(reply))
         try:
             wanted = self._calls(said)
             for call in wanted:
@@ -175,7 +175,7 @@ class Prompted(Invocation):
         mend = fill(_REPAIR, problem=problem, noun=self._format.noun)
         asked = [*messages, AIMessage(said or "..."), HumanMessage(mend)]
         (reply,) = yield (self._call(asked, required=required),)
-        said = text_of(reply)
+        said = self._format.cut(text_of(reply))
         try:
             return said, self._calls(said)
         except InvocationError:
@@ -220,11 +220,10 @@ class Prompted(Invocation):
 
     def _call(self, messages: list[BaseMessage], *, required: bool) -> ModelCall:
         options = dict(self.settings.options)
-        if self._format.stop:
-            options.setdefault("stop", list(self._format.stop))
+        defaults = {"stop": list(self._format.stop)} if self._format.stop and "stop" not in options else {}
         schema = self._schema if required and self.settings.format == "json" else None
         # What may be the answer is streamed; what is a call is not.
-        return ModelCall(tuple(messages), schema=schema, options=options, inward=required)
+        return ModelCall(tuple(messages), schema=schema, options=options, defaults=defaults, inward=required)
 
     @cached_property
     def _schema(self) -> dict[str, Any]:
