@@ -36,7 +36,7 @@ _SOUNDS = (
     (re.compile(rb"....ftyp", re.DOTALL), "m4a"),
     (re.compile(rb"FORM....AIFF", re.DOTALL), "aiff"),
 )
-_NAMES = {"image": "image", "pdf": "PDF document", "audio": "recording"}
+NAMES = {"image": "image", "pdf": "PDF document", "audio": "recording"}
 
 
 def unwrapped(block: Any) -> Any:
@@ -104,6 +104,15 @@ def portable_media(block: Any) -> dict[str, Any]:
     raise InvalidInputError("It carries text, images, PDF documents and recordings.")
 
 
+def readable(block: Any) -> bool:
+    """Say whether a block holds an image, a document or a recording that can be sent."""
+    try:
+        portable_media(block)
+    except InvalidInputError:
+        return False
+    return True
+
+
 def described(block: Any) -> str:
     """Return a few words about an image, a document or a recording, for who can't be sent it."""
     media = media_of(block)
@@ -120,7 +129,7 @@ def described(block: Any) -> str:
 
 
 def _with_article(media: Media | None) -> str:
-    name = _NAMES[media or "pdf"]
+    name = NAMES[media or "pdf"]
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 

@@ -33,7 +33,7 @@ NOT_ANSWERED = "This call was not carried out: the run was stopped before. Make 
 NO_OUTPUT = "(no output)"
 """The result of a tool that returned nothing."""
 FROM_TOOL = "atlas_from_tool"
-"""Marks a human message whose images a tool returned, and not the user."""
+"""Marks a block that a tool returned, and that is not the user's."""
 
 _CALLS = frozenset(
     {"tool_use", "function_call", "tool_call", "tool_call_chunk", "invalid_tool_call", "custom_tool_call"}
@@ -222,10 +222,7 @@ def _portable(message: BaseMessage, reads: Collection[str] | None) -> BaseMessag
     """Return a message with its blocks in the form that every provider is sent."""
     if isinstance(message.content, str):
         return message
-    if message.additional_kwargs.get(FROM_TOOL) and reads is not None and "image" not in reads:
-        blocks = [block for block in message.content if text_in(block) is not None]
-    else:
-        blocks = [made for block in message.content if (made := _portable_block(block, reads)) is not None]
+    blocks = [made for block in message.content if (made := _portable_block(block, reads)) is not None]
     return message if blocks == message.content else message.model_copy(update={"content": blocks})
 
 
@@ -235,7 +232,10 @@ def _portable_block(block: Any, reads: Collection[str] | None) -> Any:
         return text if text["text"].strip() else None
     if media is None:
         return inner
-    if media != "image" and reads is not None and media not in reads:
+    unread = reads is not None and media not in reads
+    if unread and isinstance(inner, Mapping) and inner.get(FROM_TOOL):
+        return None  # the text beside it says what it is
+    if unread and media != "image":
         return {"type": "text", "text": described(block)}
     try:
         return portable_media(block)

@@ -25,7 +25,7 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "pdf", "audio"]
 
 IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
 """Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""

@@ -100,7 +100,9 @@ class ToolTrace(Record):
     arguments: dict[str, Any]
     """What it was called with."""
     output: str | None = None
-    """What it returned, as text; None when it failed."""
+    """What it returned, as text, which says of an image that it is one; None when it failed."""
+    content: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+    """What it returned, as content blocks, where that is more than text; kept out of records."""
     error: str | None = None
     """What went wrong, None when nothing did."""
     latency_s: float | None = None

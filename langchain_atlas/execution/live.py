@@ -16,17 +16,18 @@ from langchain_atlas.asks import has_images
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
+from langchain_atlas.execution.fitting import Fitting
+from langchain_atlas.execution.in_graph import acall_tool, call_tool
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
-from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_refused
+from langchain_atlas.execution.tool_calls import trace_of, trace_refused
 from langchain_atlas.histories import sendable
 from langchain_atlas.parameters import taken
 from langchain_atlas.tool_sources import as_langchain_tool
-from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from langchain_core.language_models import BaseChatModel
@@ -89,6 +90,7 @@ class LiveExecutor(Executor):
                 check_key(model)
         known = {**INVOCATIONS, **(invocations or {})}
         self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
+        self._fitting = Fitting(pool, self._invocations)
         self._options: Mapping[str, Any] = {}
 
     @property
@@ -117,6 +119,10 @@ class LiveExecutor(Executor):
         if not seen_before:
             return suited
         return frozenset(pair for pair in suited if "image" in self.pool.model(pair.model).modalities)
+
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return the pairs whose model can't hold or read the query, or whose tool lacks its graph."""
+        return self._fitting.unable(query, beside=beside, bound=bound)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
@@ -238,7 +244,7 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
+                return trace_of(call, start, message=call_tool(call))
             return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
@@ -251,7 +257,7 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
+                return trace_of(call, start, message=await acall_tool(call))
             return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise

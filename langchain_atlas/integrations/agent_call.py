@@ -136,7 +136,9 @@ class AgentCall:
     def _query(self) -> Query:
         query = read_query(self._request.messages, self._settings)
         able = frozenset(pair for pair in self._habits.pairs if self._takes(pair))
-        return suiting(query, self._router, self._habits.executor, able)
+        bound = frozenset(pair for pair in able if self._habits.is_bound(pair))
+        beside = self._request.system_prompt or ""
+        return suiting(query, self._router, self._habits.executor, able, beside=beside, bound=bound)
 
     def _takes(self, pair: Pair) -> bool:
         """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""

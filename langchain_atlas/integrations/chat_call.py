@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -227,7 +228,10 @@ class ChatCall:
 
     def _query(self) -> Query:
         query = read_query(self._messages, self._settings)
-        return suiting(query, self._router, self._executor, self._able())
+        own = {name: self._options[name] for name in OWN if self._options.get(name)}
+        beside = json.dumps(own, default=str) if own else ""
+        bound = () if self._plain else self._executor.pairs  # only the pair's model counts: its tools are not run
+        return suiting(query, self._router, self._executor, self._able(), beside=beside, bound=bound)
 
     def _able(self) -> frozenset[Pair]:
         """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""

@@ -16,15 +16,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import Field
 
+from langchain_atlas.content_blocks import media_of, portable_media, readable
 from langchain_atlas.errors import PoolError
+from langchain_atlas.histories import FROM_TOOL
 from langchain_atlas.images import image_url
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Tool
-    from langchain_atlas.trajectory import Query
+    from langchain_atlas.trajectory import Query, ToolTrace
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,15 @@ class Invocation(ABC):
     def converse(self, query: Query) -> Conversation:
         """Hold the conversation that answers `query`."""
 
-    def opening(self, query: Query, *examples: BaseMessage, text: str | None = None) -> tuple[BaseMessage, ...]:
-        """Return the messages that a conversation starts with: system, examples, history, the ask, what came since."""
+    def opening(
+        self, query: Query, *examples: BaseMessage, text: str | None = None, traces: Sequence[ToolTrace] = ()
+    ) -> tuple[BaseMessage, ...]:
+        """Return the messages that a conversation starts with: system, examples, history, the ask, what came since.
+
+        The images that tools returned (`traces`) go along with the ask.
+        """
         system = [SystemMessage(self.settings.system)] if self.settings.system else []
-        return (*system, *examples, *query.history, ask(query, text), *query.since)
+        return (*system, *examples, *query.history, with_images_of(ask(query, text), traces), *query.since)
 
 
 class InvocationError(Exception):
@@ -171,6 +180,20 @@ def _ordered(query: Query, text: str | None) -> list[str | dict[str, Any]]:
 def _texts(text: str) -> list[dict[str, Any]]:
     """Return a text as blocks: none where it is blank, which providers refuse."""
     return [{"type": "text", "text": text}] if text.strip() else []
+
+
+def with_images_of(message: HumanMessage, traces: Sequence[ToolTrace]) -> HumanMessage:
+    """Return a message that tells what tools returned, with the images that they returned.
+
+    They are marked as a tool's: a model that does not see is not sent them, for the text says that they are images.
+    """
+    found = [block for trace in traces for block in trace.content if media_of(block) is not None]
+    if not found:
+        return message
+    content = message.content
+    said: list[Any] = _texts(content) if isinstance(content, str) else list(content)
+    shown = [{**portable_media(block), FROM_TOOL: True} for block in found if readable(block)]
+    return message.model_copy(update={"content": [*said, *shown]})
 
 
 def text_of(message: BaseMessage) -> str:

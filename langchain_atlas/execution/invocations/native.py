@@ -152,5 +152,5 @@ def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | Non
 def _result(call_id: str, trace: ToolTrace) -> ToolMessage:
     """Say what a call led to."""
     failed = trace.error is not None
-    content = trace.error or trace.output or ""
-    return ToolMessage(content, tool_call_id=call_id, status="error" if failed else "success")
+    content: Any = trace.error or list(trace.content) or trace.output or ""
+    return ToolMessage(content, tool_call_id=call_id, name=trace.name, status="error" if failed else "success")

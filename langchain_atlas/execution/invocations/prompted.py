@@ -20,6 +20,7 @@ from langchain_atlas.execution.invocations.base import (
     ToolCall,
     fill,
     text_of,
+    with_images_of,
 )
 from langchain_atlas.execution.invocations.call_reader import (
     NoCallError,
@@ -135,19 +136,21 @@ class Prompted(Invocation):
                 return _direct_answer(traces)
             results = [(trace.name, trace.output if trace.error is None else trace.error) for trace in traces]
             if settings.max_rounds == 1:
-                return (yield from self._answer(query, results))
+                return (yield from self._answer(query, results, traces))
             shown = f"{self._format.results(results)}\n\n{fill(_GO_ON, query=query.text)}"
-            messages += [AIMessage(said or "..."), HumanMessage(shown)]
+            messages += [AIMessage(said or "..."), with_images_of(HumanMessage(shown), traces)]
             required = False
-        messages[-1] = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        last = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        messages[-1] = with_images_of(last, traces)
         (reply,) = yield (ModelCall(tuple(messages), options=settings.answer_options),)
         return final_answer(text_of(reply))
 
-    def _answer(self, query: Query, results: Sequence[Result]) -> Conversation:
+    def _answer(self, query: Query, results: Sequence[Result], traces: Sequence[ToolTrace]) -> Conversation:
         """Let the model answer from what the tools returned, in a conversation of its own."""
         result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
         text = fill(self.settings.result_prompt, query=query.text, result=result)
-        (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.answer_options),)
+        asked = self.opening(query, text=text, traces=traces)
+        (reply,) = yield (ModelCall(asked, options=self.settings.answer_options),)
         return text_of(reply)
 
     def _read(
