@@ -25,7 +25,7 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "pdf", "audio"]
 
 IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
 """Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""
@@ -60,6 +60,9 @@ class Model(Record):
     options: dict[str, Any] = Field(default_factory=dict)
     """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys; ``${NAME}`` stands
     for the value of an environment variable, as in ``{"extra_headers": {"X-Gateway": "${GATEWAY_KEY}"}}``."""
+    refuses: frozenset[str] = frozenset()
+    """Parameters that it does not take, such as ``{"temperature", "stop"}``, where LiteLLM does not know that. What
+    this library would send of its own, unasked, is then left out."""
     api_key_env: str | None = None
     """Environment variable that holds the key, when LiteLLM's usual one is not meant."""
 

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+_READS = {"image": "supports_vision", "pdf": "supports_pdf_input", "audio": "supports_audio_input"}
+"""What a model reads beside text, with the field of the table that says so."""
 _TABLE = "model_prices_and_context_window_backup.json"
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
@@ -34,8 +36,9 @@ def find_facts(litellm_id: str) -> dict[str, Any]:
         "function_calling": entry.get("supports_function_calling"),
         "structured_output": entry.get("supports_response_schema"),
     }
-    if entry.get("supports_vision"):
-        facts["modalities"] = frozenset({"text", "image"})
+    read = {kind for kind, sign in _READS.items() if entry.get(sign)}
+    if read:
+        facts["modalities"] = frozenset({"text", *read})
     if facts["max_input_tokens"] == 0:  # the table's way to say that it is not known
         del facts["max_input_tokens"]
     return {name: value for name, value in facts.items() if isinstance(value, int | float | bool | frozenset)}

@@ -49,6 +49,9 @@ class Query(Record):
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs. A `Path`, bytes or a content block is turned into one; see
     `langchain_atlas.images.image_url`."""
+    content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
+    """What was said in its order, where that is more than the text with images behind it: blocks of type ``text``,
+    ``image`` (with ``index``, the place in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
     constraints: Constraints = Constraints()
     """What must be kept to."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
@@ -65,6 +68,13 @@ class Query(Record):
     def full_text(self) -> str:
         """The text with its context, in which markup of chat templates is made words: a document is data."""
         return self.text if self.context is None else f"{self.text}\n\nContext:\n{neutral(self.context)}"
+
+    @property
+    def media(self) -> frozenset[str]:
+        """What it holds besides text: any of ``image``, ``pdf`` and ``audio``."""
+        kinds = {"file": "pdf", "input_audio": "audio"}
+        files = {kinds[block["type"]] for block in self.content if block["type"] in kinds}
+        return frozenset(files | ({"image"} if self.images else set()))
 
     @classmethod
     def of(cls, query: Query | str) -> Query:
@@ -104,7 +114,9 @@ class ToolTrace(Record):
     arguments: dict[str, Any]
     """What it was called with."""
     output: str | None = None
-    """What it returned, as text; None when it failed."""
+    """What it returned, as text, which says of an image that it is one; None when it failed."""
+    content: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+    """What it returned, as content blocks, where that is more than text; kept out of records."""
     error: str | None = None
     """What went wrong, None when nothing did."""
     latency_s: float | None = None

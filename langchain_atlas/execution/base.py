@@ -14,6 +14,8 @@ from langchain_atlas.loop import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Query
@@ -35,6 +37,17 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Return the pairs that can answer this query at all, by whether it has images; None when it can't tell."""
         del query
         return None
+
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return the pairs that can't take this query whatever is tried, each with the reason.
+
+        Args:
+            query: the query.
+            beside: what goes along that is not in the query, such as the caller's own tools as JSON.
+            bound: pairs whose tools somebody else runs.
+        """
+        del query, beside, bound
+        return {}
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which the runs of one trajectory belong together, for tools that keep state.

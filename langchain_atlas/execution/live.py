@@ -17,22 +17,25 @@ from langchain_atlas.errors import ExecutionError, PoolError, SettingError, sugg
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
+from langchain_atlas.execution.fitting import Fitting
+from langchain_atlas.execution.in_graph import acall_tool, call_tool
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
-from langchain_atlas.execution.invocations.schemas import sendable
+from langchain_atlas.execution.invocations.schemas import sendable as sendable_tool
 from langchain_atlas.execution.ledger import Ledger, Outcome
-from langchain_atlas.execution.tool_calls import counting_of, tool_input, trace_of, trace_refused
+from langchain_atlas.execution.tool_calls import counting_of, trace_of, trace_refused
+from langchain_atlas.histories import sendable
 from langchain_atlas.masked_errors import keys_masked
+from langchain_atlas.parameters import taken
 from langchain_atlas.tool_sources import as_langchain_tool
-from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
 from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
@@ -91,12 +94,14 @@ class LiveExecutor(Executor):
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
         remember_keys(*self._chat_models.values())
+        self._own_chat_models = frozenset(self._chat_models)
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
                 check_key(model)
         known = {**INVOCATIONS, **(invocations or {})}
         self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
+        self._fitting = Fitting(pool, self._invocations)
         self._options: Mapping[str, Any] = {}
 
     @property
@@ -125,6 +130,10 @@ class LiveExecutor(Executor):
         if not seen_before:
             return suited
         return frozenset(pair for pair in suited if "image" in self.pool.model(pair.model).modalities)
+
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return the pairs whose model can't hold or read the query, or whose tool lacks its graph."""
+        return self._fitting.unable(query, beside=beside, bound=bound)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
@@ -249,9 +258,9 @@ class LiveExecutor(Executor):
         try:
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
-                    return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
+                    return trace_of(call, start, message=call_tool(call))
             with heard_once():
-                return self._bound(pair, call).invoke(list(call.messages))
+                return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
@@ -264,31 +273,44 @@ class LiveExecutor(Executor):
         try:
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
-                    return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
+                    return trace_of(call, start, message=await acall_tool(call))
             with heard_once():
-                return await self._bound(pair, call).ainvoke(list(call.messages))
+                return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
+    def _sent(self, pair: Pair, call: ModelCall) -> list[BaseMessage]:
+        return sendable(call.messages, reads=self.pool.model(pair.model).modalities)
+
     def _bound(self, pair: Pair, call: ModelCall) -> Runnable[Any, AIMessage]:
         """Return the chat model with the call's tools and parameters bound, and no others."""
         model = self.pool.model(pair.model)
         chat_model = self._chat_model(model)
-        options = {**call.options, **self.pool.pair_options.get(pair, {}), **({} if call.inward else self._options)}
+        own = {} if call.inward else self._options
+        options = {**call.options, **self.pool.pair_options.get(pair, {}), **own}
+        options = {**self._taken(model, call.defaults, options), **options}
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
         if call.sample is not None:
             chat_model, options = drawn_anew(chat_model, options, model, call.sample)
         bound: Runnable[Any, AIMessage] = chat_model
         if call.tools:
-            bound = chat_model.bind_tools(
-                [sendable(tool) for tool in call.tools], tool_choice=call.tool_choice, **options
-            )
+            choice = call.tool_choice
+            if choice in ("auto", "none") and not self._taken(model, {"tool_choice": choice}, options):
+                choice = None  # nobody asked for it, and some servers refuse it
+            bound = chat_model.bind_tools([sendable_tool(tool) for tool in call.tools], tool_choice=choice, **options)
         elif options:
             bound = bound.bind(**options)
         return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound
+
+    def _taken(self, model: Model, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those defaults of our own that a model takes; LiteLLM knows its own models alone."""
+        given = {**model.options, **options}
+        if model.name in self._own_chat_models:
+            return {name: value for name, value in defaults.items() if name not in model.refuses}
+        return taken(model.litellm, defaults, given=given, refuses=model.refuses)
 
     def _chat_model(self, model: Model) -> BaseChatModel:
         if model.name not in self._chat_models:  # else nobody waits for another model that is being built

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.execution.base import Executor
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from langchain_atlas.pool import Pair
@@ -49,6 +50,10 @@ class ExecutorWrapper(Executor):
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return what the wrapped executor says of this query; see `Executor.suited`."""
         return self.executor.suited(query)
+
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return what the wrapped executor says of this query; see `Executor.unable`."""
+        return self.executor.unable(query, beside=beside, bound=bound)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context of the wrapped executor; see `Executor.trajectory`."""

@@ -16,7 +16,8 @@ from langchain_atlas.execution.invocations.base import results_in
 from langchain_atlas.execution.invocations.native_calls import read_reply
 from langchain_atlas.execution.invocations.schemas import signatures_of
 from langchain_atlas.execution.ledger import observed
-from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
+from langchain_atlas.histories import sendable
+from langchain_atlas.integrations.messages import answer_message, failures, last_said, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
@@ -138,11 +139,13 @@ class AgentCall:
     def _query(self) -> Query:
         query = read_query(self._request.messages, self._settings)
         able = frozenset(pair for pair in self._habits.pairs if self._takes(pair))
-        return suiting(query, self._router, self._habits.executor, able)
+        bound = frozenset(pair for pair in able if self._habits.is_bound(pair))
+        beside = self._request.system_prompt or ""
+        return suiting(query, self._router, self._habits.executor, able, beside=beside, bound=bound)
 
     def _takes(self, pair: Pair) -> bool:
         """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""
-        in_tool_loop = isinstance(self._request.messages[-1], ToolMessage)
+        in_tool_loop = isinstance(last_said(self._request.messages), ToolMessage)
         if in_tool_loop or self._habits.keep_tools or self._request.response_format is not None:
             model = self._habits.executor.pool.model(pair.model)
             return self._habits.is_bound(pair) and model.function_calling is not False
@@ -217,17 +220,20 @@ class AgentCall:
         request, invocation = self._request, self._habits.executor.invocation(pair.tool)
         own = {tool.name for tool in invocation.tools}
         tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
+        messages = sendable(request.messages, reads=self._habits.executor.pool.model(pair.model).modalities)
         changes: dict[str, Any] = {
             "model": chat_model,
-            "messages": [*map(portable, request.messages)],
+            "messages": messages,
             "tools": [*invocation.tools, *tools],
             "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
         }
-        if invocation.settings.system:
-            texts = [invocation.settings.system, request.system_prompt]
+        texts = [invocation.settings.system, request.system_prompt]
+        if isinstance(messages[0], SystemMessage) and isinstance(messages[0].content, str):
+            texts.append(messages.pop(0).text)  # the agent puts its own before it
+        if texts[0] or texts[2:]:
             changes["system_message"] = SystemMessage("\n\n".join(text for text in texts if text))
         choice = getattr(invocation.settings, "tool_choice", "auto")
-        if choice != "auto" and isinstance(request.messages[-1], HumanMessage):
+        if choice != "auto" and isinstance(last_said(request.messages), HumanMessage):
             changes["tool_choice"] = choice
         return request.override(**changes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ from langchain_atlas.execution.invocations.native_calls import read_reply
 from langchain_atlas.execution.invocations.schemas import signatures_of
 from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
 from langchain_atlas.execution.plain_values import plain_message
+from langchain_atlas.histories import sendable
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
     failures,
-    portable,
+    last_said,
     read_query,
     record,
     usage_metadata,
@@ -174,8 +176,8 @@ class ChatCall:
         self._options = dict(options)
         self._model = self._options.pop("model", None)
         self._settings = settings
-        last = self._messages[-1] if self._messages else None
-        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(last, HumanMessage)
+        self._last = last_said(self._messages)
+        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(self._last, HumanMessage)
         self._replies: dict[int, AIMessage] = {}
 
     @property
@@ -228,11 +230,12 @@ class ChatCall:
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
-        messages = [*map(portable, self._messages)]
+        messages = self._messages
         if bare:
             options = {**self._executor.options(pair), **options}
             system = self._executor.invocation(pair.tool).settings.system
             messages = [*([SystemMessage(system)] if system else []), *messages]
+        messages = sendable(messages, reads=self._executor.pool.model(pair.model).modalities)
         tools = options.pop("tools", None)
         if tools:
             model = chat_model.bind_tools(tools, tool_choice=options.pop("tool_choice", None), **options)
@@ -242,14 +245,17 @@ class ChatCall:
 
     def _query(self) -> Query:
         query = read_query(self._messages, self._settings)
-        return suiting(query, self._router, self._executor, self._able())
+        own = {name: self._options[name] for name in OWN if self._options.get(name)}
+        beside = json.dumps(own, default=str) if own else ""
+        bound = () if self._plain else self._executor.pairs  # only the pair's model counts: its tools are not run
+        return suiting(query, self._router, self._executor, self._able(), beside=beside, bound=bound)
 
     def _able(self) -> frozenset[Pair]:
         """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""
         pool, known = self._executor.pool, self._router.pairs
         if self._model is not None:
             pool.model(self._model)
-        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._messages[-1], ToolMessage))
+        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._last, ToolMessage))
         pairs = [
             pair
             for pair in pool.pairs

@@ -12,6 +12,7 @@ from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict
 
 from langchain_atlas.contracts import suiting
+from langchain_atlas.execution.in_graph import graph_scope
 from langchain_atlas.integrations.approval import Approval, Approve
 from langchain_atlas.integrations.durable import announce
 from langchain_atlas.integrations.messages import (
@@ -98,12 +99,14 @@ class _Loop:
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        suited = suiting(query, self._router, self._executor)
+        with graph_scope(state):
+            suited = suiting(query, self._router, self._executor)
         return _decided(state, query, trajectory, drive(ask_router(suited, trajectory), self._handler()))
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        suited = suiting(query, self._router, self._executor)
+        with graph_scope(state):
+            suited = suiting(query, self._router, self._executor)
         return _decided(state, query, trajectory, await adrive(ask_router(suited, trajectory), self._handler()))
 
     def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
@@ -112,15 +115,17 @@ class _Loop:
         reviewed = self._approval.review(query, trajectory, decision)
         return {} if reviewed == decision else _decided(state, query, trajectory, reviewed)
 
-    def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+    def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
-        observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
-        return _executed(trajectory, decision, observation)
+        with graph_scope(state) as scope:
+            observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return scope.update(_executed(trajectory, decision, observation))
 
-    async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+    async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
-        observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
-        return _executed(trajectory, decision, observation)
+        with graph_scope(state) as scope:
+            observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return scope.update(_executed(trajectory, decision, observation))
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step is given it

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_atlas.asks import AtlasContext, configured, has_images, portable, read_ask, read_query
+from langchain_atlas.asks import AtlasContext, configured, has_images, last_said, read_ask, read_query
 from langchain_atlas.trajectory import Trajectory, Usage
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = [
     "answer_message",
     "failures",
     "has_images",
-    "portable",
+    "last_said",
     "read_ask",
     "read_query",
     "record",

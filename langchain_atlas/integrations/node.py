@@ -9,6 +9,7 @@ from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langgraph.types import Command
 
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.execution.in_graph import graph_scope
 from langchain_atlas.integrations.approval import Approval, Approve
 from langchain_atlas.integrations.durable import DurableExecutor, NodeRouter
 from langchain_atlas.integrations.inner_runs import arun_inside, handed_down, run_inside
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 Goto = str | Callable[[Mapping[str, Any]], str]
 """Where the graph goes on: a node, or a function of the run's record that names it."""
 
-Update = dict[str, Any] | Command[str]
+Update = dict[str, Any] | Command[str] | list[Any]
+"""What the node writes; a list where tools of the run return commands of their own."""
 
 
 class AtlasNode(Runnable[Any, Update]):
@@ -104,12 +106,15 @@ class AtlasNode(Runnable[Any, Update]):
     def _solve(self, state: Any, run_manager: Any, config: RunnableConfig) -> Update:
         del run_manager  # LangChain passes it by name
         query = self._query(state, config)
-        return self._update(solve(query, self._decider, self._actor, max_turns=self.max_turns))
+        with graph_scope(state, self.messages_key) as scope:
+            return scope.update(self._update(solve(query, self._decider, self._actor, max_turns=self.max_turns)))
 
     async def _asolve(self, state: Any, run_manager: Any, config: RunnableConfig) -> Update:
         del run_manager
         query = self._query(state, config)
-        return self._update(await asolve(query, self._decider, self._actor, max_turns=self.max_turns))
+        with graph_scope(state, self.messages_key) as scope:
+            trajectory = await asolve(query, self._decider, self._actor, max_turns=self.max_turns)
+            return scope.update(self._update(trajectory))
 
     def _query(self, state: Any, config: RunnableConfig) -> Query:
         asked = state.get(self.input_key) if isinstance(state, Mapping) else getattr(state, self.input_key, None)
@@ -120,7 +125,7 @@ class AtlasNode(Runnable[Any, Update]):
             )
         return read_ask(asked, run_settings(config))
 
-    def _update(self, trajectory: Trajectory) -> Update:
+    def _update(self, trajectory: Trajectory) -> dict[str, Any] | Command[str]:
         answer = answer_message(trajectory)
         record = answer.response_metadata[RECORD_KEY]
         update: dict[str, Any] = {self.messages_key: [answer]}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_atlas.errors import ConstraintError, SettingError
+from langchain_atlas.histories import sendable
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
 from langchain_atlas.routers.tags import Block, TagError, read_blocks, read_call, write_blocks
 from langchain_atlas.text.thoughts import with_think_tags
@@ -137,7 +138,7 @@ class PromptedRouter(Router):
         steps = write_blocks(self._blocks(query, trajectory)) or "(none)"
         described = "\n".join(map(self._described, allowed))
         asked = _ASK.format(question=question, steps=steps)
-        return [SystemMessage(_SYSTEM.format(pairs=described)), *query.history, HumanMessage(asked)]
+        return sendable([SystemMessage(_SYSTEM.format(pairs=described)), *query.history, HumanMessage(asked)])
 
     def _described(self, pair: Pair) -> str:
         model, tool = self.pool.model(pair.model), self.pool.tool(pair.tool)

@@ -124,7 +124,7 @@ class TestRequests:
         call(agent(server, middleware), {"messages": [HumanMessage([{"type": "text", "text": "What is it?"}, IMAGE])]})
         (body,) = server.bodies
         assert body["model"] == "seeing"
-        assert body["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,AA=="
+        assert body["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,iVBORw0KGgo="
 
     def test_keep_to_what_the_run_allows(
         self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke

@@ -98,12 +98,12 @@ class TestAnswer:
         graph = graph_of(AtlasNode(ScriptedRouter("small@@none"), connect(server)))
         content = [
             {"type": "text", "text": "What is it?"},
-            {"type": "image", "base64": "AA==", "mime_type": "image/png"},
+            {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"},
         ]
         invoke(graph, {"messages": [HumanMessage(content)]})
         assert server.bodies[0]["messages"][0]["content"] == [
             {"type": "text", "text": "What is it?"},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
         ]
 
     def test_says_what_failed_and_the_graph_goes_on(self, serve: Serve, connect: Connect, invoke: Invoke) -> None:

@@ -83,7 +83,7 @@ class Grounded(Invocation):
         examples: list[BaseMessage] = []
         for example in self.settings.examples:
             examples += [HumanMessage(self._prompt(example.query, example.result)), AIMessage(example.answer)]
-        messages = self.opening(query, *examples, text=self._prompt(query.text, trace.shown))
+        messages = self.opening(query, *examples, text=self._prompt(query.text, trace.shown), traces=(trace,))
         (reply,) = yield (ModelCall(messages, options=self.settings.options),)
         return text_of(reply)
 

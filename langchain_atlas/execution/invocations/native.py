@@ -174,4 +174,5 @@ def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | Non
 def _result(call_id: str, trace: ToolTrace) -> ToolMessage:
     """Say what a call led to."""
     failed = trace.error is not None
-    return ToolMessage(trace.shown, tool_call_id=call_id, status="error" if failed else "success")
+    content: Any = trace.shown if failed or not trace.content else list(trace.content)
+    return ToolMessage(content, tool_call_id=call_id, name=trace.name, status="error" if failed else "success")

@@ -21,6 +21,7 @@ from langchain_atlas.execution.invocations.base import (
     data_of,
     fill,
     text_of,
+    with_images_of,
 )
 from langchain_atlas.execution.invocations.call_reading import (
     NoCallError,
@@ -137,19 +138,21 @@ class Prompted(Invocation):
             results = [(trace.name, trace.shown) for trace in traces]
             data += [trace.said for trace in traces]
             if settings.max_rounds == 1:
-                return (yield from self._answer(query, results))
+                return (yield from self._answer(query, results, traces))
             shown = f"{self._format.results(results)}\n\n{fill(_GO_ON, query=query.text)}"
-            messages += [AIMessage(said or "..."), HumanMessage(shown)]
+            messages += [AIMessage(said or "..."), with_images_of(HumanMessage(shown), traces)]
             required = False
-        messages[-1] = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        last = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        messages[-1] = with_images_of(last, traces)
         (reply,) = yield (ModelCall(tuple(messages), options=settings.answer_options),)
         return final_answer(text_of(reply))
 
-    def _answer(self, query: Query, results: Sequence[Result]) -> Conversation:
+    def _answer(self, query: Query, results: Sequence[Result], traces: Sequence[ToolTrace]) -> Conversation:
         """Let the model answer from what the tools returned, in a conversation of its own."""
         result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
         text = fill(self.settings.result_prompt, query=query.text, result=result)
-        (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.answer_options),)
+        asked = self.opening(query, text=text, traces=traces)
+        (reply,) = yield (ModelCall(asked, options=self.settings.answer_options),)
         return text_of(reply)
 
     def _read(
@@ -161,7 +164,7 @@ class Prompted(Invocation):
             What the model wrote, and its calls; none where it answered instead, and may.
         """
         (reply,) = yield (self._call(messages, required=required),)
-        said = text_of(reply)
+        said = self._format.cut(text_of(reply))
         try:
             wanted = self._calls(said, data)
             for call in wanted:
@@ -177,7 +180,7 @@ class Prompted(Invocation):
         mend = fill(_REPAIR, problem=problem, noun=self._format.noun)
         asked = [*messages, AIMessage(said or "..."), HumanMessage(mend)]
         (reply,) = yield (self._call(asked, required=required),)
-        said = text_of(reply)
+        said = self._format.cut(text_of(reply))
         try:
             return said, self._calls(said, data)
         except InvocationError:
@@ -222,11 +225,10 @@ class Prompted(Invocation):
 
     def _call(self, messages: list[BaseMessage], *, required: bool) -> ModelCall:
         options = dict(self.settings.options)
-        if self._format.stop:
-            options.setdefault("stop", list(self._format.stop))
+        defaults = {"stop": list(self._format.stop)} if self._format.stop and "stop" not in options else {}
         schema = self._schema if required and self.settings.format == "json" else None
         # What may be the answer is streamed; what is a call is not.
-        return ModelCall(tuple(messages), schema=schema, options=options, inward=required)
+        return ModelCall(tuple(messages), schema=schema, options=options, defaults=defaults, inward=required)
 
     @cached_property
     def _schema(self) -> dict[str, Any]:

@@ -32,7 +32,8 @@ class RankedSettings(InvocationSettings):
     samples: int = Field(default=5, ge=1, le=64)
     """How many answers are drawn, side by side."""
     temperature: float | None = Field(default=0.8, ge=0)
-    """Sampling temperature; None leaves it to the model. `options` and the pair's options win over it."""
+    """Sampling temperature; None leaves it to the model. `options` and the pair's options win over it. Where it is not
+    set, and the model takes none, it is left out."""
 
 
 class Ranked(Invocation):
@@ -61,11 +62,13 @@ class Ranked(Invocation):
     def converse(self, query: Query) -> Conversation:
         """Draw the answers, rank them, give the best."""
         messages = self.opening(query)
-        options = dict(self.settings.options)
-        if self.settings.temperature is not None:
+        options, defaults = dict(self.settings.options), {}
+        if "temperature" in self.settings.model_fields_set and self.settings.temperature is not None:
             options = {"temperature": self.settings.temperature, **options}
+        elif self.settings.temperature is not None:
+            defaults = {"temperature": self.settings.temperature}
         replies = yield tuple(
-            ModelCall(messages, options=options, inward=True, sample=number, may_fail=True)
+            ModelCall(messages, options=options, defaults=defaults, inward=True, sample=number, may_fail=True)
             for number in range(self.settings.samples)
         )
         failures = [reply for reply in replies if isinstance(reply, Exception)]

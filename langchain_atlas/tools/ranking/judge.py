@@ -16,6 +16,7 @@ from langgraph.constants import TAG_NOSTREAM
 
 from langchain_atlas.billing import billed
 from langchain_atlas.errors import SettingError
+from langchain_atlas.parameters import taken
 from langchain_atlas.secrets import error_text
 from langchain_atlas.text.json_objects import first_object
 from langchain_atlas.text.thoughts import without_thoughts
@@ -65,7 +66,8 @@ class ChatJudge(Scorer):
         by: ``whole``, or ``steps`` for a score a step.
         prompt: what to ask; ``{question}`` and ``{answer}`` are put in. `WHOLE_PROMPT` or `STEPS_PROMPT` when left out.
         structured: send a JSON schema along, for models that keep to one.
-        options: parameters of `ChatLiteLLM`, such as ``temperature`` (0 when left out) and ``api_base``.
+        options: parameters of `ChatLiteLLM`, such as ``temperature`` (0 when left out, where the model takes one)
+            and ``api_base``.
         api_key_env: environment variable that holds the key, when it is not the provider's usual one.
         timeout_s: seconds that one judgement may take.
 
@@ -94,7 +96,7 @@ class ChatJudge(Scorer):
         self.by = by
         self.structured = structured
         self._model = model
-        self._options = {"temperature": 0, "request_timeout": timeout_s, **(options or {})}
+        self._options = {"request_timeout": timeout_s, **(options or {})}
         self._key = api_key_env
         own_key(api_key_env)
         self._lock = threading.Lock()
@@ -139,7 +141,9 @@ class ChatJudge(Scorer):
             chat_model = self._model
             if isinstance(chat_model, str):
                 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as `execution.chat_models` does
-                made = {"model": chat_model, **own_key(self._key), **self._options}
+                steady = {} if "temperature" in self._options else {"temperature": 0}
+                defaults = taken(chat_model, steady, given=self._options)
+                made = {"model": chat_model, **own_key(self._key), **defaults, **self._options}
                 chat_model = import_module("langchain_litellm").ChatLiteLLM(**made)
                 self._model = chat_model
         # What a judge writes is no part of the answer: its tokens stay out of a graph's message stream.
