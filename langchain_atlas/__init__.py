@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.chain import AtlasChain
     from langchain_atlas.integrations.chat_model import ChatAtlas
     from langchain_atlas.integrations.graph import create_atlas_graph
+    from langchain_atlas.integrations.messages import AtlasRecord
     from langchain_atlas.integrations.middleware import AtlasMiddleware
     from langchain_atlas.integrations.node import AtlasNode
     from langchain_atlas.loop import asolve, solve
@@ -39,6 +40,7 @@ _HOMES = {
     "AtlasError": "errors",
     "AtlasMiddleware": "integrations.middleware",
     "AtlasNode": "integrations.node",
+    "AtlasRecord": "integrations.messages",
     "ChatAtlas": "integrations.chat_model",
     "ClusterRouter": "routers.cluster",
     "Constraints": "trajectory",
@@ -80,6 +82,7 @@ __all__ = [
     "AtlasError",
     "AtlasMiddleware",
     "AtlasNode",
+    "AtlasRecord",
     "ChatAtlas",
     "ClusterRouter",
     "Constraints",

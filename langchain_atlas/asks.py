@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from langchain_core.messages import (
     BaseMessage,
@@ -15,15 +15,29 @@ from langchain_core.messages import (
     convert_to_messages,
 )
 from langchain_core.prompt_values import PromptValue
+from pydantic import WithJsonSchema
 
 from langchain_atlas.content_blocks import media_of, portable_media, text_in, unwrapped
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.misspelled import refuse_misspelled, refuse_unknown
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from langchain_atlas.content_blocks import Media
+
+Ask = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "What is asked, as a text. In Python a message, messages, a Query, a prompt's value and "
+            "{'messages': ...} are taken too.",
+        }
+    ),
+]
+"""What goes into a chain, as schemas show it and as a tool made of the chain takes it."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,15 @@ class AtlasContext:
     """Most seconds the run may take, by expectation."""
     pairs: list[str] | None = field(default=None)
     """Pairs that may be asked, written ``model@@tool``."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse a name that is no field, and say which is meant; LangGraph makes one of the context it is given.
+
+        Raises:
+            SettingError: there is such a name.
+        """
+        refuse_unknown(given, [one.name for one in fields(cls)], cls.__name__)
+        return super().__new__(cls)
 
 
 def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
@@ -115,8 +138,13 @@ def with_settings(query: Query, settings: Mapping[str, Any]) -> Query:
 
 
 def configured(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what a run sets under ``configurable``: any of the fields of `AtlasContext`."""
+    """Collect what a run sets under ``configurable``: any of the fields of `AtlasContext`.
+
+    Raises:
+        SettingError: a key is nearly one of these; see `langchain_atlas.misspelled`.
+    """
     given = config.get("configurable") or {}
+    refuse_misspelled(given, AtlasContext.__dataclass_fields__, "configurable")
     return {name: given[name] for name in AtlasContext.__dataclass_fields__ if name in given}
 
 

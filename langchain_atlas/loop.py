@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from langchain_atlas.checks import as_query, check_sides
 from langchain_atlas.contracts import suiting
 from langchain_atlas.errors import ExecutionError, SettingError
 from langchain_atlas.masked_errors import keys_masked
@@ -216,6 +217,7 @@ class Handler:
 
     Raises:
         SettingError: `max_turns` is below 1.
+        InvalidInputError: router or executor is none, say because the two are swapped.
     """
 
     router: RouterLike | None = None
@@ -231,6 +233,7 @@ class Handler:
 
     def __post_init__(self) -> None:
         checked_turns(self.max_turns)
+        check_sides(self.router, self.executor)
 
     def scope(self) -> AbstractContextManager[object]:
         """Return the context in which tools keep what they know from one run of the trajectory to the next."""
@@ -379,7 +382,7 @@ def solve(query: Query | str, router: RouterLike, executor: ExecutorLike, *, max
         AtlasError: the router could not decide.
     """
     handler = Handler(router, executor, max_turns)
-    query = suiting(Query.of(query), router, executor)
+    query = suiting(as_query(query), router, executor)
     return solve_run(query, lambda: drive(turns(query), handler))
 
 
@@ -388,5 +391,5 @@ async def asolve(
 ) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
     handler = Handler(router, executor, max_turns)
-    query = suiting(Query.of(query), router, executor)
+    query = suiting(as_query(query), router, executor)
     return await asolve_run(query, lambda: adrive(turns(query), handler))

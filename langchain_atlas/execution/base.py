@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_atlas.checks import check_methods, running
 from langchain_atlas.errors import ExecutionError, InvalidInputError
 from langchain_atlas.loop import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
@@ -27,6 +28,16 @@ class Executor(Runnable[Assignment, Observation], ABC):
     An executor is a LangChain `Runnable`: it takes an `Assignment`, which is what a router returns in a chain, and
     returns the observation. There, a call that fails raises `ExecutionError`, so that retries and fallbacks see it.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have `run` take the written form of a pair and a text for a query, and say what is wrong with others."""
+        super().__init_subclass__(**kwargs)
+        check_methods(cls, ("run", "arun"), running)
+
+    def __repr__(self) -> str:
+        """Say what kind of executor it is, and how many pairs it can run."""
+        count = len(self.pairs)
+        return f"{type(self).__name__}({'' if not count else '1 pair' if count == 1 else f'{count} pairs'})"
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

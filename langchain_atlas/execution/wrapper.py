@@ -37,6 +37,10 @@ class ExecutorWrapper(Executor):
         if len(given) == 1:
             raise TypeError(f"{cls.__name__} overrides {given[0]!r} alone; override both of {', '.join(_RUNNING)}.")
 
+    def __repr__(self) -> str:
+        """Say what it is, and what it is around."""
+        return f"{type(self).__name__}({self._executor!r})"
+
     @property
     def executor(self) -> Executor:
         """The executor that is wrapped."""

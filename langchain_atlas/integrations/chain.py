@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
+from langchain_atlas.asks import Ask
+from langchain_atlas.checks import check_sides
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.integrations.messages import answer_message, run_settings
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
@@ -15,6 +18,9 @@ from langchain_atlas.routers.base import read_assignment
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+    from pydantic import BaseModel
+
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Trajectory
@@ -46,11 +52,30 @@ class AtlasChain(Runnable[Any, AIMessage]):
         max_turns: int = MAX_TURNS,
         on_router_error: OnRouterError = "raise",
     ) -> None:
+        check_sides(router, executor)
         self.router = router
         self.executor = executor
         self.max_turns = checked_turns(max_turns)
         self._decider = with_fallback(router, executor.pairs, on_router_error)
         self.name = "atlas"
+
+    def __repr__(self) -> str:
+        """Say what it is, and who decides and acts."""
+        return f"{type(self).__name__}({self.router!r}, {self.executor!r})"
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802  # LangChain's name
+        """What it takes; see `Ask`."""
+        return Ask
+
+    def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
+        """Make a tool of it that takes the ask as a text, and returns the answer as a text; see `Runnable.as_tool`."""
+        options = {
+            "name": self.name,
+            "description": "Answers a question, by whichever model and tool suits it.",
+            **options,
+        }
+        return (self | StrOutputParser()).as_tool(args_schema, **options)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
         """Answer an ask.

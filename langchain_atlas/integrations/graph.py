@@ -9,14 +9,18 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.uuid import uuid7
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
+from langchain_atlas.checks import check_sides
 from langchain_atlas.contracts import suiting
 from langchain_atlas.execution.in_graph import graph_scope
 from langchain_atlas.integrations.approval import Approval, Approve
 from langchain_atlas.integrations.durable import announce
 from langchain_atlas.integrations.messages import (
     AtlasContext,
+    AtlasRecord,
     answer_message,
     read_query,
     record,
@@ -32,12 +36,43 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
 
 
+if TYPE_CHECKING:
+    Messages = list[AnyMessage]
+else:
+
+    class Messages(list[AnyMessage]):
+        """Messages that schemas show as such, and that are taken in every form that `add_messages` reads.
+
+        Pydantic, which LangChain has check what a tool of the graph is given, reads no message out of a plain list of
+        `AnyMessage`.
+        """
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+            """Take any list, or one message by itself."""
+            del source, handler
+            return core_schema.any_schema()
+
+        @classmethod
+        def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+            """Show a list of messages."""
+            del schema
+            return handler(TypeAdapter(list[AnyMessage]).core_schema)
+
+
+class AtlasInput(TypedDict):
+    """What the graph is given."""
+
+    messages: Annotated[Messages, add_messages]
+    """The conversation; its last human message is the ask."""
+
+
 class AtlasState(TypedDict, total=False):
     """State of the graph; all of it is plain JSON but for the messages."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[Messages, add_messages]
     """The conversation."""
-    atlas: dict[str, Any]
+    atlas: AtlasRecord
     """Record of the run: see `langchain_atlas.integrations.messages.record`."""
     atlas_next: dict[str, Any]
     """The decision that is about to be carried out, with the id of the message it is for and that of the trajectory."""
@@ -50,7 +85,7 @@ def create_atlas_graph(
     max_turns: int = MAX_TURNS,
     approve: Approve | None = None,
     on_router_error: OnRouterError = "raise",
-) -> StateGraph[AtlasState, AtlasContext, AtlasState, AtlasState]:
+) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
     Decisions are streamed as custom events (``stream_mode="custom"``), tokens as those of any chat model
@@ -71,10 +106,11 @@ def create_atlas_graph(
         SettingError: `max_turns` is below 1, or `approve` is neither a number nor a function.
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
+    check_sides(router, executor)
     approval = None if approve is None else Approval(approve, executor.pairs)
     loop = _Loop(with_fallback(router, executor.pairs, on_router_error), executor, checked_turns(max_turns), approval)
     before = "execute" if approval is None else "approve"
-    graph = StateGraph(AtlasState, context_schema=AtlasContext)
+    graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", Step(loop.decide, loop.adecide))
     graph.add_node("execute", Step(loop.execute, loop.aexecute))
     graph.add_node("answer", Step(loop.answer))

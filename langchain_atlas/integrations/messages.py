@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from langchain_atlas.asks import AtlasContext, configured, has_images, last_said, read_ask, read_query
+from langchain_atlas.misspelled import refuse_misspelled
 from langchain_atlas.trajectory import Trajectory, Usage
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = [
     "NO_USAGE",
     "RECORD_KEY",
     "AtlasContext",
+    "AtlasRecord",
     "answer_message",
     "failures",
     "has_images",
     "last_said",
+    "latest",
     "read_ask",
     "read_query",
     "record",
@@ -35,8 +36,22 @@ RECORD_KEY = "atlas"
 """Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
 
 
+def latest(before: dict[str, Any] | None, written: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Keep the latest record, where branches that run side by side each write one; see `AtlasRecord`."""
+    return before if written is None else written
+
+
+AtlasRecord = Annotated[dict[str, Any], latest]
+"""The type of a state's key for the record. Of nodes that run side by side the last one's record is kept, in the order
+of their names; each answer's message holds its own. A plain `dict` there takes one record a step."""
+
+
 def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what this run sets: from ``configurable``, and from the run's context, which wins."""
+    """Collect what this run sets: from ``configurable``, and from the run's context, which wins.
+
+    Raises:
+        SettingError: a name in one of them is nearly one of our settings, and is none.
+    """
     from langgraph.runtime import get_runtime
 
     given = configured(config)
@@ -44,11 +59,19 @@ def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         context = getattr(get_runtime(), "context", None)
     except (KeyError, RuntimeError):  # outside a graph there is no run, and so no context
         return given
+    refuse_misspelled(_names(context), AtlasContext.__dataclass_fields__, "The context")
     for name in AtlasContext.__dataclass_fields__:
         value = context.get(name) if isinstance(context, dict) else getattr(context, name, None)
         if value is not None:
             given[name] = value
     return given
+
+
+def _names(context: Any) -> list[Any]:
+    """Return the names of what a run's context holds: a dict, a dataclass, a pydantic model, anything with fields."""
+    if isinstance(context, Mapping):
+        return list(context)
+    return list(getattr(context, "__dict__", None) or getattr(type(context), "__dataclass_fields__", ()))
 
 
 def record(trajectory: Trajectory) -> dict[str, Any]:

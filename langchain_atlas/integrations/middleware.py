@@ -8,11 +8,12 @@ from langchain_core.messages import AIMessage
 from langgraph.config import get_config
 from langgraph.types import Command
 
+from langchain_atlas.checks import check_sides
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
 from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.agent_call import AgentCall, Habits, Pin, Reply
 from langchain_atlas.integrations.agent_record import AgentRecord
-from langchain_atlas.integrations.messages import RECORD_KEY, run_settings
+from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, run_settings
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, checked_turns, drive
 
 try:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 class AtlasAgentState(AgentState[Any]):
     """An agent's state, with the record of the latest decision."""
 
-    atlas: NotRequired[dict[str, Any]]
+    atlas: NotRequired[AtlasRecord]
     """An `AgentRecord` as plain JSON."""
 
 
@@ -81,6 +82,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         max_turns: int = MAX_TURNS,
     ) -> None:
         super().__init__()
+        check_sides(router, executor)
         if pin not in ("loop", "thread", None):
             raise SettingError(f"pin is {pin!r}; it must be 'loop', 'thread' or None.")
         if not 0 <= switching_cost <= 1:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langchain_core.messages import AnyMessage
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda, ensure_config
 from langgraph.types import Command
+from pydantic import BaseModel, create_model
 
+from langchain_atlas.checks import check_sides
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.execution.in_graph import graph_scope
 from langchain_atlas.integrations.approval import Approval, Approve
@@ -19,6 +22,8 @@ from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Query, Trajectory
@@ -74,6 +79,7 @@ class AtlasNode(Runnable[Any, Update]):
         on_router_error: OnRouterError = "raise",
         durable: bool | None = None,
     ) -> None:
+        check_sides(router, executor)
         self.router = router
         self.executor = executor
         self.messages_key = messages_key
@@ -88,6 +94,39 @@ class AtlasNode(Runnable[Any, Update]):
         self._decider = NodeRouter(guard, max_turns, approval, durable=durable)
         self._actor = DurableExecutor(executor) if durable else executor
         self.name = "atlas"
+
+    def __repr__(self) -> str:
+        """Say what it is, and who decides and acts."""
+        return f"{type(self).__name__}({self.router!r}, {self.executor!r})"
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return what it reads of a state: the ask under `input_key`, as a text or as messages."""
+        del config
+        return create_model(f"{self.get_name()}_input", **{self.input_key: (list[AnyMessage] | str, ...)})  # type: ignore[call-overload, no-any-return]
+
+    def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """Return what it writes to a state; with `goto`, as the update of a `Command`."""
+        del config
+        fields: dict[str, Any] = {self.messages_key: (list[AnyMessage], ...)}
+        if self.output_key is not None:
+            fields = {self.output_key: (str, ...)}
+        if self.record_key is not None:
+            fields[self.record_key] = (dict[str, Any], ...)
+        return create_model(f"{self.get_name()}_output", **fields)  # type: ignore[no-any-return]
+
+    def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
+        """Make a tool of it that takes the ask as a text, and returns the answer as a text; see `Runnable.as_tool`."""
+        del args_schema  # it is asked one text
+
+        def state(ask: str) -> dict[str, Any]:
+            return {self.input_key: ask}
+
+        def answer(update: Update) -> str:
+            written = update.update if isinstance(update, Command) else update
+            return str(written[self.output_key] if self.output_key is not None else written[self.messages_key][-1].text)
+
+        told = {"name": self.name, "description": "Answers a question with whichever model and tool suits it."}
+        return (RunnableLambda(state) | self | RunnableLambda(answer)).as_tool(**{**told, **options})
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:  # noqa: A002
         """Route, run and answer; `input` is the graph's state."""

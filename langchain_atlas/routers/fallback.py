@@ -26,7 +26,7 @@ RULE = "router-failed"
 """The rule of the decisions that are taken in place of a router's."""
 
 
-OnRouterError = Pair | str
+OnRouterError = str | Pair
 """What happens when a router fails: ``raise``, or the pair that is asked instead."""
 
 

@@ -34,6 +34,10 @@ class LazyRouter(RouterWrapper):
         self._made: Router | None = None
         self._making = threading.Lock()
 
+    def __repr__(self) -> str:
+        """Say what it is, and which router it has made, if it has."""
+        return f"{type(self).__name__}({'not made yet' if self._made is None else repr(self._made)})"
+
     @property
     def router(self) -> Router:
         """The router, made now if it was not yet."""

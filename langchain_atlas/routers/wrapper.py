@@ -48,6 +48,10 @@ class RouterWrapper(Router):
                 f"wrapped router. Override all of {', '.join(_DECIDING)}."
             )
 
+    def __repr__(self) -> str:
+        """Say what it is, and what it is around."""
+        return f"{type(self).__name__}({self._router!r})"
+
     @property
     def router(self) -> Router:
         """The router that is wrapped."""
