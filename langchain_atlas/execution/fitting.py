@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.asks import media_in
 from langchain_atlas.content_blocks import NAMES, media_of, text_in
 from langchain_atlas.execution.in_graph import current_scope, injected
-from langchain_atlas.execution.invocations.call_reader import described
+from langchain_atlas.execution.invocations.schemas import described
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
