@@ -22,7 +22,6 @@ _BLOCK = re.compile(r"<(tool_call|function_call|tool_code)>(.*?)(?:</\1>|(?=<\1>
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\s]+)( text)?>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\](.*?)(?:\[/TOOL_CALLS\]|(?=\[TOOL_CALLS\])|</s>|\Z)", re.DOTALL)
-_MISTRAL_ARGUMENTS = re.compile(r"\[CALL_ID\][^\[{]*|\[ARGS\]")
 _PYTHON_TAG = re.compile(r"<\|python_tag\|>(.*?)(?:<\|e[ow]m_id\|>|<\|eot_id\|>|\Z)", re.DOTALL)
 _REACT = re.compile(
     r"^[ \t>*]*Action[ \t*]*:[ \t*]*([^\n]+?)[ \t*]*\n+[ \t>*]*Action Input[ \t*]*:[ \t*]*"
@@ -160,8 +159,7 @@ def _function(name: str, inner: str, source: str, offered: Sequence[Signature]) 
 
 def _marked(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
     """Read what stands after ``[TOOL_CALLS]`` or ``<|python_tag|>``."""
-    parts = [_MISTRAL_ARGUMENTS.sub(" ", part) for part in _MISTRAL.findall(text)]
-    return _calls([*parts, *_PYTHON_TAG.findall(text)], offered)
+    return _calls([*_MISTRAL.findall(text), *_PYTHON_TAG.findall(text)], offered)
 
 
 def _reacted(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:

@@ -47,6 +47,9 @@ _HARMONY = re.compile(
 )
 
 
+_MISTRAL_ARGUMENTS = re.compile(r"\[CALL_ID\][^\[{]*|\[ARGS\]")
+
+
 def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
     """Return a text with the calls of GLM, Claude, DeepSeek, Kimi, Gemma and gpt-oss in the one form.
 
@@ -57,6 +60,8 @@ def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
     if "arg_key>" in text or "arg_value>" in text:
         text = _GLM_SECOND_TAG.sub(r"\1<arg_key>\2", text)
         text = _GLM.sub(lambda call: _glm(call[1], call[2], names), text)
+    if "[TOOL_CALLS]" in text:
+        text = _MISTRAL_ARGUMENTS.sub(" ", text)
     if "invoke" in text:
         text = _INVOKE.sub(lambda call: _marked(call[1], _INVOKE_ARGUMENT.sub(_given, call[2])), text)
     text = _DEEPSEEK.sub(lambda call: _marked(call[1], call[2]), text)

@@ -178,17 +178,25 @@ def _of_python(text: str) -> dict[str, Any] | None:
     statement = tree.body[0] if tree is not None and len(tree.body) == 1 else None
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Dict):
         return None
-    if not all(map(_plain, [key for key in statement.value.keys if key is not None])):
-        return None
     try:
+        if not _is_plain(statement.value):
+            return None
         value = python_value(statement.value, text)
     except RecursionError:
         return None
     return value if isinstance(value, dict) else None
 
 
-def _plain(key: ast.expr) -> bool:
-    return isinstance(key, ast.Constant | ast.Name)
+def _is_plain(node: ast.expr | None) -> bool:
+    """Whether an expression is made of literals and bare words alone."""
+    if isinstance(node, ast.Dict):
+        keys = all(isinstance(key, ast.Constant | ast.Name) for key in node.keys)
+        return keys and all(map(_is_plain, node.values))
+    if isinstance(node, ast.List | ast.Tuple):
+        return all(map(_is_plain, node.elts))
+    if isinstance(node, ast.UnaryOp):
+        return isinstance(node.op, ast.USub | ast.UAdd) and isinstance(node.operand, ast.Constant)
+    return isinstance(node, ast.Constant | ast.Name)
 
 
 def _repaired(text: str) -> dict[str, Any] | None:

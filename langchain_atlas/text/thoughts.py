@@ -21,7 +21,7 @@ _HARMONY = re.compile(
     r"(.*?)(<\|end\|>|<\|return\|>|<\|call\|>|(?=<\|start\|>|<\|channel\|>)|\Z)",
     re.DOTALL,
 )
-_UNWRITTEN = re.compile(r"<\|channel\|>[^<]{0,40}\Z")
+_UNWRITTEN = re.compile(r"(?:<\|start\|>[^<]{0,40})?(?:<\|channel\|>[^<]{0,40})?\Z")
 _HARMONY_BARE = re.compile(r"\s*analysis(?=\S)(.*?)assistant\s*final(.*)", re.DOTALL)
 """gpt-oss where the server left out the tokens that part its channels."""
 
