@@ -22,7 +22,7 @@ from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair
 from langchain_atlas.trajectory import START, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from langchain.agents.middleware.types import ModelRequest, ModelResponse
 
@@ -50,10 +50,20 @@ class Habits:
     """For how long a pair is kept."""
     switching_cost: float
     """By how much another pair must be better than the one used last."""
-    keep_tools: frozenset[str]
-    """The agent's tools that are bound beside the pair's."""
+    keep_tools: frozenset[str] | None
+    """Names of the agent's tools that are bound beside the pair's; None for all of them."""
     fail_open: bool
     """Whether the agent's own model is called where no pair replies."""
+
+    pool_tools: tuple[Any, ...] = ()
+    """The tools of the pairs, which the agent has only so that it can run them."""
+
+    def kept(self, tools: Iterable[Any]) -> list[Any]:
+        """Return those of an agent's tools that are bound whichever pair is chosen."""
+        pools = {id(tool) for tool in self.pool_tools}
+        if self.keep_tools is None:
+            return [tool for tool in tools if id(tool) not in pools]
+        return [tool for tool in tools if _name(tool) in self.keep_tools]
 
     def is_bound(self, pair: Pair) -> bool:
         """Say whether the agent carries this pair out: its model is called with its tools, if it has any."""
@@ -146,7 +156,7 @@ class AgentCall:
     def _takes(self, pair: Pair) -> bool:
         """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""
         in_tool_loop = isinstance(last_said(self._request.messages), ToolMessage)
-        if in_tool_loop or self._habits.keep_tools or self._request.response_format is not None:
+        if in_tool_loop or self._habits.kept(self._request.tools) or self._request.response_format is not None:
             model = self._habits.executor.pool.model(pair.model)
             return self._habits.is_bound(pair) and model.function_calling is not False
         return True
@@ -219,7 +229,7 @@ class AgentCall:
     def _bound_request(self, pair: Pair, chat_model: Any) -> ModelRequest[Any]:
         request, invocation = self._request, self._habits.executor.invocation(pair.tool)
         own = {tool.name for tool in invocation.tools}
-        tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
+        tools = [tool for tool in self._habits.kept(request.tools) if _name(tool) not in own]
         messages = sendable(request.messages, reads=self._habits.executor.pool.model(pair.model).modalities)
         changes: dict[str, Any] = {
             "model": chat_model,
