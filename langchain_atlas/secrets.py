@@ -89,7 +89,8 @@ def masked(text: str, variable: str | None = None) -> str:
         variable: an environment variable that holds a key, whatever its name says.
     """
     for key in sorted(_known(variable), key=len, reverse=True):  # a key may be part of another
-        for written in {key, json.dumps(key)[1:-1], repr(key)[1:-1], quote(key), quote(key, safe="")}:
+        escaped = json.dumps(key)[1:-1]
+        for written in {key, escaped, escaped.replace("/", r"\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}:
             text = text.replace(written, STARS)
         if len(key) >= _LONG:
             text = re.sub(rf"{re.escape(key[: max(12, len(key) // 2)])}{_KEY}*", STARS, text)

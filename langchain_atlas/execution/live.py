@@ -93,8 +93,9 @@ class LiveExecutor(Executor):
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
-        remember_keys(*self._chat_models.values())
+        self._given = dict(self._chat_models)
         self._own_chat_models = frozenset(self._chat_models)
+        remember_keys(*self._given.values())
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
@@ -193,6 +194,10 @@ class LiveExecutor(Executor):
         if self.pool.model(name).name in self._chat_models:
             return self._chat_models[name]
         return await asyncio.to_thread(self.chat_model, name)
+
+    def given_model(self, name: str) -> BaseChatModel | None:
+        """Return the chat model that was given for a model of the pool; None where it is reached through LiteLLM."""
+        return self._given.get(name)
 
     def invocation(self, tool: str) -> Invocation:
         """Return how a tool of the pool is used: its LangChain tools and its settings.

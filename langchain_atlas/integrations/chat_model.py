@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -15,6 +17,7 @@ from pydantic import Field, PrivateAttr, ValidationError
 from langchain_atlas.checks import check_sides
 from langchain_atlas.errors import SettingError, suggest
 from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
+from langchain_atlas.integrations.cache_key import cache_key
 from langchain_atlas.integrations.chat_call import ChatCall, ChatReply
 from langchain_atlas.integrations.chat_facts import profile_of, token_ids
 from langchain_atlas.integrations.inner_runs import (
@@ -112,12 +115,25 @@ class ChatAtlas(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {
             "router": type(self.router).__name__,
+            "on_router_error": str(self.on_router_error),
             "pool": self.executor.pool.fingerprint,
             "max_turns": self.max_turns,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "stop": self.stop,
         }
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """What LangChain's cache knows this model and its settings by, beside the messages."""
+        key = cache_key(self._decider, self.executor, run_settings(ensure_config()))
+        return f"{super()._get_llm_string(stop=stop, **kwargs)} {key}"
+
+    async def _agenerate_with_cache(self, messages: list[BaseMessage], *arguments: Any, **kwargs: Any) -> ChatResult:
+        if self.cache or (self.cache is None and get_llm_cache() is not None):
+            await asyncio.to_thread(
+                self._get_llm_string
+            )  # what is slow about it, such as to load the router, is done then
+        return await super()._agenerate_with_cache(messages, *arguments, **kwargs)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(

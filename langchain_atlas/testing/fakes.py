@@ -6,7 +6,7 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -99,6 +99,9 @@ class ScriptedRouter(Router):
     Args:
         script: the decisions; a pair, or its written form, stands for the decision to route there.
     """
+
+    not_deciding: ClassVar[frozenset[str]] = frozenset({"queries"})
+    """What it does not decide by; see `langchain_atlas.routers.state_digest`."""
 
     def __init__(self, *script: Decision | Pair | str) -> None:
         self._script = tuple(_decision(item) for item in script)
