@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, convert_to_messages
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 
 from langchain_atlas.errors import InvalidInputError
@@ -83,7 +83,7 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
     query = Query(
         text=message.text,
         id=message.id,
-        history=tuple(map(portable, conversation[:index])),
+        history=sendable(conversation[:index]),
         since=_answered(conversation[index + 1 :]),
         images=images,
     )
@@ -137,6 +137,19 @@ def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
 
 def _is_image(kind: str | None, value: Any) -> bool:
     return kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/"))
+
+
+def sendable(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+    """Return the messages that a model is shown of a conversation, in a form that every provider is sent.
+
+    A message that only says that every call failed is left out: a model would read it as its own words.
+    """
+    return tuple(portable(message) for message in messages if not _is_failure(message))
+
+
+def _is_failure(message: BaseMessage) -> bool:
+    record = message.response_metadata.get("atlas") if isinstance(message, AIMessage) else None
+    return isinstance(record, Mapping) and record.get("answered") is False
 
 
 def portable(message: BaseMessage) -> BaseMessage:

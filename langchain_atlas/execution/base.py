@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import ExecutionError, InvalidInputError
 from langchain_atlas.loop import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
@@ -34,6 +35,11 @@ class Executor(Runnable[Assignment, Observation], ABC):
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return the pairs that can answer this query at all, by whether it has images; None when it can't tell."""
         del query
+        return None
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
+        del pair
         return None
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
@@ -100,5 +106,5 @@ def _run_assigned(assignment: Any) -> Steps[Observation]:
 
 def _succeeded(observation: Observation) -> Observation:
     if observation.failed:
-        raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation)
+        raise execution_error(f"{observation.pair} failed: {observation.error}", [observation])
     return observation

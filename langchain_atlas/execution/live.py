@@ -13,7 +13,8 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.asks import has_images
-from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.error_kinds import execution_error
+from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
@@ -80,6 +81,7 @@ class LiveExecutor(Executor):
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
+        self._given = frozenset(self._chat_models)
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
@@ -114,6 +116,17 @@ class LiveExecutor(Executor):
         if not seen_before:
             return suited
         return frozenset(pair for pair in suited if "image" in self.pool.model(pair.model).modalities)
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return the address that a pair's model is reached at, or else LiteLLM's name of its provider, with its key's.
+
+        A model that is reached by a chat model of the caller's own is a provider by itself.
+        """
+        model = next((model for model in self.pool.models if model.name == pair.model), None)
+        if model is None or model.name in self._given:
+            return f"model {pair.model}"
+        address = model.options.get("api_base") or model.options.get("base_url") or model.litellm.partition("/")[0]
+        return f"{address} {model.api_key_env}"
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
@@ -202,7 +215,7 @@ class LiveExecutor(Executor):
             raise error
         observation = ledger.observation(error=error)
         if self.raise_errors:
-            raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation) from error
+            raise execution_error(f"{observation.pair} failed: {observation.error}", [observation]) from error
         return observation
 
     def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
+from langchain_atlas.asks import sendable
 from langchain_atlas.contracts import suiting
-from langchain_atlas.errors import AtlasError, ExecutionError
+from langchain_atlas.error_kinds import execution_error, failures
+from langchain_atlas.errors import AtlasError
 from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.ledger import observed
-from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
+from langchain_atlas.integrations.messages import answer_message, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
@@ -123,7 +125,7 @@ class AgentCall:
             cause = failures(trajectory) or f"The router chose to answer without a call. {reason}"
             self._trajectory = Trajectory(steps=trajectory.steps[:-1])
             if not self._habits.fail_open:
-                raise ExecutionError(f"No pair replied. {cause}")
+                raise execution_error(f"No pair replied. {cause}", trajectory.observations)
         _LOG.warning("No pair replied, so the agent's own model is called. %s", cause)
         return (yield from self._open(cause))
 
@@ -211,7 +213,7 @@ class AgentCall:
         tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
         changes: dict[str, Any] = {
             "model": chat_model,
-            "messages": [*map(portable, request.messages)],
+            "messages": [*sendable(request.messages)],
             "tools": [*invocation.tools, *tools],
             "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
         }

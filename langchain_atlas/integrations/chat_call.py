@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
+from langchain_atlas.asks import sendable
 from langchain_atlas.contracts import suiting
+from langchain_atlas.error_kinds import execution_error, failures
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
-from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.execution.ledger import empty_answer, observed
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
-    failures,
-    portable,
     read_query,
     record,
     usage_metadata,
@@ -197,7 +197,7 @@ class ChatCall:
         def read(message: AIMessage, seconds: float) -> Observation:
             observation = observed(pair, model, message, seconds)
             if self._plain and not _says(message):
-                return observation.replace(answer=None, error=EMPTY_ANSWER)
+                return observation.replace(answer=None, error=empty_answer(message))
             self._replies[len(trajectory.steps)] = message
             return observation.replace(answer=message.text)
 
@@ -211,7 +211,7 @@ class ChatCall:
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
-        messages = [*map(portable, self._messages)]
+        messages = [*sendable(self._messages)]
         if bare:
             options = {**self._executor.options(pair), **options}
             system = self._executor.invocation(pair.tool).settings.system
@@ -248,7 +248,8 @@ class ChatCall:
     def _reply(self, trajectory: Trajectory) -> ChatReply:
         source = trajectory.steps[-1].decision.source
         if trajectory.answer is None:
-            raise ExecutionError(f"No answer: {failures(trajectory) or trajectory.steps[-1].decision.reason}")
+            why = failures(trajectory) or trajectory.steps[-1].decision.reason
+            raise execution_error(f"No answer: {why}", trajectory.observations)
         told = None if source is None else self._replies.get(source)
         message = answer_message(trajectory) if told is None else told
         metadata = {RECORD_KEY: record(trajectory), **message.response_metadata}
