@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from langchain_atlas.error_kinds import is_of_provider
 from langchain_atlas.errors import ConstraintError
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ class RouterLike(Protocol):
         """Decide the next step."""
         ...  # pragma: no cover
 
+    @property
+    def takes_first_answer(self) -> bool:
+        """Whether it answers with the first call that succeeds."""
+        ...  # pragma: no cover
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn of the loop."""
+        ...  # pragma: no cover
+
     async def adecide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
         """Do what `decide` does on the event loop."""
         ...  # pragma: no cover
@@ -45,6 +56,10 @@ class ExecutorLike(Protocol):
 
     def unable(self, query: Query, /, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
         """Return the pairs that can't take this query whatever is tried, each with the reason."""
+        ...  # pragma: no cover
+
+    def provider(self, pair: Pair, /) -> str | None:
+        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
         ...  # pragma: no cover
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
@@ -128,3 +143,21 @@ def _left(
         reasons = dict.fromkeys(unable[pair] for pair in sorted(asked, key=str) if pair in unable)
         raise ConstraintError(f"No pair can take this query: {'; '.join(list(reasons)[:3])}.")
     return left
+
+
+def elsewhere(query: Query, trajectory: Trajectory, router: RouterLike, executor: ExecutorLike) -> Query:
+    """Return the query, saying which pairs to avoid: those whose provider failed on the way to the answer.
+
+    A provider that can't be reached, is overloaded or refuses the key will do so for its other models too.
+
+    Args:
+        query: what is asked.
+        trajectory: the calls made for it.
+        router: who decides.
+        executor: who acts.
+    """
+    failed = {executor.provider(seen.pair) for seen in trajectory.observations if seen.failed and is_of_provider(seen)}
+    failed.discard(None)
+    if not failed:
+        return query
+    return query.replace(avoid=frozenset(pair for pair in router.pairs if executor.provider(pair) in failed))

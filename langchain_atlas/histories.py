@@ -49,6 +49,7 @@ def sendable(messages: Iterable[BaseMessage], *, reads: Collection[str] | None =
     - Each tool call is followed by its result: results are moved there, a call without one is closed with
       `NOT_ANSWERED`, a result without a call is left out, and calls have ids of their own. Calls in the older form of
       functions, and as blocks of one provider's, become tool calls.
+    - A message that only says that every call failed is left out: a model would read it as its own words.
     - A turn without a word and without a call is left out, and so is a blank text block.
     - Images, PDF documents and recordings have one form. An image that a tool returned follows the results in a human
       message; a model that is not said to see is told that it was one.
@@ -57,10 +58,15 @@ def sendable(messages: Iterable[BaseMessage], *, reads: Collection[str] | None =
         messages: the conversation.
         reads: what the model is said to read, such as ``{"text", "image"}``; None when that is not known.
     """
-    given = list(messages)
+    given = [message for message in messages if not _is_failure(message)]
     sent = _without_empty(_paired(given))
     sent = _system_first(_media_last([_portable(message, reads) for message in sent], reads))
     return sent or given  # a provider says better than we what it thinks of nothing
+
+
+def _is_failure(message: BaseMessage) -> bool:
+    record = message.response_metadata.get("atlas") if isinstance(message, AIMessage) else None
+    return isinstance(record, Mapping) and record.get("answered") is False
 
 
 @dataclass

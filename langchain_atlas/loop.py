@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.checks import as_query, check_sides
-from langchain_atlas.contracts import suiting
+from langchain_atlas.contracts import elsewhere, suiting
+from langchain_atlas.error_kinds import failed_call
 from langchain_atlas.errors import ExecutionError, SettingError
 from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import error_text
@@ -159,7 +160,8 @@ def call_model(
         start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
         reply = yield Call(request(chat_model), live)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
-        return Observation(pair=pair, error=failure(error, model.api_key_env))
+        text = failure(error, model.api_key_env)
+        return failed_call(pair, error, model.api_key_env, text=text)
     return read(reply, time.perf_counter() - start)
 
 
@@ -190,14 +192,22 @@ def asked(query: Query, decision: Decision) -> Query:
     return query if decision.input is None else query.replace(text=decision.input)
 
 
-def limited(decision: Decision, trajectory: Trajectory, max_turns: int) -> Decision:
+def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: RouterLike) -> Decision:
     """Return the decision, or once the turns are used up and it is not to answer, the decision to do so.
 
-    The router is asked even then: of several answers, it knows which to give.
+    The router is asked even then: of several answers, it knows which to give. Where it says that failures are no turns,
+    it can go on while there are pairs that it has not tried.
     """
-    if decision.kind == "answer" or len(trajectory.steps) < max_turns:
+    if decision.kind == "answer" or _turns_used(trajectory, router) < max_turns:
         return decision
     return last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used.")
+
+
+def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
+    if router.failures_are_turns:
+        return len(trajectory.steps)
+    failed = [seen.pair for seen in trajectory.observations if seen.failed]
+    return len(trajectory.steps) - len(set(failed))  # a pair that fails again has used a turn
 
 
 def checked_turns(max_turns: int) -> int:
@@ -225,7 +235,7 @@ class Handler:
     executor: Any = None
     """Who runs pairs, an `ExecutorLike`, and where models are got, knows them: a `LiveExecutor`. None for nobody."""
     max_turns: int = MAX_TURNS
-    """Most turns (calls and thoughts) before the loop ends by itself."""
+    """Most turns (calls and thoughts) before the loop ends by itself; see `limited`."""
     call: Callable[[Any], Any] | None = None
     """Calls a model; for `ado`, it returns something to await."""
     key: str | None = None
@@ -270,11 +280,18 @@ class Handler:
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return limited(self.router.decide(query, trajectory), trajectory, self.max_turns)
+        decision = self.router.decide(self._told(query, trajectory), trajectory)
+        return limited(decision, trajectory, self.max_turns, self.router)
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return limited(await self.router.adecide(query, trajectory), trajectory, self.max_turns)
+        decision = await self.router.adecide(self._told(query, trajectory), trajectory)
+        return limited(decision, trajectory, self.max_turns, self.router)
+
+    def _told(self, query: Query, trajectory: Trajectory) -> Query:
+        """Return the query as the router is told it: with the pairs to avoid after a failure."""
+        assert self.router is not None  # noqa: S101  # who has something decided says by whom
+        return query if self.executor is None else elsewhere(query, trajectory, self.router, self.executor)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ class Query(Record):
     """What must be kept to."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
+    avoid: frozenset[Pair] = Field(default=frozenset(), repr=False)
+    """Pairs to ask only when no other is left: their provider failed on the way to this answer."""
 
     @field_validator("images", mode="before")
     @classmethod
@@ -140,6 +142,16 @@ class ToolTrace(Record):
         return neutral(self.said)
 
 
+_INCOMPLETE = frozenset(
+    {
+        *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
+        *("content_filter", "content_filtered", "guardrail_intervened", "refusal"),
+        *("blocklist", "prohibited_content", "recitation", "safety", "spii"),
+    }
+)
+"""Why a reply ends before it is complete, in the words of several providers: it is too long, or it is withheld."""
+
+
 class Observation(Record):
     """What came back from running a pair. It never says whether the answer is right."""
 
@@ -149,6 +161,17 @@ class Observation(Record):
     """The answer, without the thoughts that led to it; None when the run failed."""
     error: str | None = None
     """``ErrorType: message`` when the run failed, else None."""
+    error_types: tuple[str, ...] = ()
+    """What the error is, as ``module:class``: the class that was raised, and LangChain's for such failures."""
+    error_status: int | None = None
+    """HTTP status of the failure; None where there is none."""
+    finish_reason: str | None = None
+    """Why the model's reply that is the answer ended, as its provider says it: ``stop``, ``length``,
+    ``content_filter``; None when unknown, or when a tool's output is the answer."""
+    model_name: str | None = None
+    """The model that replied, as its provider names it; None when unknown."""
+    reasoning: str | None = None
+    """What the model thought before the reply that is the answer, where its provider tells; None where it does not."""
     usage: Usage = Usage()
     """Tokens over all model calls of the run."""
     cost_usd: Dollars = None
@@ -180,6 +203,11 @@ class Observation(Record):
     def failed(self) -> bool:
         """Whether no answer came back."""
         return self.error is not None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was cut off at a limit on its length, or part of it withheld by the provider."""
+        return self.finish_reason is not None and self.finish_reason.lower() in _INCOMPLETE
 
 
 class Candidate(Record):
@@ -318,11 +346,18 @@ START = Trajectory()
 
 
 def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
-    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty."""
-    for index in range(len(trajectory.steps) - 1, -1, -1):
-        observation = trajectory.steps[index].observation
-        if observation is not None and not observation.failed:
-            return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
+    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty.
+
+    An answer that was cut off or withheld is given only where no other is there.
+    """
+    answered = [
+        (not step.observation.incomplete, index, step.observation)
+        for index, step in enumerate(trajectory.steps)
+        if step.observation is not None and not step.observation.failed
+    ]
+    if answered:
+        _, index, observation = max(answered, key=lambda one: one[:2])
+        return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
     return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")
 
 

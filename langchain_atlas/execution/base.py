@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.runnables import Runnable, RunnableConfig
 
 from langchain_atlas.checks import check_methods, running
+from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import ExecutionError, InvalidInputError
 from langchain_atlas.loop import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
@@ -59,6 +60,11 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """
         del query, beside, bound
         return {}
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
+        del pair
+        return None
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which the runs of one trajectory belong together, for tools that keep state.
@@ -124,5 +130,5 @@ def _run_assigned(assignment: Any) -> Steps[Observation]:
 
 def _succeeded(observation: Observation) -> Observation:
     if observation.failed:
-        raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation)
+        raise execution_error(f"{observation.pair} failed: {observation.error}", [observation])
     return observation

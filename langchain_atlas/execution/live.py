@@ -13,7 +13,8 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.asks import has_images
-from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.error_kinds import execution_error
+from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
@@ -94,7 +95,6 @@ class LiveExecutor(Executor):
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
         self._given = dict(self._chat_models)
-        self._own_chat_models = frozenset(self._chat_models)
         remember_keys(*self._given.values())
         self._building = threading.Lock()
         for model in pool.models:
@@ -135,6 +135,17 @@ class LiveExecutor(Executor):
     def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
         """Return the pairs whose model can't hold or read the query, or whose tool lacks its graph."""
         return self._fitting.unable(query, beside=beside, bound=bound)
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return the address that a pair's model is reached at, or else LiteLLM's name of its provider, with its key's.
+
+        A model that is reached by a chat model of the caller's own is a provider by itself.
+        """
+        model = next((model for model in self.pool.models if model.name == pair.model), None)
+        if model is None or model.name in self._given:
+            return f"model {pair.model}"
+        address = model.options.get("api_base") or model.options.get("base_url") or model.litellm.partition("/")[0]
+        return f"{address} {model.api_key_env}"
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
@@ -229,7 +240,7 @@ class LiveExecutor(Executor):
             raise error
         observation = ledger.observation(error=error)
         if self.raise_errors:
-            raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation) from error
+            raise execution_error(f"{observation.pair} failed: {observation.error}", [observation]) from error
         return observation
 
     def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
@@ -313,7 +324,7 @@ class LiveExecutor(Executor):
     def _taken(self, model: Model, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those defaults of our own that a model takes; LiteLLM knows its own models alone."""
         given = {**model.options, **options}
-        if model.name in self._own_chat_models:
+        if model.name in self._given:
             return {name: value for name, value in defaults.items() if name not in model.refuses}
         return taken(model.litellm, defaults, given=given, refuses=model.refuses)
 

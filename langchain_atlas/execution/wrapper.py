@@ -59,6 +59,10 @@ class ExecutorWrapper(Executor):
         """Return what the wrapped executor says of this query; see `Executor.unable`."""
         return self.executor.unable(query, beside=beside, bound=bound)
 
+    def provider(self, pair: Pair) -> str | None:
+        """Return what the wrapped executor says; see `Executor.provider`."""
+        return self.executor.provider(pair)
+
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context of the wrapped executor; see `Executor.trajectory`."""
         return self.executor.trajectory(key, last=last)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas.contracts import suiting
-from langchain_atlas.errors import AtlasError, ExecutionError
+from langchain_atlas.error_kinds import execution_error, failures
+from langchain_atlas.errors import AtlasError
 from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.invocations.base import results_in
 from langchain_atlas.execution.invocations.native_calls import read_reply
 from langchain_atlas.execution.invocations.schemas import signatures_of
 from langchain_atlas.execution.ledger import observed
 from langchain_atlas.histories import sendable
-from langchain_atlas.integrations.messages import answer_message, failures, last_said, read_query
+from langchain_atlas.integrations.messages import answer_message, last_said, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
@@ -137,7 +138,7 @@ class AgentCall:
             cause = failures(trajectory) or f"The router chose to answer without a call. {reason}"
             self._trajectory = Trajectory(steps=trajectory.steps[:-1])
             if not self._habits.fail_open:
-                raise ExecutionError(f"No pair replied. {cause}")
+                raise execution_error(f"No pair replied. {cause}", trajectory.observations)
         _LOG.warning("No pair replied, so the agent's own model is called. %s", cause)
         return (yield from self._open(cause))
 

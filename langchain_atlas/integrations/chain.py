@@ -11,7 +11,7 @@ from langchain_core.runnables.config import ensure_config
 
 from langchain_atlas.asks import Ask
 from langchain_atlas.checks import check_sides
-from langchain_atlas.errors import ExecutionError
+from langchain_atlas.error_kinds import no_answer
 from langchain_atlas.integrations.messages import answer_message, run_settings
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.routers.base import read_assignment
@@ -87,7 +87,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
 
         Raises:
             InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
-            ExecutionError: every call failed.
+            ExecutionError: every call failed; it is of their kinds too, such as LiteLLM's `RateLimitError`.
         """
         given = ensure_config(config)
 
@@ -111,5 +111,5 @@ class AtlasChain(Runnable[Any, AIMessage]):
 def _answered(trajectory: Trajectory) -> AIMessage:
     message = answer_message(trajectory)
     if trajectory.answer is None:
-        raise ExecutionError(message.text)
+        raise no_answer(trajectory)
     return message

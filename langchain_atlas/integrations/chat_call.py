@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas.contracts import suiting
+from langchain_atlas.error_kinds import execution_error, failures
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.invocations.base import results_in
 from langchain_atlas.execution.invocations.native_calls import read_reply
 from langchain_atlas.execution.invocations.schemas import signatures_of
-from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.execution.ledger import empty_answer, observed
 from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.histories import sendable
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
-    failures,
     last_said,
     read_query,
     record,
@@ -212,7 +212,7 @@ class ChatCall:
             message = read_reply(message, self._offered, results_in(self._messages))
             observation = observed(pair, model, message, seconds)
             if self._plain and not _says(message):
-                return observation.replace(answer=None, error=EMPTY_ANSWER)
+                return observation.replace(answer=None, error=empty_answer(message))
             self._replies[len(trajectory.steps)] = message
             return observation.replace(answer=message.text)
 
@@ -271,7 +271,8 @@ class ChatCall:
     def _reply(self, trajectory: Trajectory) -> ChatReply:
         source = trajectory.steps[-1].decision.source
         if trajectory.answer is None:
-            raise ExecutionError(f"No answer: {failures(trajectory) or trajectory.steps[-1].decision.reason}")
+            why = failures(trajectory) or trajectory.steps[-1].decision.reason
+            raise execution_error(f"No answer: {why}", trajectory.observations)
         told = None if source is None else self._replies.get(source)
         message = answer_message(trajectory) if told is None else told
         metadata = {RECORD_KEY: record(trajectory), **message.response_metadata}

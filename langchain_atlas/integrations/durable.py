@@ -87,7 +87,7 @@ class NodeRouter(RouterWrapper):
         return [self.decide(query) for query in queries]
 
     def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
-        decision = limited(decision, trajectory, self._max_turns)
+        decision = limited(decision, trajectory, self._max_turns, self.router)
         announce(decision)
         return decision.to_json()
 

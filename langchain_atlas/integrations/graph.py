@@ -21,7 +21,9 @@ from langchain_atlas.integrations.durable import announce
 from langchain_atlas.integrations.messages import (
     AtlasContext,
     AtlasRecord,
-    answer_message,
+    OnFailure,
+    answer_or_error,
+    checked_on_failure,
     read_query,
     record,
     run_settings,
@@ -85,6 +87,7 @@ def create_atlas_graph(
     max_turns: int = MAX_TURNS,
     approve: Approve | None = None,
     on_router_error: OnRouterError = "raise",
+    on_failure: OnFailure = "raise",
 ) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
@@ -98,17 +101,21 @@ def create_atlas_graph(
         approve: when a human is asked before a pair is run, in a node ``approve`` of its own: above so many expected
             dollars of the call, or where a function of the query and the decision says so. Needs a checkpointer.
         on_router_error: ``raise``, or the pair that is asked where the router fails.
+        on_failure: what ``answer`` does when every call failed and no pair is left to ask: ``raise`` an
+            `ExecutionError`, which is of the calls' kinds too; or write a ``message`` that says what failed.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
 
     Raises:
-        SettingError: `max_turns` is below 1, or `approve` is neither a number nor a function.
+        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or there is no such
+            `on_failure`.
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
     check_sides(router, executor)
     approval = None if approve is None else Approval(approve, executor.pairs)
-    loop = _Loop(with_fallback(router, executor.pairs, on_router_error), executor, checked_turns(max_turns), approval)
+    router = with_fallback(router, executor.pairs, on_router_error)
+    loop = _Loop(router, executor, checked_turns(max_turns), approval, checked_on_failure(on_failure))
     before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", Step(loop.decide, loop.adecide))
@@ -127,11 +134,19 @@ def create_atlas_graph(
 class _Loop:
     """The turns of the loop, each of its two halves in a node, so that LangGraph keeps what lies between them."""
 
-    def __init__(self, router: Router, executor: Executor, max_turns: int, approval: Approval | None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        executor: Executor,
+        max_turns: int,
+        approval: Approval | None,
+        on_failure: OnFailure,
+    ) -> None:
         self._router = router
         self._executor = executor
         self._max_turns = max_turns
         self._approval = approval
+        self._on_failure = on_failure
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
@@ -166,7 +181,7 @@ class _Loop:
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step is given it
         with self._executor.trajectory(_key(state)):  # the last of it: what tools kept is forgotten
-            return {"messages": [answer_message(_trajectory(state))]}
+            return {"messages": [answer_or_error(_trajectory(state), self._on_failure)]}
 
     def _handler(self, key: str | None = None) -> Handler:
         return Handler(self._router, self._executor, self._max_turns, key=key)

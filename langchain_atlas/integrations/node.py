@@ -16,7 +16,14 @@ from langchain_atlas.execution.in_graph import graph_scope
 from langchain_atlas.integrations.approval import Approval, Approve
 from langchain_atlas.integrations.durable import DurableExecutor, NodeRouter
 from langchain_atlas.integrations.inner_runs import arun_inside, handed_down, run_inside
-from langchain_atlas.integrations.messages import RECORD_KEY, answer_message, read_ask, run_settings
+from langchain_atlas.integrations.messages import (
+    RECORD_KEY,
+    OnFailure,
+    answer_or_error,
+    checked_on_failure,
+    read_ask,
+    run_settings,
+)
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
@@ -55,12 +62,16 @@ class AtlasNode(Runnable[Any, Update]):
         approve: when a human is asked before a pair is run: above so many expected dollars of the call, or where a
             function of the query and the decision says so. Needs a checkpointer.
         on_router_error: ``raise``, or the pair that is asked where the router fails.
+        on_failure: what the node does when every call failed and no pair is left to ask: ``raise`` an `ExecutionError`,
+            which is of the calls' kinds too, so that a `RetryPolicy` finds it; or write a ``message`` that says what
+            failed, with ``answered`` false in its record. Later asks of the thread don't show that message to a model.
         durable: keep every decision and call in the graph's checkpoint as it is made, so that a run that is resumed
             (it was interrupted, raised, or was killed) makes none of them twice. They then show as ``decide`` and
             ``execute`` in the stream of updates. Left out, it is so where `approve` is given.
 
     Raises:
-        SettingError: `max_turns` is below 1, or `approve` is neither a number nor a function.
+        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or there is no such
+            `on_failure`.
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
 
@@ -77,6 +88,7 @@ class AtlasNode(Runnable[Any, Update]):
         goto: Goto | None = None,
         approve: Approve | None = None,
         on_router_error: OnRouterError = "raise",
+        on_failure: OnFailure = "raise",
         durable: bool | None = None,
     ) -> None:
         check_sides(router, executor)
@@ -88,6 +100,7 @@ class AtlasNode(Runnable[Any, Update]):
         self.record_key = record_key
         self.max_turns = checked_turns(max_turns)
         self.goto = goto
+        self.on_failure = checked_on_failure(on_failure)
         approval = None if approve is None else Approval(approve, executor.pairs)
         durable = approve is not None if durable is None else durable
         guard = with_fallback(router, executor.pairs, on_router_error)
@@ -165,7 +178,7 @@ class AtlasNode(Runnable[Any, Update]):
         return read_ask(asked, run_settings(config))
 
     def _update(self, trajectory: Trajectory) -> dict[str, Any] | Command[str]:
-        answer = answer_message(trajectory)
+        answer = answer_or_error(trajectory, self.on_failure)
         record = answer.response_metadata[RECORD_KEY]
         update: dict[str, Any] = {self.messages_key: [answer]}
         if self.output_key is not None:

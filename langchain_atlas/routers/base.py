@@ -140,6 +140,11 @@ class Router(Runnable[Any, Assignment], ABC):
         return False
 
     @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn of the loop; not where it never asks a failed pair again."""
+        return True
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change, with the values now."""
         return {}

@@ -161,6 +161,11 @@ class DualRouter(Router):
         return self.rl.pairs
 
     @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn: by neither path."""
+        return False
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change; `alpha` is the first path's, `cost_weight` and `max_turns` the second's."""
         return {"path": self.path, "alpha": self.cluster.alpha, **self.rl.settings}

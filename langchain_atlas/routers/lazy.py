@@ -74,6 +74,11 @@ class LazyRouter(RouterWrapper):
         """Whether the router does; False, for unknown, until it was made."""
         return self._made is not None and self._made.takes_first_answer
 
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether they are for the router; True, for unknown, until it was made."""
+        return self._made is None or self._made.failures_are_turns
+
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router like this one, restricted; one that was not made yet is restricted when it is made."""
         kept = tuple(pairs)

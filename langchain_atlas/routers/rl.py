@@ -16,7 +16,7 @@ from langchain_atlas.errors import ConstraintError, PoolError, SettingError, sug
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
-from langchain_atlas.routers.constraints import Limits, feasible
+from langchain_atlas.routers.constraints import Limits, feasible, untried
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.floor import with_floor
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
@@ -131,7 +131,7 @@ class RLRouter(Router):
         steps = [
             number
             for number, step in enumerate(trajectory.steps)
-            if step.observation is not None and step.observation.pair in numbers
+            if step.observation is not None and not step.observation.failed and step.observation.pair in numbers
         ][-MAX_CALLS:]
         limits = self._limits(query, trajectory, prospect)
         situation = self._situation(query, trajectory, steps, self.priced(prospect), limits)
@@ -141,10 +141,6 @@ class RLRouter(Router):
             if self.margin is not None:
                 floored = with_floor(assessed.worth, situation, torch.tensor([self.default]), self.margin)
         worth, bare = floored[0].numpy().copy(), assessed.worth[0].numpy().copy()
-        for slot, number in enumerate(steps):
-            observation = trajectory.steps[number].observation
-            if observation is not None and observation.failed:
-                worth[slot] = bare[slot] = -np.inf
         usable = worth > -1e8  # noqa: PLR2004  # what can't be done is set far below
         if not usable.any():
             if not trajectory.observations:
@@ -203,12 +199,15 @@ class RLRouter(Router):
         cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale[0]
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # unknown: can't be expected to stay within
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
-        limits = feasible(query, trajectory, self.pairs, cost, latency)
+        permitted = untried(query, trajectory, self.pairs)
+        limits = feasible(query, trajectory, self.pairs, cost, latency, permitted=permitted)
         return limits if self._turns(trajectory) else replace(limits, reason=f"All {self.max_turns} turns are used.")
 
     def _turns(self, trajectory: Trajectory) -> int:
         """Return how many calls may still be made."""
-        return max(0, min(self.max_turns - len(trajectory.steps), MAX_CALLS - len(trajectory.observations)))
+        failed = sum(seen.failed for seen in trajectory.observations)  # each of another pair: none is asked again
+        calls, steps = len(trajectory.observations) - failed, len(trajectory.steps) - failed
+        return max(0, min(self.max_turns - steps, MAX_CALLS - calls))
 
     def _situation(
         self, query: Query, trajectory: Trajectory, steps: list[int], prospect: Prospect, limits: Limits
@@ -223,7 +222,8 @@ class RLRouter(Router):
             if observation is None:
                 continue
             column = self.outlook.numbers[observation.pair]
-            reading = self.agreement.read(None if observation.failed else observation.answer or "", query)
+            # An answer that was cut off or withheld agrees with none: its end, where most answers stand, is missing.
+            reading = self.agreement.read(None if observation.incomplete else observation.answer or "", query)
             readings.append(reading)
             called[0, slot], allowed[column] = column, False
             answers[0, slot] = torch.from_numpy(answer_features(reading))
@@ -308,6 +308,11 @@ class RLRouter(Router):
             expected_latency_s=None if np.isnan(latency) else latency,
             utility=float(worth[MAX_CALLS + column]),
         )
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn: it does not."""
+        return False
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

@@ -90,6 +90,11 @@ class RouterWrapper(Router):
         return self.router.takes_first_answer
 
     @property
+    def failures_are_turns(self) -> bool:
+        """Whether they are for the wrapped router."""
+        return self.router.failures_are_turns
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """The settings of the wrapped router."""
         return self.router.settings

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from langchain_atlas.encoders import Encoder
+from langchain_atlas.error_kinds import failed_call
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.pool import Pair
@@ -80,7 +81,7 @@ class ScriptedExecutor(Executor):
         if isinstance(told, Observation):
             return told
         if isinstance(told, Exception):
-            return Observation(pair=pair, error=f"{type(told).__name__}: {told}")
+            return failed_call(pair, told)
         return Observation(pair=pair, answer=told)
 
     def _lookup(self, pair: Pair, query: Query) -> Told:
