@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.operating import OperatingCurve
 
 MEASURED = ("cluster", "knn", "linear", "mlp", "mf", "routerdc")
-"""Kinds of router that `fit` measures at many settings: those that can be fitted seventeen times in minutes."""
+"""Kinds of router that `fit` measures at many settings: those that can be fitted twenty times in minutes."""
 
 
 def asked_for(

@@ -177,11 +177,11 @@ def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], in
     return order, order[0] if not np.isnan(dear) and singles.cost[frugal] >= dear else frugal
 
 
-def parts(groups: NDArray[np.int64], *, seed: int = 0) -> NDArray[np.int64]:
-    """Share groups of queries out over the parts, so that the parts have like sizes; shape [n_queries]."""
+def parts(groups: NDArray[np.int64], *, seed: int = 0, n_parts: int = N_FOLDS) -> NDArray[np.int64]:
+    """Share groups of queries out over parts, so that the parts have like sizes; shape [n_queries]."""
     names, members = np.unique(groups, return_counts=True)
     shuffled = np.random.default_rng(seed).permutation(len(names))
-    sizes = np.zeros(N_FOLDS)
+    sizes = np.zeros(n_parts)
     part = np.zeros(len(names), dtype=np.int64)
     for number in shuffled[np.argsort(-members[shuffled], kind="stable")]:
         part[number] = int(np.argmin(sizes))
