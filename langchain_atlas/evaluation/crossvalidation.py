@@ -33,7 +33,7 @@ _MOST_QUERIES = 3000
 
 N_PARTS = 10
 """Parts that are held out one by one. A router is fitted on nine tenths then, and judged a little worse than it will be;
-with five parts it is on four fifths, which made cautious settings look better than they are."""
+with five parts it is fitted on four fifths, and cheap settings look worse than they are."""
 
 _MOST_KINDS = 12
 """Kinds of query are held out in this many groups at most."""
