@@ -27,6 +27,7 @@ VOCABULARY = {
     "checks",
     "contracts",
     "deadlines",
+    "error_kinds",
     "errors",
     "files",
     "histories",
@@ -288,3 +289,22 @@ def test_every_public_name_is_found_where_it_is_said_to_be() -> None:
     assert set(langchain_atlas._HOMES) == set(langchain_atlas.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = langchain_atlas.Nothing
+
+
+def test_all_names_can_be_imported_without_the_extras() -> None:
+    code = """
+import json, sys
+sys.modules.update(dict.fromkeys(("langchain", "langchain.agents", "langchain.agents.middleware.types"), None))
+from langchain_atlas import *
+told = []
+for use in (lambda: AtlasMiddleware(None, None), lambda: type("Mine", (AtlasMiddleware,), {})):
+    try:
+        use()
+    except ImportError as error:
+        told.append(str(error))
+print(json.dumps([told, Usage.__name__, Invocation.__name__, Agreement.__name__, Candidate.__name__]))
+"""
+    told, *names = run_python(code)
+    assert names == ["Usage", "Invocation", "Agreement", "Candidate"]
+    assert len(told) == 2
+    assert all("pip install 'langchain-atlas[agents]'" in text for text in told)

@@ -32,8 +32,8 @@ _MOST_QUERIES = 3000
 """Of larger tables a random part of this size is tried; it tells half a point."""
 
 N_PARTS = 10
-"""Parts that are held out one by one. A router is fitted on nine tenths then, and judged a little worse than it will be;
-with five parts it is fitted on four fifths, and cheap settings look worse than they are."""
+"""Parts that are held out one by one. Fitted on nine tenths, a router is judged a little worse than it will be; fitted
+on four fifths, much cheaper settings look worse than they are."""
 
 _MOST_KINDS = 12
 """Kinds of query are held out in this many groups at most."""
