@@ -17,19 +17,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.checks import as_query, check_sides
-from langchain_atlas.contracts import elsewhere, suiting
+from langchain_atlas.contracts import elsewhere, permitted, seconds_for, suiting
+from langchain_atlas.deadlines import abegun_within, allowance, begun_within, deadline
 from langchain_atlas.error_kinds import failed_call
 from langchain_atlas.errors import ExecutionError, SettingError
 from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import error_text
-from langchain_atlas.tracing import (
-    adecision_run,
-    aexecution_run,
-    asolve_run,
-    decision_run,
-    execution_run,
-    solve_run,
-)
+from langchain_atlas.tracing import adecision_run, aexecution_run, asolve_run, decision_run, execution_run, solve_run
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
@@ -63,6 +57,8 @@ class Run:
     """The pair."""
     query: Query
     """What it is asked."""
+    seconds: float | None = None
+    """How long that may take; None for any time."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +77,8 @@ class Call:
     """What the integration's own caller takes."""
     live: bool = False
     """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
+    seconds: float | None = None
+    """How long it may take; None for any time."""
 
 
 Effect = Decide | Run | GetModel | Call
@@ -99,9 +97,8 @@ def ask_router(query: Query, trajectory: Trajectory) -> Steps[Decision]:
 
 def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
     """Have the executor run the decided pair."""
-    del trajectory
     assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
-    observation: Observation = yield Run(decision.pair, asked(query, decision))
+    observation: Observation = yield Run(decision.pair, asked(query, decision), seconds_for(query, trajectory))
     return observation
 
 
@@ -145,6 +142,7 @@ def call_model(
     read: Callable[[Any, float], Observation],
     *,
     live: bool = False,
+    seconds: float | None = None,
 ) -> Steps[Observation]:
     """Get a pair's model, call it, and read its reply; a call that raises is an observation with its error.
 
@@ -154,11 +152,12 @@ def call_model(
         request: makes the request of the chat model.
         read: makes the observation of the reply and the seconds that it took.
         live: whether the reply is sure to be the answer.
+        seconds: how long the call may take; None for any time.
     """
     try:
         chat_model = yield GetModel(model.name)
         start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
-        reply = yield Call(request(chat_model), live)
+        reply = yield Call(request(chat_model), live, seconds)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
         text = failure(error, model.api_key_env)
         return failed_call(pair, error, model.api_key_env, text=text)
@@ -257,36 +256,40 @@ class Handler:
         match effect:
             case Decide(query, trajectory):
                 return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
-            case Run(pair, query):
-                return execution_run(pair, query, lambda: self.executor.run(pair, query))
+            case Run(pair, query, seconds):
+                with allowance(seconds):
+                    return execution_run(pair, query, lambda: self.executor.run(pair, query))
             case GetModel(model):
                 return self.executor.chat_model(model)
-            case Call(request):
+            case Call(request, _, seconds):
                 assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                return self.call(request)
+                with deadline(seconds):
+                    return self.call(request)
 
     async def ado(self, effect: Effect) -> Any:
         """Carry an effect out on the event loop."""
         match effect:
             case Decide(query, trajectory):
                 return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
-            case Run(pair, query):
-                return await aexecution_run(pair, query, lambda: self.executor.arun(pair, query))
+            case Run(pair, query, seconds):
+                with allowance(seconds):
+                    return await aexecution_run(pair, query, lambda: self.executor.arun(pair, query))
             case GetModel(model):
                 return await self.executor.achat_model(model)
-            case Call(request):
+            case Call(request, _, seconds):
                 assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                return await self.call(request)
+                with deadline(seconds):
+                    return await self.call(request)
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         decision = self.router.decide(self._told(query, trajectory), trajectory)
-        return limited(decision, trajectory, self.max_turns, self.router)
+        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         decision = await self.router.adecide(self._told(query, trajectory), trajectory)
-        return limited(decision, trajectory, self.max_turns, self.router)
+        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
 
     def _told(self, query: Query, trajectory: Trajectory) -> Query:
         """Return the query as the router is told it: with the pairs to avoid after a failure."""
@@ -318,7 +321,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
                 reply = None
                 try:
                     if isinstance(effect, Call) and effect.live:
-                        for item in chunks(effect.request):
+                        for item in begun_within(effect.seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -345,7 +348,7 @@ async def astream(
                 reply = None
                 try:
                     if isinstance(effect, Call) and effect.live:
-                        async for item in chunks(effect.request):
+                        async for item in abegun_within(effect.seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:

@@ -13,6 +13,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.asks import has_images
+from langchain_atlas.deadlines import started
 from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
@@ -166,7 +167,7 @@ class LiveExecutor(Executor):
             self._chat_model(model)
             ledger.start()
             calls = next(conversation)
-            with tool_sessions():
+            with tool_sessions(), started():
                 while True:
                     calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
@@ -184,7 +185,7 @@ class LiveExecutor(Executor):
             await self.achat_model(model.name)
             ledger.start()
             calls = next(conversation)
-            with tool_sessions():
+            with tool_sessions(), started():
                 while True:
                     calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:

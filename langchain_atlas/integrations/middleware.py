@@ -50,7 +50,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
 
     A pair that fails is followed by the router's next choice. Where the router can't decide, or has no next choice,
     the agent's own model is called as if there were no middleware; that is logged as a warning, and the record
-    holds the cause.
+    holds the cause. It is never called where the run sets limits (`AtlasContext`), which it knows nothing of, or a
+    setting is invalid: then the error is raised. Limits hold for a human message, with the tool loop that it starts.
 
     Args:
         router: who decides.
@@ -61,7 +62,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             leaves the pair it used last. Leaving it loses the provider's prompt cache.
         keep_tools: ``all`` binds the tools of the agent, and of its other middlewares, beside the chosen pair's; a list
             of names binds these alone, and an empty one none.
-        fail_open: call the agent's own model where no pair replies, instead of raising the error.
+        fail_open: call the agent's own model where no pair replies and the run sets no limits, instead of raising the
+            error.
         max_turns: most decisions (calls that fail, and thoughts) for one model call.
 
     Raises:
