@@ -66,6 +66,10 @@ class ExecutionError(AtlasError):
         return f"{type(self).__name__}({str(self)!r})"
 
 
+class BrokenStreamError(ExecutionError):
+    """A reply broke off after some of it was streamed; another can't take its place."""
+
+
 class MissingExtraError(AtlasError, ImportError):
     """An optional dependency is not installed; the message gives the command that brings it.
 

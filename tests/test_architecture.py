@@ -22,6 +22,8 @@ VOCABULARY = {
     "agreement",
     "asks",
     "contracts",
+    "effects",
+    "error_kinds",
     "errors",
     "files",
     "text_files",

@@ -23,6 +23,7 @@ from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_ref
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.tracing.tokens import sure_reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -249,7 +250,8 @@ class LiveExecutor(Executor):
         try:
             if isinstance(call, ToolCall):
                 return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
-            return self._bound(pair, call).invoke(list(call.messages))
+            with sure_reply(call.answers):
+                return self._bound(pair, call).invoke(list(call.messages))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
@@ -262,7 +264,8 @@ class LiveExecutor(Executor):
         try:
             if isinstance(call, ToolCall):
                 return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
-            return await self._bound(pair, call).ainvoke(list(call.messages))
+            with sure_reply(call.answers):
+                return await self._bound(pair, call).ainvoke(list(call.messages))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to

@@ -130,7 +130,7 @@ class AgentCall:
         return (yield from self._open(cause))
 
     def _open(self, cause: str | None) -> Steps[Reply]:
-        response = yield Call(self._request)
+        response = yield Call(self._request, live=True)
         return self._reply(response.result, response.structured_response, cause=cause)
 
     @cached_property
@@ -193,7 +193,7 @@ class AgentCall:
         if self._habits.is_bound(pair):
             model = self._habits.executor.pool.model(pair.model)
             request = partial(self._bound_request, pair)
-            observation = yield from call_model(pair, model, request, partial(self._read, pair))
+            observation = yield from call_model(pair, model, request, partial(self._read, pair), live=True)
         else:
             if system is not None:
                 query = query.replace(history=(system, *query.history))

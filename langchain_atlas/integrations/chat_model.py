@@ -13,7 +13,8 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field, PrivateAttr
 
 from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
-from langchain_atlas.integrations.chat_call import ChatCall, ChatReply
+from langchain_atlas.integrations.chat_call import ChatCall, ChatReply, ChatRequest
+from langchain_atlas.integrations.durable import aannouncer, announcer
 from langchain_atlas.integrations.inner_runs import (
     arun_inside,
     astream_inside,
@@ -190,7 +191,7 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        call, handler = self._prepared(messages, stop, kwargs)
         return _result(run_inside(inner_config(run_manager), lambda: drive(call.steps(), handler)))
 
     async def _agenerate(
@@ -200,7 +201,7 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        call, handler = self._prepared(messages, stop, kwargs, on_loop=True)
         return _result(await arun_inside(inner_config(run_manager), adrive(call.steps(), handler)))
 
     def _stream(
@@ -210,7 +211,7 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        call, handler = self._prepared(messages, stop, kwargs)
         items = stream(call.steps(), handler, lambda request: request.chunks())
         for item in stream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
@@ -222,15 +223,16 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        call, handler = self._prepared(messages, stop, kwargs, on_loop=True)
         items = astream(call.steps(), handler, lambda request: request.achunks())
         async for item in astream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
 
     def _prepared(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], send: Callable[[Any], Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, on_loop: bool = False
     ) -> tuple[ChatCall, Handler]:
-        """Return the call, and what carries its effects out; `send` sends a request."""
+        """Return the call, and what carries its effects out."""
+        config = ensure_config()
         own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
         settings = {name: own.pop(name) for name in AtlasContext.__dataclass_fields__ if name in own}
         call = ChatCall(
@@ -238,9 +240,15 @@ class ChatAtlas(BaseChatModel):
             self.executor,
             messages,
             options={name: value for name, value in own.items() if value not in (None, [])},
-            settings={**run_settings(ensure_config()), **settings},
+            settings={**run_settings(config), **settings},
         )
-        return call, Handler(self._decider, self.executor.with_options(**call.outward), self.max_turns, send)
+        return call, Handler(
+            self._decider,
+            self.executor.with_options(**call.outward),
+            self.max_turns,
+            ChatRequest.asend if on_loop else ChatRequest.send,
+            tell=aannouncer(config) if on_loop else announcer(config),
+        )
 
 
 def _result(reply: ChatReply) -> ChatResult:

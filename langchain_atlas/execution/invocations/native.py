@@ -73,7 +73,7 @@ class Native(Invocation):
 
     def call(self, messages: Sequence[BaseMessage], choice: str) -> ModelCall:
         """Return the call of the model with the tools bound."""
-        return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options)
+        return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options, answers=choice == "none")
 
     def round(self, reply: AIMessage, place: int) -> Round:
         """Return the tool calls of a reply; `place` is a number of this reply's own."""

@@ -147,7 +147,9 @@ class Prompted(Invocation):
         """Let the model answer from what the tools returned, in a conversation of its own."""
         result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
         text = fill(self.settings.result_prompt, query=query.text, result=result)
-        (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.answer_options),)
+        (reply,) = yield (
+            ModelCall(self.opening(query, text=text), options=self.settings.answer_options, answers=True),
+        )
         return text_of(reply)
 
     def _read(
