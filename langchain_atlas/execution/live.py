@@ -30,6 +30,7 @@ from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.parameters import taken
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.tracing.tokens import sure_reply
 from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ class LiveExecutor(Executor):
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
                     return trace_of(call, start, message=call_tool(call))
-            with heard_once():
+            with heard_once(), sure_reply(call.answers):
                 return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
@@ -291,7 +292,7 @@ class LiveExecutor(Executor):
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
                     return trace_of(call, start, message=await acall_tool(call))
-            with heard_once():
+            with heard_once(), sure_reply(call.answers):
                 return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise

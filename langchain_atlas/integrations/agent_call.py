@@ -157,7 +157,7 @@ class AgentCall:
         return with_settings(Query(text=""), self._settings).constraints
 
     def _open(self, cause: str | None) -> Steps[Reply]:
-        response = yield Call(self._request)
+        response = yield Call(self._request, live=True)
         return self._reply(response.result, response.structured_response, cause=cause)
 
     @cached_property
@@ -238,7 +238,8 @@ class AgentCall:
             model = self._habits.executor.pool.model(pair.model)
             request = partial(self._bound_request, pair)
             seconds = seconds_for(query, trajectory)
-            observation = yield from call_model(pair, model, request, partial(self._read, pair), seconds=seconds)
+            read = partial(self._read, pair)
+            observation = yield from call_model(pair, model, request, read, live=True, seconds=seconds)
         else:
             if system is not None:
                 query = query.replace(history=(system, *query.history))
