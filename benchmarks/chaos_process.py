@@ -1,0 +1,60 @@
+"""What a process holds: memory, threads, open files."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MB = 2**20
+
+
+@dataclass
+class Process:
+    """What the process holds, at one time."""
+
+    memory_mb: float = 0.0
+    """Resident memory."""
+    threads: int = 0
+    """Threads."""
+    files: int = 0
+    """Open files and connections."""
+
+    @classmethod
+    def now(cls) -> Process:
+        """Look at this process, after a thorough collection of garbage."""
+        for _ in range(3):
+            gc.collect()
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+        return cls(round(resident_mb(), 1), _count("task"), _count("fd"))
+
+
+def resident_mb() -> float:
+    """Return the resident memory of this process in MB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / MB
+
+
+def _count(folder: str) -> int:
+    return sum(1 for _ in Path("/proc/self", folder).iterdir())
+
+
+@contextmanager
+def watching() -> Iterator[list[float]]:
+    """Note the resident memory, many times a second, while what is inside goes on."""
+    seen, over = [resident_mb()], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.02):
+            seen.append(resident_mb())
+
+    threading.Thread(target=watch, name="watch", daemon=True).start()
+    yield seen
+    over.set()
