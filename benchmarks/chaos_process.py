@@ -1,4 +1,4 @@
-"""What a process holds: memory, threads, open files."""
+"""What a process holds (memory, threads, open files), and how long it waits for a processor."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import ctypes
 import gc
 import os
 import threading
-from contextlib import contextmanager
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MB = 2**20
 
@@ -46,15 +42,37 @@ def _count(folder: str) -> int:
     return sum(1 for _ in Path("/proc/self", folder).iterdir())
 
 
-@contextmanager
-def watching() -> Iterator[list[float]]:
-    """Note the resident memory, many times a second, while what is inside goes on."""
-    seen, over = [resident_mb()], threading.Event()
+class Watch:
+    """Notes the most resident memory, and the time that this process waits for a processor, as Linux counts it.
 
-    def watch() -> None:
-        while not over.wait(0.02):
-            seen.append(resident_mb())
+    A busy machine makes whatever runs on it late; that is no fault of what is measured.
+    """
 
-    threading.Thread(target=watch, name="watch", daemon=True).start()
-    yield seen
-    over.set()
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        self.waited_s = 0.0
+        self._seen: dict[str, int] = {}
+        self._lock = threading.Lock()
+        threading.Thread(target=self._go_on, name="watch", daemon=True).start()
+
+    def waited(self) -> float:
+        """Return the seconds that its threads have waited, since this began to watch."""
+        self._look()
+        return self.waited_s
+
+    def _go_on(self) -> None:
+        while True:
+            self._look()
+            time.sleep(0.05)
+
+    def _look(self) -> None:
+        with self._lock:
+            self.peak_mb = max(self.peak_mb, resident_mb())
+            seen: dict[str, int] = {}
+            for task in Path("/proc/self/task").iterdir():
+                try:
+                    seen[task.name] = int((task / "schedstat").read_text().split()[1])
+                except (OSError, IndexError):  # the thread has ended
+                    continue
+                self.waited_s += (seen[task.name] - self._seen.get(task.name, 0)) / 1e9
+            self._seen = seen
