@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from langchain_atlas.error_kinds import is_of_provider
 from langchain_atlas.errors import ConstraintError
+from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
     from langchain_atlas.pairs import Pair
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+
+
+SPENT = "limit-reached"
+"""The rule of the decision to answer because a limit on cost or time is reached."""
 
 
 class RouterLike(Protocol):
@@ -76,10 +81,10 @@ class ExecutorLike(Protocol):
 
 
 def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decision:
-    """Return a decision if the query's limits allow to act on it, whoever decided.
+    """Return a decision if the query's limits allow to act on it, or else the decision to answer with what there is.
 
     Routers see to it that a call is expected to stay within the limits. This sees to it that nothing is called once
-    they are passed, nor what is not allowed at all: not every router knows of limits.
+    they are passed, nor what is not allowed at all, whoever decides: not every router knows of limits.
 
     Args:
         decision: what was decided.
@@ -87,7 +92,7 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
         trajectory: what was done for it so far.
 
     Raises:
-        ConstraintError: they do not.
+        ConstraintError: the pair is not allowed.
     """
     limits, pair = query.constraints, decision.pair
     if pair is None:
@@ -99,7 +104,8 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
         (limits.max_latency_s, sum(seen.latency_s or 0.0 for seen in trajectory.observations), "seconds"),
     ):
         if limit is not None and used >= limit and used > 0:
-            raise ConstraintError(f"{used:.3g} {unit} of {limit:g} are used, so {pair} is not asked. Raise the limit.")
+            reason = f"{used:.3g} {unit} of {limit:g} are used, so {pair} is not asked. Raise the limit."
+            return last_answer(trajectory, rule=SPENT, reason=reason)
     return decision
 
 

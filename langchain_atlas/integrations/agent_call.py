@@ -288,7 +288,7 @@ class AgentCall:
         return self._reply(response.result, response.structured_response, pair=answered_by.pair, kept=self._kept)
 
     def _reply(self, messages: list[Any], structured_response: Any, **fields: Any) -> Reply:
-        limited = self._limits != Constraints()
+        limited = self._limits.max_cost_usd is not None or self._limits.max_latency_s is not None
         record = self._before.next(self._ask_id, self._trajectory, limited=limited, **fields)
         return Reply(messages, structured_response, record)
 
