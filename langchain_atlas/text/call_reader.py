@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.text.dialects import plainly_marked
-from langchain_atlas.text.json_objects import loose_object, objects_in, outside_quotes
+from langchain_atlas.text.json_objects import json_value, loose_object, objects_in, outside_quotes
 from langchain_atlas.text.quotes import Quotes
 from langchain_atlas.text.signatures import Signature, folded
 from langchain_atlas.text.thoughts import without_thoughts
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 20_000
 _MOST_TRIES = 64
-_BLOCK = re.compile(r"<(tool_call|function_call|tool_code)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL | re.IGNORECASE)
+_BLOCK = re.compile(r"<(tool_calls?|function_calls?|tool_code)>(.*?)(?:</\1>|(?=<\1>)|\Z)", re.DOTALL | re.IGNORECASE)
 _FUNCTION = re.compile(r"<function=([^>\s]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([^>\s]+)( text)?>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
 _MISTRAL = re.compile(r"\[TOOL_CALLS\](.*?)(?:\[/TOOL_CALLS\]|(?=\[TOOL_CALLS\])|</s>|\Z)", re.DOTALL)
@@ -32,6 +34,8 @@ _REACT_BRACKETS = re.compile(
     r"^[ \t>*]*Action[ \t*]*:[ \t*]*([\w.-]+)\[([^\n]*)\][ \t*]*$", re.MULTILINE | re.IGNORECASE
 )
 _FENCE = re.compile(r"```[a-zA-Z_]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
+_INLINE = re.compile(r"(?<=[^`\s])[ \t]*(?<!`)`[^`\n]+`(?!`)")
+"""Code in a sentence: a model that speaks of a call."""
 _BEGINS_WITH_JSON = re.compile(r"\{|\[\s*\{")
 _LAST_PART = re.compile(r"(?:\A|\n)[ \t]*((?:```|[\[{]|[\w.-]+[ \t]*[({]).*)\Z", re.DOTALL)
 """From a line on that may begin a call, to the end."""
@@ -55,15 +59,53 @@ def find_calls(
         The calls, with their arguments by name. Those of the first form of which one is a tool's on offer, or else of
         the first form that there is; none where there is no call.
     """
-    bare = plainly_marked(without_thoughts(text)[:_LONGEST], [one.name for one in offered])
-    quotes = Quotes(data)
+    text = without_thoughts(text)[:_LONGEST]
+    bare = plainly_marked(text if amid_text else _INLINE.sub("", text), [one.name for one in offered])
+    quotes, said = Quotes(data), _Said(data, offered)
     unknown: list[WrittenCall] = []
     for found in _readings(bare, offered, amid_text=amid_text):
-        calls = [call for call in found if not quotes.hold(call.source)]
+        calls = [call for call in found if not quotes.hold(call.source) and not said.holds(call, bare)]
         if calls and all(meant_by(call, offered, bare) is not None for call in calls):
             return [_fitted(call, offered, bare) for call in calls]
         unknown = unknown or calls
     return unknown
+
+
+class _Said:
+    """The calls in what tools and documents said, in whatever form: a model may write down the same in another one."""
+
+    def __init__(self, data: Sequence[str], offered: Sequence[Signature]) -> None:
+        self._data, self._offered = data, offered
+
+    def holds(self, call: WrittenCall, text: str) -> bool:
+        """Whether a call says what one in the data says; one without arguments may always be meant."""
+        return bool(self._data and call.arguments) and _key(_fitted(call, self._offered, text)) in self._calls
+
+    @cached_property
+    def _calls(self) -> set[tuple[str, str]]:
+        names = [one.name for one in self._offered]
+        texts = [plainly_marked(form[:_LONGEST], names) for text in self._data for form in _unescaped(text)]
+        found = [(call, text) for text in texts for calls in _readings(text, self._offered) for call in calls]
+        return {_key(_fitted(call, self._offered, text)) for call, text in found}
+
+
+def _key(call: WrittenCall) -> tuple[str, str]:
+    return call.name, json.dumps(call.arguments, sort_keys=True, default=str)
+
+
+def _unescaped(text: str) -> list[str]:
+    """Return a text, and where it is JSON, the texts and the objects in it."""
+    pieces, waiting = [text], [json_value(text.strip())]
+    while waiting and len(pieces) < _MOST_TRIES:
+        value = waiting.pop()
+        if isinstance(value, str):
+            pieces.append(value)
+        elif isinstance(value, dict):
+            pieces.append(json.dumps(value))
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return pieces
 
 
 def marked_calls(text: str) -> list[WrittenCall]:
@@ -83,7 +125,7 @@ def _fitted(call: WrittenCall, offered: Sequence[Signature], text: str) -> Writt
     return call if meant is None else replace(call, name=folded(meant.name), arguments=meant.fitted(call.arguments))
 
 
-def _readings(text: str, offered: Sequence[Signature], *, amid_text: bool) -> Iterator[list[WrittenCall]]:
+def _readings(text: str, offered: Sequence[Signature], *, amid_text: bool = True) -> Iterator[list[WrittenCall]]:
     """Yield the calls that each form finds; the more a form says that it is a call, the earlier it is tried."""
     yield _tagged(text, offered)
     yield _marked(text, offered)

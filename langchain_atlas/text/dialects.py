@@ -47,6 +47,7 @@ _HARMONY = re.compile(
 )
 
 
+_BARRED = re.compile(r"<\|(/?)tool_calls?\|>")
 _MISTRAL_ARGUMENTS = re.compile(r"\[CALL_ID\][^\[{]*|\[ARGS\]")
 
 
@@ -60,6 +61,7 @@ def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
     if "arg_key>" in text or "arg_value>" in text:
         text = _GLM_SECOND_TAG.sub(r"\1<arg_key>\2", text)
         text = _GLM.sub(lambda call: _glm(call[1], call[2], names), text)
+    text = _BARRED.sub(r"<\1tool_call>", text)
     if "[TOOL_CALLS]" in text:
         text = _MISTRAL_ARGUMENTS.sub(" ", text)
     if "invoke" in text:
