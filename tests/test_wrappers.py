@@ -120,6 +120,10 @@ class SpyExecutor(Executor):
         self.noted.append(("suited", query))
         return frozenset({A})
 
+    def unable(self, query: Query, *, beside: str = "", bound: Any = ()) -> dict[Pair, str]:
+        self.noted.append(("unable", query, beside, bound))
+        return {B: "no"}
+
     def trajectory(self, key: str | None = None, *, last: bool = True) -> Any:
         self.noted.append(("trajectory", key, last))
         return nullcontext()
@@ -150,6 +154,7 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
 EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "pairs": (lambda executor: executor.pairs, (A, B)),
     "suited": (lambda executor: executor.suited(QUERY), frozenset({A})),
+    "unable": (lambda executor: executor.unable(QUERY, beside="tools", bound=(A,)), {B: "no"}),
     "trajectory": (lambda executor: type(executor.trajectory("key", last=False)), nullcontext),
     "run": (lambda executor: executor.run(A, QUERY), SEEN),
     "arun": (lambda executor: asyncio.run(executor.arun(A, QUERY)), SEEN),
@@ -249,7 +254,7 @@ def test_an_image_for_a_router_of_a_text_model(
     server = serve("a cat")
     models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
     executor = LiveExecutor(Pool(models=models), retries=0)
-    query = Query(text="What is it?", images=("data:image/png;base64,AA==",))
+    query = Query(text="What is it?", images=("data:image/png;base64,iVBORw0KGgo=",))
     assert solve(query, ScriptedRouter("blind@@none"), executor).answer == "a cat"
     image = {"type": "image_url", "image_url": {"url": query.images[0]}}
     message = HumanMessage([{"type": "text", "text": query.text}, image])
