@@ -119,6 +119,7 @@ def _slots(message: AIMessage, place: int) -> list[_Slot]:
     """Return the calls of a message, in every form that one may have, with ids of their own."""
     found = [_Slot(dict(call), str(call["id"] or "")) for call in message.tool_calls]
     known = {slot.key for slot in found}
+    call: dict[str, Any]
     for unread in message.invalid_tool_calls:
         call = {"name": unread["name"], "args": {}, "id": unread["id"], "type": "tool_call"}
         found.append(_Slot(call, str(unread["id"] or ""), readable=False))
@@ -277,8 +278,8 @@ def _media_last(messages: Sequence[BaseMessage], reads: Collection[str] | None) 
             told += _waiting(waiting) if not isinstance(message, ToolMessage) else ()
             told.append(message)
             continue
-        texts = [block for block in message.content if media_of(block) is None]
-        found = [block for block in message.content if media_of(block) is not None]
+        texts: list[Any] = [block for block in message.content if media_of(block) is None]
+        found: list[Any] = [block for block in message.content if media_of(block) is not None]
         texts += [{"type": "text", "text": described(block)} for block in found]
         seen = [block for block in found if reads is None or media_of(block) in reads]
         if seen:

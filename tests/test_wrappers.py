@@ -265,7 +265,7 @@ def test_an_image_for_a_router_of_a_text_model(
     server = serve("a cat")
     models = (reach(server, "blind"), reach(server, "seeing", modalities={"text", "image"}))
     executor = LiveExecutor(Pool(models=models), retries=0)
-    query = Query(text="What is it?", images=("data:image/png;base64,AA==",))
+    query = Query(text="What is it?", images=("data:image/png;base64,iVBORw0KGgo=",))
     assert solve(query, ScriptedRouter("blind@@none"), executor).answer == "a cat"
     image = {"type": "image_url", "image_url": {"url": query.images[0]}}
     message = HumanMessage([{"type": "text", "text": query.text}, image])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.asks import media_in
 from langchain_atlas.content_blocks import NAMES, media_of, text_in
+from langchain_atlas.errors import ConstraintError
 from langchain_atlas.execution.in_graph import current_scope, injected
 from langchain_atlas.execution.invocations.schemas import described
 
@@ -91,6 +92,16 @@ class Fitting:
             if reason is not None:
                 reasons[pair] = reason
         return reasons
+
+    def check(self, pair: Pair, query: Query) -> None:
+        """Make sure that a pair's model is said to read the query's files; it would answer something else without.
+
+        Raises:
+            ConstraintError: it is not.
+        """
+        reason = self._unread(query).get(pair.model)
+        if reason is not None:
+            raise ConstraintError(f"{pair} can't take this query: {reason}.")
 
     def _unread(self, query: Query) -> dict[str, str]:
         """Return the models that can't read the query's files, each with the reason."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 from langchain_core.messages import ToolMessage
 from langchain_core.tools import ToolException
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from langchain_atlas.execution.invocations import ToolCall
 
+Update = TypeVar("Update")
+
 
 @dataclass
 class GraphScope:
@@ -37,7 +39,7 @@ class GraphScope:
     commands: list[Command[Any]] = field(default_factory=list)
     """What tools want done to the graph, in the order of their calls."""
 
-    def update(self, update: Any) -> Any:
+    def update(self, update: Update) -> Update | list[Any]:
         """Return a node's update with what tools want done before it."""
         return [*self.commands, update] if self.commands else update
 

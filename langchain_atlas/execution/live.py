@@ -12,7 +12,7 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
-from langchain_atlas.asks import has_images
+from langchain_atlas.asks import media_in
 from langchain_atlas.deadlines import started
 from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import PoolError, SettingError, suggest
@@ -123,16 +123,16 @@ class LiveExecutor(Executor):
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return the pairs whose model and tool fit a query with, or without, images; see `Executor.suited`.
 
-        An image that was said earlier, or that a tool returned, is for the model to see; the query's own may be for a
-        tool that looks.
+        An image that was said earlier, or that a tool returned, is for the model to see, and so are documents and
+        recordings; the query's own image may be for a tool that looks.
         """
-        seen_before = has_images([*query.history, *query.since])
+        seen_before = media_in([*query.history, *query.since])
         if not query.images and not seen_before and not any(tool.takes_images for tool in self.pool.tools):
             return None
         suited = self.pool.suited(images=bool(query.images))
         if not seen_before:
             return suited
-        return frozenset(pair for pair in suited if "image" in self.pool.model(pair.model).modalities)
+        return frozenset(pair for pair in suited if seen_before <= self.pool.model(pair.model).modalities)
 
     def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
         """Return the pairs whose model can't hold or read the query, or whose tool lacks its graph."""
@@ -167,6 +167,7 @@ class LiveExecutor(Executor):
         try:
             self._chat_model(model)
             ledger.start()
+            self._fitting.check(pair, query)
             calls = next(conversation)
             with tool_sessions(), started():
                 while True:
@@ -185,6 +186,7 @@ class LiveExecutor(Executor):
         try:
             await self.achat_model(model.name)
             ledger.start()
+            self._fitting.check(pair, query)
             calls = next(conversation)
             with tool_sessions(), started():
                 while True:

@@ -44,7 +44,7 @@ SMALL, LARGE, LOOKING = Pair("small"), Pair("large"), Pair("large", "chart")
 """The pairs of the tests: the small model reads text, the large one images too, with a tool that looks or without."""
 KEY_VARIABLE, KEY = "ATLAS_CONFORMANCE", "hush-hush-hush"
 """The models' key, under a name that does not say what it is."""
-PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 Say = Callable[[str], str | Exception]
 """What the model of a name says, or fails with."""

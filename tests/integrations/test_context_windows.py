@@ -24,8 +24,9 @@ from langchain_atlas import (
     Tool,
     create_atlas_graph,
 )
-from langchain_atlas.errors import ConstraintError
+from langchain_atlas.errors import ConstraintError, ExecutionError
 from langchain_atlas.execution.fitting import estimated_tokens
+from langchain_atlas.integrations.messages import read_query
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.trajectory import START as BEFORE
 from langchain_atlas.trajectory import Decision, Trajectory
@@ -158,6 +159,25 @@ def test_where_no_model_takes_them_the_error_says_so(integration: str, serve: An
     with pytest.raises(ConstraintError, match="a PDF document, which the model large is not said to read"):
         asked(integration, live, [message], invoke)
     assert server.bodies == []
+
+
+def test_a_pair_that_is_run_by_name_does_not_answer_without_the_document(serve: Any, reach: Any) -> None:
+    server = serve("?")
+    live = LiveExecutor(Pool(models=(reach(server, "large"),)), retries=0)
+    message = HumanMessage([{"type": "text", "text": "Sum it up."}, PDFS[0]])
+    seen = live.run(live.pairs[0], read_query([message], {}))
+    assert "ConstraintError: large@@none can't take this query: the query holds a PDF document" in str(seen.error)
+    with pytest.raises(ExecutionError, match="PDF document"):
+        (First(*live.pairs) | live).invoke([message])
+    assert server.bodies == []
+
+
+def test_a_document_said_earlier_goes_to_a_model_that_reads_it(executor: Any) -> None:
+    server, live = executor
+    earlier = [HumanMessage([{"type": "text", "text": "Sum it up."}, PDFS[0]]), AIMessage("It is a report.")]
+    chat = ChatAtlas(router=First(*live.pairs), executor=live)
+    assert chat.invoke([*earlier, HumanMessage("Thanks")]).text == "large"
+    assert server.bodies[0]["messages"][0]["content"][1]["type"] == "file"
 
 
 def test_a_document_said_earlier_does_not_end_the_thread(serve: Any, reach: Any) -> None:
