@@ -21,7 +21,7 @@ SPENT = "limit-reached"
 
 
 class RouterLike(Protocol):
-    """What the loop needs of a router; see `Router`."""
+    """What the loop needs of a router; it heeds `Router`'s `takes_first_answer` and `failures_are_turns` too."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -32,23 +32,13 @@ class RouterLike(Protocol):
         """Decide the next step."""
         ...  # pragma: no cover
 
-    @property
-    def takes_first_answer(self) -> bool:
-        """Whether it answers with the first call that succeeds."""
-        ...  # pragma: no cover
-
-    @property
-    def failures_are_turns(self) -> bool:
-        """Whether a call that failed uses up a turn of the loop."""
-        ...  # pragma: no cover
-
     async def adecide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
         """Do what `decide` does on the event loop."""
         ...  # pragma: no cover
 
 
 class ExecutorLike(Protocol):
-    """What the loop needs of an executor; see `Executor`."""
+    """What the loop needs of an executor; it heeds `Executor`'s `provider` too."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -61,10 +51,6 @@ class ExecutorLike(Protocol):
 
     def unable(self, query: Query, /, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
         """Return the pairs that can't take this query whatever is tried, each with the reason."""
-        ...  # pragma: no cover
-
-    def provider(self, pair: Pair, /) -> str | None:
-        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
         ...  # pragma: no cover
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
@@ -196,8 +182,9 @@ def elsewhere(query: Query, trajectory: Trajectory, router: RouterLike, executor
         router: who decides.
         executor: who acts.
     """
-    failed = {executor.provider(seen.pair) for seen in trajectory.observations if seen.failed and is_of_provider(seen)}
+    provider = getattr(executor, "provider", lambda _: None)
+    failed = {provider(seen.pair) for seen in trajectory.observations if seen.failed and is_of_provider(seen)}
     failed.discard(None)
     if not failed:
         return query
-    return query.replace(avoid=frozenset(pair for pair in router.pairs if executor.provider(pair) in failed))
+    return query.replace(avoid=frozenset(pair for pair in router.pairs if provider(pair) in failed))

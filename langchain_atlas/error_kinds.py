@@ -191,10 +191,13 @@ def _attach(error: Any, message: str, status: int | None) -> None:
 
 
 def _class(base: type[ExecutionError], names: Sequence[str]) -> type[ExecutionError]:
+    usable: Any = _usable  # mypy takes no class for hashable
+    joined: Any = _joined
     named = (kind for kind in map(_named, names) if kind is not None)
-    found = [kind for kind in dict.fromkeys(map(_usable, named)) if not issubclass(base, kind)]
+    found = [kind for kind in dict.fromkeys(map(usable, named)) if not issubclass(base, kind)]
     kinds = tuple(kind for kind in found if not any(other is not kind and issubclass(other, kind) for other in found))
-    return _joined(base, kinds) if kinds else base
+    kind: type[ExecutionError] = joined(base, kinds) if kinds else base
+    return kind
 
 
 @lru_cache(maxsize=256)

@@ -1,11 +1,10 @@
 """The one loop: a router decides, an executor acts, until there is an answer.
 
-It is written once, as a generator: `turns` yields effects (decide, run a pair, get a model, call a model), is sent what
-came of each or has its error raised where it waits, and returns the trajectory. It does no input or output itself. A
-`Handler` carries effects out, and one of four drivers takes them there: `drive` and `adrive`, and for replies that are
-streamed `stream` and `astream`. Every integration and every benchmark runs it; see ``docs/architecture.md``.
-
-The loop knows routers and executors by their contracts alone, so that both may be steps of chains by it.
+It is written once, as a generator: `turns` yields effects (see `effects.py`), is sent what came of each or has its
+error raised where it waits, and returns the trajectory. It does no input or output itself. A `Handler` carries effects
+out, and four drivers take them there: `drive` and `adrive`, and `stream` and `astream` for replies that are streamed.
+Every integration and every benchmark runs it; see ``docs/architecture.md``. It knows routers and executors by their
+contracts alone, so that both may be steps of chains by it.
 """
 
 from __future__ import annotations
@@ -156,7 +155,7 @@ def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: 
 
 
 def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
-    if router.failures_are_turns:
+    if getattr(router, "failures_are_turns", True):
         return len(trajectory.steps)
     failed = [seen.pair for seen in trajectory.observations if seen.failed]
     return len(trajectory.steps) - len(set(failed))  # a pair that fails again has used a turn
@@ -218,8 +217,8 @@ class Handler:
             case Run(pair, query, seconds):
                 held = Held(self._is_live, self.hold_back_s)
                 with allowance(seconds):
-                    run = held.run(lambda: execution_run(pair, query, lambda: self.executor.run(pair, query)))
-                return settled(held, run)
+                    seen = held.run(lambda: execution_run(pair, query, lambda: self.executor.run(pair, query)))
+                return settled(held, seen)
             case GetModel(model):
                 return self.executor.chat_model(model)
             case Call(request, live, seconds):
@@ -238,8 +237,8 @@ class Handler:
             case Run(pair, query, seconds):
                 held = Held(self._is_live, self.hold_back_s)
                 with allowance(seconds):
-                    run = await held.arun(lambda: aexecution_run(pair, query, lambda: self.executor.arun(pair, query)))
-                return settled(held, run)
+                    seen = await held.arun(lambda: aexecution_run(pair, query, lambda: self.executor.arun(pair, query)))
+                return settled(held, seen)
             case GetModel(model):
                 return await self.executor.achat_model(model)
             case Call(request, live, seconds):
@@ -255,7 +254,7 @@ class Handler:
     def _is_live(self) -> bool:
         if self.live is not None:
             return self.live
-        return self.router is None or self.router.takes_first_answer
+        return self.router is None or getattr(self.router, "takes_first_answer", False)
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom

@@ -102,7 +102,8 @@ class StandIn(BaseChatModel):
         said = self.say(self.named)
         if isinstance(said, BaseException):
             raise said
-        return ChatResult(generations=[ChatGeneration(message=AIMessage(said))])
+        told = {"finish_reason": "length", "model_name": self.named}
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(said, response_metadata=told))])
 
 
 class InTurn(Router):
@@ -270,6 +271,18 @@ class IntegrationConformance:
         assert KEY not in came.written
         assert KEY not in str(came.error)
         assert came.error is not None or "PermissionError: who is ***?" in came.written, "the failure is told"
+
+    def test_raises_errors_of_the_kind_of_what_failed(self, way: str, noted: Noted) -> None:
+        """Where no call succeeds and that is an error, retries and fallbacks can tell which; it is no answer."""
+        came = self._ask(way, noted, InTurn(noted, SMALL, LARGE), lambda _: TimeoutError("60 s"))
+        assert isinstance(came.error, TimeoutError | None)
+        assert came.text is None or self.has_own_model
+
+    def test_tells_why_the_reply_ended(self, way: str, noted: Noted) -> None:
+        """A reply that was cut off at its length can be told from a whole one."""
+        came = self._ask(way, noted, InTurn(noted, SMALL), lambda name: f"from {name}")
+        assert "finish_reason" in came.written
+        assert "length" in came.written
 
     def test_traces_every_decision(self, way: str, noted: Noted) -> None:
         """Each decision is a run of the trace."""

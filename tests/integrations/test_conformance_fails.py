@@ -43,6 +43,7 @@ class Naive(IntegrationConformance):
 KEPT = {
     "gives_the_answer_of_the_routers_pair",
     "goes_on_to_the_routers_next_choice",
+    "raises_errors_of_the_kind_of_what_failed",
     "sends_an_image_to_the_routers_pairs_where_none_is_said_to_see",
 }
 """What even that one keeps."""
