@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from langchain_atlas.errors import ConstraintError
+from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from langchain_atlas.pairs import Pair
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+
+
+SPENT = "limit-reached"
+"""The rule of the decision to answer because a limit on cost or time is reached."""
 
 
 class RouterLike(Protocol):
@@ -48,6 +53,41 @@ class ExecutorLike(Protocol):
     async def arun(self, pair: Pair, query: Query, /) -> Observation:
         """Do what `run` does on the event loop."""
         ...  # pragma: no cover
+
+
+def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decision:
+    """Return a decision if the query's limits allow to act on it, or else the decision to answer with what there is.
+
+    Routers see to it that a call is expected to stay within the limits. This sees to it that nothing is called once
+    they are passed, nor what is not allowed at all, whoever decides: not every router knows of limits.
+
+    Args:
+        decision: what was decided.
+        query: what is asked.
+        trajectory: what was done for it so far.
+
+    Raises:
+        ConstraintError: the pair is not allowed.
+    """
+    limits, pair = query.constraints, decision.pair
+    if pair is None:
+        return decision
+    if limits.pairs is not None and pair not in limits.pairs:
+        raise ConstraintError(f"The router chose {str(pair)!r}, which is not among the pairs that the query allows.")
+    for limit, used, unit in (
+        (limits.max_cost_usd, sum(seen.cost_usd or 0.0 for seen in trajectory.observations), "dollars"),
+        (limits.max_latency_s, sum(seen.latency_s or 0.0 for seen in trajectory.observations), "seconds"),
+    ):
+        if limit is not None and used >= limit and used > 0:
+            reason = f"{used:.3g} {unit} of {limit:g} are used, so {pair} is not asked. Raise the limit."
+            return last_answer(trajectory, rule=SPENT, reason=reason)
+    return decision
+
+
+def seconds_for(query: Query, trajectory: Trajectory) -> float | None:
+    """Return how many seconds the next call may take; None for any number."""
+    limit = query.constraints.max_latency_s
+    return None if limit is None else max(0.0, limit - sum(seen.latency_s or 0.0 for seen in trajectory.observations))
 
 
 def suiting(query: Query, router: RouterLike, executor: ExecutorLike, able: frozenset[Pair] | None = None) -> Query:

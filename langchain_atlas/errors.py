@@ -55,6 +55,10 @@ class ExecutionError(AtlasError):
         self.observation = observation
 
 
+class ReplyTooLongError(ExecutionError):
+    """A model's reply was cut off because it is longer than a reply may be."""
+
+
 class MissingExtraError(AtlasError, ImportError):
     """An optional dependency is not installed; the message gives the command that brings it.
 

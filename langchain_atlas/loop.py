@@ -16,17 +16,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_atlas.contracts import suiting
+from langchain_atlas.contracts import permitted, seconds_for, suiting
+from langchain_atlas.deadlines import abegun_within, allowance, begun_within, deadline
 from langchain_atlas.errors import ExecutionError, SettingError
 from langchain_atlas.secrets import error_text
-from langchain_atlas.tracing import (
-    adecision_run,
-    aexecution_run,
-    asolve_run,
-    decision_run,
-    execution_run,
-    solve_run,
-)
+from langchain_atlas.tracing import adecision_run, aexecution_run, asolve_run, decision_run, execution_run, solve_run
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
@@ -60,6 +54,8 @@ class Run:
     """The pair."""
     query: Query
     """What it is asked."""
+    seconds: float | None = None
+    """How long that may take; None for any time."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +74,8 @@ class Call:
     """What the integration's own caller takes."""
     live: bool = False
     """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
+    seconds: float | None = None
+    """How long it may take; None for any time."""
 
 
 Effect = Decide | Run | GetModel | Call
@@ -96,9 +94,8 @@ def ask_router(query: Query, trajectory: Trajectory) -> Steps[Decision]:
 
 def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
     """Have the executor run the decided pair."""
-    del trajectory
     assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
-    observation: Observation = yield Run(decision.pair, asked(query, decision))
+    observation: Observation = yield Run(decision.pair, asked(query, decision), seconds_for(query, trajectory))
     return observation
 
 
@@ -142,6 +139,7 @@ def call_model(
     read: Callable[[Any, float], Observation],
     *,
     live: bool = False,
+    seconds: float | None = None,
 ) -> Steps[Observation]:
     """Get a pair's model, call it, and read its reply; a call that raises is an observation with its error.
 
@@ -151,11 +149,12 @@ def call_model(
         request: makes the request of the chat model.
         read: makes the observation of the reply and the seconds that it took.
         live: whether the reply is sure to be the answer.
+        seconds: how long the call may take; None for any time.
     """
     try:
         chat_model = yield GetModel(model.name)
         start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
-        reply = yield Call(request(chat_model), live)
+        reply = yield Call(request(chat_model), live, seconds)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
         return Observation(pair=pair, error=failure(error, model.api_key_env))
     return read(reply, time.perf_counter() - start)
@@ -243,34 +242,40 @@ class Handler:
         match effect:
             case Decide(query, trajectory):
                 return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
-            case Run(pair, query):
-                return execution_run(pair, query, lambda: self.executor.run(pair, query))
+            case Run(pair, query, seconds):
+                with allowance(seconds):
+                    return execution_run(pair, query, lambda: self.executor.run(pair, query))
             case GetModel(model):
                 return self.executor.chat_model(model)
-            case Call(request):
+            case Call(request, _, seconds):
                 assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                return self.call(request)
+                with deadline(seconds):
+                    return self.call(request)
 
     async def ado(self, effect: Effect) -> Any:
         """Carry an effect out on the event loop."""
         match effect:
             case Decide(query, trajectory):
                 return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
-            case Run(pair, query):
-                return await aexecution_run(pair, query, lambda: self.executor.arun(pair, query))
+            case Run(pair, query, seconds):
+                with allowance(seconds):
+                    return await aexecution_run(pair, query, lambda: self.executor.arun(pair, query))
             case GetModel(model):
                 return await self.executor.achat_model(model)
-            case Call(request):
+            case Call(request, _, seconds):
                 assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                return await self.call(request)
+                with deadline(seconds):
+                    return await self.call(request)
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return limited(self.router.decide(query, trajectory), trajectory, self.max_turns)
+        decision = limited(self.router.decide(query, trajectory), trajectory, self.max_turns)
+        return permitted(decision, query, trajectory)
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return limited(await self.router.adecide(query, trajectory), trajectory, self.max_turns)
+        decision = limited(await self.router.adecide(query, trajectory), trajectory, self.max_turns)
+        return permitted(decision, query, trajectory)
 
 
 @dataclass(frozen=True)
@@ -296,7 +301,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
                 reply = None
                 try:
                     if isinstance(effect, Call) and effect.live:
-                        for item in chunks(effect.request):
+                        for item in begun_within(effect.seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -322,7 +327,7 @@ async def astream(
                 reply = None
                 try:
                     if isinstance(effect, Call) and effect.live:
-                        async for item in chunks(effect.request):
+                        async for item in abegun_within(effect.seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:

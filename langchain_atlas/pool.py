@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pairs import SEPARATOR, Pair, check_name, read_pairs
-from langchain_atlas.prices import find_facts
+from langchain_atlas.prices import find_facts, table_price
 from langchain_atlas.records import Record
 from langchain_atlas.tool_sources import ToolSources
 
@@ -30,6 +30,8 @@ Modality = Literal["text", "image"]
 IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
 """Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""
 
+_PRICES = ("input_cost_per_token", "cached_input_cost_per_token", "output_cost_per_token")
+
 _SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
 
 
@@ -44,6 +46,9 @@ class Model(Record):
     """What it is and what it is good at, for people and for policies that read descriptions."""
     input_cost_per_token: float | None = Field(default=None, ge=0)
     """Dollars per token read; None when unknown (LiteLLM's table is asked first)."""
+    cached_input_cost_per_token: float | None = Field(default=None, ge=0)
+    """Dollars per token read that the provider had cached; None for the price of any other (LiteLLM's table is asked
+    first where it gives that price too)."""
     output_cost_per_token: float | None = Field(default=None, ge=0)
     """Dollars per token written; None when unknown (LiteLLM's table is asked first)."""
     modalities: frozenset[Modality] = frozenset({"text"})
@@ -82,18 +87,33 @@ class Model(Record):
         filled = {**data, "litellm": data.get("litellm") or data["name"]}
         if not isinstance(filled["litellm"], str):
             return data
+        own_price = filled.get("input_cost_per_token") is not None  # a discount on another price is none of its
         for field, value in find_facts(filled["litellm"]).items():
-            if filled.get(field) is None:
+            if filled.get(field) is None and not (own_price and field == "cached_input_cost_per_token"):
                 filled[field] = value
         return filled
 
-    def price(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
-        """Return the dollars that a call costs, or None where a price or a count is unknown."""
-        if self.input_cost_per_token is None or self.output_cost_per_token is None:
+    @property
+    def has_own_prices(self) -> bool:
+        """Whether the pool gives prices of its own, in place of those in LiteLLM's table."""
+        facts = find_facts(self.litellm)
+        return any(getattr(self, name) != facts.get(name) for name in _PRICES)
+
+    def price(self, input_tokens: int | None, output_tokens: int | None, cached_tokens: int = 0) -> float | None:
+        """Return the dollars that a call costs, or None where a price or a count is unknown.
+
+        Args:
+            input_tokens: tokens read, cached ones included.
+            output_tokens: tokens written.
+            cached_tokens: how many of those read the provider had cached.
+        """
+        read, written = self.input_cost_per_token, self.output_cost_per_token
+        if read is None or written is None or input_tokens is None or output_tokens is None:
             return None
-        if input_tokens is None or output_tokens is None:
-            return None
-        return input_tokens * self.input_cost_per_token + output_tokens * self.output_cost_per_token
+        if not self.has_own_prices:
+            return table_price(self.litellm, input_tokens, output_tokens, cached_tokens)
+        kept = read if self.cached_input_cost_per_token is None else self.cached_input_cost_per_token
+        return (input_tokens - cached_tokens) * read + cached_tokens * kept + output_tokens * written
 
 
 class Tool(ToolSources):

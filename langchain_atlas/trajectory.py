@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from langchain_atlas.amounts import known_dollars, known_tokens
 from langchain_atlas.images import image_url
 from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
 
 Kind = Literal["route", "think", "answer"]
+
+Tokens = Annotated[int | None, BeforeValidator(known_tokens)]
+"""A number of tokens; what can't be one is unknown."""
+Dollars = Annotated[float | None, BeforeValidator(known_dollars)]
+"""An amount of dollars; what can't be one is unknown."""
 
 
 class Constraints(Record):
@@ -61,9 +67,9 @@ class Query(Record):
 class Usage(Record):
     """Tokens of one or more model calls."""
 
-    input_tokens: int | None = None
+    input_tokens: Tokens = None
     """Tokens read; None when unknown."""
-    output_tokens: int | None = None
+    output_tokens: Tokens = None
     """Tokens written; None when unknown."""
 
     def __add__(self, other: Usage) -> Usage:
@@ -78,7 +84,7 @@ class Spending(Record):
 
     usage: Usage = Usage()
     """Tokens of its model calls."""
-    cost_usd: float | None = None
+    cost_usd: Dollars = None
     """Dollars of its model calls; None when unknown."""
 
 
@@ -110,8 +116,10 @@ class Observation(Record):
     """``ErrorType: message`` when the run failed, else None."""
     usage: Usage = Usage()
     """Tokens over all model calls of the run."""
-    cost_usd: float | None = None
-    """Dollars over all model calls of the run; None when a price or a count is unknown."""
+    cost_usd: Dollars = None
+    """Dollars over all model calls of the run; None when a price or a count is unknown, or can't be what it says."""
+    saved_usd: Dollars = Field(default=0.0, exclude_if=lambda saved: saved == 0)
+    """Dollars that the run would have cost more without a cache; None when unknown."""
     latency_s: float | None = None
     """Seconds from ask to answer; None when unknown."""
     model_calls: int = 1

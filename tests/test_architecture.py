@@ -20,8 +20,11 @@ PACKAGE = Path(langchain_atlas.__file__).parent
 
 VOCABULARY = {
     "agreement",
+    "amounts",
     "asks",
+    "billing",
     "contracts",
+    "deadlines",
     "errors",
     "files",
     "text_files",

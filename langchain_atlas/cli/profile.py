@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from langchain_atlas.cli import common
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from langchain_atlas.evaluation.profile_plan import ProfilePlan
 
 
 def profile(
@@ -18,11 +25,17 @@ def profile(
     out: Annotated[Path, typer.Option("--out", help="Outcome table to write or to go on with, .parquet or .jsonl.")],
     concurrency: Annotated[int, typer.Option("--concurrency", help="Most runs at once.")] = 4,
     repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run again what failed before.")] = False,
+    max_cost: Annotated[
+        float | None,
+        typer.Option("--max-cost", "--budget", help="Start no more runs once this call has spent so many dollars."),
+    ] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and run nothing.")] = False,
     json: common.JsonOption = None,
 ) -> None:
     """Run every pair of a pool on every query, score the answers, and record them.
 
-    Stopped or killed, the same command goes on where it was.
+    It says before it starts how many calls it makes and about what they cost. Stopped or killed, the same command goes
+    on where it was.
     """
     from langchain_atlas.evaluation.profiling import profile as run
     from langchain_atlas.evaluation.queries import read_queries
@@ -33,25 +46,64 @@ def profile(
     members, asked = Pool.load(pool), read_queries(queries)
     terminal = common.console()
     terminal.print(f"{len(asked)} queries x {len(members)} pairs = {len(asked) * len(members)} outcomes.")
-    with common.progress("profiling") as bar:
+    done = _Done()
+
+    def planned(ahead: ProfilePlan) -> bool:
+        terminal.print(str(ahead), markup=False)
+        return not plan
+
+    with _stopping(done, out), common.progress("profiling") as bar:
+
+        def told(count: int, total: int, _: Any) -> None:
+            done.count = count
+            bar(count, total)
+
         report = run(
             members,
             asked,
             out,
             concurrency=concurrency,
             repeat_failed=repeat_failed,
-            progress=lambda done, total, _: bar(done, total),
+            progress=told,
+            max_cost_usd=max_cost,
+            on_plan=planned,
         )
     figures: dict[str, Any] = report.to_json()
-    if report.nothing_left:
+    if plan:
+        return common.write_json(json, figures)
+    if report.nothing_left and not report.stopped:
         terminal.print(f"All {report.total} outcomes were recorded before; nothing was left to run.")
     else:
         terminal.print(f"Ran {report.run_now}, {report.done_before} were recorded before.")
         unknown = f", and {report.unpriced} runs of unknown cost" if report.unpriced else ""
         terminal.print(f"Known cost of these runs: ${report.known_cost_usd:.4g}{unknown}.")
+    if report.stopped:
+        kept = report.total - report.left
+        terminal.print(f"Stopped: {report.stopped}. {kept} of {report.total} outcomes are kept.", markup=False)
+        terminal.print("The same command goes on from there.")
     if report.failed:
         failed = "1 run failed" if report.failed == 1 else f"{report.failed} runs failed"
         terminal.print(f"{failed}, with score 0; --repeat-failed repeats what failed.")
     terminal.print(f"Written to {out}. Try:", markup=False)
     terminal.print(f"langchain-atlas fit --data {quote(str(out))} --out router", markup=False, soft_wrap=True)
-    common.write_json(json, figures)
+    return common.write_json(json, figures)
+
+
+@dataclass
+class _Done:
+    """How many outcomes are there."""
+
+    count: int = 0
+
+
+@contextmanager
+def _stopping(done: _Done, out: Path) -> Iterator[None]:
+    """Say when it is stopped what is kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        where = f"{out}.journal.jsonl"
+        typer.echo(
+            f"Stopped. {done.count} outcomes are kept in {where}; the same command goes on from there.", err=True
+        )
+        raise

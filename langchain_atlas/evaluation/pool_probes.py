@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import StructuredTool
 
+from langchain_atlas.billing import billed
 from langchain_atlas.errors import AtlasError, PoolError, suggest
 from langchain_atlas.execution.chat_models import LOCAL_PROVIDER, build_chat_model, check_key, schema_format
 from langchain_atlas.execution.live import LiveExecutor
@@ -164,9 +165,7 @@ class _Probe:
         except Exception:
             self.cost_usd = None
             raise
-        used = reply.usage_metadata
-        cost = self._model.price(used["input_tokens"], used["output_tokens"]) if used else None
-        self.cost_usd = add_known(self.cost_usd, reply.response_metadata.get("response_cost") if cost is None else cost)
+        self.cost_usd = add_known(self.cost_usd, billed(reply, self._model).cost_usd)
         return reply
 
     def function_calling(self) -> Literal["yes", "forced", "no"] | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.evaluation.profile_plan import Expectation, ProfilePlan, plan_of
 from langchain_atlas.outcomes.journal import Journal, Key
 from langchain_atlas.records import Record
 from langchain_atlas.trajectory import add_known
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 OnOutcome = Callable[[int, int, dict[str, Any] | None], None]
 """Called with the outcomes that are there, those wanted, and the newest; None for the newest before the first run."""
+
+OnPlan = Callable[[ProfilePlan], bool | None]
+"""Called with what will be done before it is; False ends it there."""
 
 
 class ProfileReport(Record):
@@ -40,6 +44,10 @@ class ProfileReport(Record):
     """Dollars of those runs of this call whose cost is known."""
     unpriced: int = 0
     """How many runs of this call have an unknown cost."""
+    left: int = 0
+    """How many of the outcomes wanted are not recorded: the call was stopped before. The same call goes on there."""
+    stopped: str = ""
+    """Why it was stopped; empty where everything was run."""
 
     @property
     def nothing_left(self) -> bool:
@@ -56,6 +64,8 @@ def profile(
     concurrency: int = 4,
     repeat_failed: bool = False,
     progress: OnOutcome | None = None,
+    max_cost_usd: float | None = None,
+    on_plan: OnPlan | None = None,
 ) -> ProfileReport:
     """Run every pair of a pool on every query, score the answers, and write the outcome table.
 
@@ -71,12 +81,17 @@ def profile(
         concurrency: most runs at once.
         repeat_failed: run again what failed before; the new outcome takes the old one's place.
         progress: called before the first run and after each; see `OnOutcome`.
+        max_cost_usd: once this call has spent so many dollars, no more runs are started; those that are under way end,
+            and what is there is written to the table. A run of unknown cost counts as was expected of it; where
+            nothing was, none is started after it.
+        on_plan: called before the first run; see `OnPlan`.
 
     Raises:
         OutcomeError: there is no query, one lacks an answer or a scorer, two share an id, one is recorded under its id
             with another text, context or domain, the table can't be read, another run is writing to it, or a scoring
             function failed.
-        SettingError: `concurrency` is below 1, or an event loop is running: await `aprofile` there.
+        SettingError: `concurrency` is below 1, `max_cost_usd` is below 0, or an event loop is running: await
+            `aprofile` there.
     """
     try:
         asyncio.get_running_loop()
@@ -93,6 +108,8 @@ def profile(
             concurrency=concurrency,
             repeat_failed=repeat_failed,
             progress=progress,
+            max_cost_usd=max_cost_usd,
+            on_plan=on_plan,
         )
     )
 
@@ -106,6 +123,8 @@ async def aprofile(
     concurrency: int = 4,
     repeat_failed: bool = False,
     progress: OnOutcome | None = None,
+    max_cost_usd: float | None = None,
+    on_plan: OnPlan | None = None,
 ) -> ProfileReport:
     """Do what `profile` does on the running event loop; cancelling leaves the journal for the next call.
 
@@ -113,6 +132,8 @@ async def aprofile(
     """
     if concurrency < 1:
         raise SettingError(f"concurrency is {concurrency!r}; at least 1 run must be allowed at once.")
+    if max_cost_usd is not None and not max_cost_usd >= 0:
+        raise SettingError(f"max_cost_usd is {max_cost_usd!r}; it must be a number from 0, or None for no limit.")
     _check(queries)
     if executor is None:
         from langchain_atlas.execution.live import LiveExecutor
@@ -120,8 +141,13 @@ async def aprofile(
         executor = LiveExecutor(pool)
     with Journal(out) as journal:
         work = _Work(pool, queries, executor, journal, repeat_failed=repeat_failed, progress=progress)
-        await work.run(concurrency)
-        journal.merge(_key(item, pair) for item in queries for pair in pool.pairs)
+        work.max_cost_usd = max_cost_usd
+        if on_plan is None or on_plan(work.plan()) is not False:
+            await work.run(concurrency)
+        else:
+            work.stopped = "it was only planned"
+        if len(journal):
+            journal.merge(_key(item, pair) for item in queries for pair in pool.pairs)
         return work.report()
 
 
@@ -147,6 +173,14 @@ class _Work:
         self._total = len(self._pairs) * len(queries)
         self._done_before = self._total - sum(1 for _ in self._jobs())
         self._costs: list[float | None] = []
+        self._expected = Expectation(pool, journal.rows())
+        self._spent: float | None = 0.0  # with what is expected where it is not known
+        self.max_cost_usd: float | None = None
+        self.stopped = ""
+
+    def plan(self) -> ProfilePlan:
+        """Return what is left to do."""
+        return plan_of(list(self._jobs()), self._expected)
 
     async def run(self, concurrency: int) -> None:
         """Run what is left, query by query, so that whatever is recorded at any time is balanced over the pairs."""
@@ -170,13 +204,27 @@ class _Work:
 
     async def _worker(self, jobs: Iterator[tuple[CheckableQuery, Pair]]) -> None:
         for item, pair in jobs:
+            if self._is_spent():
+                return
             observation = await self._executor.arun(pair, item.query)
             # A scorer may run the answer's code or a function of the user's: not on the event loop.
             score = 0.0 if observation.failed else await asyncio.to_thread(_score, item, pair, observation)
             row = _row(item, pair, observation, score)
             self._journal.append(row)
-            self._costs.append(row["cost_usd"])
+            self._costs.append(observation.cost_usd)
+            cost = self._expected.cost(item, pair) if observation.cost_usd is None else observation.cost_usd
+            self._spent = add_known(self._spent, cost)
+            self._expected.note(row)
             self._tell(row)
+
+    def _is_spent(self) -> bool:
+        """Say whether no run may be started any more, and note why."""
+        if self.max_cost_usd is None or (self._spent is not None and self._spent < self.max_cost_usd):
+            return False
+        self.stopped = f"the limit of ${self.max_cost_usd:g} is reached"
+        if self._spent is None:
+            self.stopped = f"a run's cost is unknown, so the limit of ${self.max_cost_usd:g} can't be kept"
+        return True
 
     def _tell(self, row: dict[str, Any] | None) -> None:
         if self._progress is not None:
@@ -193,6 +241,8 @@ class _Work:
             cost_usd=add_known(0.0, *self._costs),
             known_cost_usd=sum(known),
             unpriced=len(self._costs) - len(known),
+            left=sum(_key(item, pair) not in self._journal for item in self._queries for pair in self._pairs),
+            stopped=self.stopped,
         )
 
 
@@ -250,7 +300,8 @@ def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: floa
         "score": score,
         "input_tokens": observation.usage.input_tokens,
         "output_tokens": observation.usage.output_tokens,
-        "cost_usd": observation.cost_usd,
+        # What a cache saved belongs to what the run costs: else whoever learns from it takes the pair to be free.
+        "cost_usd": add_known(observation.cost_usd, observation.saved_usd),
         "latency_s": observation.latency_s,
         "response": None if observation.failed else _storable(observation.answer or ""),
         "error": _storable(observation.error or ""),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage
 
+from langchain_atlas.billing import billed
 from langchain_atlas.execution.invocations import Call, ModelCall, text_of
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
@@ -37,6 +38,7 @@ class Ledger:
         self._start = time.perf_counter()
         self._usage = Usage(input_tokens=0, output_tokens=0)
         self._cost: float | None = 0.0
+        self._saved: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
         self._last_said: AIMessage | None = None  # the last reply, where it was meant for the asker
@@ -66,9 +68,10 @@ class Ledger:
 
     def add_reply(self, reply: AIMessage) -> None:
         """Add a model's reply: its tokens and its cost."""
-        usage, cost = used_by(reply, self._model)
-        self._usage += usage
-        self._cost = add_known(self._cost, cost)
+        bill = billed(reply, self._model)
+        self._usage += bill.usage
+        self._cost = add_known(self._cost, bill.cost_usd)
+        self._saved = add_known(self._saved, bill.saved_usd)
         self._calls += 1
 
     def add_failed_call(self) -> None:
@@ -95,19 +98,12 @@ class Ledger:
             error=message,
             usage=self._usage,
             cost_usd=self._cost,
+            saved_usd=self._saved,
             latency_s=time.perf_counter() - self._start,
             model_calls=self._calls,
             tool_trace=tuple(self._traces),
             message_id=self._last_said.id if self._last_said is not None and said else None,
         )
-
-
-def used_by(reply: AIMessage, model: Model) -> tuple[Usage, float | None]:
-    """Return the tokens of a model's reply, and its dollars by the pool's prices or else by LiteLLM's."""
-    counts = reply.usage_metadata
-    usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
-    cost = model.price(usage.input_tokens, usage.output_tokens)
-    return usage, reply.response_metadata.get("response_cost") if cost is None else cost
 
 
 def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Observation:
@@ -119,5 +115,5 @@ def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Obse
         reply: what the model said; a call of a tool may be all of it.
         seconds: how long it took.
     """
-    usage, cost = used_by(reply, model)
-    return Observation(pair=pair, answer=reply.text or None, usage=usage, cost_usd=cost, latency_s=seconds)
+    bill = billed(reply, model)
+    return Observation(pair=pair, answer=reply.text or None, latency_s=seconds, **bill._asdict())

@@ -13,8 +13,10 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.asks import has_images
+from langchain_atlas.deadlines import started
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
+from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
 from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
 from langchain_atlas.execution.ledger import Ledger, Outcome
@@ -46,8 +48,10 @@ class LiveExecutor(Executor):
         pool: the pairs that may be run.
         chat_models: chat models to use for some of the pool's models, by name, in place of LiteLLM's.
         invocations: more ways of using a tool, by the name that a tool's `invocation` gives.
-        timeout_s: seconds that one request to a model may take.
-        retries: how often a request is repeated that failed for a passing reason.
+        timeout_s: seconds that one call of a model may take, with its retries and the pauses between them; a reply
+            that is streamed must be complete by then.
+        retries: how often a request is repeated that failed for a passing reason, as long as there is time.
+        max_reply_bytes: most bytes of one reply, as it comes over the network; a longer one is a failure.
         max_parallel: how many calls of one run go on at once, where an invocation asks for several.
         raise_errors: raise `ExecutionError` where a call fails, instead of returning an observation with the error.
 
@@ -65,16 +69,20 @@ class LiveExecutor(Executor):
         invocations: Mapping[str, type[Invocation]] | None = None,
         timeout_s: float = 60.0,
         retries: int = 2,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
         max_parallel: int = 8,
         raise_errors: bool = False,
     ) -> None:
         if timeout_s <= 0 or retries < 0:
             raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
+        if max_reply_bytes < 1:
+            raise SettingError(f"max_reply_bytes is {max_reply_bytes!r}; it must be a whole number from 1.")
         if max_parallel < 1:
             raise SettingError(f"max_parallel is {max_parallel!r}; it must be a whole number from 1.")
         self.pool = pool
         self.timeout_s = timeout_s
         self.retries = retries
+        self.max_reply_bytes = max_reply_bytes
         self.max_parallel = max_parallel
         self.raise_errors = raise_errors
         self._chat_models: dict[str, BaseChatModel] = {
@@ -133,7 +141,7 @@ class LiveExecutor(Executor):
             self._chat_model(model)
             ledger.start()
             calls = next(conversation)
-            with tool_sessions():
+            with tool_sessions(), started():
                 while True:
                     calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
@@ -150,7 +158,7 @@ class LiveExecutor(Executor):
             await self.achat_model(model.name)
             ledger.start()
             calls = next(conversation)
-            with tool_sessions():
+            with tool_sessions(), started():
                 while True:
                     calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
@@ -275,8 +283,9 @@ class LiveExecutor(Executor):
         if model.name not in self._chat_models:  # else nobody waits for another model that is being built
             with self._building:
                 if model.name not in self._chat_models:
-                    built = build_chat_model(model, timeout_s=self.timeout_s, retries=self.retries)
-                    self._chat_models[model.name] = built
+                    self._chat_models[model.name] = build_chat_model(
+                        model, timeout_s=self.timeout_s, retries=self.retries, max_reply_bytes=self.max_reply_bytes
+                    )
         return self._chat_models[model.name]
 
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.images import shown
-from langchain_atlas.secrets import error_text
+from langchain_atlas.secrets import error_text, shortened
 from langchain_atlas.trajectory import Spending, ToolTrace
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
     failed = None if error is None else error_text(error)
     text = None if error is not None else str(getattr(message, "text", message))
     if getattr(message, "status", "success") == "error":
-        failed, text = text, None
+        failed, text = shortened(text or ""), None
     artifact = getattr(message, "artifact", None)
     spent = None
     if isinstance(artifact, Spending):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.contracts import suiting
+from langchain_atlas.contracts import seconds_for, suiting
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
@@ -202,7 +202,8 @@ class ChatCall:
             return observation.replace(answer=message.text)
 
         request = partial(self._request, pair, bare=bare)
-        return (yield from call_model(pair, model, request, read, live=self._live))
+        seconds = seconds_for(query, trajectory)
+        return (yield from call_model(pair, model, request, read, live=self._live, seconds=seconds))
 
     @property
     def _live(self) -> bool:

@@ -47,7 +47,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
 
     A pair that fails is followed by the router's next choice. Where the router can't decide, or has no next choice,
     the agent's own model is called as if there were no middleware; that is logged as a warning, and the record
-    holds the cause.
+    holds the cause. It is never called where the run sets limits (`AtlasContext`), which it knows nothing of, or a
+    setting is invalid: then the error is raised. Limits hold for a human message, with the tool loop that it starts.
 
     Args:
         router: who decides.
@@ -57,7 +58,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         switching_cost: by how much another pair must be better, in the router's utility (0 to 1), before a thread
             leaves the pair it used last. Leaving it loses the provider's prompt cache.
         keep_tools: names of the agent's tools that are bound beside the chosen pair's.
-        fail_open: call the agent's own model where no pair replies, instead of raising the error.
+        fail_open: call the agent's own model where no pair replies and the run sets no limits, instead of raising the
+            error.
         max_turns: most decisions (calls that fail, and thoughts) for one model call.
 
     Raises:

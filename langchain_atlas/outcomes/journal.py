@@ -76,6 +76,10 @@ class Journal:
         """Return whether the recorded outcome of `key` is an error; False when there is none."""
         return self._failed.get(key, False)
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield the outcomes that were there when the journal was opened, a later one after an earlier one."""
+        return self._earlier()
+
     def query(self, query_id: str) -> tuple[str, str | None, str] | None:
         """Return text, context and domain of a query that has an outcome; None when it has none."""
         return self._queries.get(query_id)
@@ -150,7 +154,7 @@ class Journal:
 
     def _earlier(self) -> Iterator[dict[str, Any]]:
         if self.out.exists():
-            columns = [*_KEY_COLUMNS, "query", "context", "domain", "error"]
+            columns = [*_KEY_COLUMNS, "query", "context", "domain", "error", "cost_usd"]
             for batch in OutcomeTable.load(self.out).table.select(columns).to_batches(max_chunksize=1000):
                 yield from batch.to_pylist()
         yield from self._lines()

@@ -296,3 +296,21 @@ class TestBadInput:
         assert done.status == 2
         assert message in done.error
         assert not out.exists()
+
+
+class TestProfile:
+    def test_it_says_before_what_it_takes_and_stops_at_a_limit(
+        self, command: Command, pool: Path, queries: Path, tmp_path: Path
+    ) -> None:
+        out = tmp_path / "table.parquet"
+        planned = command("profile", "--pool", pool, "--queries", queries, "--out", out, "--plan")
+        assert planned.status == 0
+        assert "runs are left: about" in planned.out
+        assert not out.exists()
+        figures = tmp_path / "figures.json"
+        limit = ("--max-cost", "0.000000001", "--concurrency", "1", "--json", figures)
+        done = command("profile", "--pool", pool, "--queries", queries, "--out", out, *limit)
+        assert done.status == 0
+        assert "Stopped: the limit of $1e-09 is reached. 1 of " in done.out
+        assert "The same command goes on from there." in done.out
+        assert json.loads(figures.read_text(encoding="utf-8"))["run_now"] == 1

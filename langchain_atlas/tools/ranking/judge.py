@@ -14,6 +14,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 
+from langchain_atlas.billing import billed
 from langchain_atlas.errors import SettingError
 from langchain_atlas.json_in_text import first_object
 from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
@@ -156,10 +157,8 @@ class ChatJudge(Scorer):
                 usage, cost = Usage(), None
                 scored.append(AnswerScore(error=f"{type(reply).__name__}: {reply}"))
                 continue
-            counts = reply.usage_metadata
-            used = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else None
-            usage += used or Usage()
-            cost = add_known(cost, reply.response_metadata.get("response_cost"))
+            bill = billed(reply)
+            usage, cost = usage + bill.usage, add_known(cost, bill.cost_usd)
             scored.append(read_judgement(str(reply.text), len(split_steps(answer)) if self.by == "steps" else None))
         return Scores(answers=tuple(scored), usage=usage, cost_usd=cost)
 

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
+from langchain_atlas.billing import billed
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.images import image_url
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
@@ -104,10 +105,9 @@ class _Look:
 
     def take(self, reply: AIMessage) -> None:
         """Go on to the next stage with the model's reply."""
-        counts = reply.usage_metadata
-        usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
-        cost = add_known(self.spent.cost_usd, reply.response_metadata.get("response_cost"))
-        self.spent = Spending(usage=self.spent.usage + usage, cost_usd=cost)
+        bill = billed(reply)
+        cost = add_known(self.spent.cost_usd, bill.cost_usd)
+        self.spent = Spending(usage=self.spent.usage + bill.usage, cost_usd=cost)
         text = str(reply.text).strip()
         if not text:
             raise ToolException("The vision model returned no text.")
