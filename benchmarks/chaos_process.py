@@ -1,4 +1,4 @@
-"""What a process holds (memory, threads, open files), and how long it waits for a processor."""
+"""What a process holds: memory, threads, open files."""
 
 from __future__ import annotations
 
@@ -43,36 +43,13 @@ def _count(folder: str) -> int:
 
 
 class Watch:
-    """Notes the most resident memory, and the time that this process waits for a processor, as Linux counts it.
-
-    A busy machine makes whatever runs on it late; that is no fault of what is measured.
-    """
+    """Notes the most resident memory, many times a second."""
 
     def __init__(self) -> None:
         self.peak_mb = 0.0
-        self.waited_s = 0.0
-        self._seen: dict[str, int] = {}
-        self._lock = threading.Lock()
         threading.Thread(target=self._go_on, name="watch", daemon=True).start()
-
-    def waited(self) -> float:
-        """Return the seconds that its threads have waited, since this began to watch."""
-        self._look()
-        return self.waited_s
 
     def _go_on(self) -> None:
         while True:
-            self._look()
-            time.sleep(0.05)
-
-    def _look(self) -> None:
-        with self._lock:
             self.peak_mb = max(self.peak_mb, resident_mb())
-            seen: dict[str, int] = {}
-            for task in Path("/proc/self/task").iterdir():
-                try:
-                    seen[task.name] = int((task / "schedstat").read_text().split()[1])
-                except (OSError, IndexError):  # the thread has ended
-                    continue
-                self.waited_s += (seen[task.name] - self._seen.get(task.name, 0)) / 1e9
-            self._seen = seen
+            time.sleep(0.02)

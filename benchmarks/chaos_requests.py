@@ -40,7 +40,7 @@ RETRIES = 1
 FAILOVERS = 2
 MAX_TURNS = 4
 MAX_LATENCY_S = 4.0
-MAX_COST_USD = 2 * CALL_USD
+MAX_COST_USD = 2.5 * CALL_USD
 RECURSION_LIMIT = 12
 ROUNDS = 4
 """Most rounds of tool calls in one run of a pair: the default of `native`."""
@@ -63,7 +63,7 @@ class Request:
     broken: int
     """How many of the three pairs fail."""
     limited: bool
-    """Whether it has a limit in dollars, which is two calls."""
+    """Whether it has a limit in dollars, which is two calls and a half."""
 
     @property
     def text(self) -> str:
