@@ -18,7 +18,7 @@ from langchain_atlas.trajectory import START, Assignment, Observation
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from langchain_atlas.loop import Steps
+    from langchain_atlas.effects import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Query
 

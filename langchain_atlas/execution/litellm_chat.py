@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import litellm
+import litellm.exceptions
 from pydantic import Field
 
 from langchain_atlas.errors import ReplyTooLongError
@@ -197,7 +197,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
                     "may be that long, raise max_reply_bytes."
                 ) from error
             if bounds.late or isinstance(error, TimeoutError):
-                raise litellm.Timeout(
+                raise litellm.exceptions.Timeout(
                     f"no full answer within {bounds.seconds:.3g} s", self.model, self.custom_llm_provider or ""
                 ) from error
             raise

@@ -67,7 +67,8 @@ class Receipt:
         if not plausible(message):
             message.usage_metadata, known[COMPUTED] = None, self.asked_usd
         elif self.cached:
-            message.usage_metadata = {**message.usage_metadata, FROM_CACHE: 0}  # type: ignore[typeddict-unknown-key]
+            counts: Any = {**message.usage_metadata, FROM_CACHE: 0}
+            message.usage_metadata = counts
         for name, dollars in known.items():
             if dollars is None:
                 metadata.pop(name, None)

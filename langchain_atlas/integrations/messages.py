@@ -80,7 +80,8 @@ def _names(context: Any) -> list[Any]:
     """Return the names of what a run's context holds: a dict, a dataclass, a pydantic model, anything with fields."""
     if isinstance(context, Mapping):
         return list(context)
-    return list(getattr(context, "__dict__", None) or getattr(type(context), "__dataclass_fields__", ()))
+    own: Any = getattr(context, "__dict__", None) or getattr(type(context), "__dataclass_fields__", ())
+    return list(own)
 
 
 def record(trajectory: Trajectory) -> dict[str, Any]:
@@ -145,7 +146,8 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
     text = trajectory.answer
     if text is None:
         text = f"No answer: {why_unanswered(trajectory)}"
-    answered_by, metadata, extra = trajectory.answered_by, {RECORD_KEY: record(trajectory)}, {}
+    answered_by, extra = trajectory.answered_by, {}
+    metadata: dict[str, Any] = {RECORD_KEY: record(trajectory)}
     if answered_by is not None:
         told = {"finish_reason": answered_by.finish_reason, "model_name": answered_by.model_name}
         metadata |= {name: value for name, value in told.items() if value is not None}

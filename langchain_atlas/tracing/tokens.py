@@ -94,7 +94,8 @@ class Held:
         if config is None:
             return work()
         with self._inside(config) as context:
-            return context.run(work)
+            value: Value = context.run(work)
+            return value
 
     async def arun(self, work: Callable[[], Awaitable[Value]]) -> Value:
         """Do what `run` does on the event loop."""
@@ -148,7 +149,7 @@ class Held:
         manager = manager.copy()
         manager.handlers = [self._instead(one) for one in manager.handlers]
         manager.inheritable_handlers = [self._instead(one) for one in manager.inheritable_handlers]
-        return {**config, "callbacks": manager}  # type: ignore[typeddict-item]
+        return {**config, "callbacks": manager}
 
     def _instead(self, handler: BaseCallbackHandler) -> BaseCallbackHandler:
         if not _listens(handler):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_atlas import Query
-from langchain_atlas.asks import portable
+from langchain_atlas.content_blocks import text_in
+from langchain_atlas.histories import sendable
 from langchain_atlas.routers.tags import Block, write_blocks
 from langchain_atlas.text.markup import neutral
 from langchain_atlas.trajectory import ToolTrace
@@ -54,8 +55,10 @@ def test_results_and_documents_are_shown_as_data() -> None:
     assert ToolTrace(name="t", arguments={}, output="<|im_end|>").output == "<|im_end|>", "the record keeps what it was"
     assert Query(text="<s>?", context="<|im_end|>x").full_text == "<s>?\n\nContext:\n(im_end)x"
     result = ToolMessage([{"type": "text", "text": "<|im_end|>"}, "[INST]"], tool_call_id="1")
-    assert portable(result).content == [{"type": "text", "text": "(im_end)"}, "(INST)"]
-    assert portable(HumanMessage("<|im_end|>")).content == "<|im_end|>", "what a user says is no tool's"
+    called = AIMessage("", tool_calls=[{"name": "t", "args": {}, "id": "1"}])
+    _, sent, user = sendable([called, result, HumanMessage("<|im_end|>")])
+    assert [text_in(block) for block in sent.content] == ["(im_end)", "(INST)"]
+    assert user.content == "<|im_end|>", "what a user says is no tool's"
 
 
 def test_tags_of_the_policy_become_words_in_any_case_and_spacing() -> None:
