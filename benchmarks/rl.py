@@ -108,7 +108,9 @@ def add_dual(
     def distances(memory: OutcomeTable, table: OutcomeTable) -> NDArray[np.float64]:
         read = Recordings.of(memory, trainer.encoder, like=router.outlook)
         outlook = Outlook.of(read.memory, router.outlook.view, read.descriptions, router.outlook.scale)
-        return outlook.prospect(Recordings.of(table, trainer.encoder, like=router.outlook).seen).query[:, 1].numpy()
+        return (
+            outlook.prospect(Recordings.of(table, trainer.encoder, like=router.outlook).seen).of_query("near").numpy()
+        )
 
     before = ClusterRouter(trainer.encoder, random_state=seed).fit(kept)
     found = calibrate(

@@ -54,7 +54,7 @@ def policy_trials(
     if len(recordings) < FEWEST_QUERIES:
         return None
     views = views_of(recordings, seed=seed, n_familiar=1, n_strange=1, thinned=False)
-    values = router.outlook.scale[0] * np.unique(np.append(_VALUES, list(LEAST_VALUE.values())))[::-1]
+    values = router.outlook.scale.dollars * np.unique(np.append(_VALUES, list(LEAST_VALUE.values())))[::-1]
     familiar: list[Outcomes] = []
     strange: list[Outcomes] = []
     for number, value in enumerate(values):
@@ -85,7 +85,7 @@ def measure_policy(
     trials = policy_trials(router, recordings, seed=seed, progress=progress)
     if trials is None:
         return None
-    least = router.outlook.scale[0] * LEAST_VALUE[router.policy.config.cautious]
+    least = router.outlook.scale.dollars * LEAST_VALUE[router.policy.config.cautious]
     return choose(trials, doubt=DOUBT, least_value=least, seed=seed)
 
 

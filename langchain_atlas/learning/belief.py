@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
+from langchain_atlas.learning.process import draw_pool, draw_prices
 from langchain_atlas.routers.situation import MAX_CALLS
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from langchain_atlas.learning.recordings import Recordings, Views
     from langchain_atlas.routers.policy import CompactPolicy
     from langchain_atlas.routers.situation import Situation
-
-PRICES = (0.003, 6.0)
-"""Lowest and highest price in training, drawn log-uniformly; see `Situation.price`."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +39,6 @@ class LessonConfig:
     """Pairs tried in every situation, for the gain."""
 
 
-def draw_prices(count: int, generator: torch.Generator) -> Tensor:
-    """Draw prices for training, log-uniformly."""
-    low, high = (torch.tensor(price).log() for price in PRICES)
-    return (low + (high - low) * torch.rand(count, generator=generator)).exp()
-
-
-def draw_pool(recorded: Tensor, generator: torch.Generator) -> Tensor:
-    """Leave a random part of the pairs out of each situation, shape [B, P], so that any pool will do."""
-    share = 0.3 + 0.7 * torch.rand(len(recorded), 1, generator=generator)
-    kept = recorded & (torch.rand(recorded.shape, generator=generator) < share)
-    return torch.where(kept.sum(1, keepdim=True) >= min(MAX_CALLS + 1, recorded.shape[1]), kept, recorded)
-
-
 def draw_calls(scores: Tensor, count: Tensor) -> Tensor:
     """Draw calls without repetition: those with the highest scores, `count` of them, shape [B, MAX_CALLS]."""
     width = min(MAX_CALLS, scores.shape[1])
@@ -71,8 +56,8 @@ def random_situation(
     allowed, price = draw_pool(recordings.recorded[rows], generator), draw_prices(size, generator)
     noise = -torch.log(-torch.log(torch.rand(allowed.shape, generator=generator).clamp(1e-9, 1 - 1e-7)))
     keen = torch.randint(0, 2, (size, 1), generator=generator) * 6.0
-    liking = keen * (torch.sigmoid(prospect.pairs[..., 2]) - price[:, None] * prospect.cost)
-    scores = torch.where(allowed, liking + noise, -1e9)
+    liking = keen * (torch.sigmoid(prospect.of_pairs("success_near")) - price[:, None] * prospect.cost)
+    scores = torch.where(allowed, liking + noise, -torch.inf)
     least = 0 if most < MAX_CALLS else 1
     count = torch.randint(least, most + 1, (size,), generator=generator)
     called = draw_calls(scores, torch.minimum(count, allowed.sum(1)))
@@ -128,11 +113,11 @@ def _gain_loss(
     with torch.no_grad():
         right = torch.where(situation.made, torch.sigmoid(policy.right_logits(situation)), 0.0)
         best = right.max(dim=1).values
-        worth = torch.where(situation.allowed, torch.rand(situation.allowed.shape, generator=generator), -1.0)
-        tried = worth.topk(min(config.candidates, worth.shape[1]), dim=1).indices
+        drawn = torch.where(situation.allowed, torch.rand(situation.allowed.shape, generator=generator), -torch.inf)
+        tried = drawn.topk(min(config.candidates, drawn.shape[1]), dim=1).indices
         after = _after(recordings, rows, situation, tried)
         assessed = policy(after)
-        target = assessed.worth.max(dim=1).values.reshape(tried.shape) - best[:, None]
+        target = assessed.best_value.reshape(tried.shape) - best[:, None]
     policy.train()
     gains = policy.gains(situation, right).gather(1, tried)
     open_ = situation.allowed.gather(1, tried)

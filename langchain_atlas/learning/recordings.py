@@ -41,7 +41,7 @@ class Recordings:
     seen: Seen
     """What is seen of the queries."""
     answers: Tensor
-    """Numbers about every answer, shape [n, n_pairs, N_ANSWER_FEATURES]."""
+    """Numbers about every answer, shape [n, n_pairs, len(ANSWER_FEATURES)]."""
 
     @classmethod
     def of(
@@ -90,7 +90,7 @@ class Recordings:
     @cached_property
     def costs(self) -> Tensor:
         """What every call cost, 1 for the dearest pair, likewise; the pair's mean where unknown."""
-        known, dollars = self.outlook.record.cost, self.outlook.scale[0]
+        known, dollars = self.outlook.record.cost, self.outlook.scale.dollars
         usual = np.where(np.isnan(known), dollars, known)
         costs = np.where(np.isnan(self.outcomes.costs), usual, self.outcomes.costs) / dollars
         return torch.from_numpy(costs.astype(np.float32))
@@ -215,7 +215,7 @@ def _one_view(
         kept = _thinned(kept, generator) if thinned else kept
         record = TrackRecord.of(memory, kept)
         nearby = Nearby.of(seen.vectors[rows], memory, record, kept)
-        found = prospect_of(nearby, record, seen.numbers[rows], suits[rows], outlook.scale)
+        found = prospect_of(nearby, record, seen.rows(rows), suits[rows], outlook.scale)
         for at, values in enumerate(found):
             if numbers[at] is None:
                 numbers[at] = torch.zeros((len(recordings), *values.shape[1:]))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from langchain_atlas.learning.process import DecisionProcess
 from langchain_atlas.routers.floor import with_floor
 from langchain_atlas.routers.situation import MAX_CALLS
 
@@ -23,13 +24,13 @@ class Outcomes:
     """What came of some trajectories, shape [B]."""
 
     score: Tensor
-    """Score of the answer given."""
+    """Score of the answer given; 0 where there was none."""
     cost: Tensor
     """Cost of all calls, in dollars."""
     calls: Tensor
     """Number of calls."""
     answered: Tensor
-    """Column whose answer was given."""
+    """Column whose answer was given, -1 where there was none."""
     called: Tensor
     """Columns of the calls, -1 for calls not made, shape [B, T]."""
 
@@ -55,32 +56,22 @@ def follow(
         floor: column of the default pair on each query, shape [B], and the margin of `with_floor`; None for none.
     """
     policy.eval()
-    n = len(recordings)
-    rows = torch.arange(n)
-    called = torch.full((n, MAX_CALLS), -1)
-    prices = torch.full((n,), price)
+    n, process = len(recordings), DecisionProcess(recordings, horizon=turns)
+    episodes = process.start(torch.arange(n), prospect, recordings.recorded, torch.full((n,), price))
     cost = torch.zeros(n)
-    going = torch.ones(n, dtype=torch.bool)
-    answered = torch.zeros(n, dtype=torch.long)
-    for turn in range(turns + 1):
-        situation = recordings.situation(
-            prospect, rows, recordings.recorded, called, prices, torch.full((n,), turns - turn)
-        )
-        worth = policy(situation).worth
+    for _ in range(turns + 1):
+        situation = process.situation(episodes)
+        assessed = policy(situation)
+        values = assessed.action_values
         if floor is not None and not policy.config.cautious:
-            worth = with_floor(worth, situation, *floor)
-        action = worth.argmax(dim=1)
-        stops = going & (action < MAX_CALLS)
-        answered = torch.where(stops, called.gather(1, action.clamp(max=MAX_CALLS - 1)[:, None]).squeeze(1), answered)
-        going = going & ~stops
-        column = action - MAX_CALLS
-        if turn < turns:
-            called[going, turn] = column[going]
-            cost[going] += recordings.costs[rows[going], column[going]]
+            values = with_floor(values, situation, *floor)
+        action = torch.where(assessed.mask, values, -torch.inf).argmax(dim=1)
+        cost += process.cost(episodes, action)
+        episodes = process.transition(episodes, action)
     return Outcomes(
-        score=recordings.scores[rows, answered],
-        cost=cost * recordings.outlook.scale[0],
-        calls=(called >= 0).sum(1),
-        answered=answered,
-        called=called,
+        score=process.score(episodes),
+        cost=cost * recordings.outlook.scale.dollars,
+        calls=(episodes.called >= 0).sum(1),
+        answered=episodes.answered,
+        called=episodes.called,
     )

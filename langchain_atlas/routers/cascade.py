@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from langchain_atlas.routers.situation import N_FLAGS, PAIR_FEATURES
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -42,11 +40,9 @@ _CLEAR = 0.2
 """By how much a decided step is worth more than others."""
 
 _SUPPORT = 10.0
-_NEVER = -1e9
-_SUCCESS, _OF_MODEL = PAIR_FEATURES.index("success"), PAIR_FEATURES.index("success_of_model")
 
 
-def cascade_worth(situation: Situation) -> tuple[Tensor, Tensor]:
+def cascade_values(situation: Situation) -> tuple[Tensor, Tensor]:
     """Return what the cascade makes of every answer, shape [B, T], and of every call, shape [B, P].
 
     After no or one call the cheapest good witness is worth most, of another tool than the first. When two answers say
@@ -55,21 +51,22 @@ def cascade_worth(situation: Situation) -> tuple[Tensor, Tensor]:
     """
     prospect, made = situation.prospect, situation.made
     called, count = situation.called.clamp(min=0), made.sum(1)
-    chance = torch.sigmoid(prospect.pairs[..., [_SUCCESS, _OF_MODEL]])
-    success = (1 - BY_MODEL) * chance[..., 0] + BY_MODEL * chance[..., 1]
+    both = torch.stack([prospect.of_pairs("success"), prospect.of_pairs("success_of_model")], dim=-1)
+    own, of_model = torch.sigmoid(both).unbind(dim=-1)
+    success = (1 - BY_MODEL) * own + BY_MODEL * of_model
     style = prospect.by_style[prospect.record[:, None], called, situation.styles]
-    broken = situation.answers[..., :N_FLAGS].sum(-1).clamp(max=1)
+    broken = situation.flags.sum(-1).clamp(max=1)
     strength = success.gather(1, called) + _STYLE * style.clamp(-3, 0) - _BROKEN * broken
     agreeing = made & ((situation.same & made[:, :, None] & made[:, None, :]).sum(-1) > 1)
-    given = torch.where(made, strength + _SUPPORT * agreeing, _NEVER).argmax(1)
+    given = torch.where(made, strength + _SUPPORT * agreeing, -torch.inf).argmax(1)
     answers = torch.zeros_like(strength).scatter(1, given[:, None], _CLEAR)
 
     scores = _liking(situation, success, count)
-    top = torch.where(situation.allowed, scores, _NEVER).max(1, keepdim=True)
+    top = torch.where(situation.allowed, scores, -torch.inf).max(1, keepdim=True)
     expense = (situation.price[:, None] * prospect.cost).gather(1, top.indices).squeeze(1)
     wanted = (expense < torch.tensor(_WORTH)[count]) & ((count < _WITNESSES) | ~agreeing.any(1))
     above = torch.where(wanted, 2 * _CLEAR, 0.0)[:, None]
-    return answers, above + (scores - top.values).clamp(min=-1.0)
+    return answers, above + (scores - top.values).clamp(min=-1.0, max=0.0)
 
 
 def _liking(situation: Situation, success: Tensor, count: Tensor) -> Tensor:

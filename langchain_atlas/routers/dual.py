@@ -127,7 +127,7 @@ class DualRouter(Router):
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         """Return how far queries are from what is remembered, 1 for the usual distance, shape [n_queries]."""
         seen, _ = Seen.of(queries, self.rl.encoder, self.rl.outlook.view)
-        return self.rl.outlook.prospect(seen).query[:, 1].numpy().astype(np.float64)
+        return self.rl.outlook.prospect(seen).of_query("near").numpy().astype(np.float64)
 
     def _affords_second(self, query: Query) -> bool:
         """Whether the query's limits leave room for two calls of the cheapest, and of the quickest, pairs allowed."""

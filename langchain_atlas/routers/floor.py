@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from langchain_atlas.routers.situation import MAX_CALLS, PAIR_FEATURES, QUERY_FEATURES
+from langchain_atlas.routers.situation import MAX_CALLS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,26 +25,23 @@ _ERROR = 0.02
 _ERROR_BY_DISTANCE = 0.05
 """What a query adds to it that is twice as far from its neighbours as remembered queries are."""
 
-_SUCCESS, _AROUND = PAIR_FEATURES.index("success"), PAIR_FEATURES.index("success_around")
-_NEAR = QUERY_FEATURES.index("near")
 
-
-def with_floor(worth: Tensor, situation: Situation, default: Tensor, margin: float) -> Tensor:
+def with_floor(values: Tensor, situation: Situation, default: Tensor, margin: float) -> Tensor:
     """Return what each action is worth when asking the default pair is worth no less than that pair alone.
 
     Args:
-        worth: what the policy makes of each action, answers first, then pairs, shape [B, T + P].
+        values: what the policy makes of each action, answers first, then pairs, shape [B, T + P].
         situation: the situations.
         default: column of the default pair of each, shape [B].
         margin: how many standard errors count for the default pair.
     """
-    prospect, rows = situation.prospect, torch.arange(len(worth))
-    about = prospect.pairs[rows, default]
-    chance = torch.sigmoid(about[:, [_SUCCESS, _AROUND]].mean(dim=1))
-    error = _ERROR + _ERROR_BY_DISTANCE * (prospect.query[:, _NEAR] - 1).clamp(min=0)
+    prospect, rows = situation.prospect, torch.arange(len(values))
+    overall, around = (prospect.of_pairs(name)[rows, default] for name in ("success", "success_around"))
+    chance = torch.sigmoid((overall + around) / 2)
+    error = _ERROR + _ERROR_BY_DISTANCE * (prospect.of_query("near") - 1).clamp(min=0)
     least = chance + margin * error - situation.price * prospect.cost[rows, default]
     # Before anything was asked it is only one way to begin: the policy may know a cheaper one.
     open_ = situation.allowed[rows, default] & (situation.turns > 0) & situation.made.any(dim=1)
     column = MAX_CALLS + default
-    raised = torch.where(open_, torch.maximum(worth[rows, column], least), worth[rows, column])
-    return worth.scatter(1, column[:, None], raised[:, None])
+    raised = torch.where(open_, torch.maximum(values[rows, column], least), values[rows, column])
+    return values.scatter(1, column[:, None], raised[:, None])

@@ -16,26 +16,30 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.memory import Memory
     from langchain_atlas.routers.track_record import TrackRecord
 
-NEAR = (16, 64)
+FEW, MANY = 16, 64
 """How many neighbours the two nearby records look at."""
 
-_NEAR_STRENGTH = (4.0, 10.0)
+_FEW_STRENGTH, _MANY_STRENGTH = 4.0, 10.0
 
 
 @dataclass(frozen=True)
 class Nearby:
     """What a memory says of its pairs near some queries; arrays over queries by pairs unless said otherwise."""
 
-    success: tuple[NDArray[np.float32], ...]
-    """Success among the neighbours, as logits, for each number of neighbours in `NEAR`."""
+    success_near: NDArray[np.float32]
+    """Success among the few neighbours, as logits."""
+    success_around: NDArray[np.float32]
+    """Success among the many neighbours, likewise."""
     count: NDArray[np.float32]
     """Outcomes among the many neighbours."""
     cost: NDArray[np.float32]
     """Expected dollars of a call; NaN where unknown."""
     latency: NDArray[np.float32]
     """Expected seconds of a call; NaN where unknown."""
-    distance: NDArray[np.float32]
-    """Distance to the nearest remembered query and mean distance to the few neighbours, shape [n_queries, 2]."""
+    nearest: NDArray[np.float32]
+    """Distance to the nearest remembered query, shape [n_queries]."""
+    near: NDArray[np.float32]
+    """Mean distance to the few neighbours, likewise."""
     ease: NDArray[np.float32]
     """How much better the settled pairs do near the query than overall, as logits, shape [n_queries]."""
 
@@ -51,7 +55,7 @@ class Nearby:
         """
         outcomes = memory.outcomes
         rows = np.flatnonzero(kept.any(axis=1))
-        many = min(NEAR[-1], len(rows))
+        many = min(MANY, len(rows))
         away = _distances(vectors, memory.vectors[rows])
         order = np.argpartition(away, many - 1, axis=1)[:, :many]
         away = np.take_along_axis(away, order, axis=1)
@@ -63,20 +67,24 @@ class Nearby:
         # Neighbours that are nearer than the usual one count for more.
         scale = np.maximum(away.mean(axis=1, keepdims=True), 1e-6)
         weights = (np.exp(-2.0 * away / scale) / np.exp(-2.0))[:, :, None] * known
-        success = []
-        for number, strength in zip(NEAR, _NEAR_STRENGTH, strict=True):
+
+        def among(number: int, strength: float) -> NDArray[np.float32]:
             part = weights[:, :number]
             total = part.sum(axis=1)
-            success.append(logit(((part * scores[:, :number]).sum(axis=1) + strength * overall) / (total + strength)))
-        few = min(NEAR[0], many)
+            return logit(((part * scores[:, :number]).sum(axis=1) + strength * overall) / (total + strength))
+
+        near, around = among(FEW, _FEW_STRENGTH), among(MANY, _MANY_STRENGTH)
+        few = min(FEW, many)
         settled = settled_pairs(record.count)
-        ease = (success[-1] - record.success)[:, settled].mean(axis=1)
+        ease = (around - record.success)[:, settled].mean(axis=1)
         return cls(
-            success=tuple(eased(near, ease, record.count, settled) for near in success),
+            success_near=eased(near, ease, record.count, settled),
+            success_around=eased(around, ease, record.count, settled),
             count=known.sum(axis=1).astype(np.float32),
             cost=_near_mean(outcomes.costs[order], known, record.cost),
             latency=_near_mean(outcomes.latencies[order], known, record.latency),
-            distance=np.stack([away[:, 0], away[:, :few].mean(axis=1)], axis=1).astype(np.float32),
+            nearest=away[:, 0].astype(np.float32),
+            near=away[:, :few].mean(axis=1).astype(np.float32),
             ease=ease.astype(np.float32),
         )
 

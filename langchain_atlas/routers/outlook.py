@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -34,8 +34,14 @@ class Seen:
     """For finding neighbours, shape [n, dimension]."""
     text: NDArray[np.float32]
     """Embedding of the text, shape [n, encoded]."""
+    fit: NDArray[np.float32]
+    """How well the context fits the text, shape [n]; see `Sight.fit`."""
+    items: NDArray[np.float32]
+    """How many items the context has, likewise; see `Sight.items`."""
+    words: NDArray[np.float32]
+    """How many words the text has, likewise: a quarter of the logarithm of one more."""
     numbers: NDArray[np.float32]
-    """How well the context fits, how many items it has, the text's length and its numbers, shape [n, 4]."""
+    """How many numbers the text has, likewise: half of the logarithm of one more."""
 
     @classmethod
     def of(cls, queries: Sequence[Query], encoder: Encoder, view: QueryView | None = None) -> tuple[Seen, QueryView]:
@@ -43,9 +49,30 @@ class Seen:
         sight = Sight.of(queries, encoder)
         if view is None:
             view, _ = QueryView.learn(sight, np.zeros((len(queries), 1)), 0, 0)
-        numbers = np.column_stack([sight.fit, sight.items, sight.shape[:, 1] / 4, sight.shape[:, 2] / 2])
-        vectors = view.vectors(sight).astype(np.float32)
-        return cls(vectors, sight.text, numbers.astype(np.float32)), view
+        seen = cls(
+            vectors=view.vectors(sight).astype(np.float32),
+            text=sight.text,
+            fit=sight.fit[:, 0].astype(np.float32),
+            items=sight.items[:, 0].astype(np.float32),
+            words=(sight.shape_of("words") / 4).astype(np.float32),
+            numbers=(sight.shape_of("numbers") / 2).astype(np.float32),
+        )
+        return seen, view
+
+    def rows(self, rows: NDArray[np.int64]) -> Seen:
+        """Return what is seen of some of the queries, by number."""
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+class Scale(NamedTuple):
+    """What counts as 1."""
+
+    dollars: float
+    """Of a call: what one of the dearest pair costs."""
+    seconds: float
+    """Of a call: what one of the slowest pair takes."""
+    distance: float
+    """Between a query and its neighbours: the usual one."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +87,8 @@ class Outlook:
     """How queries are looked at."""
     descriptions: NDArray[np.float32]
     """Embedding of each pair's description, shape [n_pairs, encoded]."""
-    scale: tuple[float, float, float]
-    """Dollars and seconds that count as 1, and the usual distance between neighbours."""
+    scale: Scale
+    """What counts as 1."""
 
     @classmethod
     def of(
@@ -69,7 +96,7 @@ class Outlook:
         memory: Memory,
         view: QueryView,
         descriptions: NDArray[np.float32],
-        scale: tuple[float, float, float] | None = None,
+        scale: Scale | None = None,
     ) -> Outlook:
         """Make the outlook of a whole memory; what counts as 1 is measured on it unless given."""
         record = TrackRecord.of(memory, memory.recorded)
@@ -99,7 +126,7 @@ class Outlook:
         """Look up what is known of every pair on some queries."""
         everything = self.memory.recorded
         nearby = Nearby.of(seen.vectors, self.memory, self.record, everything)
-        numbers = prospect_of(nearby, self.record, seen.numbers, seen.text @ self.descriptions.T, self.scale)
+        numbers = prospect_of(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
         return assemble(numbers, np.zeros(len(seen.text), dtype=np.int64), [self.record], self)
 
     def restrict(self, pairs: Sequence[Pair]) -> Outlook:
@@ -143,11 +170,11 @@ def describe(pair: Pair, descriptions: Mapping[str, str]) -> str:
     return f"{model} with {tool}"
 
 
-def _scale(memory: Memory, record: TrackRecord) -> tuple[float, float, float]:
+def _scale(memory: Memory, record: TrackRecord) -> Scale:
     dollars = float(np.nanmax(record.cost)) if (~np.isnan(record.cost)).any() else 1.0
     seconds = float(np.nanmax(record.latency)) if (~np.isnan(record.latency)).any() else 1.0
     nearby = Nearby.of(memory.vectors[:500], memory, record, memory.recorded)
-    return max(dollars, 1e-12), max(seconds, 1e-9), max(float(nearby.distance[:, 1].mean()), 1e-6)
+    return Scale(max(dollars, 1e-12), max(seconds, 1e-9), max(float(nearby.near.mean()), 1e-6))
 
 
 def _columns(record: TrackRecord, columns: list[int]) -> TrackRecord:

@@ -15,22 +15,67 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from langchain_atlas.routers.cascade import cascade_worth
-from langchain_atlas.routers.situation import N_ANSWER_FEATURES, PAIR_FEATURES, QUERY_FEATURES
+from langchain_atlas.routers.cascade import cascade_values
+from langchain_atlas.routers.situation import ANSWER_FEATURES, KINDS, PAIR_FEATURES, QUERY_FEATURES
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from torch import Tensor
 
-    from langchain_atlas.routers.situation import Situation
+    from langchain_atlas.routers.situation import Prospect, Situation
 
 SHARPNESS = 100.0
 """How strongly the policy prefers what is worth more: logits are worth times this."""
 
-_NEVER = -1e9
 _REACH = 0.01
-_N_EVIDENCE = 14
-_N_STATE = 10
-_N_RELATION = 9
+
+EVIDENCE_FEATURES = (
+    "told",
+    "told_elsewhere",
+    "agreeing",
+    "differing",
+    "agreeing_by_other_tool",
+    "differing_by_other_tool",
+    "agreeing_of_own_model",
+    "differing_of_own_model",
+    "strongest_agreeing",
+    "strongest_differing",
+    "most_told_differing",
+    "differing_in_kind",
+    "likeness_of_agreeing",
+    "calls",
+)
+"""Names of the numbers that say what the other answers tell about an answer, in their order."""
+
+PROGRESS_FEATURES = (
+    "success_of_leader",
+    "success_of_rival",
+    "any_call",
+    "calls",
+    "turns",
+    "agreeing_with_leader",
+    "leader_calls",
+    "leader_calls_nothing",
+    "log_price",
+    "price",
+)
+"""Names of the numbers about how far the trajectory has come, in their order."""
+
+RELATION_FEATURES = (
+    "model_of_leader",
+    "tool_of_leader",
+    "likeness_to_leader",
+    "model_called",
+    "tool_called",
+    "rescue_of_leader",
+    "leader_if_agreed",
+    "leader_if_differed",
+    "own_if_agreed",
+)
+"""Names of the numbers about how a pair relates to what was called, in their order."""
+
+_NEARBY_FEATURES = ("success_near", "success_around", "count_around")
 
 
 @dataclass(frozen=True)
@@ -39,15 +84,23 @@ class Assessment:
 
     right: Tensor
     """Chance that each answer is right, shape [B, T]; 0 where no call was made."""
-    worth: Tensor
-    """What each action is worth, answers first, then pairs, shape [B, T + P]; very low where it can't be taken."""
+    action_values: Tensor
+    """What each action is worth, answers first, then pairs, shape [B, T + P]; of no meaning outside of `mask`."""
+    mask: Tensor
+    """Which actions can be taken, likewise."""
     value: Tensor
     """Expected return from here on, shape [B]."""
 
     @property
     def logits(self) -> Tensor:
-        """Logits of the actions, shape [B, T + P]."""
-        return self.worth * SHARPNESS
+        """Logits of the actions, shape [B, T + P]; minus infinity outside of the mask, all alike where it is empty."""
+        logits = torch.where(self.mask, self.action_values * SHARPNESS, -torch.inf)
+        return torch.where(self.mask.any(dim=1, keepdim=True), logits, 0.0)
+
+    @property
+    def best_value(self) -> Tensor:
+        """What the best of the actions that can be taken is worth, shape [B]."""
+        return torch.where(self.mask, self.action_values, -torch.inf).max(dim=1).values
 
 
 @dataclass(frozen=True)
@@ -63,7 +116,7 @@ class PolicyConfig:
     nearby: bool = True
     """Whether it sees records near the query, beside overall ones."""
     cautious: bool = False
-    """Whether it expects queries unlike those remembered: it then starts from `cascade_worth` and does not look at
+    """Whether it expects queries unlike those remembered: it then starts from `cascade_values` and does not look at
     what is remembered nearby."""
 
 
@@ -74,32 +127,33 @@ class CompactPolicy(nn.Module):
         super().__init__()
         self.config = config or PolicyConfig()
         about = len(PAIR_FEATURES) + len(QUERY_FEATURES)
-        self.belief = _network(about + N_ANSWER_FEATURES + 1 + _N_EVIDENCE, self.config)
-        self.gain = _network(about + _N_STATE + _N_RELATION, self.config)
-        self.value = _network(len(QUERY_FEATURES) + _N_STATE + 2, self.config)
+        self.belief = _network(about + len(ANSWER_FEATURES) + 1 + len(EVIDENCE_FEATURES), self.config)
+        self.gain = _network(about + len(PROGRESS_FEATURES) + len(RELATION_FEATURES), self.config)
+        self.value = _network(len(QUERY_FEATURES) + len(PROGRESS_FEATURES) + 2, self.config)
 
     def forward(self, situation: Situation) -> Assessment:
         """Assess a batch of situations."""
         made = situation.made
         right = torch.where(made, torch.sigmoid(self.right_logits(situation)), 0.0)
-        state = _state(situation, right)
+        progress = _progress(situation, right)
         best = right.max(dim=1).values
         if self.config.cautious:
-            answers, routes = cascade_worth(situation)
-            routes = routes + _REACH * torch.tanh(self._gain_scores(situation, right, state)[0])
+            answers, routes = cascade_values(situation)
+            routes = routes + _REACH * torch.tanh(self._gain_scores(situation, right, progress)[0])
         else:
             price = situation.price[:, None] * situation.prospect.cost
-            answers, routes = right, best[:, None] + self.gains(situation, right, state) - price
-        routes = torch.where(situation.allowed & (situation.turns > 0)[:, None], routes, _NEVER)
-        worth = torch.cat([torch.where(made, answers, _NEVER), routes], dim=1)
-        ahead = [situation.prospect.query, state, routes.max(dim=1, keepdim=True).values.clamp(-1, 2), best[:, None]]
+            answers, routes = right, best[:, None] + self.gains(situation, right, progress) - price
+        mask = situation.mask
+        open_ = torch.where(mask[:, made.shape[1] :], routes, -torch.inf)
+        ahead = [situation.prospect.query, progress, open_.max(dim=1, keepdim=True).values.clamp(-1, 2), best[:, None]]
         value = self.value(torch.cat(ahead, dim=1).detach())  # learning it leaves what it is made from alone
-        return Assessment(right=right, worth=worth, value=value.squeeze(-1))
+        values = torch.cat([answers, routes], dim=1)
+        return Assessment(right=right, action_values=values, mask=mask, value=value.squeeze(-1))
 
     def right_logits(self, situation: Situation) -> Tensor:
         """Return the logits of the chance that each answer is right, shape [B, T]."""
         prospect, called = situation.prospect, situation.called.clamp(min=0)
-        about = _take(self._seen(prospect.pairs), called)
+        about = _take(self._seen(prospect), called)
         query = torch.zeros_like(prospect.query) if self.config.cautious else prospect.query
         query = query[:, None].expand(-1, called.shape[1], -1)
         style = prospect.by_style[prospect.record[:, None], called, situation.styles]
@@ -107,33 +161,34 @@ class CompactPolicy(nn.Module):
         if not self.config.agreement:
             evidence = torch.zeros_like(evidence)
         seen = torch.cat([about, query, situation.answers, style[..., None], evidence], dim=-1)
-        prior = _take(prospect.pairs, called)[..., 0] + style + 0.5 * evidence[..., 0]
+        told = evidence[..., EVIDENCE_FEATURES.index("told")]
+        prior = prospect.of_pairs("success").gather(1, called) + style + 0.5 * told
         logits: Tensor = prior + self.belief(seen).squeeze(-1)
         return logits
 
-    def gains(self, situation: Situation, right: Tensor, state: Tensor | None = None) -> Tensor:
+    def gains(self, situation: Situation, right: Tensor, progress: Tensor | None = None) -> Tensor:
         """Return how much better the answer is expected to be after asking each pair, shape [B, P]."""
-        state = _state(situation, right) if state is None else state
-        scores, guess = self._gain_scores(situation, right, state)
+        progress = _progress(situation, right) if progress is None else progress
+        scores, guess = self._gain_scores(situation, right, progress)
         # A guess to start from: the chance that what leads is wrong, times the chance that the pair is then right.
         doubt = 1 - right.max(dim=1, keepdim=True).values
         gain: Tensor = doubt * torch.sigmoid(torch.logit(guess.clamp(0.02, 0.98)) + scores)
         return gain
 
-    def _gain_scores(self, situation: Situation, right: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def _gain_scores(self, situation: Situation, right: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
         """Return what the network says of each pair, and the first guess of its rescue, shape [B, P] each."""
         prospect = situation.prospect
         relation, guess = _relation(situation, right)
         query = torch.zeros_like(prospect.query) if self.config.cautious else prospect.query
-        broad = torch.cat([query, state], dim=1)[:, None].expand(-1, prospect.pairs.shape[1], -1)
-        seen = torch.cat([self._seen(prospect.pairs), relation, broad], dim=-1)
+        broad = torch.cat([query, progress], dim=1)[:, None].expand(-1, prospect.pairs.shape[1], -1)
+        seen = torch.cat([self._seen(prospect), relation, broad], dim=-1)
         return self.gain(seen).squeeze(-1), guess
 
-    def _seen(self, pairs: Tensor) -> Tensor:
+    def _seen(self, prospect: Prospect) -> Tensor:
         if self.config.nearby and not self.config.cautious:
-            return pairs
-        hidden = torch.tensor([name in ("success_near", "success_around", "count_around") for name in PAIR_FEATURES])
-        return torch.where(hidden, pairs[..., :1], pairs)
+            return prospect.pairs
+        hidden = torch.tensor([name in _NEARBY_FEATURES for name in PAIR_FEATURES])
+        return torch.where(hidden, prospect.of_pairs("success")[..., None], prospect.pairs)
 
 
 def _network(inputs: int, config: PolicyConfig) -> nn.Sequential:
@@ -157,7 +212,7 @@ def _take(values: Tensor, columns: Tensor) -> Tensor:
 
 
 def _evidence(situation: Situation, style: Tensor) -> Tensor:
-    """Return what the other answers say about each answer, shape [B, T, _N_EVIDENCE]."""
+    """Return what the other answers say about each answer, shape [B, T, len(EVIDENCE_FEATURES)]."""
     prospect, made = situation.prospect, situation.made
     called = situation.called.clamp(min=0)
     record = prospect.record[:, None, None]
@@ -170,28 +225,33 @@ def _evidence(situation: Situation, style: Tensor) -> Tensor:
     told = same * agreed + apart * differed
     elsewhere = 1 - prospect.same_model[first, second]
     by_other_tool = 1 - prospect.same_tool[first, second]
-    strength = _take(prospect.pairs, called)[..., 0] + style
+    strength = prospect.of_pairs("success").gather(1, called) + style
     theirs = strength[:, None, :]
     total = told.sum(-1)
-    kinds = situation.answers[..., -4:]
+    kinds = situation.kinds
     other_kind = 1 - (kinds[:, :, None] * kinds[:, None, :]).sum(-1)
-    numbers = [
-        total.clamp(-6, 6),
-        (told * elsewhere).sum(-1).clamp(-6, 6),
-        (same * elsewhere).sum(-1),
-        (apart * elsewhere).sum(-1),
-        (same * elsewhere * by_other_tool).sum(-1),
-        (apart * elsewhere * by_other_tool).sum(-1),
-        (same * (1 - elsewhere)).sum(-1),
-        (apart * (1 - elsewhere)).sum(-1),
-        _highest(theirs, same),
-        _highest(theirs, apart),
-        _highest(total[:, None, :].clamp(-6, 6), apart),
-        (apart * other_kind).sum(-1),
-        (same * prospect.likeness[first, second]).sum(-1),
-        made.float().sum(1, keepdim=True).expand(-1, called.shape[1]) / 2,
-    ]
-    return torch.stack(numbers, dim=-1) / 2
+    numbers = {
+        "told": total.clamp(-6, 6),
+        "told_elsewhere": (told * elsewhere).sum(-1).clamp(-6, 6),
+        "agreeing": (same * elsewhere).sum(-1),
+        "differing": (apart * elsewhere).sum(-1),
+        "agreeing_by_other_tool": (same * elsewhere * by_other_tool).sum(-1),
+        "differing_by_other_tool": (apart * elsewhere * by_other_tool).sum(-1),
+        "agreeing_of_own_model": (same * (1 - elsewhere)).sum(-1),
+        "differing_of_own_model": (apart * (1 - elsewhere)).sum(-1),
+        "strongest_agreeing": _highest(theirs, same),
+        "strongest_differing": _highest(theirs, apart),
+        "most_told_differing": _highest(total[:, None, :].clamp(-6, 6), apart),
+        "differing_in_kind": (apart * other_kind).sum(-1),
+        "likeness_of_agreeing": (same * prospect.likeness[first, second]).sum(-1),
+        "calls": made.float().sum(1, keepdim=True).expand(-1, called.shape[1]) / 2,
+    }
+    return _stacked(numbers, EVIDENCE_FEATURES) / 2
+
+
+def _stacked(numbers: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    """Put numbers side by side in the order of their names, along a new last axis."""
+    return torch.stack([numbers[name] for name in names], dim=-1)
 
 
 def _highest(values: Tensor, where: Tensor) -> Tensor:
@@ -201,8 +261,8 @@ def _highest(values: Tensor, where: Tensor) -> Tensor:
     return highest
 
 
-def _state(situation: Situation, right: Tensor) -> Tensor:
-    """Return numbers about where the trajectory stands, shape [B, _N_STATE]."""
+def _progress(situation: Situation, right: Tensor) -> Tensor:
+    """Return numbers about how far the trajectory has come, shape [B, len(PROGRESS_FEATURES)]."""
     made = situation.made
     lead = right.max(dim=1)
     rows = torch.arange(len(right))
@@ -210,26 +270,28 @@ def _state(situation: Situation, right: Tensor) -> Tensor:
     rival = torch.where(made & ~with_lead, right, 0.0).max(dim=1).values
     count = made.float().sum(1)
     some = (count > 0).float()
-    kinds = situation.answers[rows, lead.indices, -4:] * some[:, None]
-    return torch.stack(
-        [
-            lead.values,
-            rival,
-            some,
-            count / 4,
-            situation.turns.float() / 4,
-            (with_lead.float().sum(1) - 1).clamp(min=0) / 2,
-            kinds[:, 0],
-            kinds[:, 1],
-            torch.log(situation.price + 0.01) / 3,
-            situation.price.clamp(max=3),
-        ],
-        dim=1,
-    )
+    kinds = situation.kinds[rows, lead.indices] * some[:, None]
+    numbers = {
+        "success_of_leader": lead.values,
+        "success_of_rival": rival,
+        "any_call": some,
+        "calls": count / 4,
+        "turns": situation.turns.float() / 4,
+        "agreeing_with_leader": (with_lead.float().sum(1) - 1).clamp(min=0) / 2,
+        "leader_calls": kinds[:, KINDS.index("calls")],
+        "leader_calls_nothing": kinds[:, KINDS.index("no-call")],
+        "log_price": torch.log(situation.price + 0.01) / 3,
+        "price": situation.price.clamp(max=3),
+    }
+    return _stacked(numbers, PROGRESS_FEATURES)
 
 
 def _relation(situation: Situation, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how each pair relates to what was called, shape [B, P, _N_RELATION], and a first guess of its rescue."""
+    """Return how each pair relates to what was called, as numbers, and a first guess of its rescue.
+
+    Returns:
+        Shape [B, P, len(RELATION_FEATURES)], and [B, P].
+    """
     prospect, made = situation.prospect, situation.made
     called = situation.called.clamp(min=0)
     lead = right.argmax(dim=1)
@@ -237,21 +299,19 @@ def _relation(situation: Situation, right: Tensor) -> tuple[Tensor, Tensor]:
     some = made.any(dim=1).float()[:, None]
     by_any = made.float()[..., None]
     columns = torch.arange(prospect.pairs.shape[1])[None]
-    relation = torch.stack(
-        [
-            prospect.same_model[leader] * some,
-            prospect.same_tool[leader] * some,
-            prospect.likeness[leader] * some,
-            (prospect.same_model[called] * by_any).max(dim=1).values,
-            (prospect.same_tool[called] * by_any).max(dim=1).values,
-            prospect.rescue[prospect.record, leader] * some,
-            prospect.if_agreed[prospect.record, leader] * some,
-            prospect.if_differed[prospect.record, leader] * some,
-            prospect.if_agreed[prospect.record[:, None], columns, leader[:, None]] * some,
-        ],
-        dim=-1,
-    )
-    success = torch.sigmoid(prospect.pairs[..., 0])
+    numbers = {
+        "model_of_leader": prospect.same_model[leader] * some,
+        "tool_of_leader": prospect.same_tool[leader] * some,
+        "likeness_to_leader": prospect.likeness[leader] * some,
+        "model_called": (prospect.same_model[called] * by_any).max(dim=1).values,
+        "tool_called": (prospect.same_tool[called] * by_any).max(dim=1).values,
+        "rescue_of_leader": prospect.rescue[prospect.record, leader] * some,
+        "leader_if_agreed": prospect.if_agreed[prospect.record, leader] * some,
+        "leader_if_differed": prospect.if_differed[prospect.record, leader] * some,
+        "own_if_agreed": prospect.if_agreed[prospect.record[:, None], columns, leader[:, None]] * some,
+    }
+    relation = _stacked(numbers, RELATION_FEATURES)
+    success = torch.sigmoid(prospect.of_pairs("success"))
     rescue = torch.sigmoid(prospect.rescue[prospect.record, leader])
     guess = torch.where(some > 0, 0.4 * rescue, success)
     return relation, guess

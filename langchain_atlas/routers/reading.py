@@ -10,7 +10,7 @@ import numpy as np
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.routers.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.outlook import Seen, describe
-from langchain_atlas.routers.situation import N_ANSWER_FEATURES, answer_features
+from langchain_atlas.routers.situation import ANSWER_FEATURES, answer_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,10 +36,10 @@ def read_answers(
         names: styles to tell apart, and no others; those that occur when left out.
 
     Returns:
-        What they say, and the numbers about each, shape [n_queries, n_pairs, N_ANSWER_FEATURES].
+        What they say, and the numbers about each, shape [n_queries, n_pairs, len(ANSWER_FEATURES)].
     """
     groups, styles = np.full(recorded.shape, -1, dtype=np.int64), np.full(recorded.shape, -1, dtype=np.int16)
-    features = np.zeros((*recorded.shape, N_ANSWER_FEATURES), dtype=np.float32)
+    features = np.zeros((*recorded.shape, len(ANSWER_FEATURES)), dtype=np.float32)
     known = {name: number for number, name in enumerate(names or ())}
     responses = table.texts("response")
     for row, query in enumerate(table.queries):
@@ -62,7 +62,7 @@ class ReadTable:
     memory: Memory
     """Its outcomes."""
     answers: NDArray[np.float32]
-    """Numbers about its answers, shape [n_queries, n_pairs, N_ANSWER_FEATURES]."""
+    """Numbers about its answers, shape [n_queries, n_pairs, len(ANSWER_FEATURES)]."""
     seen: Seen
     """What is seen of its queries."""
     view: QueryView

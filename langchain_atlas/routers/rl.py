@@ -21,7 +21,7 @@ from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.floor import with_floor
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.memory import Memory
-from langchain_atlas.routers.outlook import Outlook, Seen
+from langchain_atlas.routers.outlook import Outlook, Scale, Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
 from langchain_atlas.routers.policy_settings import (
     DEFAULT_COST_WEIGHT,
@@ -34,9 +34,8 @@ from langchain_atlas.routers.policy_settings import (
 )
 from langchain_atlas.routers.reading import read_table
 from langchain_atlas.routers.situation import (
+    ANSWER_FEATURES,
     MAX_CALLS,
-    N_ANSWER_FEATURES,
-    PAIR_FEATURES,
     Prospect,
     Situation,
     answer_features,
@@ -137,23 +136,22 @@ class RLRouter(Router):
         situation = self._situation(query, trajectory, steps, self.priced(prospect), limits)
         with torch.no_grad():
             assessed = self.policy(situation)
-            floored = assessed.worth
+            floored = assessed.action_values
             if self.margin is not None:
-                floored = with_floor(assessed.worth, situation, torch.tensor([self.default]), self.margin)
-        worth, bare = floored[0].numpy().copy(), assessed.worth[0].numpy().copy()
+                floored = with_floor(floored, situation, torch.tensor([self.default]), self.margin)
+        mask = assessed.mask[0].numpy().copy()
         for slot, number in enumerate(steps):
             observation = trajectory.steps[number].observation
-            if observation is not None and observation.failed:
-                worth[slot] = bare[slot] = -np.inf
-        usable = worth > -1e8  # noqa: PLR2004  # what can't be done is set far below
-        if not usable.any():
+            mask[slot] &= observation is not None and not observation.failed
+        values, bare = (np.where(mask, part[0].numpy(), -np.inf) for part in (floored, assessed.action_values))
+        if not mask.any():
             if not trajectory.observations:
                 raise ConstraintError(limits.reason)
             return last_answer(trajectory, rule="limit", reason=limits.reason)
-        action = int(np.where(usable, worth, -np.inf).argmax())
+        action = int(values.argmax())
         if action < MAX_CALLS:
-            return self._answer(trajectory, steps, action, assessed=assessed, worth=worth, limits=limits)
-        return self._route(action - MAX_CALLS, prospect, assessed, worth, floor=action != int(bare.argmax()))
+            return self._answer(trajectory, steps, action, assessed=assessed, values=values, limits=limits)
+        return self._route(action - MAX_CALLS, prospect, assessed, values, floor=action != int(bare.argmax()))
 
     def _one_pair(self, query: Query, trajectory: Trajectory, prospect: Prospect, pair: Pair) -> Decision | None:
         """Ask one pair, and give its answer; None where the query does not allow it, or it failed."""
@@ -174,7 +172,7 @@ class RLRouter(Router):
             return prospect
         known = self.outlook.record.latency.astype(np.float64)
         usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
-        waiting = self.usd_per_second / self.outlook.scale[0] * np.where(np.isnan(known), usual, known)
+        waiting = self.usd_per_second / self.outlook.scale.dollars * np.where(np.isnan(known), usual, known)
         return replace(prospect, cost=prospect.cost + torch.from_numpy(waiting.astype(np.float32)))
 
     @property
@@ -184,7 +182,7 @@ class RLRouter(Router):
 
     def price_at(self, value_usd: float) -> float:
         """Return the price where a right answer is worth so many dollars."""
-        return min(self.outlook.scale[0] / value_usd, HIGHEST_PRICE)
+        return min(self.outlook.scale.dollars / value_usd, HIGHEST_PRICE)
 
     @property
     def margin(self) -> float | None:
@@ -200,7 +198,7 @@ class RLRouter(Router):
 
     def _limits(self, query: Query, trajectory: Trajectory, prospect: Prospect) -> Limits:
         record = self.outlook.record
-        cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale[0]
+        cost = prospect.cost[0].numpy().astype(np.float64) * self.outlook.scale.dollars
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # unknown: can't be expected to stay within
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
         limits = feasible(query, trajectory, self.pairs, cost, latency)
@@ -214,7 +212,7 @@ class RLRouter(Router):
         self, query: Query, trajectory: Trajectory, steps: list[int], prospect: Prospect, limits: Limits
     ) -> Situation:
         called = torch.full((1, MAX_CALLS), -1)
-        answers = torch.zeros((1, MAX_CALLS, N_ANSWER_FEATURES))
+        answers = torch.zeros((1, MAX_CALLS, len(ANSWER_FEATURES)))
         styles = torch.full((1, MAX_CALLS), len(self.outlook.memory.answers.style_names))
         allowed = limits.allowed.copy()
         readings, known = [], self.outlook.styles
@@ -247,7 +245,7 @@ class RLRouter(Router):
         slot: int,
         *,
         assessed: Assessment,
-        worth: NDArray[np.float32],
+        values: NDArray[np.float32],
         limits: Limits,
     ) -> Decision:
         source = steps[slot]
@@ -255,9 +253,9 @@ class RLRouter(Router):
         if observation is None:
             raise PoolError("An answer must come from a step with an observation.")
         right = float(assessed.right[0, slot])
-        rest = worth[MAX_CALLS:]
+        rest = values[MAX_CALLS:]
         best = int(rest.argmax())
-        if rest[best] < -1e8:  # noqa: PLR2004  # what can't be done is set far below
+        if np.isneginf(rest[best]):
             rule, why = "limit", limits.reason
         else:
             rule, why = "enough", f"Asking {self.pairs[best]} too is not expected to be worth its cost."
@@ -273,12 +271,12 @@ class RLRouter(Router):
         )
 
     def _route(
-        self, column: int, prospect: Prospect, assessed: Assessment, worth: NDArray[np.float32], *, floor: bool
+        self, column: int, prospect: Prospect, assessed: Assessment, values: NDArray[np.float32], *, floor: bool
     ) -> Decision:
         made = bool((assessed.right[0] > 0).any())
         leading = float(assessed.right[0].max())
-        chosen = self._candidate(column, prospect, worth)
-        rest = worth[MAX_CALLS:].copy()
+        chosen = self._candidate(column, prospect, values)
+        rest = values[MAX_CALLS:].copy()
         rest[column] = -np.inf
         second = int(rest.argmax()) if len(rest) > 1 else column
         dollars = chosen.expected_cost_usd
@@ -288,25 +286,25 @@ class RLRouter(Router):
             kind="route",
             pair=chosen.pair,
             rule="floor" if floor else "ask-another" if made else "first-call",
-            distance=float(prospect.query[0, 0]),
+            distance=float(prospect.of_query("nearest")[0]),
             chosen=chosen,
-            runner_up=self._candidate(second, prospect, worth) if rest[second] > -1e8 else None,  # noqa: PLR2004
+            runner_up=None if np.isneginf(rest[second]) else self._candidate(second, prospect, values),
             reason=f"{before}{chosen.pair} {'is worth asking too' if made else 'is asked first'}, {cost}: on queries "
             f"like this it solves {chosen.expected_success:.0%}.",
         )
 
-    def _candidate(self, column: int, prospect: Prospect, worth: NDArray[np.float32]) -> Candidate:
+    def _candidate(self, column: int, prospect: Prospect, values: NDArray[np.float32]) -> Candidate:
         record = self.outlook.record
         known = not np.isnan(record.cost[column])
         latency = float(record.latency[column])
-        near = float(torch.sigmoid(prospect.pairs[0, column, PAIR_FEATURES.index("success_around")]))
+        near = float(torch.sigmoid(prospect.of_pairs("success_around")[0, column]))
         return Candidate(
             pair=self.pairs[column],
             expected_success=near,
             evidence=int(record.count[column]),
-            expected_cost_usd=float(prospect.cost[0, column]) * self.outlook.scale[0] if known else None,
+            expected_cost_usd=float(prospect.cost[0, column]) * self.outlook.scale.dollars if known else None,
             expected_latency_s=None if np.isnan(latency) else latency,
-            utility=float(worth[MAX_CALLS + column]),
+            utility=float(values[MAX_CALLS + column]),
         )
 
     @property
@@ -410,10 +408,8 @@ class RLRouter(Router):
             _under(_MEMORY, arrays), artifact.pairs, domain_names=facts["domains"], style_names=facts["styles"]
         )
         record = TrackRecord.from_arrays(_under(_RECORD, arrays))
-        dollars, seconds, distance = map(float, facts["scale"])
-        outlook = Outlook(
-            memory, record, QueryView.from_arrays(arrays), arrays["descriptions"], (dollars, seconds, distance)
-        )
+        scale = Scale(*map(float, facts["scale"]))
+        outlook = Outlook(memory, record, QueryView.from_arrays(arrays), arrays["descriptions"], scale)
         if memory.outcomes.scores.shape[1] != len(artifact.pairs) or len(record.success) != len(artifact.pairs):
             raise ValueError("its pairs and what it remembers don't fit together")
         router = cls(policy, outlook, encoder or SentenceTransformerEncoder(), **artifact.settings)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.agreement import Reading
     from langchain_atlas.routers.nearby import Nearby
+    from langchain_atlas.routers.outlook import Scale, Seen
     from langchain_atlas.routers.track_record import TrackRecord
 
 MAX_CALLS = 4
@@ -46,14 +47,14 @@ PAIR_FEATURES = (
 )
 """Names of the numbers about a pair, in their order."""
 
-QUERY_FEATURES = ("nearest", "near", "ease", "fit", "items", "length", "numbers")
+QUERY_FEATURES = ("nearest", "near", "ease", "fit", "items", "words", "numbers")
 """Names of the numbers about a query, in their order."""
 
-N_FLAGS = MARKS.index("ungrounded")
-"""How many of an answer's marks, the first ones, say that it breaks a schema."""
+ANSWER_FEATURES = (*MARKS, *KINDS, "other")
+"""Names of the numbers about an answer, in their order: its marks, and one for each kind."""
 
-N_ANSWER_FEATURES = len(MARKS) + len(KINDS) + 1
-"""How many numbers there are about an answer: its marks, and one for each kind."""
+FLAGS = MARKS[: MARKS.index("ungrounded")]
+"""The marks which say that an answer breaks a schema."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,14 @@ class Prospect:
     likeness: Tensor
     """Cosine of the pairs' descriptions, shape [P, P]."""
 
+    def of_pairs(self, name: str) -> Tensor:
+        """Return one of `PAIR_FEATURES` of every pair, shape [B, P]."""
+        return self.pairs[..., PAIR_FEATURES.index(name)]
+
+    def of_query(self, name: str) -> Tensor:
+        """Return one of `QUERY_FEATURES` of every query, shape [B]."""
+        return self.query[..., QUERY_FEATURES.index(name)]
+
     def rows(self, rows: Tensor) -> Prospect:
         """Return the prospect of some situations."""
         changed = {name: getattr(self, name)[rows] for name in ("pairs", "query", "cost", "record")}
@@ -102,7 +111,7 @@ class Situation:
     same: Tensor
     """Whether two answers say the same, shape [B, T, T]."""
     answers: Tensor
-    """Numbers about each answer: its marks and its kind, shape [B, T, N_ANSWER_FEATURES]."""
+    """Numbers about each answer: its marks and its kind, shape [B, T, len(ANSWER_FEATURES)]."""
     styles: Tensor
     """How each answer is written: a column of `by_style`."""
     turns: Tensor
@@ -115,6 +124,21 @@ class Situation:
         """Which calls were made."""
         return self.called >= 0
 
+    @property
+    def mask(self) -> Tensor:
+        """Which actions can be taken: giving each answer, then calling each pair, shape [B, T + P]."""
+        return torch.cat([self.made, self.allowed & (self.turns > 0)[:, None]], dim=1)
+
+    @property
+    def kinds(self) -> Tensor:
+        """1 for the kind of each answer, shape [B, T, len(KINDS) + 1]."""
+        return self.answers[..., len(MARKS) :]
+
+    @property
+    def flags(self) -> Tensor:
+        """The marks of each answer which say that it breaks a schema, shape [B, T, len(FLAGS)]."""
+        return self.answers[..., : len(FLAGS)]
+
     def rows(self, rows: Tensor) -> Self:
         """Return some of the situations."""
         changed = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "prospect"}
@@ -122,7 +146,7 @@ class Situation:
 
 
 def answer_features(reading: Reading) -> NDArray[np.float32]:
-    """Return the numbers about an answer, shape [N_ANSWER_FEATURES]."""
+    """Return the numbers about an answer, shape [len(ANSWER_FEATURES)]."""
     kinds = [float(reading.kind == kind) for kind in KINDS]
     return np.array([*reading.marks, *kinds, float(not any(kinds))], dtype=np.float32)
 
@@ -130,47 +154,56 @@ def answer_features(reading: Reading) -> NDArray[np.float32]:
 def prospect_of(
     nearby: Nearby,
     record: TrackRecord,
-    queries: NDArray[np.float32],
+    seen: Seen,
     suits: NDArray[np.float32],
-    scale: tuple[float, float, float],
+    scale: Scale,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Put the numbers about pairs and queries together.
 
     Args:
         nearby: what is recorded near the queries.
         record: what is recorded overall.
-        queries: fit, items, length and numbers of each query, shape [B, 4].
+        seen: what is seen of the queries.
         suits: cosine of each query with each pair's description, shape [B, P].
-        scale: dollars and seconds that count as 1, and the usual distance between neighbours.
+        scale: what counts as 1.
 
     Returns:
         `Prospect.pairs`, `Prospect.query` and `Prospect.cost`.
     """
-    dollars, seconds, distance = scale
     shape = nearby.cost.shape
-    cost = np.where(np.isnan(nearby.cost), 1.0, nearby.cost / dollars)  # unknown counts as the dearest, never as free
-    latency = np.where(np.isnan(nearby.latency), 1.0, nearby.latency / seconds)
+    cost = np.where(
+        np.isnan(nearby.cost), 1.0, nearby.cost / scale.dollars
+    )  # unknown counts as the dearest, never as free
+    latency = np.where(np.isnan(nearby.latency), 1.0, nearby.latency / scale.seconds)
 
     def everywhere(values: NDArray[Any]) -> NDArray[Any]:
         return np.broadcast_to(values, shape)
 
-    pairs: NDArray[Any] = np.stack(
-        [
-            everywhere(record.success),
-            everywhere(np.log1p(record.count) / 5),
-            *nearby.success,
-            np.log1p(nearby.count) / 4,
-            everywhere(record.worst),
-            everywhere(record.by_model),
-            everywhere(record.by_tool),
-            np.log10(cost + 1e-4) / 2,
-            np.minimum(cost, 3.0),
-            np.log10(latency + 1e-3) / 2,
-            suits,
-        ],
-        axis=-1,
-    )
-    query = np.column_stack([nearby.distance / distance, nearby.ease, queries])
+    about_pairs = {
+        "success": everywhere(record.success),
+        "count": everywhere(np.log1p(record.count) / 5),
+        "success_near": nearby.success_near,
+        "success_around": nearby.success_around,
+        "count_around": np.log1p(nearby.count) / 4,
+        "worst_domain": everywhere(record.worst),
+        "success_of_model": everywhere(record.by_model),
+        "success_of_tool": everywhere(record.by_tool),
+        "log_cost": np.log10(cost + 1e-4) / 2,
+        "cost": np.minimum(cost, 3.0),
+        "log_latency": np.log10(latency + 1e-3) / 2,
+        "suits": suits,
+    }
+    about_queries = {
+        "nearest": nearby.nearest / scale.distance,
+        "near": nearby.near / scale.distance,
+        "ease": nearby.ease,
+        "fit": seen.fit,
+        "items": seen.items,
+        "words": seen.words,
+        "numbers": seen.numbers,
+    }
+    pairs: NDArray[Any] = np.stack([about_pairs[name] for name in PAIR_FEATURES], axis=-1)
+    query = np.column_stack([about_queries[name] for name in QUERY_FEATURES])
     return tuple(torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in (pairs, query, cost))  # type: ignore[return-value]
 
 

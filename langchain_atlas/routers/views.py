@@ -37,6 +37,9 @@ _MOST_ITEMS = 32
 _LONGEST_ITEM = 1000
 _MOST_DEVIATIONS = 3.0
 
+SHAPE_FEATURES = ("length", "words", "numbers", "lines", "sentences", "capitals", "symbols", "word_length")
+"""Names of the numbers about the shape of a text, in their order."""
+
 _NUMBERS = re.compile(r"\d[\d,.]*")
 _ENDS = re.compile(r"[.!?;]")
 
@@ -48,7 +51,7 @@ class Sight:
     text: NDArray[np.float32]
     """Embedding of the text, shape [n, dimension]."""
     shape: NDArray[np.float64]
-    """Length, numbers, lines and symbols of the text, shape [n, 8]."""
+    """Length, numbers, lines and symbols of the text, shape [n, len(SHAPE_FEATURES)]."""
     context: NDArray[np.float32]
     """Mean embedding of the items of the context, shape [n, dimension]; zero where there is none."""
     best: NDArray[np.float32]
@@ -57,6 +60,10 @@ class Sight:
     """Cosine of that item with the text, shape [n, 1]."""
     items: NDArray[np.float64]
     """Logarithm of one plus the number of items, shape [n, 1]."""
+
+    def shape_of(self, name: str) -> NDArray[np.float64]:
+        """Return one of `SHAPE_FEATURES` of every text, shape [n]."""
+        return self.shape[:, SHAPE_FEATURES.index(name)]
 
     @classmethod
     def of(cls, queries: Sequence[Query], encoder: Encoder) -> Sight:
@@ -199,7 +206,7 @@ def _item_text(entry: Any) -> str:
 
 
 def shape_of(text: str) -> list[float]:
-    """Return the length, numbers, lines and symbols of a text: eight numbers."""
+    """Return the numbers about the shape of a text, in the order of `SHAPE_FEATURES`."""
     words, length = len(text.split()), max(len(text), 1)
     symbols = len(text) - sum(map(str.isalnum, text)) - sum(map(str.isspace, text))
     capitals = sum(map(str.isupper, text))

@@ -61,7 +61,9 @@ def test_what_is_seen_does_not_depend_on_the_scores(environment: RoutingEnvironm
     """The same calls with all scores turned round show the same, but what is paid for them."""
     from dataclasses import replace
 
-    turned = replace(environment._recordings, scores=1 - environment._recordings.scores)
+    right = environment._recordings
+    memory = replace(right.memory, outcomes=replace(right.outcomes, scores=1 - right.outcomes.scores))
+    turned = replace(right, outlook=replace(right.outlook, memory=memory))
     other = RoutingEnvironment(turned, environment._views)
     shown = []
     for one in (environment, other):

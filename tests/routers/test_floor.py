@@ -23,8 +23,8 @@ from langchain_atlas.routers.outlook import Seen
 from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
 from langchain_atlas.routers.rl import DEFAULT_USD_PER_SECOND, RLRouter
 from langchain_atlas.routers.situation import (
+    ANSWER_FEATURES,
     MAX_CALLS,
-    N_ANSWER_FEATURES,
     PAIR_FEATURES,
     QUERY_FEATURES,
     Prospect,
@@ -33,7 +33,7 @@ from langchain_atlas.routers.situation import (
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import START, Constraints, Observation, Query
 
-NEVER = -1e9
+NEVER = -math.inf
 CHANCE = math.log(3)
 """Logit of three in four."""
 PAIRS = 3
@@ -69,7 +69,7 @@ def situation(**changes: Any) -> Situation:
         allowed=torch.tensor([[False, True, True]]),
         called=torch.tensor([[0, -1, -1, -1]]),
         same=torch.eye(MAX_CALLS, dtype=torch.bool)[None],
-        answers=torch.zeros((1, MAX_CALLS, N_ANSWER_FEATURES)),
+        answers=torch.zeros((1, MAX_CALLS, len(ANSWER_FEATURES))),
         styles=torch.zeros((1, MAX_CALLS), dtype=torch.long),
         turns=torch.tensor([3]),
         price=torch.tensor([0.1]),
@@ -155,9 +155,8 @@ class Stubborn(nn.Module):
         right = torch.where(made, self.held, 0.0)
         routes = torch.zeros(situation.allowed.shape)
         routes[:, 0] = 0.5
-        may = situation.allowed & (situation.turns > 0)[:, None]
-        worth = torch.cat([torch.where(made, right, NEVER), torch.where(may, routes, NEVER)], dim=1)
-        return Assessment(right=right, worth=worth, value=torch.zeros(len(worth)))
+        values = torch.cat([right, routes], dim=1)
+        return Assessment(right=right, action_values=values, mask=situation.mask, value=torch.zeros(len(values)))
 
 
 def router(policy: Any = None, table: OutcomeTable = TABLE, **settings: Any) -> RLRouter:

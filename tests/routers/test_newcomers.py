@@ -73,7 +73,7 @@ def test_a_query_that_is_easy_for_settled_pairs_is_taken_to_be_easier_for_a_newc
     memory = half_easy([1.0, NAN, NAN, NAN] * 10)
     near = Nearby.of(memory.vectors[[2, 37]], memory, record_of(memory), memory.recorded)
     assert near.ease[0] > 0 > near.ease[1]
-    assert near.success[0][0, 2] > near.success[0][1, 2]  # though it was right wherever it was asked
+    assert near.success_near[0, 2] > near.success_near[1, 2]  # though it was right wherever it was asked
 
 
 def test_where_all_pairs_are_settled_nothing_is_moved() -> None:
