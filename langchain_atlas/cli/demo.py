@@ -44,7 +44,7 @@ def demo(json: common.JsonOption = None) -> None:
 
     terminal.rule("2. Fit: learn from recorded outcomes which pair is good at what")
     seen, unseen = material.split(outcomes.query_ids)
-    router = ClusterRouter(alpha=_ALPHA).fit(outcomes.select(query_ids=seen))
+    router = ClusterRouter(cost_weight=_ALPHA).fit(outcomes.select(query_ids=seen))
     _show_clusters(router, terminal)
 
     terminal.rule("3. Route and answer questions it has not seen, inside a LangGraph graph")

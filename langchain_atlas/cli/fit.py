@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_atlas.cli import common
+from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,16 +17,13 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.cluster import ClusterRouter
     from langchain_atlas.routers.embedding import EmbeddingRouter
 
-ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert", "dual")
-"""Kinds of router that `fit` can fit."""
-
 _CLUSTERS = 8
 
 
 def fit(
     data: common.DataOption,
     out: Annotated[Path, typer.Option("--out", help="Folder to save the router to.")],
-    router: Annotated[str, typer.Option("--router", help=f"Kind of router: {', '.join(ROUTERS)}.")] = "cluster",
+    router: Annotated[str, typer.Option("--router", help=f"Kind of router: {', '.join(FITTED)}.")] = "cluster",
     clusters: Annotated[
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
     ] = None,
@@ -59,6 +57,7 @@ def fit(
     from langchain_atlas.routers.artifact import check_target
 
     check_target(out)
+    router = ALIASES.get(router, router)
     given = setting.asked_for(target=target, budget=budget, value=value, cost_weight=cost_weight, alpha=alpha)
     if router == "dual" or parts is not None:
         from langchain_atlas.cli.joining import join
@@ -66,7 +65,7 @@ def fit(
         _check_knob("dual", given, every=True)
         join(router, parts, common.load_table(data, pairs, domains), out, seed=seed, json=json)
         return
-    measured = router in setting.MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
+    measured = router in MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
     _check_knob(router, given)
     unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured)
     table = common.load_table(data, pairs, domains)
@@ -107,16 +106,16 @@ def _unfitted(
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError, suggest
     from langchain_atlas.evaluation.diagnosis import default_encoder
-    from langchain_atlas.routers.artifact import class_of
+    from langchain_atlas.routers.kinds import class_of
 
-    if kind not in ROUTERS:
-        raise SettingError(f"Unknown router {kind!r}. {suggest(kind, ROUTERS)}")
-    if kind == "cluster":
+    if kind not in FITTED:
+        raise SettingError(f"Unknown router {kind!r}. {suggest(kind, FITTED)}")
+    if KINDS[kind].has_clusters:
         settings["n_clusters"] = _CLUSTERS if clusters is None else clusters
     elif clusters is not None:
         raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
     made: Any = class_of(kind)
-    if kind == "bert":  # it brings an encoder of its own, which it changes
+    if KINDS[kind].brings_encoder:  # it brings an encoder of its own, which it changes
         settings["model"] = encoder or DEFAULT_ENCODER
     else:
         settings["encoder"] = (
@@ -132,7 +131,6 @@ def _check_knob(kind: str, given: dict[str, float], *, every: bool = False) -> N
     Raises:
         SettingError: it is.
     """
-    from langchain_atlas.cli.setting import MEASURED
     from langchain_atlas.errors import SettingError
 
     refused = given.keys() if every else {"target", "budget"} & given.keys()

@@ -25,11 +25,11 @@ except ImportError as error:
 if TYPE_CHECKING:
     from langchain_atlas.learning.recordings import Recordings, Views
 
-Seen = dict[str, Any]
+Observed = dict[str, Any]
 """One observation, by name; see `RoutingEnvironment`."""
 
 
-class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
+class RoutingEnvironment(gymnasium.Env[Observed, np.int64]):
     """Episodes over recorded outcomes; at most `horizon` calls.
 
     Observations are dicts: ``pairs`` [n_pairs, features] and ``query`` [features] (names in `PAIR_FEATURES` and
@@ -72,7 +72,9 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
             }
         )
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Seen, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observed, dict[str, Any]]:
         """Start an episode on a random query, or on ``options["row"]`` at ``options["price"]``."""
         super().reset(seed=seed)
         generator = torch.Generator().manual_seed(int(self.np_random.integers(2**31)))
@@ -91,7 +93,7 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
         )
         return self._observation(), {"row": row}
 
-    def step(self, action: int | np.int64) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int | np.int64) -> tuple[Observed, float, bool, bool, dict[str, Any]]:
         """Give an answer or call a pair.
 
         Raises:
@@ -113,7 +115,7 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
     def _mask(self) -> Any:
         return self._process.situation(self._now()).mask[0].numpy().astype(np.int8)
 
-    def _observation(self) -> Seen:
+    def _observation(self) -> Observed:
         episode = self._now()
         situation, prospect = self._process.situation(episode), episode.prospect
         made = situation.made[0]

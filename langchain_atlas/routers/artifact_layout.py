@@ -78,7 +78,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "biases": Layout(("pairs",)),
         **_RECORDS,
     },
-    "mf": {
+    "matrix_factorization": {
         "pair_vectors": Layout(("pairs", "factors")),
         "projection": Layout(("dimension", "factors")),
         "offset": Layout(("factors",)),

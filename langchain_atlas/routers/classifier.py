@@ -42,7 +42,7 @@ class ClassifierRouter(TuningRouter):
         batch_size: queries a step.
         learning_rate: size of the first step; the new layer takes steps 20 times as large.
         weight_decay: how much weights shrink, relative to the learning rate.
-        alpha: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
         random_state: seed of the dropout and of the shuffling.

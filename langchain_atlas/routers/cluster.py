@@ -61,7 +61,7 @@ class ClusterRouter(UtilityRouter):
     pair's record in a cluster leans on its overall record, a forest and a ridge regression say how pairs differ on
     queries like this one (see `forest.Forest` and `ridge.Ridge`; each counts a third, and less as outcomes come in
     later), and a guard keeps to one pair where nothing tells pairs apart (see `guard.py`).
-    `ClusterRouter.as_in_paper` has none of them.
+    `ClusterRouter.as_in_paper` has none of them. What the paper calls alpha is the cost weight.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
@@ -170,17 +170,22 @@ class ClusterRouter(UtilityRouter):
         new = [str(pair) for pair in table.pairs if pair not in self.pairs]
         if new:
             raise PoolError(f"Pair {new[0]!r} is new to this router; add it with 'add_pairs'.")
-        return self.add_pairs(table)
+        self._take_in(table)
+        return self
 
     def add_pairs(self, probes: OutcomeTable) -> Self:
-        """Add outcomes, of new pairs too: a few probe queries are enough for a first estimate.
+        """Return a router that also knows new pairs: a few probe queries are enough for a first estimate.
 
         Args:
-            probes: outcomes of the new pairs, on whatever queries.
-
-        Returns:
-            The router itself.
+            probes: outcomes of the new pairs, on whatever queries; those of known pairs are added too.
         """
+        router = copy.copy(self)
+        router._learning = threading.Lock()  # noqa: SLF001  # of its own class
+        router._take_in(probes)  # noqa: SLF001
+        return router
+
+    def _take_in(self, probes: OutcomeTable) -> None:
+        """Add outcomes, of new pairs too."""
         rows = self.clusterings_.nearest(self._distances(probes.queries))
         outcomes = OutcomeMatrix.of(probes)
         fresh = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
@@ -190,7 +195,6 @@ class ClusterRouter(UtilityRouter):
             # One assignment, so that a thread that decides meanwhile sees the old outcomes or the new ones, whole.
             self.__dict__.update(statistics_=joined, paired_=paired)
             self.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
-        return self
 
     def place(self, queries: Sequence[Query]) -> NDArray[np.int64]:
         """Return the cluster of each query in the first clustering, shape [n_queries]."""

@@ -42,8 +42,8 @@ class ContrastiveRouter(TuningRouter):
 
     It learns a similarity, not a probability. The expected success it states is the softmax of the similarities over
     its pairs, divided by the largest: 1 for the most similar pair, and less for the others. That orders the pairs
-    rightly at `alpha` 0; how much accuracy a dollar buys, it can't say. A restricted router takes the softmax over what
-    is left.
+    rightly at a cost weight of 0; how much accuracy a dollar buys, it can't say. A restricted router takes the softmax
+    over what is left.
 
     Args:
         encoder: text to vectors; the default encoder when left out. Not used with `fine_tune`.
@@ -59,7 +59,7 @@ class ContrastiveRouter(TuningRouter):
         batch_size: queries a step.
         learning_rate: size of the first step.
         weight_decay: how much weights shrink, relative to the learning rate.
-        alpha: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
         random_state: seed of the first weights, the groups, the ties and the shuffling.

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError
-from langchain_atlas.routers.artifact import Artifact, class_of, write_artifact
+from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
+from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.routers.outlook import Seen
 from langchain_atlas.routers.policy_settings import SHARED
 from langchain_atlas.routers.rl import RLRouter
@@ -161,15 +162,15 @@ class DualRouter(Router):
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
-        """What `configure` can change; `alpha` is the first path's, `cost_weight` and `max_turns` the second's."""
-        return {"path": self.path, "alpha": self.cluster.alpha, **self.rl.settings}
+        """What `configure` can change, of both paths; the values are the second's, and `max_turns` is its alone."""
+        return {"path": self.path, **self.rl.settings}
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         router = copy.copy(self)
         if "path" in settings:
             _check_path(settings["path"])
             router.path = settings["path"]
-        shared = {name: settings[name] for name in ("alpha", *SHARED) if name in settings}
+        shared = {name: settings[name] for name in ("cost_weight", *SHARED) if name in settings}
         router.cluster = self.cluster.configure(**shared)
         router.rl = self.rl.configure(**{name: settings[name] for name in self.rl.settings if name in settings})
         return router
@@ -189,7 +190,7 @@ class DualRouter(Router):
         """
         router = copy.copy(self)
         router.rl = self.rl.add_pairs(probes)
-        router.cluster = copy.copy(self.cluster).add_pairs(probes)  # a copy, as it learns in place
+        router.cluster = self.cluster.add_pairs(probes)
         return router
 
     def save(self, folder: str | Path) -> None:

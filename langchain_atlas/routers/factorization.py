@@ -35,7 +35,7 @@ class FactorizationRouter(EstimatingRouter):
         batch_size: queries a step.
         learning_rate: size of the first step.
         weight_decay: how much weights shrink, relative to the learning rate.
-        alpha: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
         random_state: seed of the first weights, the noise and the shuffling.
@@ -44,7 +44,7 @@ class FactorizationRouter(EstimatingRouter):
         SettingError: a parameter is out of range.
     """
 
-    kind: ClassVar[str] = "mf"
+    kind: ClassVar[str] = "matrix_factorization"
     _called = "the estimate of a matrix factorisation"
     _pair_axes: ClassVar[Mapping[str, int]] = {"pair_vectors": 0}
 

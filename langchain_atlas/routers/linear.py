@@ -35,7 +35,7 @@ class LinearRouter(EstimatingRouter):
         logistic: whether to fit logistic regressions.
         penalty: weight of the squared coefficients in what is minimised; larger is smoother. 30 when left out, and 3
             for logistic regressions.
-        alpha: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
         random_state: not used, as nothing is random; taken so that all learned routers are made alike.

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.routers.logits import chance, logit
-from langchain_atlas.routers.newcomers import eased, settled_pairs
+from langchain_atlas.routers.track_record import chance, eased, logit, settled_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

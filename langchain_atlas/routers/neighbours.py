@@ -42,7 +42,7 @@ class NeighbourRouter(EmbeddingRouter):
         max_distance: distance between vectors of length one, 0 to 2, beyond which a neighbour does not count.
         min_outcomes: how many outcomes among the neighbours a pair needs.
         strength: the pair's overall record counts as this many outcomes.
-        alpha: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
         random_state: not used, as nothing is random; taken so that all learned routers are made alike.

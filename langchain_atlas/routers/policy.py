@@ -162,8 +162,8 @@ class CompactPolicy(nn.Module):
             evidence = torch.zeros_like(evidence)
         seen = torch.cat([about, query, situation.answers, style[..., None], evidence], dim=-1)
         told = evidence[..., EVIDENCE_FEATURES.index("told")]
-        prior = prospect.of_pairs("success").gather(1, called) + style + 0.5 * told
-        logits: Tensor = prior + self.belief(seen).squeeze(-1)
+        first = prospect.of_pairs("success").gather(1, called) + style + 0.5 * told
+        logits: Tensor = first + self.belief(seen).squeeze(-1)
         return logits
 
     def gains(self, situation: Situation, right: Tensor, progress: Tensor | None = None) -> Tensor:

@@ -25,27 +25,29 @@ if TYPE_CHECKING:
 
     from langchain_atlas.routers.belief import Belief
 
-SETTINGS = ("alpha", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
+SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
 """What can be changed of every router that compares pairs by utility, without fitting it again."""
 
 _NORMAL = NormalDist()
 
 
 class UtilityRouter(Router):
-    """Routes to the pair with the highest utility, ``(1 - alpha) * success - alpha * price`` (section 2 of the paper).
+    """Routes to the pair with the highest utility, ``(1 - w) * success - w * price``.
+
+    w is the cost weight, which section 2 of the paper calls alpha.
 
     The price is the expected cost scaled to [0, 1] over the pool, of which `latency_share` may be latency, scaled
     likewise; `usd_per_second` adds seconds at a price of their own. With `value_usd` the utility is in dollars,
-    ``success * value_usd - dollars - seconds * usd_per_second``, and `alpha` is not looked at. It routes once; when the
-    call fails it tries the next best pair of another model, `failovers` times.
+    ``success * value_usd - dollars - seconds * usd_per_second``, and `cost_weight` is not looked at. It routes once;
+    when the call fails it tries the next best pair of another model, `failovers` times.
 
     A router that knows how far its estimates can be trusted has a default pair and a guard (see `guard.py`).
 
     Args:
-        alpha: the cost weight: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail.
-        value_usd: dollars that a right answer is worth, above 0; None goes by `alpha`.
+        value_usd: dollars that a right answer is worth, above 0; None goes by `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which another pair must be better than the default pair, 0 to below 1; up to
             0.5 there is no guard.
@@ -60,7 +62,7 @@ class UtilityRouter(Router):
     def __init__(
         self,
         *,
-        alpha: float = 0.5,
+        cost_weight: float = 0.5,
         latency_share: float = 0.0,
         failovers: int = 1,
         value_usd: float | None = None,
@@ -68,7 +70,7 @@ class UtilityRouter(Router):
         guard: float = DEFAULT_CONFIDENCE,
         always: str | None = None,
     ) -> None:
-        self.alpha = alpha
+        self.cost_weight = cost_weight
         self.latency_share = latency_share
         self.failovers = failovers
         self.value_usd = value_usd
@@ -174,7 +176,7 @@ class UtilityRouter(Router):
     def _weight(self, belief: Belief, cost_weight: float | None) -> float:
         """Return what cost counts as, 0 for accuracy alone, 1 for cost alone."""
         if cost_weight is not None or self.value_usd is None:
-            return self.alpha if cost_weight is None else cost_weight
+            return self.cost_weight if cost_weight is None else cost_weight
         unit = belief.highest[0] or self.usd_per_second * belief.highest[1]
         return unit / (unit + self.value_usd)
 
@@ -206,7 +208,7 @@ class UtilityRouter(Router):
         router = self._as_it_is()
         chosen = np.empty((len(values), len(queries)), dtype=np.int64)
         items = router._prepare(queries) if queries else []  # noqa: SLF001  # of its own class
-        free, paid = (router.configure(alpha=weight, value_usd=None, always=None) for weight in (0.0, 1.0))
+        free, paid = (router.configure(cost_weight=weight, value_usd=None, always=None) for weight in (0.0, 1.0))
         for number, (item, permitted) in enumerate(zip(items, allowed, strict=True)):
             belief = router._believe(item, permitted)  # noqa: SLF001
             unit = belief.highest[0] or self.usd_per_second * belief.highest[1]
@@ -315,7 +317,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         whole = name == "failovers"
         right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         low, high = (0.0, sys.float_info.max)
-        if name in {"alpha", "latency_share"}:
+        if name in {"cost_weight", "latency_share"}:
             high = 1.0
         elif name == "guard":
             high = 1 - sys.float_info.epsilon

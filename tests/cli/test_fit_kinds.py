@@ -9,17 +9,16 @@ from fitting import fit
 from recorded import kinds_of_query
 
 from langchain_atlas import encoders
-from langchain_atlas.cli.fit import ROUTERS
 from langchain_atlas.errors import SettingError
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import class_of
 from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.kinds import FITTED, class_of
 from langchain_atlas.testing import FakeEncoder
 
 pytestmark = pytest.mark.usefixtures("fake_encoder")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ROUTERS if kind not in ("bert", "dual")])
+@pytest.mark.parametrize("kind", [kind for kind in FITTED if kind not in ("bert", "dual")])
 def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: Path) -> None:
     out, file = tmp_path / "router", tmp_path / "figures.json"
     printed = fit(data, out, "--router", kind, "--alpha", "0.25", "--seed", "3", "--json", str(file)).output
@@ -37,7 +36,7 @@ def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: P
 
 
 def test_the_table_of_kinds_agrees_with_what_is_loaded() -> None:
-    assert [class_of(kind).kind for kind in ROUTERS] == list(ROUTERS)
+    assert [class_of(kind).kind for kind in FITTED] == list(FITTED)
 
 
 def test_a_text_classifier_fine_tunes_the_encoder_that_is_named(

@@ -128,7 +128,7 @@ class TestClustering:
         router = fitted()
         router.configure(alpha=0.9).decide(ask("e1", cost_weight=0.1))
         router.partial_fit(two_clusters())
-        router.add_pairs(table_of(row("e1", "new", 1.0)))
+        router = router.add_pairs(table_of(row("e1", "new", 1.0)))
         router.restrict([CHEAP])
         assert len(asked_of_kmeans) == 1
 
@@ -495,7 +495,8 @@ class TestLearning:
     def test_a_new_pair_joins_with_a_few_probes(self) -> None:
         router = fitted(alpha=0.0)
         probes = [row("e1", "new", 1.0, 0.002), row("e2", "new", 1.0, 0.002)]
-        assert router.add_pairs(table_of(*probes)) is router
+        before, router = router, router.add_pairs(table_of(*probes))
+        assert before.pairs == (CHEAP, DEAR)  # a new router
         assert router.pairs == (CHEAP, DEAR, Pair("new"))
         east, north = router.decide(ask("e1")), router.decide(ask("n1"))
         assert (east.pair, chosen(east).evidence) == (Pair("new"), 2)
@@ -519,7 +520,7 @@ class TestLearning:
     def test_a_changed_copy_learns_for_itself(self) -> None:
         router = fitted(alpha=0.0)
         copy = router.configure(alpha=0.5)
-        copy.add_pairs(table_of(row("e1", "new", 1.0)))
+        copy = copy.add_pairs(table_of(row("e1", "new", 1.0)))
         assert router.pairs == (CHEAP, DEAR)
         assert copy.pairs == (CHEAP, DEAR, Pair("new"))
 
@@ -735,7 +736,7 @@ class TestSaved:
         fitted(alpha=0.0).save(tmp_path / "router")
         again = Router.load(tmp_path / "router", Compass(DIRECTIONS))
         assert isinstance(again, ClusterRouter)
-        again.add_pairs(table_of(row("e1", "new", 1.0)))
+        again = again.add_pairs(table_of(row("e1", "new", 1.0)))
         assert again.decide(ask("e1")).pair == Pair("new")
 
 
@@ -783,7 +784,7 @@ class TestThreads:
         assert chosen(router.decide(ask("e1"))).evidence == 4 * 61
 
     def test_pairs_may_join_while_others_decide(self) -> None:
-        router = fitted(alpha=0.0)
+        router = joined = fitted(alpha=0.0)
         learned = threading.Event()
 
         def decide() -> None:
@@ -792,14 +793,15 @@ class TestThreads:
                 assert router.decide_batch([ask("n1"), ask("west")])[0].pair == DEAR
 
         def learn() -> None:
+            nonlocal joined
             try:
                 for number in range(40):
-                    router.add_pairs(table_of(row("e1", f"new{number}", 0.0), row("n1", f"new{number}", 0.0)))
+                    joined = joined.add_pairs(table_of(row("e1", f"new{number}", 0.0), row("n1", f"new{number}", 0.0)))
             finally:
                 learned.set()
 
         self.run(learn, *[decide] * 8)
-        assert len(router.pairs) == 42
+        assert (len(router.pairs), len(joined.pairs)) == (2, 42)
 
     @pytest.mark.parametrize(("refinements", "clusterings"), [(0, 1), (2, 3)])
     def test_nothing_is_lost_when_two_threads_learn(self, refinements: int, clusterings: int) -> None:

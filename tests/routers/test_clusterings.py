@@ -383,7 +383,9 @@ class TestFallback:
 class TestLearning:
     def test_fresh_outcomes_count_once_in_each_clustering(self) -> None:
         router = coarse_and_fine()
-        router.add_pairs(table_of(row("e1", "new", 1.0, 0.002), row("n1", "new", 0.0, 0.002), row("e2", "new", 1.0)))
+        router = router.add_pairs(
+            table_of(row("e1", "new", 1.0, 0.002), row("n1", "new", 0.0, 0.002), row("e2", "new", 1.0))
+        )
         east, north = 1 + int(router.clusterings_.centres[1, 0] < 0.5), 1 + int(router.clusterings_.centres[1, 0] > 0.5)
         np.testing.assert_array_equal(router.statistics_.count[[0, east, north], 2], [3, 2, 1])
         np.testing.assert_array_equal(router.statistics_.success[[0, east, north], 2], [2, 2, 0])
@@ -404,7 +406,7 @@ class TestLearning:
     def test_a_new_pair_is_averaged_like_the_others(self) -> None:
         # To the east new is right 2 of 2, over all 2 of 3: (1 + 2/3) / 2.
         router = coarse_and_fine(alpha=0.0)
-        router.add_pairs(table_of(row("e1", "new", 1.0), row("n1", "new", 0.0), row("e2", "new", 1.0)))
+        router = router.add_pairs(table_of(row("e1", "new", 1.0), row("n1", "new", 0.0), row("e2", "new", 1.0)))
         decision = router.decide(ask("e1"))
         assert (decision.pair, chosen(decision).expected_success) == (Pair("new"), pytest.approx(5 / 6))
         assert chosen(decision).evidence == 3

@@ -391,12 +391,11 @@ class TestDual:
             made = self.made().configure(**knob)
             assert made.cluster.settings[name] == made.rl.settings[name] == made.settings[name] == value
 
-    def test_each_has_a_cost_weight_of_its_own(self) -> None:
-        made = self.made().configure(alpha=0.3, cost_weight=0.2)
-        assert (made.cluster.settings["alpha"], made.rl.settings["cost_weight"]) == (0.3, 0.2)
+    @pytest.mark.parametrize("name", ["cost_weight", "alpha"])
+    def test_both_paths_take_one_cost_weight(self, name: str) -> None:
+        made = self.made().configure(**{name: 0.2})
+        assert made.cluster.settings["cost_weight"] == made.rl.settings["cost_weight"] == 0.2
         assert made.cluster.settings["always"] is made.rl.settings["always"] is None
-        made = self.made().configure(cost_weight=0.2)
-        assert (made.cluster.settings["alpha"], made.rl.settings["cost_weight"]) == (0.4, 0.2)
 
     @pytest.mark.parametrize("path", ["cluster", "rl"])
     def test_one_pair_always_is_asked_on_either_path(self, path: str) -> None:

@@ -103,7 +103,7 @@ class TestOpinion:
 
     def test_of_a_new_pair_it_says_nothing(self) -> None:
         router = one_cluster(strength=0.0, alpha=0.0).fit(by_length())
-        router.add_pairs(table_of(*(row(f"n{at}", "new", float(at > 0), 0.1, query=SHORT) for at in range(4))))
+        router = router.add_pairs(table_of(*(row(f"n{at}", "new", float(at > 0), 0.1, query=SHORT) for at in range(4))))
         alone = router.restrict([Pair("new")])
         assert expected(alone, LONG) == 0.75
 
@@ -118,7 +118,7 @@ class TestOpinion:
 
     def test_it_is_saved(self, tmp_path: Path) -> None:
         router = one_cluster().fit(by_length())
-        router.add_pairs(table_of(row("n", "new", 1.0)))
+        router = router.add_pairs(table_of(row("n", "new", 1.0)))
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", FakeEncoder())
         queries = [Query(text=text) for text in (LONG, SHORT, "", "something else: 3.5%")]

@@ -302,7 +302,7 @@ class TestClusterRouter:
     @pytest.mark.parametrize("guard", [0.0, 0.85, 0.995])
     def test_saved_and_loaded_it_decides_the_same(self, guard: float, tmp_path: Path) -> None:
         made = router(guard=guard)
-        made.add_pairs(table_of(row("e1", "new", 1.0), row("e2", "new", 1.0), row("e1", "steady", 0.0)))
+        made = made.add_pairs(table_of(row("e1", "new", 1.0), row("e2", "new", 1.0), row("e1", "steady", 0.0)))
         made.save(tmp_path / "router")
         loaded = Router.load(tmp_path / "router", Compass(COMPASS))
         assert isinstance(loaded, ClusterRouter)
@@ -322,7 +322,7 @@ class TestClusterRouter:
         """Right on two of three queries where the default is right on one: more, but not more than luck makes."""
         made, new = router(guard=0.95), Pair("new")
         probes = {"e0": (0.0, 1.0), "e1": (0.0, 1.0), "e4": (1.0, 0.0)}
-        made.add_pairs(
+        made = made.add_pairs(
             table_of(
                 *(
                     row(name, str(pair), score)

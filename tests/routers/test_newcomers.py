@@ -7,11 +7,16 @@ import pytest
 
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.logits import chance
 from langchain_atlas.routers.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.nearby import Nearby
-from langchain_atlas.routers.newcomers import agreement_by_success, eased, luck_of_probes, settled_pairs
-from langchain_atlas.routers.track_record import TrackRecord
+from langchain_atlas.routers.track_record import (
+    TrackRecord,
+    agreement_by_success,
+    chance,
+    eased,
+    luck_of_probes,
+    settled_pairs,
+)
 
 NAN = float("nan")
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
 
-KNOBS = ("alpha", "cost_weight")
+KNOBS = ("cost_weight",)
 """Settings that trade accuracy for cost, 0 to 1; a router has one of them at most."""
 
 N_STEPS = 21
