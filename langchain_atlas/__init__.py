@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.fallback import FallbackRouter
     from langchain_atlas.routers.lazy import LazyRouter
-    from langchain_atlas.routers.prompted import PromptedRouter
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
+    from langchain_atlas.routers.prompted.router import PromptedRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
 
@@ -40,7 +40,7 @@ _HOMES = {
     "AtlasMiddleware": "integrations.middleware",
     "AtlasNode": "integrations.node",
     "ChatAtlas": "integrations.chat_model",
-    "ClusterRouter": "routers.cluster",
+    "ClusterRouter": "routers.cluster.router",
     "Constraints": "trajectory",
     "Decision": "trajectory",
     "DualRouter": "routers.dual",
@@ -57,9 +57,9 @@ _HOMES = {
     "OutcomeTable": "outcomes.table",
     "Pair": "pool",
     "Pool": "pool",
-    "PromptedRouter": "routers.prompted",
+    "PromptedRouter": "routers.prompted.router",
     "Query": "trajectory",
-    "RLRouter": "routers.rl",
+    "RLRouter": "routers.policy.router",
     "ReplayExecutor": "execution.replay",
     "Router": "routers.base",
     "RouterWrapper": "routers.wrapper",

@@ -30,7 +30,7 @@ def demo(json: common.JsonOption = None) -> None:
     from langchain_atlas.local import installed_models
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pool
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
 
     if len(installed_models()) < 2:  # noqa: PLR2004  # the demo's pool has two
         raise MissingExtraError("The demo", "local")

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.cluster import ClusterRouter
-    from langchain_atlas.routers.embedding import EmbeddingRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
+    from langchain_atlas.routers.learned.base import EmbeddingRouter
 
 _CLUSTERS = 8
 
@@ -169,7 +169,7 @@ def _check_scores(table: OutcomeTable) -> None:
 
 
 def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None:
-    from langchain_atlas.routers.embedding import EmbeddingRouter
+    from langchain_atlas.routers.learned.base import EmbeddingRouter
 
     with common.progress("fitting") as bar:
         if isinstance(router, EmbeddingRouter):
@@ -179,7 +179,7 @@ def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None
 
 
 def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
 
     if not isinstance(router, ClusterRouter):
         return {}

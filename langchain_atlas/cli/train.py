@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_atlas.learning.recordings import Recordings
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 
 def train(
@@ -93,7 +93,7 @@ def train(
 
 
 def _single(recordings: Recordings) -> str:
-    return str(recordings.memory.pairs[recordings.outlook.default])
+    return str(recordings.memory.pairs[recordings.featurizer.default])
 
 
 def _manner(told: Mapping[str, Any]) -> str:

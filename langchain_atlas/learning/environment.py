@@ -15,7 +15,7 @@ import torch
 from langchain_atlas.errors import MissingExtraError, SettingError
 from langchain_atlas.learning.process import DecisionProcess, Episodes, draw_pool, draw_prices
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.situation import ANSWER_FEATURES, MAX_CALLS, PAIR_FEATURES, QUERY_FEATURES
+from langchain_atlas.routers.policy.state import ANSWER_FEATURES, MAX_CALLS, PAIR_FEATURES, QUERY_FEATURES
 
 try:
     import gymnasium
@@ -23,7 +23,7 @@ except ImportError as error:
     raise MissingExtraError("The environment", "rl") from error
 
 if TYPE_CHECKING:
-    from langchain_atlas.learning.recordings import Recordings, Views
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
 
 Observed = dict[str, Any]
 """One observation, by name; see `RoutingEnvironment`."""
@@ -38,7 +38,7 @@ class RoutingEnvironment(gymnasium.Env[Observed, np.int64]):
 
     Args:
         recordings: what is replayed.
-        views: the memories that queries are seen through.
+        held_out: the memories that queries are seen through.
         rewards: what is rewarded.
         horizon: most calls of an episode, 1 to 4.
 
@@ -49,9 +49,14 @@ class RoutingEnvironment(gymnasium.Env[Observed, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # declared so by Gymnasium
 
     def __init__(
-        self, recordings: Recordings, views: Views, *, rewards: Rewards | None = None, horizon: int = MAX_CALLS
+        self,
+        recordings: Recordings,
+        held_out: HeldOutStatistics,
+        *,
+        rewards: Rewards | None = None,
+        horizon: int = MAX_CALLS,
     ) -> None:
-        self._recordings, self._views = recordings, views
+        self._recordings, self._views = recordings, held_out
         self._process = DecisionProcess(recordings, rewards or Rewards(), horizon)
         self._episode: Episodes | None = None
         n_pairs = recordings.scores.shape[1]
@@ -113,20 +118,20 @@ class RoutingEnvironment(gymnasium.Env[Observed, np.int64]):
         return self._episode
 
     def _mask(self) -> Any:
-        return self._process.situation(self._now()).mask[0].numpy().astype(np.int8)
+        return self._process.state(self._now()).mask[0].numpy().astype(np.int8)
 
     def _observation(self) -> Observed:
         episode = self._now()
-        situation, prospect = self._process.situation(episode), episode.prospect
-        made = situation.made[0]
+        state, prior = self._process.state(episode), episode.prior
+        made = state.made[0]
         return {
-            "pairs": prospect.pairs[0].numpy().copy(),
-            "query": prospect.query[0].numpy().copy(),
-            "cost": prospect.cost[0].numpy().copy(),
-            "answers": situation.answers[0].numpy().copy(),
+            "pairs": prior.pairs[0].numpy().copy(),
+            "query": prior.query[0].numpy().copy(),
+            "cost": prior.cost[0].numpy().copy(),
+            "answers": state.answers[0].numpy().copy(),
             "called": (episode.called[0] + 1).numpy(),
-            "same": (situation.same[0] & made[:, None] & made[None]).numpy().astype(np.int8),
-            "turns": situation.turns.numpy().astype(np.float32),
+            "same": (state.same[0] & made[:, None] & made[None]).numpy().astype(np.int8),
+            "turns": state.turns.numpy().astype(np.float32),
             "price": episode.price.numpy().copy(),
-            "action_mask": situation.mask[0].numpy().astype(np.int8),
+            "action_mask": state.mask[0].numpy().astype(np.int8),
         }

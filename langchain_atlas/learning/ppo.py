@@ -16,16 +16,16 @@ from torch.nn import functional
 
 from langchain_atlas.learning.process import DecisionProcess
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from langchain_atlas.learning.recordings import Recordings, Views
-    from langchain_atlas.routers.policy import CompactPolicy
-    from langchain_atlas.routers.situation import Prospect, Situation
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
+    from langchain_atlas.routers.policy.network import CompactPolicy
+    from langchain_atlas.routers.policy.state import PriorFeatures, State
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class PPOConfig:
 class Rollout:
     """Trajectories that were played; one row a decision, those of one turn after those of the turn before."""
 
-    situation: Situation
+    state: State
     """What was seen, rows [N]."""
     right: Tensor
     """Score of each answer got so far, shape [N, T]; the belief's own lesson, never seen by the policy."""
@@ -110,17 +110,21 @@ def advantages(
 
 @torch.no_grad()
 def play(
-    policy: CompactPolicy, recordings: Recordings, views: Views, config: PPOConfig, generator: torch.Generator
+    policy: CompactPolicy,
+    recordings: Recordings,
+    held_out: HeldOutStatistics,
+    config: PPOConfig,
+    generator: torch.Generator,
 ) -> Rollout:
     """Play one batch of trajectories with the policy as it is, exploring."""
     policy.eval()
     process = DecisionProcess(recordings, config.rewards, config.turns)
-    episodes = process.draw(views, config.batch, generator)
+    episodes = process.draw(held_out, config.batch, generator)
     turns: list[dict[str, Tensor]] = []
-    seen: list[Situation] = []
+    seen: list[State] = []
     for _ in range(config.turns + 1):
-        situation = process.situation(episodes)
-        assessed = policy(situation)
+        state = process.state(episodes)
+        assessed = policy(state)
         chances = torch.log_softmax(assessed.logits, dim=1)
         action = torch.multinomial(chances.exp(), 1, generator=generator).squeeze(1)
         parts = process.reward(episodes, action)
@@ -134,13 +138,13 @@ def play(
                 **{f"part {name}": part for name, part in parts.items()},
             }
         )
-        seen.append(situation)
+        seen.append(state)
         episodes = process.transition(episodes, action)
-    scores = [recordings.scores[episodes.rows[:, None], situation.called.clamp(min=0)] for situation in seen]
+    scores = [recordings.scores[episodes.rows[:, None], state.called.clamp(min=0)] for state in seen]
     return _rollout(seen, turns, scores, config)
 
 
-def _rollout(seen: list[Situation], turns: list[dict[str, Tensor]], scores: list[Tensor], config: PPOConfig) -> Rollout:
+def _rollout(seen: list[State], turns: list[dict[str, Tensor]], scores: list[Tensor], config: PPOConfig) -> Rollout:
     stacked = {name: torch.stack([turn[name] for turn in turns]) for name in turns[0]}
     advantage, returns = advantages(
         stacked["reward"], stacked["value"], stacked["alive"], config.gamma, config.gae_lambda
@@ -149,9 +153,7 @@ def _rollout(seen: list[Situation], turns: list[dict[str, Tensor]], scores: list
     parts = {name[5:]: value.sum(0).mean().item() for name, value in stacked.items() if name.startswith("part ")}
     calls = (stacked["alive"].sum(0) - 1).mean().item()
     return Rollout(
-        situation=_joined(
-            [situation.rows(there.nonzero().squeeze(1)) for situation, there in zip(seen, alive, strict=True)]
-        ),
+        state=_joined([state.rows(there.nonzero().squeeze(1)) for state, there in zip(seen, alive, strict=True)]),
         right=torch.cat([part[there] for part, there in zip(scores, alive, strict=True)]),
         action=stacked["action"][alive],
         logp=stacked["logp"][alive],
@@ -161,22 +163,22 @@ def _rollout(seen: list[Situation], turns: list[dict[str, Tensor]], scores: list
     )
 
 
-def _joined(parts: list[Situation]) -> Situation:
-    """Put situations of several turns one after the other; they share everything but what is by row."""
+def _joined(parts: list[State]) -> State:
+    """Put states of several turns one after the other; they share everything but what is by row."""
     first = parts[0]
-    prospect: Prospect = replace(
-        first.prospect,
+    prior: PriorFeatures = replace(
+        first.prior,
         **{
-            name: torch.cat([getattr(part.prospect, name) for part in parts])
+            name: torch.cat([getattr(part.prior, name) for part in parts])
             for name in ("pairs", "query", "cost", "record")
         },
     )
     rest = {
         spec.name: torch.cat([getattr(part, spec.name) for part in parts])
         for spec in fields(first)
-        if spec.name != "prospect"
+        if spec.name != "prior"
     }
-    return replace(first, prospect=prospect, **rest)
+    return replace(first, prior=prior, **rest)
 
 
 def update(
@@ -188,13 +190,13 @@ def update(
 ) -> dict[str, float]:
     """Make the updates that one batch of trajectories allows; return their statistics."""
     with torch.no_grad():
-        before = torch.log_softmax(reference(rollout.situation).logits, dim=1)
+        before = torch.log_softmax(reference(rollout.state).logits, dim=1)
     advantage = rollout.advantage - rollout.advantage.mean()
-    right, made = rollout.right, rollout.situation.made
+    right, made = rollout.right, rollout.state.made
     statistics: dict[str, float] = {}
     for _ in range(config.epochs):
         policy.eval()  # the chances compared must be of one network, so no unit is left out
-        assessed = policy(rollout.situation)
+        assessed = policy(rollout.state)
         chances = torch.log_softmax(assessed.logits, dim=1)
         logp = chances.gather(1, rollout.action[:, None]).squeeze(1)
         ratio = (logp - rollout.logp).exp()
@@ -206,7 +208,7 @@ def update(
         value = functional.mse_loss(assessed.value, rollout.returns)
         policy.train()
         belief = functional.binary_cross_entropy_with_logits(
-            policy.right_logits(rollout.situation), right, reduction="none"
+            policy.right_logits(rollout.state), right, reduction="none"
         )
         belief = (belief * made).sum() / made.sum().clamp(min=1)
         loss = (
@@ -234,7 +236,7 @@ def update(
 def improve(
     policy: CompactPolicy,
     recordings: Recordings,
-    views: Views,
+    held_out: HeldOutStatistics,
     config: PPOConfig,
     *,
     seed: int = 0,
@@ -245,7 +247,7 @@ def improve(
     Args:
         policy: the policy; as it is now it is the reference.
         recordings: what is replayed.
-        views: the memories that queries are seen through.
+        held_out: the memories that queries are seen through.
         config: how.
         seed: of everything random.
         on_step: told the number of the step and its statistics.
@@ -254,7 +256,7 @@ def improve(
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
     for step in range(config.steps):
-        rollout = play(policy, recordings, views, config, generator)
+        rollout = play(policy, recordings, held_out, config, generator)
         statistics = update(policy, reference, rollout, optimiser, config)
         if on_step is not None:
             on_step(step, {**rollout.components, **statistics})

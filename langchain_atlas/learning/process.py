@@ -13,16 +13,16 @@ import torch
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.learning.rewards import RIGHT, Rewards
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from langchain_atlas.learning.recordings import Recordings, Views
-    from langchain_atlas.routers.situation import Prospect, Situation
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
+    from langchain_atlas.routers.policy.state import PriorFeatures, State
 
 PRICES = (0.003, 6.0)
-"""Lowest and highest price in training, drawn log-uniformly; see `Situation.price`."""
+"""Lowest and highest price in training, drawn log-uniformly; see `State.price`."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Episodes:
 
     rows: Tensor
     """The query of each, by number."""
-    prospect: Prospect
+    prior: PriorFeatures
     """What is known before anything is called."""
     pool: Tensor
     """Which pairs may be called at all, shape [B, P]."""
@@ -69,12 +69,12 @@ class DecisionProcess:
         if not 1 <= self.horizon <= MAX_CALLS:
             raise SettingError(f"horizon is {self.horizon!r}; it must be a whole number from 1 to {MAX_CALLS}.")
 
-    def start(self, rows: Tensor, prospect: Prospect, pool: Tensor, price: Tensor) -> Episodes:
+    def start(self, rows: Tensor, prior: PriorFeatures, pool: Tensor, price: Tensor) -> Episodes:
         """Start episodes on some queries; see `Episodes`."""
         size = len(rows)
         return Episodes(
             rows=rows,
-            prospect=prospect,
+            prior=prior,
             pool=pool,
             price=price,
             called=torch.full((size, MAX_CALLS), -1),
@@ -83,17 +83,17 @@ class DecisionProcess:
             answered=torch.full((size,), -1),
         )
 
-    def draw(self, views: Views, size: int, generator: torch.Generator) -> Episodes:
+    def draw(self, held_out: HeldOutStatistics, size: int, generator: torch.Generator) -> Episodes:
         """Start episodes on random queries, each through a random view, from a random pool, at a random price."""
         rows = torch.randint(len(self.recordings), (size,), generator=generator)
-        prospect = views.rows(rows, torch.randint(views.n_views, (size,), generator=generator))
+        prior = held_out.rows(rows, torch.randint(held_out.n_views, (size,), generator=generator))
         pool, price = draw_pool(self.recordings.recorded[rows], generator), draw_prices(size, generator)
-        return self.start(rows, prospect, pool, price)
+        return self.start(rows, prior, pool, price)
 
-    def situation(self, episodes: Episodes) -> Situation:
+    def state(self, episodes: Episodes) -> State:
         """Return what the policy sees; its `mask` says which actions can be taken."""
-        return self.recordings.situation(
-            episodes.prospect, episodes.rows, episodes.pool, episodes.called, episodes.price, episodes.turns
+        return self.recordings.state(
+            episodes.prior, episodes.rows, episodes.pool, episodes.called, episodes.price, episodes.turns
         )
 
     def transition(self, episodes: Episodes, action: Tensor) -> Episodes:
@@ -145,7 +145,7 @@ def draw_prices(count: int, generator: torch.Generator) -> Tensor:
 
 
 def draw_pool(recorded: Tensor, generator: torch.Generator) -> Tensor:
-    """Leave a random part of the pairs out of each situation, shape [B, P], so that any pool will do."""
+    """Leave a random part of the pairs out of each state, shape [B, P], so that any pool will do."""
     share = 0.3 + 0.7 * torch.rand(len(recorded), 1, generator=generator)
     kept = recorded & (torch.rand(recorded.shape, generator=generator) < share)
     return torch.where(kept.sum(1, keepdim=True) >= min(MAX_CALLS + 1, recorded.shape[1]), kept, recorded)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import torch
 
 from langchain_atlas.learning.process import DecisionProcess
-from langchain_atlas.routers.floor import with_floor
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.learning.recordings import Recordings
-    from langchain_atlas.routers.policy import CompactPolicy
-    from langchain_atlas.routers.situation import Prospect
+    from langchain_atlas.routers.policy.network import CompactPolicy
+    from langchain_atlas.routers.policy.state import PriorFeatures
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Outcomes:
 def follow(
     policy: CompactPolicy,
     recordings: Recordings,
-    prospect: Prospect,
+    prior: PriorFeatures,
     price: float,
     *,
     turns: int = MAX_CALLS,
@@ -50,27 +50,27 @@ def follow(
     Args:
         policy: the policy.
         recordings: what is replayed.
-        prospect: what is known of every pair on each query.
+        prior: what is known of every pair on each query.
         price: score that one unit of cost is worth.
         turns: most calls.
         floor: column of the default pair on each query, shape [B], and the margin of `with_floor`; None for none.
     """
     policy.eval()
     n, process = len(recordings), DecisionProcess(recordings, horizon=turns)
-    episodes = process.start(torch.arange(n), prospect, recordings.recorded, torch.full((n,), price))
+    episodes = process.start(torch.arange(n), prior, recordings.recorded, torch.full((n,), price))
     cost = torch.zeros(n)
     for _ in range(turns + 1):
-        situation = process.situation(episodes)
-        assessed = policy(situation)
+        state = process.state(episodes)
+        assessed = policy(state)
         values = assessed.action_values
         if floor is not None and not policy.config.cautious:
-            values = with_floor(values, situation, *floor)
+            values = with_floor(values, state, *floor)
         action = torch.where(assessed.mask, values, -torch.inf).argmax(dim=1)
         cost += process.cost(episodes, action)
         episodes = process.transition(episodes, action)
     return Outcomes(
         score=process.score(episodes),
-        cost=cost * recordings.outlook.scale.dollars,
+        cost=cost * recordings.featurizer.scale.dollars,
         calls=(episodes.called >= 0).sum(1),
         answered=episodes.answered,
         called=episodes.called,

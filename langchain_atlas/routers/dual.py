@@ -11,12 +11,12 @@ import numpy as np
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
 from langchain_atlas.routers.kinds import class_of
-from langchain_atlas.routers.outlook import Seen
-from langchain_atlas.routers.policy_settings import SHARED
-from langchain_atlas.routers.rl import RLRouter
+from langchain_atlas.routers.policy.featurizer import EncodedQueries
+from langchain_atlas.routers.policy.router import RLRouter
+from langchain_atlas.routers.policy.settings import SHARED
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class DualRouter(Router):
 
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         """Return how far queries are from what is remembered, 1 for the usual distance, shape [n_queries]."""
-        seen, _ = Seen.of(queries, self.rl.encoder, self.rl.outlook.view)
-        return self.rl.outlook.prospect(seen).of_query("near").numpy().astype(np.float64)
+        seen, _ = EncodedQueries.of(queries, self.rl.encoder, self.rl.featurizer.view)
+        return self.rl.featurizer.prior(seen).of_query("near").numpy().astype(np.float64)
 
     def _affords_second(self, query: Query) -> bool:
         """Whether the query's limits leave room for two calls of the cheapest, and of the quickest, pairs allowed."""
-        wanted, record = query.constraints.pairs, self.rl.outlook.record
+        wanted, record = query.constraints.pairs, self.rl.featurizer.record
         allowed = [number for number, pair in enumerate(self.rl.pairs) if wanted is None or pair in wanted]
         for limit, values in (
             (query.constraints.max_cost_usd, record.cost),

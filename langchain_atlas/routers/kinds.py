@@ -26,18 +26,22 @@ class Kind:
     """Whether it fine-tunes an encoder of its own."""
 
 
+_HOME = "langchain_atlas.routers."
+
 KINDS: dict[str, Kind] = {
-    "cluster": Kind("langchain_atlas.routers.cluster:ClusterRouter", fitted=True, measured=True, has_clusters=True),
-    "knn": Kind("langchain_atlas.routers.neighbours:NeighbourRouter", fitted=True, measured=True),
-    "linear": Kind("langchain_atlas.routers.linear:LinearRouter", fitted=True, measured=True),
-    "mlp": Kind("langchain_atlas.routers.perceptron:PerceptronRouter", fitted=True),
-    "matrix_factorization": Kind("langchain_atlas.routers.factorization:FactorizationRouter", fitted=True),
-    "routerdc": Kind("langchain_atlas.routers.contrastive:ContrastiveRouter", fitted=True),
-    "bert": Kind("langchain_atlas.routers.classifier:ClassifierRouter", fitted=True, brings_encoder=True),
-    "dual": Kind("langchain_atlas.routers.dual:DualRouter", fitted=True),
-    "rl": Kind("langchain_atlas.routers.rl:RLRouter"),
-    "random": Kind("langchain_atlas.routers.baselines:RandomRouter"),
-    "single": Kind("langchain_atlas.routers.baselines:SinglePairRouter"),
+    "cluster": Kind(_HOME + "cluster.router:ClusterRouter", fitted=True, measured=True, has_clusters=True),
+    "knn": Kind(_HOME + "learned.knn:KNNRouter", fitted=True, measured=True),
+    "linear": Kind(_HOME + "learned.linear:LinearRouter", fitted=True, measured=True),
+    "mlp": Kind(_HOME + "learned.mlp:MLPRouter", fitted=True),
+    "matrix_factorization": Kind(
+        "langchain_atlas.routers.learned.matrix_factorization:MatrixFactorizationRouter", fitted=True
+    ),
+    "routerdc": Kind(_HOME + "learned.routerdc:RouterDCRouter", fitted=True),
+    "bert": Kind(_HOME + "learned.bert:BertRouter", fitted=True, brings_encoder=True),
+    "dual": Kind(_HOME + "dual:DualRouter", fitted=True),
+    "rl": Kind(_HOME + "policy.router:RLRouter"),
+    "random": Kind(_HOME + "baselines:RandomRouter"),
+    "single": Kind(_HOME + "baselines:SinglePairRouter"),
 }
 """The kinds, by name: that of the class's `kind`, and of its file among the learned ones."""
 

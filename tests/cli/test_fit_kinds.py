@@ -24,7 +24,7 @@ def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: P
     printed = fit(data, out, "--router", kind, "--alpha", "0.25", "--seed", "3", "--json", str(file)).output
     router = Router.load(out, FakeEncoder(name=encoders.DEFAULT_ENCODER))
     assert router.kind == kind
-    assert router.settings["alpha"] == 0.25
+    assert router.settings["cost_weight"] == 0.25
     assert set(router.pairs) == set(kinds_of_query().pairs)
     assert router.decide(kinds_of_query().queries[0]).pair in router.pairs
     figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -47,12 +47,12 @@ def test_a_text_classifier_fine_tunes_the_encoder_that_is_named(
 
     asked: list[dict[str, Any]] = []
 
-    class Refusing(classifier.ClassifierRouter):
+    class Refusing(classifier.BertRouter):
         def __init__(self, **settings: Any) -> None:
             asked.append(settings)
             raise SettingError("enough")
 
-    monkeypatch.setattr(classifier, "ClassifierRouter", Refusing)
+    monkeypatch.setattr(classifier, "BertRouter", Refusing)
     for more in ((), ("--encoder", "folder")):
         with pytest.raises(SettingError, match="enough"):
             fit(data, tmp_path / "router", "--router", "bert", *more)

@@ -23,8 +23,8 @@ from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '</script><img src=x onerror="boom()"> <b>bold</b> {{STYLE}} \u2028 & so on'
@@ -32,7 +32,7 @@ HOSTILE = '</script><img src=x onerror="boom()"> <b>bold</b> {{STYLE}} \u2028 & 
 
 @pytest.fixture
 def router(encoder: Encoder, outcomes: OutcomeTable) -> ClusterRouter:
-    return ClusterRouter(encoder, n_clusters=3, alpha=0.3, strength=1.0).fit(outcomes)
+    return ClusterRouter(encoder, n_clusters=3, cost_weight=0.3, strength=1.0).fit(outcomes)
 
 
 def content_of(html: str) -> Any:
@@ -48,7 +48,7 @@ class TestNumbers:
         assert drawn["steps"][drawn["start"]]["value"] == 0.3
         for number in (0, 6, 20):
             step = drawn["steps"][number]
-            expected = evaluate({"x": router.configure(alpha=step["value"])}, outcomes).routers["x"]
+            expected = evaluate({"x": router.configure(cost_weight=step["value"])}, outcomes).routers["x"]
             assert step["accuracy"] == expected.accuracy
             assert step["cost"] == pytest.approx(expected.cost_usd_per_1k)
             assert step["domains"] == list(expected.per_domain.values())
@@ -78,7 +78,7 @@ class TestNumbers:
             assert one.call_share == pytest.approx(other.call_share)
 
     def test_a_setting_off_the_grid_is_added(self, router: ClusterRouter) -> None:
-        knob, values, start = settings_of(router.configure(alpha=0.33))
+        knob, values, start = settings_of(router.configure(cost_weight=0.33))
         assert (knob, len(values), values[start]) == ("alpha", N_STEPS + 1, 0.33)
 
     def test_a_router_without_a_knob_or_clusters(self, outcomes: OutcomeTable) -> None:
@@ -209,7 +209,7 @@ class TestBrowser:
     def test_draws_without_a_script_error(
         self, router: ClusterRouter, encoder: Encoder, outcomes: OutcomeTable, tmp_path: Path
     ) -> None:
-        routers = {"mine": router, "knn": NeighbourRouter(encoder).fit(outcomes)}
+        routers = {"mine": router, "knn": KNNRouter(encoder).fit(outcomes)}
         document = opened(self.draw(tmp_path / "report.html", routers, outcomes))
         root = root_of(document)
         assert (root["errors"], root["ready"], root["at"]) == ("", "true", "0.3")

@@ -8,10 +8,10 @@ from asking import sums
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.learning.process import DecisionProcess, Episodes
-from langchain_atlas.learning.recordings import Recordings, views_of
+from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.policy import CompactPolicy
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.routers.policy.network import CompactPolicy
+from langchain_atlas.routers.policy.state import MAX_CALLS
 from langchain_atlas.testing import FakeEncoder
 
 RECORDINGS = Recordings.of(sums(), FakeEncoder())
@@ -26,8 +26,8 @@ def call(column: int) -> int:
 def started(process: DecisionProcess, *rows: int, price: float = 0.5) -> Episodes:
     """Start on some queries; of query 1 the cheap pair's answer is wrong, all others' are right."""
     numbers = torch.tensor(rows)
-    prospect = RECORDINGS.outlook.prospect(RECORDINGS.seen).rows(numbers)
-    return process.start(numbers, prospect, RECORDINGS.recorded[numbers], torch.full((len(rows),), price))
+    prior = RECORDINGS.featurizer.prior(RECORDINGS.seen).rows(numbers)
+    return process.start(numbers, prior, RECORDINGS.recorded[numbers], torch.full((len(rows),), price))
 
 
 def after(process: DecisionProcess, episodes: Episodes, *actions: int) -> Episodes:
@@ -89,9 +89,9 @@ def test_what_is_done_stays_and_earns_nothing_more() -> None:
 def test_the_mask_says_which_actions_can_be_taken() -> None:
     process = DecisionProcess(RECORDINGS, horizon=1)
     episodes = started(process, 1)
-    assert process.situation(episodes).mask.tolist() == [[False] * 4 + [True] * 4]
+    assert process.state(episodes).mask.tolist() == [[False] * 4 + [True] * 4]
     called = after(process, episodes, call(SMALL))
-    assert process.situation(called).mask.tolist() == [[True, False, False, False] + [False] * 4]
+    assert process.state(called).mask.tolist() == [[True, False, False, False] + [False] * 4]
     # a call beyond the horizon is not made, and costs nothing
     assert after(process, called, call(CHEAP)).called.tolist() == called.called.tolist()
     assert process.cost(called, torch.tensor([call(CHEAP)])).item() == 0
@@ -109,15 +109,15 @@ def test_episodes_of_a_batch_go_their_own_ways() -> None:
 def test_what_is_masked_is_never_done() -> None:
     """Its logit is minus infinity; where nothing at all can be done, no action stands out."""
     process = DecisionProcess(RECORDINGS)
-    drawn = process.draw(views_of(RECORDINGS, seed=0), 16, torch.Generator().manual_seed(0))
-    situation = process.situation(drawn)
+    drawn = process.draw(held_out_statistics(RECORDINGS, seed=0), 16, torch.Generator().manual_seed(0))
+    state = process.state(drawn)
     for cautious in (False, True):
         policy = CompactPolicy().eval()
         policy.config = replace(policy.config, cautious=cautious)
-        assessed = policy(situation)
-        assert torch.equal(torch.isneginf(assessed.logits), ~situation.mask)
+        assessed = policy(state)
+        assert torch.equal(torch.isneginf(assessed.logits), ~state.mask)
         assert torch.isfinite(assessed.best_value).all()
-        barred = policy(replace(situation, allowed=torch.zeros_like(situation.allowed)))
+        barred = policy(replace(state, allowed=torch.zeros_like(state.allowed)))
         assert not barred.mask.any()
         assert torch.equal(barred.logits, torch.zeros_like(barred.logits))
 

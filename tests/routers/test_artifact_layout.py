@@ -12,13 +12,13 @@ from asking import sums
 from recorded import kinds_of_query
 
 from langchain_atlas.errors import ArtifactError
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.routers.artifact import CONFIG, Artifact, read_artifact, write_artifact
 from langchain_atlas.routers.artifact_layout import LAYOUTS
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter
 from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.testing import FakeEncoder
@@ -35,7 +35,7 @@ _MADE: dict[str, Artifact] = {}
 def _fitted(kind: str) -> Any:
     if kind in ("rl", "dual"):
         quick = TrainingConfig(
-            lesson=LessonConfig(belief_steps=3, gain_steps=3, batch=16),
+            pretraining=PretrainingConfig(belief_steps=3, gain_steps=3, batch=16),
             ppo=PPOConfig(steps=1, batch=16),
             cautious=False,
         )
@@ -137,9 +137,9 @@ def test_counts_are_not_negative_and_styles_are_known(tmp_path: Path, artifact: 
     [
         (("settings",), 3),
         (("settings",), ["alpha"]),
-        (("settings", "alpha"), float("nan")),
-        (("settings", "alpha"), "abc"),
-        (("settings", "alpha"), {"a": 1}),
+        (("settings", "cost_weight"), float("nan")),
+        (("settings", "cost_weight"), "abc"),
+        (("settings", "cost_weight"), {"a": 1}),
         (("facts",), None),
         (("facts", "natural_strength"), float("inf")),
         (("facts", "natural_strength"), [1]),

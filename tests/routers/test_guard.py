@@ -13,7 +13,7 @@ from recorded import Compass, row, table_of
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE, PairedOutcomes, most_accurate
 from langchain_atlas.trajectory import Constraints, Query
 
@@ -238,7 +238,7 @@ def table(times: int = 1) -> OutcomeTable:
 def router(times: int = 1, **settings: Any) -> ClusterRouter:
     """Return a router of one clustering of texts without shrinkage, so that sums are those of `SCORES`."""
     made = ClusterRouter(
-        Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", strength=0.0, **{"alpha": 0.0, **settings}
+        Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", strength=0.0, **{"cost_weight": 0.0, **settings}
     )
     return made.fit(table(times))
 
@@ -339,7 +339,7 @@ class TestClusterRouter:
 
     def test_a_router_without_its_default_gets_a_new_one(self) -> None:
         rows = [*table().table.to_pylist(), *(row(f"{name}-0", "third", 0.0, query=name) for name in EAST)]
-        made = ClusterRouter(Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", alpha=0.0).fit(
+        made = ClusterRouter(Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", cost_weight=0.0).fit(
             OutcomeTable.from_rows(rows)
         )
         left = made.restrict([SPECIAL, Pair("third")])
@@ -372,7 +372,7 @@ class TestClusterRouter:
             if model == "a" or generator.random() < 0.8
         ]
         made = ClusterRouter(
-            Compass(COMPASS), n_clusters=2, n_refinements=1, view="text", alpha=float(generator.random()) / 3
+            Compass(COMPASS), n_clusters=2, n_refinements=1, view="text", cost_weight=float(generator.random()) / 3
         ).fit(table_of(*rows))
         default = made.pairs[made.paired_.default]
         guarded, bare = made.configure(guard=guard), made.configure(guard=0.0)
