@@ -79,7 +79,7 @@ class TestNumbers:
 
     def test_a_setting_off_the_grid_is_added(self, router: ClusterRouter) -> None:
         knob, values, start = settings_of(router.configure(cost_weight=0.33))
-        assert (knob, len(values), values[start]) == ("alpha", N_STEPS + 1, 0.33)
+        assert (knob, len(values), values[start]) == ("cost_weight", N_STEPS + 1, 0.33)
 
     def test_a_router_without_a_knob_or_clusters(self, outcomes: OutcomeTable) -> None:
         drawn = figures({"single": SinglePairRouter("large@@none")}, outcomes)["routers"][0]

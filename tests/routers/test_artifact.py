@@ -58,7 +58,7 @@ class TestWritten:
         assert config["kind"] == "cluster"
         assert config["encoder"] == FakeEncoder().identity()
         assert config["pool"]["pairs"] == ["small@@calculator", "small@@search", "large@@none"]
-        assert config["settings"]["alpha"] == 0.25
+        assert config["settings"]["cost_weight"] == 0.25
         assert sorted(path.name for path in folder.parent.iterdir()) == ["router"]
 
     def test_the_same_router_is_written_the_same(self, folder: Path, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ class TestDamaged:
             (lambda config: config.update(files=None), "is damaged"),
             (lambda config: config["files"].update({ARRAYS: "0"}), "checksum"),
             (lambda config: config.pop("settings"), "is damaged"),
-            (lambda config: config["settings"].update(cost_weight=7), "is damaged: alpha is 7"),
+            (lambda config: config["settings"].update(cost_weight=7), "is damaged: cost_weight is 7"),
             (lambda config: config["settings"].update(alhpa=0.5), "is damaged"),
             (lambda config: config.update(settings=[1]), "is damaged"),
             (lambda config: config.pop("facts"), "is damaged"),

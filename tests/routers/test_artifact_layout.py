@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KINDS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "rl", "dual")
+KINDS = ("cluster", "knn", "linear", "mlp", "matrix_factorization", "routerdc", "rl", "dual")
 MAY_BE_UNKNOWN = ("scores", "costs", "latencies", "record.cost", "record.latency")
 _MADE: dict[str, Artifact] = {}
 
@@ -44,7 +44,7 @@ def _fitted(kind: str) -> Any:
         return (
             policy if kind == "rl" else DualRouter(cluster, policy, calibration=Calibration(distance=1.0, queries=10))
         )
-    more = {"mlp": {"hidden": 16}, "mf": {"dimension": 16}}.get(kind, {})
+    more = {"mlp": {"hidden": 16}, "matrix_factorization": {"dimension": 16}}.get(kind, {})
     return class_of(kind)(FakeEncoder(), **more).fit(kinds_of_query())
 
 
