@@ -7,16 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from langchain_atlas.agreement.base import Agreement
     from langchain_atlas.asks import AtlasContext
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.execution.invocations.base import Invocation
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.execution.wrapper import ExecutorWrapper
     from langchain_atlas.integrations.chain import AtlasChain
     from langchain_atlas.integrations.chat_model import ChatAtlas
+    from langchain_atlas.integrations.decision_model import AtlasDecisionModel
     from langchain_atlas.integrations.graph import create_atlas_graph
+    from langchain_atlas.integrations.messages import AtlasRecord
     from langchain_atlas.integrations.middleware import AtlasMiddleware
     from langchain_atlas.integrations.node import AtlasNode
     from langchain_atlas.loop import asolve, solve
@@ -30,15 +34,29 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.router import RLRouter
     from langchain_atlas.routers.prompted.router import PromptedRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
-    from langchain_atlas.trajectory import Assignment, Constraints, Decision, Observation, Query, Step, Trajectory
+    from langchain_atlas.trajectory import (
+        Assignment,
+        Candidate,
+        Constraints,
+        Decision,
+        Observation,
+        Query,
+        Step,
+        Trajectory,
+        Usage,
+    )
 
 _HOMES = {
+    "Agreement": "agreement.base",
     "Assignment": "trajectory",
     "AtlasChain": "integrations.chain",
     "AtlasContext": "asks",
+    "AtlasDecisionModel": "integrations.decision_model",
     "AtlasError": "errors",
     "AtlasMiddleware": "integrations.middleware",
     "AtlasNode": "integrations.node",
+    "AtlasRecord": "integrations.messages",
+    "Candidate": "trajectory",
     "ChatAtlas": "integrations.chat_model",
     "ClusterRouter": "routers.cluster.router",
     "Constraints": "trajectory",
@@ -49,6 +67,7 @@ _HOMES = {
     "Executor": "execution.base",
     "ExecutorWrapper": "execution.wrapper",
     "FallbackRouter": "routers.fallback",
+    "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
     "LiveExecutor": "execution.live",
     "Model": "pool",
@@ -67,6 +86,7 @@ _HOMES = {
     "Step": "trajectory",
     "Tool": "pool",
     "Trajectory": "trajectory",
+    "Usage": "trajectory",
     "asolve": "loop",
     "create_atlas_graph": "integrations.graph",
     "solve": "loop",
@@ -74,12 +94,16 @@ _HOMES = {
 
 __all__ = [
     "NO_TOOL",
+    "Agreement",
     "Assignment",
     "AtlasChain",
     "AtlasContext",
+    "AtlasDecisionModel",
     "AtlasError",
     "AtlasMiddleware",
     "AtlasNode",
+    "AtlasRecord",
+    "Candidate",
     "ChatAtlas",
     "ClusterRouter",
     "Constraints",
@@ -90,6 +114,7 @@ __all__ = [
     "Executor",
     "ExecutorWrapper",
     "FallbackRouter",
+    "Invocation",
     "LazyRouter",
     "LiveExecutor",
     "Model",
@@ -107,6 +132,7 @@ __all__ = [
     "Step",
     "Tool",
     "Trajectory",
+    "Usage",
     "asolve",
     "create_atlas_graph",
     "solve",
@@ -114,9 +140,26 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'langchain_atlas' has no attribute {name!r}")
+    from langchain_atlas.errors import MissingExtraError
+
+    try:
         return getattr(import_module(f"langchain_atlas.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'langchain_atlas' has no attribute {name!r}")
+    except MissingExtraError as error:
+        return _stand_in(name, error)
+
+
+def _stand_in(name: str, error: Exception) -> type:
+    """Return a class in place of one whose packages are not installed, so that ``from langchain_atlas import *`` works.
+
+    Making one, or a class of it, raises the error, which says what to install.
+    """
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return type(name, (), {"__new__": refuse, "__init_subclass__": refuse, "__doc__": str(error)})
 
 
 def __dir__() -> list[str]:

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage, convert_to_messages
+from langchain_core.messages import (
+    BaseMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+    convert_to_messages,
+)
 from langchain_core.prompt_values import PromptValue
+from pydantic import WithJsonSchema
 
+from langchain_atlas.content_blocks import media_of, portable_media, text_in, unwrapped
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.images import block_url
+from langchain_atlas.misspelled import refuse_misspelled, refuse_unknown
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-_IMAGES = ("image", "image_url", "input_image")
-_NOT_CARRIED = ("audio", "video", "file", "text-plain", "media")
+    from langchain_atlas.content_blocks import Media
+
+Ask = Annotated[
+    str,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "description": "What is asked, as a text. In Python a message, messages, a Query, a prompt's value and "
+            "{'messages': ...} are taken too.",
+        }
+    ),
+]
+"""What goes into a chain, as schemas show it and as a tool made of the chain takes it."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +52,15 @@ class AtlasContext:
     """Most seconds the run may take, by expectation."""
     pairs: list[str] | None = field(default=None)
     """Pairs that may be asked, written ``model@@tool``."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse a name that is no field, and say which is meant; LangGraph makes one of the context it is given.
+
+        Raises:
+            SettingError: there is such a name.
+        """
+        refuse_unknown(given, [one.name for one in fields(cls)], cls.__name__)
+        return super().__new__(cls)
 
 
 def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
@@ -60,15 +89,16 @@ def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
 def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
     """Make a query of a conversation: its last human message is the ask, what came before is the history.
 
-    Of what came after the ask, calls of tools and their results belong to the query, up to the last result.
+    Of what came after the ask, calls of tools and their results belong to the query, up to the last result, and what
+    the system says.
 
     Args:
         messages: the conversation.
         settings: any of the fields of `AtlasContext`.
 
     Raises:
-        InvalidInputError: no human message is there, it has neither text nor image, or holds more than these, or a
-            setting is out of range.
+        InvalidInputError: no human message is there, it says nothing, or holds what a query can't carry, or a setting
+            is out of range.
     """
     conversation = convert_to_messages(list(messages))
     for index in range(len(conversation) - 1, -1, -1):
@@ -77,15 +107,11 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
             break
     else:
         raise InvalidInputError("The messages hold no human message, so there is nothing to route.")
-    images = tuple(_images(message))
-    if not images and not message.text.strip():
-        raise InvalidInputError("The last human message has no text, so there is nothing to route.")
     query = Query(
-        text=message.text,
+        **_said(message),
         id=message.id,
-        history=tuple(map(portable, conversation[:index])),
-        since=_answered(conversation[index + 1 :]),
-        images=images,
+        history=tuple(conversation[:index]),
+        since=_since(conversation[index + 1 :]),
     )
     return with_settings(query, settings)
 
@@ -112,70 +138,82 @@ def with_settings(query: Query, settings: Mapping[str, Any]) -> Query:
 
 
 def configured(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what a run sets under ``configurable``: any of the fields of `AtlasContext`."""
+    """Collect what a run sets under ``configurable``: any of the fields of `AtlasContext`.
+
+    Raises:
+        SettingError: a key is nearly one of these; see `langchain_atlas.misspelled`.
+    """
     given = config.get("configurable") or {}
+    refuse_misspelled(given, AtlasContext.__dataclass_fields__, "configurable")
     return {name: given[name] for name in AtlasContext.__dataclass_fields__ if name in given}
 
 
-def _answered(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
-    """Return the messages up to the last tool result; an assistant's words after that would look like the answer."""
-    results = [number for number, message in enumerate(messages) if isinstance(message, ToolMessage)]
-    return tuple(messages[: results[-1] + 1]) if results else ()
+def _since(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
+    """Return the messages up to the last tool result; an assistant's words after that would look like the answer.
+
+    What the system says holds wherever it stands.
+    """
+    results = [number for number, message in enumerate(messages) if isinstance(message, ToolMessage | FunctionMessage)]
+    last = results[-1] + 1 if results else 0
+    return (*messages[:last], *(message for message in messages[last:] if isinstance(message, SystemMessage)))
+
+
+def last_said(messages: Sequence[BaseMessage]) -> BaseMessage | None:
+    """Return the last message that is not the system's; None where there is none."""
+    return next((message for message in reversed(messages) if not isinstance(message, SystemMessage)), None)
 
 
 def has_images(messages: Sequence[BaseMessage]) -> bool:
     """Say whether a conversation holds an image, so that only a model that reads images can go on with it."""
-    return any(_is_image(kind, value) for message in messages for kind, value in _blocks(message))
+    return "image" in media_in(messages)
 
 
-def _blocks(message: BaseMessage) -> Iterator[tuple[str | None, Any]]:
-    """Yield the blocks of a message, each with its type; blocks that LangChain does not know are unwrapped."""
-    for block in message.content_blocks:
-        value: Any = block.get("value") if block["type"] == "non_standard" else block
-        yield (value.get("type") if isinstance(value, dict) else None), value
+def media_in(messages: Sequence[BaseMessage]) -> frozenset[Media]:
+    """Return what a conversation holds besides text."""
+    contents = (message.content for message in messages if isinstance(message.content, list))
+    return frozenset(media for content in contents for block in content if (media := media_of(block)) is not None)
 
 
-def _is_image(kind: str | None, value: Any) -> bool:
-    return kind in _IMAGES or (kind == "media" and str(value.get("mime_type")).startswith("image/"))
-
-
-def portable(message: BaseMessage) -> BaseMessage:
-    """Return a message with its images in a form that every provider is sent: some forms are one provider's own."""
-    if isinstance(message.content, str):
-        return message
-    blocks = [_portable_block(block) for block in message.content]
-    return message if blocks == message.content else message.model_copy(update={"content": blocks})
-
-
-def _portable_block(block: Any) -> Any:
-    kind = block.get("type") if isinstance(block, dict) else None
-    own = kind in ("input_image", "media") or (kind == "image" and "source" in block)
-    if not own or not _is_image(kind, block):
-        return block
-    try:
-        return {"type": "image_url", "image_url": {"url": block_url(block)}}
-    except InvalidInputError:  # an image known by its id alone: its provider may know it
-        return block
-
-
-def _images(message: BaseMessage) -> list[str]:
-    """Return the images of a message as URLs, in whichever of the usual forms it holds them.
+def _said(message: BaseMessage) -> dict[str, Any]:
+    """Return what a message says, as fields of `Query`: the text, images, files, and their order.
 
     Raises:
-        InvalidInputError: the message holds something besides text and images, which would be lost.
+        InvalidInputError: it says nothing, or holds what a query can't carry.
     """
-    found = []
-    for kind, value in _blocks(message):
-        if _is_image(kind, value):
-            try:
-                found.append(block_url(value))
-            except InvalidInputError as error:
-                raise InvalidInputError(
-                    f"The last human message holds a block of type {kind!r} that a query can't carry: {error}"
-                ) from error
-        elif kind in _NOT_CARRIED:
-            raise InvalidInputError(
-                f"The last human message holds a block of type {kind!r} that a query can't carry; it carries text, and "
-                "images as URLs or data."
-            )
-    return found
+    if isinstance(message.content, str):
+        said: dict[str, Any] = {"text": message.content}
+    else:
+        texts: list[str] = []
+        content: list[dict[str, Any]] = []
+        images: list[str] = []
+        for block in message.content:
+            text = text_in(block)
+            if text is None:
+                content.append(_carried(block, images))
+            elif text.strip():
+                texts.append(text)
+                content.append({"type": "text", "text": text})
+        said = {"text": "\n".join(texts), "images": tuple(images)}
+        usual = [{"type": "image", "index": number} for number in range(len(images))]
+        written = [block for block in content if block["type"] == "text"]
+        if content != written and (content != [*written, *usual] or len(written) > 1):
+            said["content"] = tuple(content)
+    if not said["text"].strip() and not said.get("images") and not said.get("content"):
+        raise InvalidInputError("The last human message has no text, so there is nothing to route.")
+    return said
+
+
+def _carried(block: Any, images: list[str]) -> dict[str, Any]:
+    """Return a block that is no text as the query's `content` holds it, and add an image to `images`."""
+    try:
+        made = portable_media(block)
+    except InvalidInputError as error:
+        inner = unwrapped(block)
+        kind = inner.get("type") if isinstance(inner, dict) else None
+        raise InvalidInputError(
+            f"The last human message holds a block of type {kind!r} that a query can't carry: {error}"
+        ) from error
+    if made["type"] != "image_url":
+        return made
+    images.append(made["image_url"].pop("url"))
+    return {"type": "image", "index": len(images) - 1, **made["image_url"]}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from langchain_atlas.error_kinds import is_of_provider
 from langchain_atlas.errors import ConstraintError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from langchain_atlas.pairs import Pair
@@ -25,6 +27,16 @@ class RouterLike(Protocol):
         """Decide the next step."""
         ...  # pragma: no cover
 
+    @property
+    def takes_first_answer(self) -> bool:
+        """Whether it answers with the first call that succeeds."""
+        ...  # pragma: no cover
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn of the loop."""
+        ...  # pragma: no cover
+
     async def adecide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
         """Do what `decide` does on the event loop."""
         ...  # pragma: no cover
@@ -33,8 +45,21 @@ class RouterLike(Protocol):
 class ExecutorLike(Protocol):
     """What the loop needs of an executor; see `Executor`."""
 
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it can run; empty when it can't tell."""
+        ...  # pragma: no cover
+
     def suited(self, query: Query, /) -> frozenset[Pair] | None:
         """Return the pairs that can answer this query at all; None when it can't tell."""
+        ...  # pragma: no cover
+
+    def unable(self, query: Query, /, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return the pairs that can't take this query whatever is tried, each with the reason."""
+        ...  # pragma: no cover
+
+    def provider(self, pair: Pair, /) -> str | None:
+        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
         ...  # pragma: no cover
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
@@ -50,23 +75,35 @@ class ExecutorLike(Protocol):
         ...  # pragma: no cover
 
 
-def suiting(query: Query, router: RouterLike, executor: ExecutorLike, able: frozenset[Pair] | None = None) -> Query:
+def suiting(
+    query: Query,
+    router: RouterLike,
+    executor: ExecutorLike,
+    able: frozenset[Pair] | None = None,
+    *,
+    beside: str = "",
+    bound: Collection[Pair] = (),
+) -> Query:
     """Return the query, limited to pairs that can answer it.
 
-    Two things are asked. What the request itself needs of a pair, such as to take the caller's own tools, is a must
-    (`able`). What the executor says of images (`Executor.suited`) is a preference: where none of the router's pairs is
-    said to read them, they are asked all the same, and what comes of that is observed; a model may read images without
-    the pool saying so.
+    Three things are asked. What the request itself needs of a pair, such as to take the caller's own tools, is a must
+    (`able`). So is what the executor says that a pair can't do at all (`Executor.unable`): hold the query with its
+    history and tools, read its documents. What the executor says of images (`Executor.suited`) is a preference: where
+    none of the router's pairs is said to read them, they are asked all the same, and what comes of that is observed; a
+    model may read images without the pool saying so.
 
     Args:
         query: what is asked.
         router: who decides.
         executor: who acts.
         able: the pairs that can take the request at all; None for any.
+        beside: what goes along that is not in the query, such as the caller's own tools as JSON.
+        bound: pairs whose tools somebody else runs.
 
     Raises:
         ConstraintError: the query allows none of the pairs that can take the request.
     """
+    able = _left(query, router, able, executor.unable(query, beside=beside, bound=bound), executor)
     suited = executor.suited(query)
     if suited is None and able is None:
         return query
@@ -83,3 +120,44 @@ def suiting(query: Query, router: RouterLike, executor: ExecutorLike, able: froz
         if fitting and not (known and known.isdisjoint(fitting)):
             allowed = fitting
     return query if allowed is wanted else query.replace(constraints=query.constraints.replace(pairs=allowed))
+
+
+def _left(
+    query: Query,
+    router: RouterLike,
+    able: frozenset[Pair] | None,
+    unable: Mapping[Pair, str],
+    executor: ExecutorLike,
+) -> frozenset[Pair] | None:
+    """Return the pairs that can take the request, without those that can't.
+
+    Raises:
+        ConstraintError: none is left; the message says why.
+    """
+    if not unable:
+        return able
+    wanted, known = query.constraints.pairs, frozenset(router.pairs) or frozenset(executor.pairs)
+    asked = (known if able is None else able & known) if wanted is None else wanted & known
+    left = (known if able is None else able) - unable.keys()
+    if asked and asked.isdisjoint(left) and not asked.isdisjoint(unable):
+        reasons = dict.fromkeys(unable[pair] for pair in sorted(asked, key=str) if pair in unable)
+        raise ConstraintError(f"No pair can take this query: {'; '.join(list(reasons)[:3])}.")
+    return left
+
+
+def elsewhere(query: Query, trajectory: Trajectory, router: RouterLike, executor: ExecutorLike) -> Query:
+    """Return the query, saying which pairs to avoid: those whose provider failed on the way to the answer.
+
+    A provider that can't be reached, is overloaded or refuses the key will do so for its other models too.
+
+    Args:
+        query: what is asked.
+        trajectory: the calls made for it.
+        router: who decides.
+        executor: who acts.
+    """
+    failed = {executor.provider(seen.pair) for seen in trajectory.observations if seen.failed and is_of_provider(seen)}
+    failed.discard(None)
+    if not failed:
+        return query
+    return query.replace(avoid=frozenset(pair for pair in router.pairs if executor.provider(pair) in failed))

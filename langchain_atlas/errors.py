@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
+from langchain_atlas.secrets import masked
+
 
 class AtlasError(Exception):
     """Base of all errors raised by langchain-atlas."""
@@ -48,11 +50,26 @@ class ExecutionError(AtlasError):
     Args:
         message: what failed.
         observation: what was observed of the run, where there is such an `Observation`.
+
+    One that tells of calls that failed is of their kind too, such as LiteLLM's `RateLimitError`; see `error_kinds.py`.
     """
 
+    error_types: tuple[str, ...] = ()
+    """Names of the kinds that it is of, as ``module:class``."""
+
     def __init__(self, message: str = "", observation: Any = None) -> None:
-        super().__init__(message)
+        Exception.__init__(self, masked(message))  # not the next class's: that may be a provider's, which wants more
         self.observation = observation
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+
+class ReplyTooLongError(ExecutionError):
+    """A model's reply was cut off because it is longer than a reply may be."""
 
 
 class MissingExtraError(AtlasError, ImportError):

@@ -249,5 +249,7 @@ def ridge_coefficients(
     from sklearn.linear_model import Ridge
 
     model = Ridge(penalty).fit(seen, targets)
-    coefficients: NDArray[np.float64] = np.vstack([model.coef_.T, model.intercept_])
+    coefficients: NDArray[np.float64] = np.vstack(
+        [np.atleast_2d(model.coef_).T, model.intercept_]
+    )  # one target comes flat
     return coefficients

@@ -16,8 +16,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_atlas.contracts import suiting
+from langchain_atlas.checks import as_query, check_sides
+from langchain_atlas.contracts import elsewhere, suiting
+from langchain_atlas.error_kinds import failed_call
 from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import error_text
 from langchain_atlas.tracing import (
     adecision_run,
@@ -157,7 +160,8 @@ def call_model(
         start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
         reply = yield Call(request(chat_model), live)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
-        return Observation(pair=pair, error=failure(error, model.api_key_env))
+        text = failure(error, model.api_key_env)
+        return failed_call(pair, error, model.api_key_env, text=text)
     return read(reply, time.perf_counter() - start)
 
 
@@ -188,14 +192,22 @@ def asked(query: Query, decision: Decision) -> Query:
     return query if decision.input is None else query.replace(text=decision.input)
 
 
-def limited(decision: Decision, trajectory: Trajectory, max_turns: int) -> Decision:
+def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: RouterLike) -> Decision:
     """Return the decision, or once the turns are used up and it is not to answer, the decision to do so.
 
-    The router is asked even then: of several answers, it knows which to give.
+    The router is asked even then: of several answers, it knows which to give. Where it says that failures are no turns,
+    it can go on while there are pairs that it has not tried.
     """
-    if decision.kind == "answer" or len(trajectory.steps) < max_turns:
+    if decision.kind == "answer" or _turns_used(trajectory, router) < max_turns:
         return decision
     return last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used.")
+
+
+def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
+    if router.failures_are_turns:
+        return len(trajectory.steps)
+    failed = [seen.pair for seen in trajectory.observations if seen.failed]
+    return len(trajectory.steps) - len(set(failed))  # a pair that fails again has used a turn
 
 
 def checked_turns(max_turns: int) -> int:
@@ -215,6 +227,7 @@ class Handler:
 
     Raises:
         SettingError: `max_turns` is below 1.
+        InvalidInputError: router or executor is none, say because the two are swapped.
     """
 
     router: RouterLike | None = None
@@ -222,7 +235,7 @@ class Handler:
     executor: Any = None
     """Who runs pairs, an `ExecutorLike`, and where models are got, knows them: a `LiveExecutor`. None for nobody."""
     max_turns: int = MAX_TURNS
-    """Most turns (calls and thoughts) before the loop ends by itself."""
+    """Most turns (calls and thoughts) before the loop ends by itself; see `limited`."""
     call: Callable[[Any], Any] | None = None
     """Calls a model; for `ado`, it returns something to await."""
     key: str | None = None
@@ -230,6 +243,7 @@ class Handler:
 
     def __post_init__(self) -> None:
         checked_turns(self.max_turns)
+        check_sides(self.router, self.executor)
 
     def scope(self) -> AbstractContextManager[object]:
         """Return the context in which tools keep what they know from one run of the trajectory to the next."""
@@ -266,11 +280,18 @@ class Handler:
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return limited(self.router.decide(query, trajectory), trajectory, self.max_turns)
+        decision = self.router.decide(self._told(query, trajectory), trajectory)
+        return limited(decision, trajectory, self.max_turns, self.router)
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return limited(await self.router.adecide(query, trajectory), trajectory, self.max_turns)
+        decision = await self.router.adecide(self._told(query, trajectory), trajectory)
+        return limited(decision, trajectory, self.max_turns, self.router)
+
+    def _told(self, query: Query, trajectory: Trajectory) -> Query:
+        """Return the query as the router is told it: with the pairs to avoid after a failure."""
+        assert self.router is not None  # noqa: S101  # who has something decided says by whom
+        return query if self.executor is None else elsewhere(query, trajectory, self.router, self.executor)
 
 
 @dataclass(frozen=True)
@@ -281,6 +302,7 @@ class Whole:
     """What the steps returned, or the reply that the chunks make up."""
 
 
+@keys_masked
 def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator[Any]]) -> Generator[Any, None, None]:
     """Take steps in the foreground, and yield the chunks of live calls, and then a `Whole`.
 
@@ -311,6 +333,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
             yield Whole(end.value)
 
 
+@keys_masked
 async def astream(
     steps: Steps[Any], handler: Handler, chunks: Callable[[Any], AsyncIterator[Any]]
 ) -> AsyncGenerator[Any, None]:
@@ -376,7 +399,7 @@ def solve(query: Query | str, router: RouterLike, executor: ExecutorLike, *, max
         AtlasError: the router could not decide.
     """
     handler = Handler(router, executor, max_turns)
-    query = suiting(Query.of(query), router, executor)
+    query = suiting(as_query(query), router, executor)
     return solve_run(query, lambda: drive(turns(query), handler))
 
 
@@ -385,5 +408,5 @@ async def asolve(
 ) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
     handler = Handler(router, executor, max_turns)
-    query = suiting(Query.of(query), router, executor)
+    query = suiting(as_query(query), router, executor)
     return await asolve_run(query, lambda: adrive(turns(query), handler))

@@ -76,7 +76,11 @@ class Pair:
                 return cls.parse(value)
             raise PoolError(f"A pair is written 'model{SEPARATOR}tool'; got {value!r}.")
 
-        return core_schema.no_info_plain_validator_function(validate, serialization=core_schema.to_string_ser_schema())
+        return core_schema.no_info_plain_validator_function(
+            validate,
+            json_schema_input_schema=core_schema.str_schema(),
+            serialization=core_schema.to_string_ser_schema(),
+        )
 
 
 def read_pairs(path: str | Path) -> tuple[Pair, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from pydantic import Field, field_validator, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.option_secrets import check_variable, without_secrets
 from langchain_atlas.pairs import SEPARATOR, Pair, check_name, read_pairs
-from langchain_atlas.prices import find_facts
+from langchain_atlas.prices import find_facts, table_price
 from langchain_atlas.records import Record
 from langchain_atlas.tool_sources import ToolSources
 
@@ -25,12 +25,12 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
-Modality = Literal["text", "image"]
+Modality = Literal["text", "image", "pdf", "audio"]
 
 IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
 """Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""
 
-_SECRET = re.compile(r"api.?key|secret|password|authorization|(^|[_-])token$", re.IGNORECASE)
+_PRICES = ("input_cost_per_token", "cached_input_cost_per_token", "output_cost_per_token")
 
 
 class Model(Record):
@@ -44,6 +44,9 @@ class Model(Record):
     """What it is and what it is good at, for people and for policies that read descriptions."""
     input_cost_per_token: float | None = Field(default=None, ge=0)
     """Dollars per token read; None when unknown (LiteLLM's table is asked first)."""
+    cached_input_cost_per_token: float | None = Field(default=None, ge=0)
+    """Dollars per token read that the provider had cached; None for the price of any other (LiteLLM's table is asked
+    first where it gives that price too)."""
     output_cost_per_token: float | None = Field(default=None, ge=0)
     """Dollars per token written; None when unknown (LiteLLM's table is asked first)."""
     modalities: frozenset[Modality] = frozenset({"text"})
@@ -55,7 +58,11 @@ class Model(Record):
     max_input_tokens: int | None = Field(default=None, gt=0)
     """Longest prompt in tokens; None when unknown."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys."""
+    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys; ``${NAME}`` stands
+    for the value of an environment variable, as in ``{"extra_headers": {"X-Gateway": "${GATEWAY_KEY}"}}``."""
+    refuses: frozenset[str] = frozenset()
+    """Parameters that it does not take, such as ``{"temperature", "stop"}``, where LiteLLM does not know that. What
+    this library would send of its own, unasked, is then left out."""
     api_key_env: str | None = None
     """Environment variable that holds the key, when LiteLLM's usual one is not meant."""
 
@@ -71,7 +78,12 @@ class Model(Record):
     @field_validator("options")
     @classmethod
     def _holds_no_secret(cls, options: dict[str, Any]) -> dict[str, Any]:
-        return _without_secrets(options)
+        return without_secrets(options, fills=True)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _names_a_variable(cls, variable: str | None) -> str | None:
+        return check_variable(variable)
 
     @model_validator(mode="before")
     @classmethod
@@ -82,18 +94,33 @@ class Model(Record):
         filled = {**data, "litellm": data.get("litellm") or data["name"]}
         if not isinstance(filled["litellm"], str):
             return data
+        own_price = filled.get("input_cost_per_token") is not None  # a discount on another price is none of its
         for field, value in find_facts(filled["litellm"]).items():
-            if filled.get(field) is None:
+            if filled.get(field) is None and not (own_price and field == "cached_input_cost_per_token"):
                 filled[field] = value
         return filled
 
-    def price(self, input_tokens: int | None, output_tokens: int | None) -> float | None:
-        """Return the dollars that a call costs, or None where a price or a count is unknown."""
-        if self.input_cost_per_token is None or self.output_cost_per_token is None:
+    @property
+    def has_own_prices(self) -> bool:
+        """Whether the pool gives prices of its own, in place of those in LiteLLM's table."""
+        facts = find_facts(self.litellm)
+        return any(getattr(self, name) != facts.get(name) for name in _PRICES)
+
+    def price(self, input_tokens: int | None, output_tokens: int | None, cached_tokens: int = 0) -> float | None:
+        """Return the dollars that a call costs, or None where a price or a count is unknown.
+
+        Args:
+            input_tokens: tokens read, cached ones included.
+            output_tokens: tokens written.
+            cached_tokens: how many of those read the provider had cached.
+        """
+        read, written = self.input_cost_per_token, self.output_cost_per_token
+        if read is None or written is None or input_tokens is None or output_tokens is None:
             return None
-        if input_tokens is None or output_tokens is None:
-            return None
-        return input_tokens * self.input_cost_per_token + output_tokens * self.output_cost_per_token
+        if not self.has_own_prices:
+            return table_price(self.litellm, input_tokens, output_tokens, cached_tokens)
+        kept = read if self.cached_input_cost_per_token is None else self.cached_input_cost_per_token
+        return (input_tokens - cached_tokens) * read + cached_tokens * kept + output_tokens * written
 
 
 class Tool(ToolSources):
@@ -144,6 +171,13 @@ class Tool(ToolSources):
             return data
         return {**data, "needs": frozenset({*needs, "image"})}
 
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        if self.use != "mcp":  # which has its own check, as it fills in variables
+            without_secrets(self.arguments)
+        without_secrets(self.settings)
+        return self
+
     @property
     def takes_images(self) -> bool:
         """Whether it is of use for queries with an image alone."""
@@ -188,7 +222,7 @@ class Pool(Record):
     @field_validator("pair_options")
     @classmethod
     def _pairs_hold_no_secret(cls, options: dict[Pair, dict[str, Any]]) -> dict[Pair, dict[str, Any]]:
-        return {pair: _without_secrets(given) for pair, given in options.items()}
+        return {pair: without_secrets(given) for pair, given in options.items()}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -322,25 +356,6 @@ class Pool(Record):
                 sorted((pair, json.dumps(given, sort_keys=True, default=str)) for pair, given in options.items())
             )
         return hashlib.sha256(json.dumps(members).encode()).hexdigest()[:16]
-
-
-def _without_secrets(options: dict[str, Any]) -> dict[str, Any]:
-    for key in _keys(options):
-        if _SECRET.search(key):
-            raise ValueError(
-                f"option {key!r} would put a secret into the pool; set 'api_key_env' to the name of "
-                "the environment variable that holds it"
-            )
-    return options
-
-
-def _keys(value: Any) -> Iterator[str]:
-    """Yield the names of all fields of nested dicts and lists."""
-    if isinstance(value, dict):
-        yield from map(str, value)
-    if isinstance(value, dict | list | tuple):
-        for inner in value.values() if isinstance(value, dict) else value:
-            yield from _keys(inner)
 
 
 _Member = TypeVar("_Member", Model, Tool)

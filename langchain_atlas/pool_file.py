@@ -10,6 +10,7 @@ import yaml
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
+from langchain_atlas.secrets import without_forms
 from langchain_atlas.text_files import decoded
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _text(path: Path) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = without_forms(repr(value))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 

@@ -5,11 +5,15 @@ The file is read directly because importing LiteLLM takes seconds and may look f
 
 import importlib.util
 import json
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+_READS = {"image": "supports_vision", "pdf": "supports_pdf_input", "audio": "supports_audio_input"}
+"""What a model reads beside text, with the field of the table that says so."""
 _TABLE = "model_prices_and_context_window_backup.json"
+_TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
 def find_facts(litellm_id: str) -> dict[str, Any]:
@@ -19,9 +23,52 @@ def find_facts(litellm_id: str) -> dict[str, Any]:
         litellm_id: LiteLLM's id, with or without the provider, such as ``openai/gpt-4o-mini``.
 
     Returns:
-        Any of ``input_cost_per_token``, ``output_cost_per_token`` (dollars), ``max_input_tokens``,
-        ``function_calling``, ``structured_output`` and ``modalities``. What the table lacks is left out.
+        Any of ``input_cost_per_token``, ``cached_input_cost_per_token``, ``output_cost_per_token`` (dollars),
+        ``max_input_tokens``, ``function_calling``, ``structured_output`` and ``modalities``. What the table lacks is
+        left out.
     """
+    entry = _entry(litellm_id)
+    facts: dict[str, Any] = {
+        "input_cost_per_token": entry.get("input_cost_per_token"),
+        "cached_input_cost_per_token": entry.get("cache_read_input_token_cost"),
+        "output_cost_per_token": entry.get("output_cost_per_token"),
+        "max_input_tokens": entry.get("max_input_tokens"),
+        "function_calling": entry.get("supports_function_calling"),
+        "structured_output": entry.get("supports_response_schema"),
+    }
+    read = {kind for kind, sign in _READS.items() if entry.get(sign)}
+    if read:
+        facts["modalities"] = frozenset({"text", *read})
+    if facts["max_input_tokens"] == 0:  # the table's way to say that it is not known
+        del facts["max_input_tokens"]
+    return {name: value for name, value in facts.items() if isinstance(value, int | float | bool | frozenset)}
+
+
+def table_price(litellm_id: str, input_tokens: int, output_tokens: int, cached_tokens: int) -> float | None:
+    """Return the dollars of a call by LiteLLM's table; long prompts and cached tokens have prices of their own.
+
+    Args:
+        litellm_id: LiteLLM's id of the model.
+        input_tokens: tokens read, cached ones included.
+        output_tokens: tokens written.
+        cached_tokens: how many of those read were cached.
+    """
+    entry = _entry(litellm_id)
+    tiers = (_TIER.fullmatch(name) for name in entry)
+    above = max((int(tier[1]) for tier in tiers if tier and input_tokens > int(tier[1]) * 1000), default=None)
+
+    def price(name: str) -> Any:
+        return entry.get(name if above is None else f"{name}_above_{above}k_tokens", entry.get(name))
+
+    read, written = price("input_cost_per_token"), price("output_cost_per_token")
+    kept = price("cache_read_input_token_cost")
+    if read is None or written is None:
+        return None
+    kept = read if kept is None else kept
+    return float((input_tokens - cached_tokens) * read + cached_tokens * kept + output_tokens * written)
+
+
+def _entry(litellm_id: str) -> dict[str, Any]:
     table = _table()
     entry = table.get(litellm_id)
     if entry is None:  # some providers' models stand in the table without the provider
@@ -29,18 +76,7 @@ def find_facts(litellm_id: str) -> dict[str, Any]:
         entry = table.get(bare, {})
         if entry.get("litellm_provider") != provider:
             return {}
-    facts: dict[str, Any] = {
-        "input_cost_per_token": entry.get("input_cost_per_token"),
-        "output_cost_per_token": entry.get("output_cost_per_token"),
-        "max_input_tokens": entry.get("max_input_tokens"),
-        "function_calling": entry.get("supports_function_calling"),
-        "structured_output": entry.get("supports_response_schema"),
-    }
-    if entry.get("supports_vision"):
-        facts["modalities"] = frozenset({"text", "image"})
-    if facts["max_input_tokens"] == 0:  # the table's way to say that it is not known
-        del facts["max_input_tokens"]
-    return {name: value for name, value in facts.items() if isinstance(value, int | float | bool | frozenset)}
+    return entry
 
 
 @cache

@@ -1,10 +1,12 @@
 """The base of all records: frozen, strict about field names, and clear about what was wrong."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.errors import InvalidInputError, suggest
+from langchain_atlas.secrets import without_forms
 
 
 class Record(BaseModel):
@@ -23,7 +25,7 @@ class Record(BaseModel):
             try:
                 super().__init__(**data)
             except ValidationError as error:
-                raise self._error(describe(error, type(self).__name__)) from error
+                raise self._error(describe(error, type(self).__name__, type(self).model_fields)) from error
 
     @classmethod
     def _error(cls, message: str) -> InvalidInputError:
@@ -50,18 +52,26 @@ class Record(BaseModel):
         return cls(**data)
 
 
-def describe(error: ValidationError, what: str) -> str:
-    """Turn a pydantic error into one sentence per problem: field, bad value, what is wanted."""
+def describe(error: ValidationError, what: str, fields: Iterable[str] = ()) -> str:
+    """Turn a pydantic error into one sentence per problem: field, bad value, what is wanted.
+
+    Args:
+        error: what pydantic raised.
+        what: the name of what could not be made.
+        fields: the names of its fields, from which one is suggested in place of an unknown one.
+    """
+    known = list(fields)
     problems = []
     for item in error.errors(include_url=False):
         field = ".".join(str(part) for part in item["loc"]) or what
         message = str(item["msg"]).removeprefix("Value error, ")
         if item["type"] == "extra_forbidden":
-            problems.append(f"{what} has no field {field!r}")
+            valid = f". {suggest(field, known)}" if known else ""
+            problems.append(f"{what} has no field {field!r}{valid}")
         elif item["type"] == "missing":
             problems.append(f"{what} needs the field {field!r}")
         elif item["type"] == "value_error":  # our own sentence: it names what is wrong, and may be about a secret
             problems.append(f"{what} field {field!r}: {message}" if item["loc"] else f"{what}: {message}")
         else:
-            problems.append(f"{what} field {field!r}: {message} (got {item['input']!r})")
+            problems.append(f"{what} field {field!r}: {message} (got {without_forms(repr(item['input']))})")
     return "; ".join(problem.removesuffix(".") for problem in problems) + "."

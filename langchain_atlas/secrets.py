@@ -1,33 +1,167 @@
-"""Keys of providers, kept out of everything that is recorded or shown."""
+"""Keys of providers, kept out of everything that is recorded or shown: the one place that knows them.
+
+Known are the values of environment variables whose names say so, and whatever was handed to a provider in this process
+(`remember`). Texts that merely have the form of a key are masked too, because a provider may repeat one that nobody
+here has seen.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSWORD", re.IGNORECASE)
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+STARS = "***"
+"""What stands in place of a key."""
+
+_VARIABLES = re.compile(
+    r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|JWT)(?:_|\d|$)|(?:^|_)PAT(?:_|$)", re.IGNORECASE
+)
+"""Names of environment variables that hold keys; MAX_TOKENS, TOKENIZERS_PARALLELISM and KEYBOARD are none."""
 _SHORTEST = 6
+_LONG = 16
+"""Of a key this long, its first half gives it away, and is masked with what follows it."""
+_PATH = re.compile(r"^(?:~|\.{0,2}/|[A-Za-z]:\\)[^\s]*$")
+_KEY = r"[\w.~+/=-]"
+
+_FORMS = (
+    (re.compile(r"\b(?:sk|pk|rk|csk|gsk|xai|nvapi|pplx|r8|hf|fw|tvly|key)[-_](?=[\w-]*\d)[\w-]{10,}"), STARS),
+    (re.compile(r"\b(?:gh[opsur]_|github_pat_|glpat-|xox[abeoprs]-|tgp_v1_|ya29\.|dapi)[\w-]{12,}"), STARS),
+    (re.compile(r"\bAIza[\w-]{16,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"), STARS),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), STARS),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)", re.DOTALL), STARS),
+    (re.compile(rf"(?i)\b((?:bearer|basic)\s+)(?={_KEY}*\d){_KEY}{{6,}}"), rf"\g<1>{STARS}"),
+    (re.compile(r"(://)[^/\s:@]*:[^/\s@]+(?=@)"), rf"\g<1>{STARS}"),
+    (
+        re.compile(
+            r"(?i)([?&](?:[\w.-]*api[-_]?key|(?:subscription[-_]?)?key|[\w.-]*token|[\w.-]*secret|sig|signature|password"
+            r"|auth|credential)=)[^&\s\"'<>)\\]+"
+        ),
+        rf"\g<1>{STARS}",
+    ),
+    (
+        re.compile(
+            r"(?i)((?:api[-_ ]?key|apikey|secret(?:[-_ ]access)?(?:[-_ ]key)?|access[-_ ]token|password|authorization)"
+            rf"(?:\s+provided)?['\"]?\s*[:=]\s*['\"]?)(?={_KEY}*\d){_KEY}{{8,}}"
+        ),
+        rf"\g<1>{STARS}",
+    ),
+)
+"""What keys look like, whoever's they are, and what takes their place."""
+
+_REMEMBERED: set[str] = set()
+
+
+def remember(*values: Any) -> None:
+    """Remember keys that were given to a provider, so that no text shows them, also when their variable has changed.
+
+    Args:
+        values: keys as texts or pydantic secrets, or lists and mappings that hold some; anything else is passed over.
+    """
+    for value in values:
+        plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+        if isinstance(plain, Mapping):
+            remember(*plain.values())
+        elif isinstance(plain, list | tuple):
+            remember(*plain)
+        elif isinstance(plain, bytes):
+            remember(plain.decode("utf-8", "replace"))
+        elif isinstance(plain, str) and len(plain.strip()) >= _SHORTEST:
+            _REMEMBERED.add(plain.strip())
+
+
+MAX_ERROR_TEXT = 2_000
+"""Most characters of an error that are kept: a page of a provider's says nothing more after these."""
 
 
 def masked(text: str, variable: str | None = None) -> str:
-    """Return a text with stars in place of the keys in the environment: a provider's error may repeat what it refuses.
+    """Return a text with stars in place of keys: a provider's error may repeat what it refuses.
 
     Args:
         text: the text.
-        variable: an environment variable that holds a key, whatever its name says; those whose names say so are masked
-            in any case.
+        variable: an environment variable that holds a key, whatever its name says.
     """
-    for name, value in os.environ.items():
-        if (name == variable or _SECRET_NAME.search(name)) and len(value) >= _SHORTEST:
-            text = text.replace(value, "***")
+    for key in sorted(_known(variable), key=len, reverse=True):  # a key may be part of another
+        escaped = json.dumps(key)[1:-1]
+        for written in {key, escaped, escaped.replace("/", r"\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}:
+            text = text.replace(written, STARS)
+        if len(key) >= _LONG:
+            text = re.sub(rf"{re.escape(key[: max(12, len(key) // 2)])}{_KEY}*", STARS, text)
+    return without_forms(text)
+
+
+def without_forms(text: str) -> str:
+    """Return a text with stars in place of what looks like a key, whether or not it is known."""
+    for form, instead in _FORMS:
+        text = form.sub(instead, text)
     return text
 
 
+def looks_secret(text: str) -> bool:
+    """Say whether a text holds what looks like a key."""
+    return without_forms(text) != text
+
+
+def masked_value(value: Any, *, depth: int = 12) -> Any:
+    """Return a value with stars in place of the keys in its texts, however deep; the value itself where it has none."""
+    if isinstance(value, str):
+        return masked(value)
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "replace")
+        return value if masked(text) == text else masked(text).encode()
+    if depth <= 0:
+        return value
+    if type(value) is dict:
+        changed: Any = {name: masked_value(inner, depth=depth - 1) for name, inner in value.items()}
+        return changed if any(changed[name] is not inner for name, inner in value.items()) else value
+    if type(value) in (list, tuple, set, frozenset):
+        inner = [masked_value(member, depth=depth - 1) for member in value]
+        same = all(new is old for new, old in zip(inner, value, strict=True))
+        return value if same else type(value)(inner)
+    return value
+
+
 def error_text(error: BaseException, variable: str | None = None) -> str:
-    """Return ``ErrorType: message`` of an error, with stars in place of keys.
+    """Return ``ErrorType: message`` of an error, with stars in place of keys, and not at any length.
 
     Args:
         error: the error.
         variable: an environment variable that holds a key; see `masked`.
     """
-    return masked(f"{type(error).__name__}: {error}", variable)
+    return shortened(masked(f"{type(error).__name__}: {error}", variable))
+
+
+def shortened(text: str) -> str:
+    """Return a text of an error, cut at `MAX_ERROR_TEXT` characters."""
+    left = len(text) - MAX_ERROR_TEXT
+    return text if left <= 0 else f"{text[:MAX_ERROR_TEXT]}... ({left:,} more characters)"
+
+
+def _known(variable: str | None) -> set[str]:
+    """Return the keys that are known now."""
+    known = set(_REMEMBERED)
+    for name, value in os.environ.items():
+        if name == variable or (_VARIABLES.search(name) and _may_be_key(name, value)):
+            known.add(value.strip())
+    known.update(_of_litellm())
+    return {key for key in known if len(key) >= _SHORTEST}
+
+
+def _may_be_key(name: str, value: str) -> bool:
+    """Say whether a variable's value can be a key: a switch, a small number and the path of a file are none."""
+    if value.isdigit() and len(value) < _LONG:
+        return False
+    return not ("CREDENTIAL" in name.upper() and _PATH.match(value))
+
+
+def _of_litellm() -> Iterable[str]:
+    """Return the keys that were set on LiteLLM itself, where it is loaded, such as ``litellm.openai_key``."""
+    fields = vars(sys.modules["litellm"]) if "litellm" in sys.modules else {}
+    return [value for name, value in fields.items() if name.endswith(("_key", "_token")) and isinstance(value, str)]

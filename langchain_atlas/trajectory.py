@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
+from langchain_atlas.amounts import known_dollars, known_tokens
 from langchain_atlas.images import image_url
 from langchain_atlas.pairs import Pair
 from langchain_atlas.records import Record
+from langchain_atlas.secrets import masked
+from langchain_atlas.text.markup import neutral
+from langchain_atlas.text.thoughts import part_thoughts
 
 Kind = Literal["route", "think", "answer"]
+
+Tokens = Annotated[int | None, BeforeValidator(known_tokens)]
+"""A number of tokens; what can't be one is unknown."""
+Dollars = Annotated[float | None, BeforeValidator(known_dollars)]
+"""An amount of dollars; what can't be one is unknown."""
 
 
 class Constraints(Record):
@@ -40,10 +49,15 @@ class Query(Record):
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs. A `Path`, bytes or a content block is turned into one; see
     `langchain_atlas.images.image_url`."""
+    content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
+    """What was said in its order, where that is more than the text with images behind it: blocks of type ``text``,
+    ``image`` (with ``index``, the place in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
     constraints: Constraints = Constraints()
     """What must be kept to."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
+    avoid: frozenset[Pair] = Field(default=frozenset(), repr=False)
+    """Pairs to ask only when no other is left: their provider failed on the way to this answer."""
 
     @field_validator("images", mode="before")
     @classmethod
@@ -51,6 +65,18 @@ class Query(Record):
         if not isinstance(images, list | tuple):
             return images
         return tuple(image if isinstance(image, str) else image_url(image) for image in images)
+
+    @property
+    def full_text(self) -> str:
+        """The text with its context, in which markup of chat templates is made words: a document is data."""
+        return self.text if self.context is None else f"{self.text}\n\nContext:\n{neutral(self.context)}"
+
+    @property
+    def media(self) -> frozenset[str]:
+        """What it holds besides text: any of ``image``, ``pdf`` and ``audio``."""
+        kinds = {"file": "pdf", "input_audio": "audio"}
+        files = {kinds[block["type"]] for block in self.content if block["type"] in kinds}
+        return frozenset(files | ({"image"} if self.images else set()))
 
     @classmethod
     def of(cls, query: Query | str) -> Query:
@@ -61,9 +87,9 @@ class Query(Record):
 class Usage(Record):
     """Tokens of one or more model calls."""
 
-    input_tokens: int | None = None
+    input_tokens: Tokens = None
     """Tokens read; None when unknown."""
-    output_tokens: int | None = None
+    output_tokens: Tokens = None
     """Tokens written; None when unknown."""
 
     def __add__(self, other: Usage) -> Usage:
@@ -78,7 +104,7 @@ class Spending(Record):
 
     usage: Usage = Usage()
     """Tokens of its model calls."""
-    cost_usd: float | None = None
+    cost_usd: Dollars = None
     """Dollars of its model calls; None when unknown."""
 
 
@@ -90,13 +116,40 @@ class ToolTrace(Record):
     arguments: dict[str, Any]
     """What it was called with."""
     output: str | None = None
-    """What it returned, as text; None when it failed."""
+    """What it returned, as text, which says of an image that it is one; None when it failed."""
+    content: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
+    """What it returned, as content blocks, where that is more than text; kept out of records."""
     error: str | None = None
     """What went wrong, None when nothing did."""
     latency_s: float | None = None
     """Seconds it took."""
     spent: Spending | None = None
     """What it spent on models of its own; None when it called none. The observation's usage and cost include it."""
+
+    @field_validator("error")
+    @classmethod
+    def _shows_no_key(cls, error: str | None) -> str | None:
+        return None if error is None else masked(error)
+
+    @property
+    def said(self) -> str:
+        """What it returned, or what went wrong."""
+        return self.error if self.error is not None else self.output or ""
+
+    @property
+    def shown(self) -> str:
+        """The same as models are shown it: markup of chat templates is made words, as what a tool says is data."""
+        return neutral(self.said)
+
+
+_INCOMPLETE = frozenset(
+    {
+        *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
+        *("content_filter", "content_filtered", "guardrail_intervened", "refusal"),
+        *("blocklist", "prohibited_content", "recitation", "safety", "spii"),
+    }
+)
+"""Why a reply ends before it is complete, in the words of several providers: it is too long, or it is withheld."""
 
 
 class Observation(Record):
@@ -105,13 +158,26 @@ class Observation(Record):
     pair: Pair
     """The pair that was run."""
     answer: str | None = None
-    """The answer; None when the run failed."""
+    """The answer, without the thoughts that led to it; None when the run failed."""
     error: str | None = None
     """``ErrorType: message`` when the run failed, else None."""
+    error_types: tuple[str, ...] = ()
+    """What the error is, as ``module:class``: the class that was raised, and LangChain's for such failures."""
+    error_status: int | None = None
+    """HTTP status of the failure; None where there is none."""
+    finish_reason: str | None = None
+    """Why the model's reply that is the answer ended, as its provider says it: ``stop``, ``length``,
+    ``content_filter``; None when unknown, or when a tool's output is the answer."""
+    model_name: str | None = None
+    """The model that replied, as its provider names it; None when unknown."""
+    reasoning: str | None = None
+    """What the model thought before the reply that is the answer, where its provider tells; None where it does not."""
     usage: Usage = Usage()
     """Tokens over all model calls of the run."""
-    cost_usd: float | None = None
-    """Dollars over all model calls of the run; None when a price or a count is unknown."""
+    cost_usd: Dollars = None
+    """Dollars over all model calls of the run; None when a price or a count is unknown, or can't be what it says."""
+    saved_usd: Dollars = Field(default=0.0, exclude_if=lambda saved: saved == 0)
+    """Dollars that the run would have cost more without a cache; None when unknown."""
     latency_s: float | None = None
     """Seconds from ask to answer; None when unknown."""
     model_calls: int = 1
@@ -122,10 +188,26 @@ class Observation(Record):
     """Id of the model's message that is the answer, so that a streamed answer is recognised; None when a tool's
     output or a recorded response is."""
 
+    @field_validator("error")
+    @classmethod
+    def _shows_no_key(cls, error: str | None) -> str | None:
+        return None if error is None else masked(error)
+
+    @field_validator("answer")
+    @classmethod
+    def _holds_no_thoughts(cls, answer: str | None) -> str | None:
+        parted = None if answer is None else part_thoughts(answer)
+        return answer if parted is None or parted.is_whole else parted.answer
+
     @property
     def failed(self) -> bool:
         """Whether no answer came back."""
         return self.error is not None
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether the answer was cut off at a limit on its length, or part of it withheld by the provider."""
+        return self.finish_reason is not None and self.finish_reason.lower() in _INCOMPLETE
 
 
 class Candidate(Record):
@@ -264,11 +346,18 @@ START = Trajectory()
 
 
 def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
-    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty."""
-    for index in range(len(trajectory.steps) - 1, -1, -1):
-        observation = trajectory.steps[index].observation
-        if observation is not None and not observation.failed:
-            return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
+    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty.
+
+    An answer that was cut off or withheld is given only where no other is there.
+    """
+    answered = [
+        (not step.observation.incomplete, index, step.observation)
+        for index, step in enumerate(trajectory.steps)
+        if step.observation is not None and not step.observation.failed
+    ]
+    if answered:
+        _, index, observation = max(answered, key=lambda one: one[:2])
+        return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
     return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")
 
 

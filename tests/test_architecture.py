@@ -20,14 +20,25 @@ PACKAGE = Path(langchain_atlas.__file__).parent
 
 VOCABULARY = {
     "agreement",
+    "amounts",
     "asks",
+    "billing",
+    "content_blocks",
+    "checks",
     "contracts",
+    "deadlines",
+    "error_kinds",
     "errors",
     "files",
+    "histories",
     "text_files",
     "images",
-    "json_in_text",
+    "masked_errors",
+    "option_secrets",
+    "text",
+    "misspelled",
     "pairs",
+    "parameters",
     "pool",
     "pool_file",
     "prices",
@@ -36,6 +47,7 @@ VOCABULARY = {
     "secrets",
     "tool_sources",
     "trajectory",
+    "usage_counting",
 }
 ROUTING = VOCABULARY | {"encoders", "features", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}
@@ -222,6 +234,7 @@ print(json.dumps({"events": events, "failures": failures, "loaded": loaded}))
 
 LATE = {
     "langchain_atlas.execution.litellm_chat",
+    "langchain_atlas.execution.plain_chat",
     "langchain_atlas.local.provider",
     *(
         f"langchain_atlas.tools.calculator.{name}"
@@ -278,3 +291,22 @@ def test_every_public_name_is_found_where_it_is_said_to_be() -> None:
     assert set(langchain_atlas._HOMES) == set(langchain_atlas.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         _ = langchain_atlas.Nothing
+
+
+def test_all_names_can_be_imported_without_the_extras() -> None:
+    code = """
+import json, sys
+sys.modules.update(dict.fromkeys(("langchain", "langchain.agents", "langchain.agents.middleware.types"), None))
+from langchain_atlas import *
+told = []
+for use in (lambda: AtlasMiddleware(None, None), lambda: type("Mine", (AtlasMiddleware,), {})):
+    try:
+        use()
+    except ImportError as error:
+        told.append(str(error))
+print(json.dumps([told, Usage.__name__, Invocation.__name__, Agreement.__name__, Candidate.__name__]))
+"""
+    told, *names = run_python(code)
+    assert names == ["Usage", "Invocation", "Agreement", "Candidate"]
+    assert len(told) == 2
+    assert all("pip install 'langchain-atlas[agents]'" in text for text in told)

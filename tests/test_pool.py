@@ -139,7 +139,7 @@ class TestModel:
         assert model.output_cost_per_token == table["output_cost_per_token"] > 0
         assert model.max_input_tokens == table["max_input_tokens"]
         assert model.function_calling is True
-        assert model.modalities == {"text", "image"}
+        assert model.modalities == {"text", "image", "pdf"}
 
     def test_an_id_with_its_provider_finds_the_bare_entry(self) -> None:
         assert Model(name="openai/gpt-4o-mini").input_cost_per_token == _table()["gpt-4o-mini"]["input_cost_per_token"]

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.text.signatures import folded
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -40,7 +42,7 @@ class Function:
     """A function that a model may call."""
 
     name: str
-    """Its name, folded: see `folded`."""
+    """Its name, folded: see `langchain_atlas.text.signatures`."""
     types: Mapping[str, str]
     """Type of each parameter, in the order of the schema, in lower case; empty where none is given."""
     required: frozenset[str]
@@ -49,11 +51,6 @@ class Function:
     """Values that a parameter may take, folded, where the schema lists them."""
     defaults: Mapping[str, frozenset[str]]
     """What the schema, or the words in it, say a parameter is when a call leaves it out, folded."""
-
-
-def folded(name: str) -> str:
-    """Return a name as all interfaces write it alike: lower case, whatever joins its parts an underscore."""
-    return _NAME.sub("_", name.lower()).strip("_")
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,6 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from langchain_atlas.agreement.calls import Call, read_calls
 from langchain_atlas.agreement.functions import Function, fits, folded_value, functions_of, typed
 from langchain_atlas.agreement.texts import (
     choice_of,
@@ -22,6 +21,10 @@ from langchain_atlas.agreement.texts import (
     says_nothing,
     words_of,
 )
+from langchain_atlas.text.call_reader import marked_calls
+from langchain_atlas.text.signatures import by_name
+from langchain_atlas.text.thoughts import without_thoughts
+from langchain_atlas.text.written_calls import WrittenCall, read_calls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,9 +88,12 @@ def read_answer(answer: str | None, query: Query) -> Reading:
     """
     if answer is None:
         return Reading("nothing", "", "failed")
+    answer = without_thoughts(answer)
     functions = functions_of(query.context)
     if functions:
         calls, style = read_calls(answer)
+        if not calls:
+            calls, style = tuple(marked_calls(answer)), "tagged-native"
         if calls:
             read = [_resolved(call, functions) for call in calls]
             return Reading("calls", _said(read), style, _marks(read, functions, query), answer)
@@ -118,22 +124,19 @@ def _read_text(answer: str, query: Query) -> Reading:
 class _Resolved:
     """A call beside the function that it names; None where that is not on offer."""
 
-    call: Call
+    call: WrittenCall
     function: Function | None
     arguments: Mapping[str, Any]
 
 
-def _resolved(call: Call, functions: Sequence[Function]) -> _Resolved:
+def _resolved(call: WrittenCall, functions: Sequence[Function]) -> _Resolved:
     function = next((one for one in functions if one.name == call.name), None)
     if function is None:  # a method may be called without its class
         tails = [one for one in functions if one.name.endswith(f"_{call.name}") or call.name.endswith(f"_{one.name}")]
         function = tails[0] if len(tails) == 1 else None
     names = list(function.types) if function else []
-    arguments: dict[str, Any] = {}
-    for key, value in call.arguments.items():
-        place = int(key[1:]) if key.startswith("#") and key[1:].isdigit() else None
-        name = names[place] if place is not None and place < len(names) else key
-        arguments[name] = typed(value, function.types.get(name, "") if function else "")
+    types = function.types if function else {}
+    arguments = {key: typed(value, types.get(key, "")) for key, value in by_name(call.arguments, names).items()}
     return _Resolved(call, function, arguments)
 
 

@@ -4,6 +4,7 @@ import sys
 from typing import NoReturn
 
 from langchain_atlas.errors import AtlasError, InvalidInputError
+from langchain_atlas.secrets import masked
 
 _INTERRUPTED = 130
 
@@ -18,7 +19,7 @@ def main() -> None:
     try:
         app()
     except AtlasError as error:
-        sys.stderr.write(f"Error: {error}\n")
+        sys.stderr.write(masked(f"Error: {error}\n"))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except KeyboardInterrupt:
         _stopped()

@@ -93,6 +93,8 @@ def _diagnose(
 def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:
     from rich.markup import escape
 
+    from langchain_atlas.evaluation.reporting.settings import expected
+
     colour = _COLOURS[diagnosis.verdict]
     terminal.print(f"[bold {colour}]{diagnosis.verdict.upper()}[/bold {colour}]")
     terminal.print(escape(diagnosis.reason))
@@ -109,6 +111,9 @@ def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:
                 f"An oracle would gain {100 * diagnosis.headroom.gain:.1f} points on it."
             )
         )
+    if diagnosis.curve is not None:
+        terminal.print(f"Left to itself, 'fit' chooses so. {escape(diagnosis.curve.reason)}")
+        terminal.print(f"  Expected: {escape(expected(diagnosis.curve.choice, diagnosis.curve))}.")
     _show_tried(diagnosis, terminal)
     _show_findings(diagnosis, terminal)
 
@@ -119,11 +124,11 @@ def _show_tried(diagnosis: Diagnosis, terminal: Console) -> None:
     if not diagnosis.tried:
         return
     table = Table(
-        "tried on held-out queries", "accuracy", "against the single pair", "cost / 1000", "of its cost", box=None
+        "tried, a right answer at", "accuracy", "against one pair", "$ / 1000", "of its cost", box=None, pad_edge=False
     )
     for entry in diagnosis.tried:
         table.add_row(
-            f"{entry.router}, alpha {entry.alpha:g}",
+            f"{entry.router}, ${entry.value_usd:.3g}",
             common.percent(entry.accuracy),
             f"{100 * entry.gain:+.1f}",
             common.dollars(None if entry.cost_usd_per_1k is None else entry.cost_usd_per_1k / 1000),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 
 import typer
 
-from langchain_atlas.cli import common, setting
+from langchain_atlas.cli import common
+from langchain_atlas.evaluation.reporting.settings import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -69,7 +70,7 @@ def evaluate(
             kept = common.percent(result.robustness)
             terminal.print(f"{name} keeps its choice on {kept} of the edited queries.", markup=False)
     for name, replayed in routers.items():
-        for line in setting.told(name, replayed):
+        for line in told(name, replayed):
             terminal.print(line, markup=False)
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)

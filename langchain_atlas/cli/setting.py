@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.cli import common
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.evaluation.reporting.settings import expected, point_of
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+    from langchain_atlas.routers.operating import OperatingCurve
 
 
 def asked_for(
@@ -102,55 +103,9 @@ def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -
             "lists all prices that are missing.",
             markup=False,
         )
-    point = curve.choice
-    if given:
-        matching = [one for one in curve.points if one.settings == _of(router)]
-        if not matching:
-            return
-        point = matching[0]
-    else:
+    point = point_of(router, curve) if given else curve.choice
+    if point is None:
+        return
+    if not given:
         terminal.print(curve.reason, markup=False)
-    terminal.print(f"Expected on new queries like these: {_expected(point, curve)}.", markup=False)
-
-
-def told(name: str, router: Router) -> list[str]:
-    """Say how a router is set, and what was measured of that when it was fitted; nothing where that is not known."""
-    if router.curve is None:
-        return []
-    matching = [point for point in router.curve.points if point.settings == _of(router)]
-    if not matching or (matching[0].value_usd is None and not router.settings["always"]):
-        return []
-    point = matching[0]
-    what = f"{point.always} always" if point.always else f"a right answer at ${point.value_usd:.3g}"
-    return [f"{name}: {what}; held-out queries gave {_expected(point, router.curve)} when it was fitted."]
-
-
-def _of(router: Router) -> dict[str, Any]:
-    return {name: router.settings.get(name) for name in ("value_usd", "always")}
-
-
-def _expected(point: OperatingPoint, curve: OperatingCurve) -> str:
-    low, high = point.accuracy_ci95
-    parts = [f"{common.percent(point.accuracy)} right (95% interval {100 * low:.1f} to {100 * high:.1f})"]
-    if point.always is None:
-        parts.append(f"{100 * point.versus_single:+.1f} points to {curve.single.always}")
-    cost = cost_of(point)
-    share = None
-    if point.always is None and point.cost_usd_per_1k and curve.single.cost_usd_per_1k:
-        share = point.cost_usd_per_1k / curve.single.cost_usd_per_1k
-    parts.append(f"{cost} per 1000 queries" + ("" if share is None else f" ({share:.0%} of its)"))
-    if point.calls_per_query > 1:
-        parts.append(f"{point.calls_per_query:.1f} calls a query")
-    if point.latency_s_mean is not None:
-        parts.append(f"{point.latency_s_mean:.1f} s")
-    return ", ".join(parts)
-
-
-def cost_of(point: OperatingPoint) -> str:
-    """Write what a setting costs; a lower bound where some costs are unknown."""
-    if point.cost_usd_per_1k is None:
-        return "an unknown cost"
-    if point.cost_known < 1:
-        least = point.cost_usd_per_1k * point.cost_known
-        return f"at least ${least:.3g} (the cost of {1 - point.cost_known:.0%} is unknown)"
-    return f"${point.cost_usd_per_1k:.3g}"
+    terminal.print(f"Expected on new queries like these: {expected(point, curve)}.", markup=False)

@@ -34,7 +34,8 @@ N_FOLDS = 5
 MOST_QUERIES = 10_000
 """Of larger tables a random part of this size is used."""
 
-_ALPHAS: dict[str, tuple[float, ...]] = {"cluster": (0.0, 0.05, 0.1, 0.2, 0.3, 0.5), "knn": (0.0, 0.1, 0.3)}
+_VALUES: dict[str, tuple[float, ...]] = {"cluster": (1e4, 4.0, 2.0, 1.0, 0.5, 0.25), "knn": (1e4, 1.0, 0.25)}
+"""What a right answer is worth at the settings that are tried, in calls of the dearest pair."""
 _CHUNK = 256
 _ROWS = 1024
 
@@ -45,11 +46,11 @@ class Setting:
 
     router: str
     """Kind of router, as `fit` knows it."""
-    alpha: float
-    """0 for accuracy alone, 1 for cost alone."""
+    value_usd: float
+    """Dollars that a right answer is worth."""
 
     def __str__(self) -> str:
-        return f"{self.router}, alpha {self.alpha:g}"
+        return f"{self.router}, a right answer at ${self.value_usd:.3g}"
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Held:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One kind of router, fitted once for each part without that part, so that any alpha can be tried on it."""
+    """One kind of router, fitted once for each part without that part, so that any setting can be tried on it."""
 
     fold: NDArray[np.int64]
     """The part that each query is held out in, shape [n_queries]."""
@@ -85,11 +86,11 @@ class HeldOut:
             step()
         return cls(fold, tuple(routers), tuple(executors))
 
-    def at(self, alpha: float) -> Held:
+    def at(self, value_usd: float) -> Held:
         """Return what they do at a setting, each query held out; nothing is fitted again."""
         held = _empty(len(self.fold))
         for part, (router, executor) in enumerate(zip(self.routers, self.executors, strict=True)):
-            runs = run_router(router.configure(alpha=alpha), executor)
+            runs = run_router(router.configure(value_usd=value_usd), executor)
             held.score[self.fold == part], held.cost[self.fold == part] = runs.score, runs.cost
         return held
 
@@ -136,13 +137,23 @@ def crossfit(
         _ask(recorded, held, order, best)
         _ask(recorded, held, [frugal, *order], thrifty)
     routers: dict[Setting, Held] = {}
-    step = Steps(sum(N_FOLDS + len(alphas) for alphas in _ALPHAS.values()), progress)
-    for kind, alphas in _ALPHAS.items():
+    step = Steps(sum(N_FOLDS + len(values) for values in _VALUES.values()), progress)
+    unit = dearest(table)
+    for kind, values in _VALUES.items():
         held_out = HeldOut.fit(_made(kind, encoder, seed), table, fold, step)
-        for alpha in alphas:
-            routers[Setting(kind, alpha)] = held_out.at(alpha)
+        for value in values:
+            value_usd = float(f"{unit * value:.3g}")  # as it is shown, and as it can be given to `fit`
+            routers[Setting(kind, value_usd)] = held_out.at(value_usd)
             step()
     return Crossfit(fold=fold, best=best, thrifty=thrifty, routers=routers)
+
+
+def dearest(table: OutcomeTable) -> float:
+    """Return dollars of a call of the dearest pair; 1 where no cost is known, or all is free."""
+    cost = table.matrix("cost_usd")
+    known = (~np.isnan(cost)).sum(axis=0)
+    means = np.where(known > 0, np.nansum(cost, axis=0) / np.maximum(known, 1), 0.0)
+    return float(means.max(initial=0.0)) or 1.0
 
 
 def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], int]:
@@ -166,11 +177,11 @@ def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], in
     return order, order[0] if not np.isnan(dear) and singles.cost[frugal] >= dear else frugal
 
 
-def parts(groups: NDArray[np.int64], *, seed: int = 0) -> NDArray[np.int64]:
-    """Share groups of queries out over the parts, so that the parts have like sizes; shape [n_queries]."""
+def parts(groups: NDArray[np.int64], *, seed: int = 0, n_parts: int = N_FOLDS) -> NDArray[np.int64]:
+    """Share groups of queries out over parts, so that the parts have like sizes; shape [n_queries]."""
     names, members = np.unique(groups, return_counts=True)
     shuffled = np.random.default_rng(seed).permutation(len(names))
-    sizes = np.zeros(N_FOLDS)
+    sizes = np.zeros(n_parts)
     part = np.zeros(len(names), dtype=np.int64)
     for number in shuffled[np.argsort(-members[shuffled], kind="stable")]:
         part[number] = int(np.argmin(sizes))

@@ -9,11 +9,14 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation import verdicts
 from langchain_atlas.evaluation.crossfit import MOST_QUERIES, crossfit, encoded, grouped, near_duplicates, scored
+from langchain_atlas.evaluation.crossvalidation import measure_router
 from langchain_atlas.evaluation.findings import Finding, find
 from langchain_atlas.evaluation.trials import Tried
 from langchain_atlas.evaluation.verdicts import Advice, Headroom, Need
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.records import Record
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.operating import OperatingCurve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -53,6 +56,8 @@ class Diagnosis(Record):
     """How many more queries, and where, when there are too few."""
     tried: tuple[Tried, ...] = ()
     """Every router that was tried, most accurate first."""
+    curve: OperatingCurve | None = None
+    """What `fit` measures and chooses on this data when nothing is said; None where it can't."""
     findings: tuple[Finding, ...] = ()
     """What is missing or wrong in the data."""
     margin: float
@@ -114,6 +119,12 @@ def diagnose(
         margin=margin,
         seed=seed,
         progress=lambda done, total: report("trying routers", done, total),
+    )
+    facts["curve"] = measure_router(
+        ClusterRouter(encoder, random_state=seed),
+        chosen,
+        seed=seed,
+        progress=lambda done, total: report("measuring settings", done, total),
     )
     return Diagnosis(**verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed), **facts)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.findings import Finding
 from langchain_atlas.evaluation.pool_findings import find_in_pool
-from langchain_atlas.evaluation.pool_probes import ModelCheck, ToolCheck, probe_model, probe_tool
+from langchain_atlas.evaluation.pool_probes import ModelCheck, ToolCheck, probe_model, probe_tool, unasked
 from langchain_atlas.pool import Pair
 from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.records import Record
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Model, Pool, Tool
 
 MODEL_CALLS = 4
-"""Most calls of one model: an answer, a tool call, a forced one where that brings none, a reply kept to a schema."""
+"""Most calls of one model: an answer, a tool call, a forced one where that brings none, a reply kept to a schema.
+
+One more for each parameter that tools of the pool send unasked, and where there are several, one for all of them.
+"""
 
 _INPUT_TOKENS = 600
 _OUTPUT_TOKENS = 256
@@ -69,8 +72,9 @@ class Estimate(Record):
 def estimate(pool: Pool) -> Estimate:
     """Say what `check_pool` will cost at most."""
     costs = {model.name: model.price(_INPUT_TOKENS, _OUTPUT_TOKENS) for model in pool.models}
+    more = len(_unasked(pool))
     return Estimate(
-        model_calls=MODEL_CALLS * len(pool.models),
+        model_calls=(MODEL_CALLS + more + (more > 1)) * len(pool.models),
         cost_usd=sum(cost for cost in costs.values() if cost is not None),
         unpriced=tuple(name for name, cost in costs.items() if cost is None),
     )
@@ -102,7 +106,10 @@ def check_pool(
             f"timeout_s is {timeout_s!r} and concurrency {concurrency!r}; they must be above 0 and from 1."
         )
     with ThreadPoolExecutor(concurrency) as threads:
-        models = [threads.submit(probe_model, model, timeout_s, calls=calls) for model in pool.models]
+        defaults = _unasked(pool)
+        models = [
+            threads.submit(probe_model, model, timeout_s, calls=calls, defaults=defaults) for model in pool.models
+        ]
         tools = [threads.submit(probe_tool, tool, timeout_s, calls=calls) for tool in pool.tools]
         running: list[Any] = [*models, *tools]
         step = Steps(len(running), progress)
@@ -126,6 +133,11 @@ def check_pool(
     )
 
 
+def _unasked(pool: Pool) -> dict[str, Any]:
+    """Return the parameters that tools of a pool send unasked."""
+    return {name: value for tool in pool.tools for name, value in unasked(tool).items()}
+
+
 def _pair(pool: Pool, model: Model, tool: Tool, seen: ModelCheck, found: ToolCheck) -> PairCheck:
     pair = Pair(model.name, tool.name)
     reason = pool.impossible.get(pair)
@@ -139,5 +151,8 @@ def _pair(pool: Pool, model: Model, tool: Tool, seen: ModelCheck, found: ToolChe
             reason = "the model called no function when asked to"
         elif seen.function_calling == "forced" and not forced:
             reason = "the model calls functions only when forced; set 'tool_choice: required' or 'invocation: prompted'"
+    refused = [name for name in unasked(tool) if name in seen.refuses]
+    if reason is None and refused:
+        reason = f"the model refuses {', '.join(refused)}, which the tool sends; set 'refuses: [{', '.join(refused)}]'"
     works = False if reason is not None else (True if seen.answers else None)
     return PairCheck(pair=pair, works=works, reason=reason)

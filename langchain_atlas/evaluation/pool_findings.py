@@ -60,6 +60,14 @@ def _abilities(pool: Pool, models: Sequence[ModelCheck]) -> Iterator[Finding]:
                 f"{seen.name} is said to keep to JSON schemas, and did not: set 'structured_output: false'.",
                 seen.name,
             )
+        if seen.refuses:
+            yield _finding(
+                "refused-parameters",
+                "wrong",
+                f"{seen.name} refuses {', '.join(seen.refuses)}, which tools of this pool send unasked: set 'refuses: "
+                f"[{', '.join(seen.refuses)}]' on the model, and they are left out.",
+                seen.name,
+            )
         if seen.structured_output and not said.structured_output:
             yield _finding(
                 "structured-output",

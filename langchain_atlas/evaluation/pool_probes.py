@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import StructuredTool
 
+from langchain_atlas.billing import billed
 from langchain_atlas.errors import AtlasError, PoolError, suggest
 from langchain_atlas.execution.chat_models import LOCAL_PROVIDER, build_chat_model, check_key, schema_format
+from langchain_atlas.execution.invocations.formats import FORMATS
+from langchain_atlas.execution.invocations.ranked import RankedSettings
 from langchain_atlas.execution.live import LiveExecutor
+from langchain_atlas.parameters import taken
 from langchain_atlas.pool import Model, Pool, Tool
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import masked
@@ -23,6 +27,8 @@ from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.trajectory import add_known
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from langchain_core.language_models import BaseChatModel
     from langchain_core.messages import AIMessage
     from langchain_core.tools import BaseTool
@@ -69,6 +75,8 @@ class ModelCheck(Record):
     """Whether it calls a function when asked in words, only when forced, or not at all; None when that is not known."""
     structured_output: bool | None = None
     """Whether it keeps to a JSON schema that is sent along; None when that is not known."""
+    refuses: tuple[str, ...] = ()
+    """Parameters that tools of the pool send unasked, and that the model refuses."""
     notes: tuple[str, ...] = ()
     """Why something is not known, or what the provider said."""
     calls: int = 0
@@ -96,8 +104,29 @@ class ToolCheck(Record):
     """Seconds of the slowest call."""
 
 
-def probe_model(model: Model, timeout_s: float, *, calls: bool = True) -> ModelCheck:
-    """Ask a model for a word, for a tool call, and for a reply that keeps to a schema."""
+def unasked(tool: Tool) -> dict[str, Any]:
+    """Return the parameters that a tool's calls send where nobody asks for any; empty for most."""
+    options = tool.settings.get("options") or {}
+    sent: dict[str, Any] = {}
+    if tool.invocation == "ranked" and "temperature" not in tool.settings:
+        sent = {"temperature": RankedSettings().temperature}
+    elif tool.invocation == "prompted":
+        stop = FORMATS[tool.settings.get("format", "json")].stop
+        sent = {"stop": list(stop)} if stop else {}
+    return {name: value for name, value in sent.items() if name not in options}
+
+
+def probe_model(
+    model: Model, timeout_s: float, *, calls: bool = True, defaults: Mapping[str, Any] | None = None
+) -> ModelCheck:
+    """Ask a model for a word, for a tool call, and for a reply that keeps to a schema.
+
+    Args:
+        model: the model.
+        timeout_s: seconds that one call may take.
+        calls: whether anything is called.
+        defaults: parameters that tools of the pool send unasked; a call more shows whether the model takes them.
+    """
     known: dict[str, Any] = {
         "name": model.name,
         "litellm": model.litellm,
@@ -118,12 +147,14 @@ def probe_model(model: Model, timeout_s: float, *, calls: bool = True) -> ModelC
         return ModelCheck(**known, answers=False, error=describe(error, model.api_key_env), calls=probe.calls)
     latency = time.perf_counter() - start
     functions, schema = probe.function_calling(), probe.structured_output()
+    refuses = probe.refused(taken(model.litellm, defaults or {}, given=model.options, refuses=model.refuses))
     return ModelCheck(
         **known,
         answers=True,
         latency_s=latency,
         function_calling=functions,
         structured_output=schema,
+        refuses=refuses,
         notes=tuple(probe.notes),
         calls=probe.calls,
         cost_usd=probe.cost_usd,
@@ -164,9 +195,7 @@ class _Probe:
         except Exception:
             self.cost_usd = None
             raise
-        used = reply.usage_metadata
-        cost = self._model.price(used["input_tokens"], used["output_tokens"]) if used else None
-        self.cost_usd = add_known(self.cost_usd, reply.response_metadata.get("response_cost") if cost is None else cost)
+        self.cost_usd = add_known(self.cost_usd, billed(reply, self._model).cost_usd)
         return reply
 
     def function_calling(self) -> Literal["yes", "forced", "no"] | None:
@@ -180,6 +209,19 @@ class _Probe:
             if reply.tool_calls or reply.invalid_tool_calls:
                 return answer
         return "no"
+
+    def refused(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return those of some parameters that the model refuses: tried together, and one by one where that fails."""
+        if not parameters:
+            return ()
+        try:
+            self.ask("Reply with the word: ready", ANSWER_TOKENS, **parameters)
+        except Exception as error:  # noqa: BLE001  # providers refuse parameters in many ways
+            self.notes.append(f"{', '.join(parameters)}: {describe(error, self._model.api_key_env)}")
+            if not _is_refusal(error) or len(parameters) == 1:
+                return tuple(parameters) if _is_refusal(error) else ()
+            return tuple(name for name, value in parameters.items() if self.refused({name: value}))
+        return ()
 
     def structured_output(self) -> bool | None:
         try:

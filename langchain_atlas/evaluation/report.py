@@ -19,6 +19,7 @@ from langchain_atlas.evaluation.frontier import hull_quality
 from langchain_atlas.evaluation.metrics import known_mean
 from langchain_atlas.evaluation.overlap import learned_from, warnings
 from langchain_atlas.evaluation.reporting.clusters import clusters_of
+from langchain_atlas.evaluation.reporting.settings import told
 from langchain_atlas.evaluation.reporting.sweeps import settings_of, sweep
 from langchain_atlas.evaluation.results import by_domain
 from langchain_atlas.progress import Progress, Steps
@@ -117,7 +118,11 @@ def figures(
         "baselines": {name: _baseline(result) for name, result in evaluation.baselines.items()},
         "bar": bar,
         "routers": drawn,
-        "notes": [*warnings(known, len(table.query_ids)), *evaluation.notes],
+        "notes": [
+            *(line["setting"] for line in drawn if line["setting"]),
+            *warnings(known, len(table.query_ids)),
+            *evaluation.notes,
+        ],
     }
 
 
@@ -165,6 +170,7 @@ def _baseline(result: Result) -> dict[str, Any]:
         "accuracy": result.accuracy,
         "interval": list(result.accuracy_ci95),
         "cost": result.cost_usd_per_1k,
+        "cost_known": result.cost_known,
         "pairs": list(result.pair_share)[:2],
         "domains": list(result.per_domain.values()),
     }
@@ -176,23 +182,25 @@ def _router(
     scores = np.stack([runs.score for runs in swept.runs], axis=1)
     columns = np.hstack([scores, scores - bar.score[:, None]])
     bounds = intervals(bootstrap_means(columns, n_bootstrap=_N_BOOTSTRAP, seed=seed))
-    n_steps = len(swept.values)
+    n_steps = len(swept.settings)
     return {
         "name": name,
         "label": _label(name),
         "kind": swept.router.kind or type(swept.router).__name__,
         "knob": swept.knob,
         "start": swept.start,
+        "setting": next(iter(told(_label(name), swept.router)), None),
         "steps": [
             {
-                "value": value,
+                "value": setting.value,
+                "label": setting.label,
                 "interval": list(bounds[number]),
                 "gain": known_mean(runs.score - bar.score),
                 "gain_interval": list(bounds[n_steps + number]),
                 "cost_ratio": _ratio(runs, bar),
                 **_step(runs, table),
             }
-            for number, (value, runs) in enumerate(zip(swept.values, swept.runs, strict=True))
+            for number, (setting, runs) in enumerate(zip(swept.settings, swept.runs, strict=True))
         ],
         "clusters": clusters_of(swept, table, show_queries=show_queries, seed=seed),
     }
@@ -210,6 +218,7 @@ def _step(runs: Runs, table: OutcomeTable) -> dict[str, Any]:
     return {
         "accuracy": known_mean(runs.score),
         "cost": None if cost is None else 1000 * cost,
+        "cost_known": round(float((~np.isnan(runs.cost)).mean()), 4),
         "latency": known_mean(runs.latency),
         "calls": known_mean(runs.calls),
         "calls_share": (np.bincount(calls) / max(len(calls), 1)).round(4).tolist(),

@@ -21,6 +21,7 @@ from pydantic import Field, field_validator
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
 from langchain_atlas.evaluation.written_numbers import UNSPACED, WrittenNumber, narrow, number_in, numbers_in
 from langchain_atlas.records import Record
+from langchain_atlas.text.thoughts import without_thoughts
 
 _END_PUNCTUATION = ".!?,;: \u3002\u3001\uff61\u061f\u060c\u061b\u0964\u0965\u104b\u1362\u17d4\u2026"
 """What ends a sentence in the scripts that have their own signs for it; full-width ones are made narrow before."""
@@ -51,12 +52,12 @@ class Scorer(Record):
         self._target(expected)
 
     def score(self, answer: str, expected: Any) -> float:
-        """Return how right `answer` is, 0 to 1.
+        """Return how right `answer` is, 0 to 1; a model's thoughts are no part of its answer.
 
         Raises:
             OutcomeError: `expected` does not fit this scorer, or a scoring function of the user's failed.
         """
-        return self._compare(answer, self._target(expected))
+        return self._compare(without_thoughts(answer), self._target(expected))
 
     @abstractmethod
     def _target(self, expected: Any) -> Any:

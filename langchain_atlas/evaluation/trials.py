@@ -36,8 +36,8 @@ class Tried(Record):
 
     router: str
     """Kind of router."""
-    alpha: float
-    """0 for accuracy alone, 1 for cost alone."""
+    value_usd: float
+    """Dollars that a right answer is worth, at its setting."""
     accuracy: float
     """Mean score, 0 to 1."""
     cost_usd_per_1k: float | None
@@ -151,7 +151,7 @@ class Case:
             found.append(
                 Tried(
                     router=setting.router,
-                    alpha=setting.alpha,
+                    value_usd=setting.value_usd,
                     accuracy=float(np.nanmean(held.score)),
                     cost_usd_per_1k=1000 * float(cost.mean()) if cost.size else None,
                     gain=float(np.nanmean(held.score - best.score)),
@@ -162,7 +162,7 @@ class Case:
 
     def why(self, trial: Trial) -> str:
         """Say why to route."""
-        told = f"A {trial.setting.router} router at alpha {trial.setting.alpha:g}"
+        told = f"A {trial.setting.router} router that takes a right answer to be worth ${trial.setting.value_usd:.3g}"
         paid = "" if trial.ratio is None else f" at {_share(trial.ratio)} of the cost"
         beaten = "the best single pair, chosen without the queries it is judged on"
         if trial.goal == "accuracy":

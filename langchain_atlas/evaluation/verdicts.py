@@ -130,7 +130,7 @@ def after_trying(
     for goal in GOALS:
         trial = case.trial(goal)
         if trial is not None and trial.passed(margin) and not headroom.nothing:
-            advice = Advice(router=trial.setting.router, settings={"alpha": trial.setting.alpha})
+            advice = Advice(router=trial.setting.router, settings={"value": trial.setting.value_usd})
             return _verdict("route", case.why(trial), advice, trial) | {"tried": case.tried}
     trial = case.trial("accuracy") or case.trial("premium")
     advice, told = Advice(pair=case.single), case.told(trial)

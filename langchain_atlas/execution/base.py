@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_atlas.checks import check_methods, running
+from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import ExecutionError, InvalidInputError
 from langchain_atlas.loop import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Query
@@ -26,6 +30,16 @@ class Executor(Runnable[Assignment, Observation], ABC):
     returns the observation. There, a call that fails raises `ExecutionError`, so that retries and fallbacks see it.
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have `run` take the written form of a pair and a text for a query, and say what is wrong with others."""
+        super().__init_subclass__(**kwargs)
+        check_methods(cls, ("run", "arun"), running)
+
+    def __repr__(self) -> str:
+        """Say what kind of executor it is, and how many pairs it can run."""
+        count = len(self.pairs)
+        return f"{type(self).__name__}({'' if not count else '1 pair' if count == 1 else f'{count} pairs'})"
+
     @property
     def pairs(self) -> tuple[Pair, ...]:
         """The pairs it can run; empty when it can't tell."""
@@ -34,6 +48,22 @@ class Executor(Runnable[Assignment, Observation], ABC):
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return the pairs that can answer this query at all, by whether it has images; None when it can't tell."""
         del query
+        return None
+
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return the pairs that can't take this query whatever is tried, each with the reason.
+
+        Args:
+            query: the query.
+            beside: what goes along that is not in the query, such as the caller's own tools as JSON.
+            bound: pairs whose tools somebody else runs.
+        """
+        del query, beside, bound
+        return {}
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
+        del pair
         return None
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
@@ -100,5 +130,5 @@ def _run_assigned(assignment: Any) -> Steps[Observation]:
 
 def _succeeded(observation: Observation) -> Observation:
     if observation.failed:
-        raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation)
+        raise execution_error(f"{observation.pair} failed: {observation.error}", [observation])
     return observation

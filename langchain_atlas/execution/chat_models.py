@@ -10,12 +10,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
+from langchain_atlas.execution.bounds import MAX_REPLY_BYTES, install
+from langchain_atlas.option_secrets import filled
+from langchain_atlas.secrets import remember
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from langchain_atlas.pool import Model
 
+_LATE = ("openai.resources.chat.completions", "litellm.litellm_core_utils.default_encoding")
 LOCAL_PROVIDER = "atlas-local"
 """LiteLLM provider of the embedded models."""
 
@@ -24,15 +28,27 @@ def check_key(model: Model) -> None:
     """Make sure that a model's own key variable is set.
 
     Raises:
-        PoolError: it is named and not set.
+        PoolError: it is named and not set, or one that the model's options name is not.
     """
     if model.api_key_env is not None and not os.environ.get(model.api_key_env):
         raise PoolError(
             f"Model {model.name!r} takes its key from the environment variable {model.api_key_env!r}, which is not set."
         )
+    remember(None if model.api_key_env is None else os.environ[model.api_key_env])
+    filled(model.options)
 
 
-def build_chat_model(model: Model, *, timeout_s: float, retries: int) -> BaseChatModel:
+def remember_keys(*chat_models: BaseChatModel) -> None:
+    """Remember the keys that chat models of the user's hold, so that no text shows them."""
+    for chat_model in chat_models:
+        for name, value in chat_model:
+            if hasattr(value, "get_secret_value") or name.endswith("api_key"):
+                remember(value)
+
+
+def build_chat_model(
+    model: Model, *, timeout_s: float, retries: int, max_reply_bytes: int = MAX_REPLY_BYTES
+) -> BaseChatModel:
     """Build the chat model that reaches `model`.
 
     One object serves one model: `ChatLiteLLM` names its constructor's model in every reply, also when a call
@@ -40,24 +56,30 @@ def build_chat_model(model: Model, *, timeout_s: float, retries: int) -> BaseCha
 
     Args:
         model: the pool's model.
-        timeout_s: seconds that one request may take.
+        timeout_s: seconds that a call may take, with its retries and the pauses between them.
         retries: how often a request is repeated that failed for a passing reason.
+        max_reply_bytes: most bytes of a reply.
     """
     # Unless told otherwise, LiteLLM looks for a newer price table on the network while it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    install()
     chat_litellm = importlib.import_module("langchain_atlas.execution.litellm_chat").RetryingChatLiteLLM
     litellm: Any = importlib.import_module("litellm")
     litellm.suppress_debug_info = True  # else it prints where to report bugs whenever a provider refuses a request
+    for late in _LATE:  # what LiteLLM would import during the first call is not to count as that call's time
+        importlib.import_module(late)
     if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
         importlib.import_module("langchain_atlas.local").register()
-    known = {name: value for name, value in model.options.items() if name in chat_litellm.model_fields}
-    other = {name: value for name, value in model.options.items() if name not in known}
+    options = filled(model.options)
+    known = {name: value for name, value in options.items() if name in chat_litellm.model_fields}
+    other = {name: value for name, value in options.items() if name not in known}
     chat_model: BaseChatModel = chat_litellm(
         **{
             "model": model.litellm,
             "request_timeout": timeout_s,
             "api_key": os.environ.get(model.api_key_env) if model.api_key_env else None,
             "retries": retries,
+            "max_reply_bytes": max_reply_bytes,
             **known,
             "model_kwargs": {"num_retries": 0, **_without_gateway(), **other, **known.get("model_kwargs", {})},
         }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
 
+from langchain_atlas.billing import billed
+from langchain_atlas.error_kinds import kinds_of, status_of
 from langchain_atlas.execution.invocations import Call, ModelCall, text_of
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
@@ -37,6 +39,7 @@ class Ledger:
         self._start = time.perf_counter()
         self._usage = Usage(input_tokens=0, output_tokens=0)
         self._cost: float | None = 0.0
+        self._saved: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
         self._last_said: AIMessage | None = None  # the last reply, where it was meant for the asker
@@ -66,9 +69,10 @@ class Ledger:
 
     def add_reply(self, reply: AIMessage) -> None:
         """Add a model's reply: its tokens and its cost."""
-        usage, cost = used_by(reply, self._model)
-        self._usage += usage
-        self._cost = add_known(self._cost, cost)
+        bill = billed(reply, self._model)
+        self._usage += bill.usage
+        self._cost = add_known(self._cost, bill.cost_usd)
+        self._saved = add_known(self._saved, bill.saved_usd)
         self._calls += 1
 
     def add_failed_call(self) -> None:
@@ -87,27 +91,58 @@ class Ledger:
         """Close the run with its answer or its error."""
         message = None if error is None else error_text(error, self._model.api_key_env)
         if message is None and not answer:
-            answer, message = None, EMPTY_ANSWER
-        said = self._last_said is not None and text_of(self._last_said) == answer
+            answer, message = None, empty_answer(self._last_said)
+        said = self._last_said if self._last_said is not None and text_of(self._last_said) == answer else None
         return Observation(
             pair=self._pair,
             answer=answer if message is None else None,
             error=message,
+            error_types=() if error is None else kinds_of(error),
+            error_status=None if error is None else status_of(error),
             usage=self._usage,
             cost_usd=self._cost,
+            saved_usd=self._saved,
             latency_s=time.perf_counter() - self._start,
             model_calls=self._calls,
             tool_trace=tuple(self._traces),
-            message_id=self._last_said.id if self._last_said is not None and said else None,
+            message_id=None if said is None else said.id,
+            **told_by(said),
         )
 
 
-def used_by(reply: AIMessage, model: Model) -> tuple[Usage, float | None]:
-    """Return the tokens of a model's reply, and its dollars by the pool's prices or else by LiteLLM's."""
-    counts = reply.usage_metadata
-    usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
-    cost = model.price(usage.input_tokens, usage.output_tokens)
-    return usage, reply.response_metadata.get("response_cost") if cost is None else cost
+def empty_answer(reply: AIMessage | None) -> str:
+    """Return the error of a run that ended without a word: it says where the reply was cut off or withheld."""
+    reason = told_by(reply)["finish_reason"]
+    return EMPTY_ANSWER if reason in (None, "stop") else f"{EMPTY_ANSWER} It ended by {reason!r}."
+
+
+def told_by(reply: AIMessage | None) -> dict[str, str | None]:
+    """Return what the observation of a reply keeps of it beside its text and its use.
+
+    Args:
+        reply: the reply that is the answer; None where there is none.
+    """
+    if reply is None:
+        return {"finish_reason": None, "model_name": None, "reasoning": None}
+    told = reply.response_metadata
+    ended = told.get("finish_reason") or told.get("stop_reason") or told.get("done_reason")
+    return {
+        "finish_reason": None if ended is None else str(getattr(ended, "value", ended)),
+        "model_name": _text(told.get("model_name") or told.get("model")),
+        "reasoning": _reasoning(reply),
+    }
+
+
+def _reasoning(reply: AIMessage) -> str | None:
+    told = reply.additional_kwargs.get("reasoning_content")
+    if isinstance(told, str):
+        return told or None
+    blocks = [block.get("reasoning") for block in reply.content_blocks if block["type"] == "reasoning"]
+    return "".join(text for text in blocks if isinstance(text, str)) or None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
 
 
 def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Observation:
@@ -119,5 +154,6 @@ def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Obse
         reply: what the model said; a call of a tool may be all of it.
         seconds: how long it took.
     """
-    usage, cost = used_by(reply, model)
-    return Observation(pair=pair, answer=reply.text or None, usage=usage, cost_usd=cost, latency_s=seconds)
+    bill = billed(reply, model)
+    told = told_by(reply)
+    return Observation(pair=pair, answer=text_of(reply) or None, latency_s=seconds, **bill._asdict(), **told)

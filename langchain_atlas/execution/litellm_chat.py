@@ -6,17 +6,26 @@ Imports LiteLLM, which takes seconds, and so is itself imported where a model is
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from langchain_litellm import ChatLiteLLM
+import litellm
 from pydantic import Field
 
+from langchain_atlas.errors import ReplyTooLongError
+from langchain_atlas.execution.bounds import MAX_REPLY_BYTES, Bounds
+from langchain_atlas.execution.plain_chat import PlainChatLiteLLM
+from langchain_atlas.execution.receipts import Receipt
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.messages import BaseMessage
+    from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 _PASSING = frozenset({409, 429, 500, 502, 503, 504})
 """HTTP statuses of failures that may pass."""
@@ -25,46 +34,204 @@ _LONGEST_PAUSE_S = 8.0
 _LONGEST_ASKED_S = 30.0
 
 
-class RetryingChatLiteLLM(ChatLiteLLM):
+class RetryingChatLiteLLM(PlainChatLiteLLM):
     """Repeats a request that failed for a passing reason; a stream is repeated only before it has begun.
 
     LiteLLM's own ``num_retries`` sends up to twice as many requests as it says, repeats refused keys and malformed
     requests too, and repeats timeouts, so that a caller waits five times as long as it allowed; `ChatLiteLLM`'s waits
     at least 4 seconds. A timeout is not repeated here: whoever routes can go to another model instead.
+
+    The timeout is for the whole call: all its requests, the pauses between them, and the reply to its last byte.
     """
 
     retries: int = Field(default=0, ge=0)
     """How often a request is repeated."""
+    max_reply_bytes: int = Field(default=MAX_REPLY_BYTES, ge=1)
+    """Most bytes of a reply."""
 
-    def completion_with_retry(self, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any) -> Any:
-        """Send a request, and repeat it if need be."""
+    def completion_with_retry(
+        self, run_manager: CallbackManagerForLLMRun | None = None, receipt: Receipt | None = None, **kwargs: Any
+    ) -> Any:
+        """Send a request, and repeat it if need be.
+
+        Raises:
+            litellm.Timeout: there was no whole reply in time.
+            ReplyTooLongError: the reply is too long.
+        """
         del run_manager
+        bounds, receipt = self._bounds(kwargs), receipt or Receipt()
         attempt = 0
         while True:
             try:
-                return self.client.completion(**kwargs)
+                with self._explained(bounds), bounds.waiting() as left:
+                    response = self.client.completion(**_in_time(kwargs, left))
             except Exception as error:
                 seconds = pause(error, attempt) if attempt < self.retries else None
-                if seconds is None:
+                if seconds is None or not bounds.fits(seconds):
                     raise
+            else:
+                if kwargs.get("stream"):
+                    return self._chunks(response, bounds, receipt)
+                receipt.read(response)
+                return response
             time.sleep(seconds)
+            bounds.pass_by(seconds)
             attempt += 1
 
     async def acompletion_with_retry(
-        self, run_manager: AsyncCallbackManagerForLLMRun | None = None, **kwargs: Any
+        self, run_manager: AsyncCallbackManagerForLLMRun | None = None, receipt: Receipt | None = None, **kwargs: Any
     ) -> Any:
         """Do what `completion_with_retry` does on the event loop."""
         del run_manager
+        bounds, receipt = self._bounds(kwargs), receipt or Receipt()
         attempt = 0
         while True:
             try:
-                return await self.client.acompletion(**kwargs)
+                with self._explained(bounds), bounds.waiting() as left:
+                    async with asyncio.timeout(_finite(left)):
+                        response = await self.client.acompletion(**_in_time(kwargs, left))
             except Exception as error:
                 seconds = pause(error, attempt) if attempt < self.retries else None
-                if seconds is None:
+                if seconds is None or not bounds.fits(seconds):
                     raise
+            else:
+                if kwargs.get("stream"):
+                    return self._achunks(response, bounds, receipt)
+                receipt.read(response)
+                return response
             await asyncio.sleep(seconds)
+            bounds.pass_by(seconds)
             attempt += 1
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        stream: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if self.streaming if stream is None else stream:
+            return super()._generate(messages, stop, run_manager, stream, **kwargs)  # by `_stream`
+        receipt = Receipt()
+        return _settled(super()._generate(messages, stop, run_manager, stream, receipt=receipt, **kwargs), receipt)
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        stream: bool | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if self.streaming if stream is None else stream:
+            return await super()._agenerate(messages, stop, run_manager, stream, **kwargs)
+        receipt = Receipt()
+        result = await super()._agenerate(messages, stop, run_manager, stream, receipt=receipt, **kwargs)
+        return _settled(result, receipt)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        receipt = Receipt()
+        for chunk in super()._stream(messages, stop, run_manager, receipt=receipt, **kwargs):
+            receipt.settle(chunk.message)
+            yield chunk
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        receipt = Receipt()
+        async for chunk in super()._astream(messages, stop, run_manager, receipt=receipt, **kwargs):
+            receipt.settle(chunk.message)
+            yield chunk
+
+    def _bounds(self, request: Mapping[str, Any]) -> Bounds:
+        seconds = request.get("timeout")
+        return Bounds(seconds if isinstance(seconds, int | float) else math.inf, self.max_reply_bytes)
+
+    def _chunks(self, response: Any, bounds: Bounds, receipt: Receipt) -> Iterator[Any]:
+        chunks, end = iter(response), object()
+        try:
+            while True:
+                with self._explained(bounds), bounds.waiting():
+                    chunk = next(chunks, end)
+                if chunk is end:
+                    return
+                receipt.read_chunk(chunk, response)
+                yield chunk
+        finally:
+            _close(response)
+
+    async def _achunks(self, response: Any, bounds: Bounds, receipt: Receipt) -> AsyncIterator[Any]:
+        chunks, end = aiter(response), object()
+        try:
+            while True:
+                with self._explained(bounds), bounds.waiting() as left:
+                    async with asyncio.timeout(_finite(left)):
+                        chunk: Any = await anext(chunks, end)
+                if chunk is end:
+                    return
+                receipt.read_chunk(chunk, response)
+                yield chunk
+        finally:
+            await _aclose(response)
+
+    @contextmanager
+    def _explained(self, bounds: Bounds) -> Iterator[None]:
+        """Say of an error that the bounds led to what they are."""
+        try:
+            yield
+        except Exception as error:
+            if bounds.too_long:
+                raise ReplyTooLongError(
+                    f"The reply of {self.model!r} is longer than {bounds.max_bytes:,} bytes and was cut off; where it "
+                    "may be that long, raise max_reply_bytes."
+                ) from error
+            if bounds.late or isinstance(error, TimeoutError):
+                raise litellm.Timeout(
+                    f"no full answer within {bounds.seconds:.3g} s", self.model, self.custom_llm_provider or ""
+                ) from error
+            raise
+
+
+def _in_time(request: dict[str, Any], left: float) -> dict[str, Any]:
+    """Return a request with the time that is left for it."""
+    return request if left == math.inf else {**request, "timeout": left}
+
+
+def _finite(seconds: float) -> float | None:
+    return None if seconds == math.inf else seconds
+
+
+def _settled(result: ChatResult, receipt: Receipt) -> ChatResult:
+    for generation in result.generations:
+        receipt.settle(generation.message)
+    return result
+
+
+def _close(stream: Any) -> None:
+    """Hang up on a stream that nobody reads on."""
+    close = getattr(getattr(stream, "completion_stream", None), "close", None)
+    if close is not None:
+        with suppress(Exception):
+            close()
+
+
+async def _aclose(stream: Any) -> None:
+    """Do what `_close` does on the event loop."""
+    close = getattr(stream, "aclose", None)
+    if close is not None:
+        with suppress(Exception):
+            await close()
 
 
 def pause(error: Exception, attempt: int) -> float | None:

@@ -13,22 +13,30 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.asks import has_images
-from langchain_atlas.errors import ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.error_kinds import execution_error
+from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, schema_format
+from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
+from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
+from langchain_atlas.execution.fitting import Fitting
+from langchain_atlas.execution.in_graph import acall_tool, call_tool
 from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
+from langchain_atlas.execution.invocations.schemas import sendable as sendable_tool
 from langchain_atlas.execution.ledger import Ledger, Outcome
-from langchain_atlas.execution.tool_calls import tool_input, trace_of, trace_refused
+from langchain_atlas.execution.tool_calls import counting_of, trace_of, trace_refused
+from langchain_atlas.histories import sendable
+from langchain_atlas.masked_errors import keys_masked
+from langchain_atlas.parameters import taken
 from langchain_atlas.tool_sources import as_langchain_tool
-from langchain_atlas.tools.event_loop import invoke
 from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from langchain_core.language_models import BaseChatModel
-    from langchain_core.messages import AIMessage
+    from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
@@ -46,8 +54,10 @@ class LiveExecutor(Executor):
         pool: the pairs that may be run.
         chat_models: chat models to use for some of the pool's models, by name, in place of LiteLLM's.
         invocations: more ways of using a tool, by the name that a tool's `invocation` gives.
-        timeout_s: seconds that one request to a model may take.
-        retries: how often a request is repeated that failed for a passing reason.
+        timeout_s: seconds that one call of a model may take, with its retries and the pauses between them; a reply
+            that is streamed must be complete by then.
+        retries: how often a request is repeated that failed for a passing reason, as long as there is time.
+        max_reply_bytes: most bytes of one reply, as it comes over the network; a longer one is a failure.
         max_parallel: how many calls of one run go on at once, where an invocation asks for several.
         raise_errors: raise `ExecutionError` where a call fails, instead of returning an observation with the error.
 
@@ -65,27 +75,34 @@ class LiveExecutor(Executor):
         invocations: Mapping[str, type[Invocation]] | None = None,
         timeout_s: float = 60.0,
         retries: int = 2,
+        max_reply_bytes: int = MAX_REPLY_BYTES,
         max_parallel: int = 8,
         raise_errors: bool = False,
     ) -> None:
         if timeout_s <= 0 or retries < 0:
             raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
+        if max_reply_bytes < 1:
+            raise SettingError(f"max_reply_bytes is {max_reply_bytes!r}; it must be a whole number from 1.")
         if max_parallel < 1:
             raise SettingError(f"max_parallel is {max_parallel!r}; it must be a whole number from 1.")
         self.pool = pool
         self.timeout_s = timeout_s
         self.retries = retries
+        self.max_reply_bytes = max_reply_bytes
         self.max_parallel = max_parallel
         self.raise_errors = raise_errors
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
+        self._given = dict(self._chat_models)
+        remember_keys(*self._given.values())
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
                 check_key(model)
         known = {**INVOCATIONS, **(invocations or {})}
         self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
+        self._fitting = Fitting(pool, self._invocations)
         self._options: Mapping[str, Any] = {}
 
     @property
@@ -115,10 +132,26 @@ class LiveExecutor(Executor):
             return suited
         return frozenset(pair for pair in suited if "image" in self.pool.model(pair.model).modalities)
 
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return the pairs whose model can't hold or read the query, or whose tool lacks its graph."""
+        return self._fitting.unable(query, beside=beside, bound=bound)
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return the address that a pair's model is reached at, or else LiteLLM's name of its provider, with its key's.
+
+        A model that is reached by a chat model of the caller's own is a provider by itself.
+        """
+        model = next((model for model in self.pool.models if model.name == pair.model), None)
+        if model is None or model.name in self._given:
+            return f"model {pair.model}"
+        address = model.options.get("api_base") or model.options.get("base_url") or model.litellm.partition("/")[0]
+        return f"{address} {model.api_key_env}"
+
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
         return tool_sessions(key, last=last)
 
+    @keys_masked
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`; see `Executor.run`.
 
@@ -141,6 +174,7 @@ class LiveExecutor(Executor):
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
             return self._failed(ledger, error)
 
+    @keys_masked
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does on the event loop; calls that may run side by side do."""
         model = self.pool.model(self.pool.check(pair).model)
@@ -172,6 +206,10 @@ class LiveExecutor(Executor):
             return self._chat_models[name]
         return await asyncio.to_thread(self.chat_model, name)
 
+    def given_model(self, name: str) -> BaseChatModel | None:
+        """Return the chat model that was given for a model of the pool; None where it is reached through LiteLLM."""
+        return self._given.get(name)
+
     def invocation(self, tool: str) -> Invocation:
         """Return how a tool of the pool is used: its LangChain tools and its settings.
 
@@ -202,7 +240,7 @@ class LiveExecutor(Executor):
             raise error
         observation = ledger.observation(error=error)
         if self.raise_errors:
-            raise ExecutionError(f"{observation.pair} failed: {observation.error}", observation) from error
+            raise execution_error(f"{observation.pair} failed: {observation.error}", [observation]) from error
         return observation
 
     def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
@@ -235,8 +273,10 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=invoke(call.tool, tool_input(call)))
-            return self._bound(pair, call).invoke(list(call.messages))
+                with counting_of(call.tool):
+                    return trace_of(call, start, message=call_tool(call))
+            with heard_once():
+                return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
@@ -248,35 +288,53 @@ class LiveExecutor(Executor):
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
-                return trace_of(call, start, message=await call.tool.ainvoke(tool_input(call)))
-            return await self._bound(pair, call).ainvoke(list(call.messages))
+                with counting_of(call.tool):
+                    return trace_of(call, start, message=await acall_tool(call))
+            with heard_once():
+                return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
+    def _sent(self, pair: Pair, call: ModelCall) -> list[BaseMessage]:
+        return sendable(call.messages, reads=self.pool.model(pair.model).modalities)
+
     def _bound(self, pair: Pair, call: ModelCall) -> Runnable[Any, AIMessage]:
         """Return the chat model with the call's tools and parameters bound, and no others."""
         model = self.pool.model(pair.model)
         chat_model = self._chat_model(model)
-        options = {**call.options, **self.pool.pair_options.get(pair, {}), **({} if call.inward else self._options)}
+        own = {} if call.inward else self._options
+        options = {**call.options, **self.pool.pair_options.get(pair, {}), **own}
+        options = {**self._taken(model, call.defaults, options), **options}
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
         if call.sample is not None:
             chat_model, options = drawn_anew(chat_model, options, model, call.sample)
         bound: Runnable[Any, AIMessage] = chat_model
         if call.tools:
-            bound = chat_model.bind_tools(list(call.tools), tool_choice=call.tool_choice, **options)
+            choice = call.tool_choice
+            if choice in ("auto", "none") and not self._taken(model, {"tool_choice": choice}, options):
+                choice = None  # nobody asked for it, and some servers refuse it
+            bound = chat_model.bind_tools([sendable_tool(tool) for tool in call.tools], tool_choice=choice, **options)
         elif options:
             bound = bound.bind(**options)
         return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound
+
+    def _taken(self, model: Model, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those defaults of our own that a model takes; LiteLLM knows its own models alone."""
+        given = {**model.options, **options}
+        if model.name in self._given:
+            return {name: value for name, value in defaults.items() if name not in model.refuses}
+        return taken(model.litellm, defaults, given=given, refuses=model.refuses)
 
     def _chat_model(self, model: Model) -> BaseChatModel:
         if model.name not in self._chat_models:  # else nobody waits for another model that is being built
             with self._building:
                 if model.name not in self._chat_models:
-                    built = build_chat_model(model, timeout_s=self.timeout_s, retries=self.retries)
-                    self._chat_models[model.name] = built
+                    self._chat_models[model.name] = build_chat_model(
+                        model, timeout_s=self.timeout_s, retries=self.retries, max_reply_bytes=self.max_reply_bytes
+                    )
         return self._chat_models[model.name]
 
 

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.content_blocks import described, media_of, text_in
 from langchain_atlas.images import shown
-from langchain_atlas.secrets import error_text
+from langchain_atlas.secrets import error_text, shortened
 from langchain_atlas.trajectory import Spending, ToolTrace
+from langchain_atlas.usage_counting import counted_here
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from langchain_core.tools import BaseTool
+
     from langchain_atlas.execution.invocations import RefusedCall, ToolCall
 
 
 def tool_input(call: ToolCall) -> dict[str, Any]:
     """Return the call in the form that makes a LangChain tool report whether it failed."""
     return {"name": call.tool.name, "args": dict(call.arguments), "id": "atlas", "type": "tool_call"}
+
+
+def counting_of(tool: BaseTool) -> AbstractContextManager[None]:
+    """Return the context to call a tool in: its own models are counted with the run, or else by themselves."""
+    return nullcontext() if getattr(tool, "reports_spending", False) else counted_here()
 
 
 def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:
@@ -28,9 +41,9 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
         error: what it raised, if it did.
     """
     failed = None if error is None else error_text(error)
-    text = None if error is not None else str(getattr(message, "text", message))
+    text = None if error is not None else result_text(message)
     if getattr(message, "status", "success") == "error":
-        failed, text = text, None
+        failed, text = shortened(text or ""), None
     artifact = getattr(message, "artifact", None)
     spent = None
     if isinstance(artifact, Spending):
@@ -39,10 +52,34 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
         name=call.tool.name,
         arguments={name: _short(value) for name, value in call.arguments.items()},
         output=text,
+        content=() if text is None else _with_media(message),
         error=failed,
         latency_s=time.perf_counter() - start,
         spent=spent,
     )
+
+
+def result_text(message: Any) -> str:
+    """Return the text of what a tool returned; of an image or a file, it says what it is."""
+    content = getattr(message, "content", None)
+    if not isinstance(content, list):
+        return str(getattr(message, "text", message))
+    return "\n".join(filter(None, map(_block_text, content)))
+
+
+def _block_text(block: Any) -> str:
+    text = text_in(block)
+    if text is not None:
+        return text
+    if media_of(block) is not None:
+        return described(block)
+    return json.dumps(block.get("json", block) if isinstance(block, dict) else block, ensure_ascii=False, default=str)
+
+
+def _with_media(message: Any) -> tuple[Any, ...]:
+    content = getattr(message, "content", None)
+    found = isinstance(content, list) and any(media_of(block) is not None for block in content)
+    return tuple(content) if found and content else ()
 
 
 def trace_refused(call: RefusedCall) -> ToolTrace:

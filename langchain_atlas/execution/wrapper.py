@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.execution.base import Executor
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
     from langchain_atlas.pool import Pair
@@ -36,6 +37,10 @@ class ExecutorWrapper(Executor):
         if len(given) == 1:
             raise TypeError(f"{cls.__name__} overrides {given[0]!r} alone; override both of {', '.join(_RUNNING)}.")
 
+    def __repr__(self) -> str:
+        """Say what it is, and what it is around."""
+        return f"{type(self).__name__}({self._executor!r})"
+
     @property
     def executor(self) -> Executor:
         """The executor that is wrapped."""
@@ -49,6 +54,14 @@ class ExecutorWrapper(Executor):
     def suited(self, query: Query) -> frozenset[Pair] | None:
         """Return what the wrapped executor says of this query; see `Executor.suited`."""
         return self.executor.suited(query)
+
+    def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
+        """Return what the wrapped executor says of this query; see `Executor.unable`."""
+        return self.executor.unable(query, beside=beside, bound=bound)
+
+    def provider(self, pair: Pair) -> str | None:
+        """Return what the wrapped executor says; see `Executor.provider`."""
+        return self.executor.provider(pair)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the context of the wrapped executor; see `Executor.trajectory`."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas.contracts import suiting
-from langchain_atlas.errors import AtlasError, ExecutionError
+from langchain_atlas.error_kinds import execution_error, failures
+from langchain_atlas.errors import AtlasError
 from langchain_atlas.execution.invocations import Native, NoTool
+from langchain_atlas.execution.invocations.base import results_in
+from langchain_atlas.execution.invocations.native_calls import read_reply
+from langchain_atlas.execution.invocations.schemas import signatures_of
 from langchain_atlas.execution.ledger import observed
-from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
+from langchain_atlas.histories import sendable
+from langchain_atlas.integrations.messages import answer_message, last_said, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from langchain.agents.middleware.types import ModelRequest, ModelResponse
 
@@ -46,10 +51,20 @@ class Habits:
     """For how long a pair is kept."""
     switching_cost: float
     """By how much another pair must be better than the one used last."""
-    keep_tools: frozenset[str]
-    """The agent's tools that are bound beside the pair's."""
+    keep_tools: frozenset[str] | None
+    """Names of the agent's tools that are bound beside the pair's; None for all of them."""
     fail_open: bool
     """Whether the agent's own model is called where no pair replies."""
+
+    pool_tools: tuple[Any, ...] = ()
+    """The tools of the pairs, which the agent has only so that it can run them."""
+
+    def kept(self, tools: Iterable[Any]) -> list[Any]:
+        """Return those of an agent's tools that are bound whichever pair is chosen."""
+        pools = {id(tool) for tool in self.pool_tools}
+        if self.keep_tools is None:
+            return [tool for tool in tools if id(tool) not in pools]
+        return [tool for tool in tools if _name(tool) in self.keep_tools]
 
     def is_bound(self, pair: Pair) -> bool:
         """Say whether the agent carries this pair out: its model is called with its tools, if it has any."""
@@ -123,7 +138,7 @@ class AgentCall:
             cause = failures(trajectory) or f"The router chose to answer without a call. {reason}"
             self._trajectory = Trajectory(steps=trajectory.steps[:-1])
             if not self._habits.fail_open:
-                raise ExecutionError(f"No pair replied. {cause}")
+                raise execution_error(f"No pair replied. {cause}", trajectory.observations)
         _LOG.warning("No pair replied, so the agent's own model is called. %s", cause)
         return (yield from self._open(cause))
 
@@ -135,12 +150,14 @@ class AgentCall:
     def _query(self) -> Query:
         query = read_query(self._request.messages, self._settings)
         able = frozenset(pair for pair in self._habits.pairs if self._takes(pair))
-        return suiting(query, self._router, self._habits.executor, able)
+        bound = frozenset(pair for pair in able if self._habits.is_bound(pair))
+        beside = self._request.system_prompt or ""
+        return suiting(query, self._router, self._habits.executor, able, beside=beside, bound=bound)
 
     def _takes(self, pair: Pair) -> bool:
         """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""
-        in_tool_loop = isinstance(self._request.messages[-1], ToolMessage)
-        if in_tool_loop or self._habits.keep_tools or self._request.response_format is not None:
+        in_tool_loop = isinstance(last_said(self._request.messages), ToolMessage)
+        if in_tool_loop or self._habits.kept(self._request.tools) or self._request.response_format is not None:
             model = self._habits.executor.pool.model(pair.model)
             return self._habits.is_bound(pair) and model.function_calling is not False
         return True
@@ -200,26 +217,34 @@ class AgentCall:
         return observation
 
     def _read(self, pair: Pair, response: ModelResponse[Any], seconds: float) -> Observation:
-        self._response = response
         message = next(message for message in response.result if isinstance(message, AIMessage))
+        own = self._habits.executor.invocation(pair.tool).tools
+        read = read_reply(message, signatures_of([*own, *self._request.tools]), results_in(self._request.messages))
+        if read is not message:
+            result = [read if one is message else one for one in response.result]
+            response, message = replace(response, result=result), read
+        self._response = response
         observation = observed(pair, self._habits.executor.pool.model(pair.model), message, seconds)
         return observation.replace(message_id=message.id)
 
     def _bound_request(self, pair: Pair, chat_model: Any) -> ModelRequest[Any]:
         request, invocation = self._request, self._habits.executor.invocation(pair.tool)
         own = {tool.name for tool in invocation.tools}
-        tools = [tool for tool in request.tools if _name(tool) in self._habits.keep_tools - own]
+        tools = [tool for tool in self._habits.kept(request.tools) if _name(tool) not in own]
+        messages = sendable(request.messages, reads=self._habits.executor.pool.model(pair.model).modalities)
         changes: dict[str, Any] = {
             "model": chat_model,
-            "messages": [*map(portable, request.messages)],
+            "messages": messages,
             "tools": [*invocation.tools, *tools],
             "model_settings": {**self._habits.executor.options(pair), **request.model_settings},
         }
-        if invocation.settings.system:
-            texts = [invocation.settings.system, request.system_prompt]
+        texts = [invocation.settings.system, request.system_prompt]
+        if isinstance(messages[0], SystemMessage) and isinstance(messages[0].content, str):
+            texts.append(messages.pop(0).text)  # the agent puts its own before it
+        if texts[0] or texts[2:]:
             changes["system_message"] = SystemMessage("\n\n".join(text for text in texts if text))
         choice = getattr(invocation.settings, "tool_choice", "auto")
-        if choice != "auto" and isinstance(request.messages[-1], HumanMessage):
+        if choice != "auto" and isinstance(last_said(request.messages), HumanMessage):
             changes["tool_choice"] = choice
         return request.override(**changes)
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from langchain_atlas.errors import ExecutionError
+from langchain_atlas.asks import Ask
+from langchain_atlas.checks import check_sides
+from langchain_atlas.error_kinds import no_answer
 from langchain_atlas.integrations.messages import answer_message, run_settings
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.routers.base import read_assignment
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 
 if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+    from pydantic import BaseModel
+
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Trajectory
@@ -46,11 +52,30 @@ class AtlasChain(Runnable[Any, AIMessage]):
         max_turns: int = MAX_TURNS,
         on_router_error: OnRouterError = "raise",
     ) -> None:
+        check_sides(router, executor)
         self.router = router
         self.executor = executor
         self.max_turns = checked_turns(max_turns)
         self._decider = with_fallback(router, executor.pairs, on_router_error)
         self.name = "atlas"
+
+    def __repr__(self) -> str:
+        """Say what it is, and who decides and acts."""
+        return f"{type(self).__name__}({self.router!r}, {self.executor!r})"
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802  # LangChain's name
+        """What it takes; see `Ask`."""
+        return Ask
+
+    def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
+        """Make a tool of it that takes the ask as a text, and returns the answer as a text; see `Runnable.as_tool`."""
+        options = {
+            "name": self.name,
+            "description": "Answers a question, by whichever model and tool suits it.",
+            **options,
+        }
+        return (self | StrOutputParser()).as_tool(args_schema, **options)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
         """Answer an ask.
@@ -62,7 +87,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
 
         Raises:
             InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
-            ExecutionError: every call failed.
+            ExecutionError: every call failed; it is of their kinds too, such as LiteLLM's `RateLimitError`.
         """
         given = ensure_config(config)
 
@@ -86,5 +111,5 @@ class AtlasChain(Runnable[Any, AIMessage]):
 def _answered(trajectory: Trajectory) -> AIMessage:
     message = answer_message(trajectory)
     if trajectory.answer is None:
-        raise ExecutionError(message.text)
+        raise no_answer(trajectory)
     return message

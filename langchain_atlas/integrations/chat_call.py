@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
 from langchain_atlas.contracts import suiting
+from langchain_atlas.error_kinds import execution_error, failures
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
-from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
+from langchain_atlas.execution.invocations.base import results_in
+from langchain_atlas.execution.invocations.native_calls import read_reply
+from langchain_atlas.execution.invocations.schemas import signatures_of
+from langchain_atlas.execution.ledger import empty_answer, observed
+from langchain_atlas.execution.plain_values import plain_message
+from langchain_atlas.histories import sendable
 from langchain_atlas.integrations.messages import (
     NO_USAGE,
     RECORD_KEY,
     answer_message,
-    failures,
-    portable,
+    last_said,
     read_query,
     record,
     usage_metadata,
 )
 from langchain_atlas.loop import BrokenStreamError, Whole, call_model, run_pair, turns
 from langchain_atlas.secrets import error_text
+from langchain_atlas.usage_counting import count_outside, heard_once
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -35,6 +42,7 @@ if TYPE_CHECKING:
     from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.text.signatures import Signature
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 OWN = ("tools", "functions", "tool_choice", "response_format")
@@ -54,11 +62,13 @@ class ChatRequest:
 
     def send(self) -> AIMessage:
         """Return the reply."""
-        return self.model.invoke(self.messages)
+        with heard_once():
+            return self.model.invoke(self.messages)
 
     async def asend(self) -> AIMessage:
         """Return the reply, on the event loop."""
-        return await self.model.ainvoke(self.messages)
+        with heard_once():
+            return await self.model.ainvoke(self.messages)
 
     def chunks(self) -> Iterator[AIMessageChunk | Whole]:
         """Yield the reply's chunks, and then the whole of it.
@@ -68,8 +78,9 @@ class ChatRequest:
         """
         gathered = _Gathered(self.key_variable)
         try:
-            for chunk in self.model.stream(self.messages):
-                yield from gathered.add(chunk)
+            with heard_once():
+                for chunk in self.model.stream(self.messages):
+                    yield from gathered.add(chunk)
         except Exception as error:
             gathered.explain(error)
             raise
@@ -79,9 +90,10 @@ class ChatRequest:
         """Do what `chunks` does on the event loop."""
         gathered = _Gathered(self.key_variable)
         try:
-            async for chunk in self.model.astream(self.messages):
-                for ready in gathered.add(chunk):
-                    yield ready
+            with heard_once():
+                async for chunk in self.model.astream(self.messages):
+                    for ready in gathered.add(chunk):
+                        yield ready
         except Exception as error:
             gathered.explain(error)
             raise
@@ -110,6 +122,7 @@ class _Gathered:
     def add(self, chunk: Any) -> Iterator[AIMessageChunk]:
         if not isinstance(chunk, AIMessageChunk):  # from a model that does not stream
             chunk = AIMessageChunk(**chunk.model_dump(exclude={"type"}))
+        chunk = plain_message(chunk)
         self._sum = chunk if self._sum is None else self._sum + chunk
         self._begun = self._begun or _says(chunk)
         self._waiting.append(chunk.model_copy(update={"id": None, "chunk_position": None}))
@@ -163,8 +176,8 @@ class ChatCall:
         self._options = dict(options)
         self._model = self._options.pop("model", None)
         self._settings = settings
-        last = self._messages[-1] if self._messages else None
-        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(last, HumanMessage)
+        self._last = last_said(self._messages)
+        self._plain = not any(self._options.get(name) for name in OWN) and isinstance(self._last, HumanMessage)
         self._replies: dict[int, AIMessage] = {}
 
     @property
@@ -182,6 +195,7 @@ class ChatCall:
             AtlasError: the router can't decide.
             ExecutionError: every call failed.
         """
+        count_outside()
         first = None if self._plain else "own-form"
         return self._reply((yield from turns(self._query(), act=self._act, first_reply=first)))
 
@@ -195,14 +209,19 @@ class ChatCall:
         model = self._executor.pool.model(pair.model)
 
         def read(message: AIMessage, seconds: float) -> Observation:
+            message = read_reply(message, self._offered, results_in(self._messages))
             observation = observed(pair, model, message, seconds)
             if self._plain and not _says(message):
-                return observation.replace(answer=None, error=EMPTY_ANSWER)
+                return observation.replace(answer=None, error=empty_answer(message))
             self._replies[len(trajectory.steps)] = message
             return observation.replace(answer=message.text)
 
         request = partial(self._request, pair, bare=bare)
         return (yield from call_model(pair, model, request, read, live=self._live))
+
+    @cached_property
+    def _offered(self) -> list[Signature]:
+        return signatures_of(self._options.get("tools") or ())
 
     @property
     def _live(self) -> bool:
@@ -211,11 +230,12 @@ class ChatCall:
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
         options = dict(self._options)
-        messages = [*map(portable, self._messages)]
+        messages = self._messages
         if bare:
             options = {**self._executor.options(pair), **options}
             system = self._executor.invocation(pair.tool).settings.system
             messages = [*([SystemMessage(system)] if system else []), *messages]
+        messages = sendable(messages, reads=self._executor.pool.model(pair.model).modalities)
         tools = options.pop("tools", None)
         if tools:
             model = chat_model.bind_tools(tools, tool_choice=options.pop("tool_choice", None), **options)
@@ -225,14 +245,17 @@ class ChatCall:
 
     def _query(self) -> Query:
         query = read_query(self._messages, self._settings)
-        return suiting(query, self._router, self._executor, self._able())
+        own = {name: self._options[name] for name in OWN if self._options.get(name)}
+        beside = json.dumps(own, default=str) if own else ""
+        bound = () if self._plain else self._executor.pairs  # only the pair's model counts: its tools are not run
+        return suiting(query, self._router, self._executor, self._able(), beside=beside, bound=bound)
 
     def _able(self) -> frozenset[Pair]:
         """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""
         pool, known = self._executor.pool, self._router.pairs
         if self._model is not None:
             pool.model(self._model)
-        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._messages[-1], ToolMessage))
+        uses_tools = not self._plain and (self._options.get("tools") or isinstance(self._last, ToolMessage))
         pairs = [
             pair
             for pair in pool.pairs
@@ -248,7 +271,8 @@ class ChatCall:
     def _reply(self, trajectory: Trajectory) -> ChatReply:
         source = trajectory.steps[-1].decision.source
         if trajectory.answer is None:
-            raise ExecutionError(f"No answer: {failures(trajectory) or trajectory.steps[-1].decision.reason}")
+            why = failures(trajectory) or trajectory.steps[-1].decision.reason
+            raise execution_error(f"No answer: {why}", trajectory.observations)
         told = None if source is None else self._replies.get(source)
         message = answer_message(trajectory) if told is None else told
         metadata = {RECORD_KEY: record(trajectory), **message.response_metadata}
@@ -260,4 +284,4 @@ class ChatCall:
         if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
             changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
         streamed = self._live and told is not None and _says(told)
-        return ChatReply(message.model_copy(update=changes), streamed=streamed)
+        return ChatReply(plain_message(message.model_copy(update=changes)), streamed=streamed)

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, PrivateAttr
+from pydantic import Field, PrivateAttr, ValidationError
 
+from langchain_atlas.checks import check_sides
+from langchain_atlas.errors import SettingError, suggest
 from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
+from langchain_atlas.integrations.cache_key import cache_key
 from langchain_atlas.integrations.chat_call import ChatCall, ChatReply
+from langchain_atlas.integrations.chat_facts import profile_of, token_ids
 from langchain_atlas.integrations.inner_runs import (
     arun_inside,
     astream_inside,
@@ -25,6 +31,8 @@ from langchain_atlas.integrations.inner_runs import (
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_settings
 from langchain_atlas.integrations.structured import structured
 from langchain_atlas.loop import MAX_TURNS, Handler, Whole, adrive, astream, drive, stream
+from langchain_atlas.misspelled import refuse_misspelled
+from langchain_atlas.records import describe
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback  # pydantic reads it
 
@@ -32,12 +40,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-    from langchain_core.language_models import LanguageModelInput
+    from langchain_core.language_models import LanguageModelInput, ModelProfile
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable, RunnableConfig
     from langchain_core.tools import BaseTool
 
 PROVIDER = "langchain-atlas"
+
+OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop")
+"""The parameters of `ChatAtlas` beside those that all chat models have."""
+
+NOT_OURS = ("api_key", "timeout", "max_retries")
+"""Parameters that LangChain gives to every chat model; here the pool and the executor have their own."""
 
 
 class ChatAtlas(BaseChatModel):
@@ -72,9 +86,25 @@ class ChatAtlas(BaseChatModel):
     """Sent with every request, in place of the pool's."""
     _decider: Router = PrivateAttr()
 
+    def __init__(self, **fields: Any) -> None:
+        """Refuse what it does not know, so that a misspelled parameter is not passed over in silence.
+
+        Raises:
+            SettingError: a parameter is unknown or can't be used.
+        """
+        known = type(self).model_fields
+        for name in fields:
+            if name not in known and name not in NOT_OURS:
+                raise SettingError(f"ChatAtlas has no parameter {name!r}. {suggest(name, OURS)}")
+        try:
+            super().__init__(**fields)
+        except ValidationError as error:
+            raise SettingError(describe(error, "ChatAtlas", OURS)) from error
+
     def model_post_init(self, context: Any, /) -> None:
         """Set up who stands in for the router."""
         super().model_post_init(context)
+        check_sides(self.router, self.executor)
         self._decider = with_fallback(self.router, self.executor.pairs, self.on_router_error)
 
     @property
@@ -85,12 +115,25 @@ class ChatAtlas(BaseChatModel):
     def _identifying_params(self) -> dict[str, Any]:
         return {
             "router": type(self.router).__name__,
+            "on_router_error": str(self.on_router_error),
             "pool": self.executor.pool.fingerprint,
             "max_turns": self.max_turns,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "stop": self.stop,
         }
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """What LangChain's cache knows this model and its settings by, beside the messages."""
+        key = cache_key(self._decider, self.executor, run_settings(ensure_config()))
+        return f"{super()._get_llm_string(stop=stop, **kwargs)} {key}"
+
+    async def _agenerate_with_cache(self, messages: list[BaseMessage], *arguments: Any, **kwargs: Any) -> ChatResult:
+        if self.cache or (self.cache is None and get_llm_cache() is not None):
+            await asyncio.to_thread(
+                self._get_llm_string
+            )  # what is slow about it, such as to load the router, is done then
+        return await super()._agenerate_with_cache(messages, *arguments, **kwargs)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = LangSmithParams(
@@ -103,6 +146,13 @@ class ChatAtlas(BaseChatModel):
         }
         params.update({name: value for name, value in values.items() if value not in (None, [])})  # type: ignore[typeddict-item]
         return params
+
+    def _resolve_model_profile(self) -> ModelProfile | None:
+        return profile_of(self.executor.pool)
+
+    def get_token_ids(self, text: str) -> list[int]:
+        """Return a text in tokens, without a network; see `token_ids`."""
+        return token_ids(text) if self.custom_get_token_ids is None else self.custom_get_token_ids(text)
 
     def bind_tools(
         self,
@@ -232,6 +282,7 @@ class ChatAtlas(BaseChatModel):
     ) -> tuple[ChatCall, Handler]:
         """Return the call, and what carries its effects out; `send` sends a request."""
         own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
+        refuse_misspelled(kwargs, AtlasContext.__dataclass_fields__, "The request")
         settings = {name: own.pop(name) for name in AtlasContext.__dataclass_fields__ if name in own}
         call = ChatCall(
             self._decider,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from langgraph.config import get_stream_writer
@@ -14,13 +15,14 @@ from langgraph.errors import GraphBubbleUp
 from langgraph.func import task
 
 from langchain_atlas.errors import ExecutionError
+from langchain_atlas.execution.in_graph import current_scope, graph_scope
 from langchain_atlas.execution.wrapper import ExecutorWrapper
 from langchain_atlas.loop import limited
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from langchain_atlas.integrations.approval import Approval
     from langchain_atlas.pool import Pair
@@ -85,7 +87,7 @@ class NodeRouter(RouterWrapper):
         return [self.decide(query) for query in queries]
 
     def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
-        decision = limited(decision, trajectory, self._max_turns)
+        decision = limited(decision, trajectory, self._max_turns, self.router)
         announce(decision)
         return decision.to_json()
 
@@ -111,9 +113,10 @@ class DurableExecutor(ExecutorWrapper):
             return self.executor.run(pair, query)
 
         def execute() -> dict[str, Any]:
-            return self.executor.run(pair, query).to_json()
+            with _commands() as taken:
+                return taken(self.executor.run(pair, query))
 
-        return Observation.from_json(kept("execute", execute))
+        return _observed(kept("execute", execute))
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Do what `run` does on the event loop."""
@@ -121,9 +124,29 @@ class DurableExecutor(ExecutorWrapper):
             return await self.executor.arun(pair, query)
 
         async def execute() -> dict[str, Any]:
-            return (await self.executor.arun(pair, query)).to_json()
+            with _commands() as taken:
+                return taken(await self.executor.arun(pair, query))
 
-        return Observation.from_json(await akept("execute", execute))
+        return _observed(await akept("execute", execute))
+
+
+@contextmanager
+def _commands() -> Iterator[Callable[[Observation], dict[str, Any]]]:
+    """Give a function that makes plain JSON of an observation, with the commands that its tools returned, if any."""
+    around = current_scope()
+    if around is None:
+        yield lambda seen: seen.to_json()
+        return
+    with graph_scope(around.state, around.messages_key) as scope:
+        yield lambda seen: {**seen.to_json(), **({"commands": list(scope.commands)} if scope.commands else {})}
+
+
+def _observed(result: dict[str, Any]) -> Observation:
+    """Return the observation that was kept, and hand its commands to the node that runs now."""
+    scope = current_scope()
+    if scope is not None:
+        scope.commands += result.get("commands", [])
+    return Observation.from_json({name: value for name, value in result.items() if name != "commands"})
 
 
 def kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -9,14 +9,21 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.utils.uuid import uuid7
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
+from pydantic_core import core_schema
 from typing_extensions import TypedDict
 
+from langchain_atlas.checks import check_sides
 from langchain_atlas.contracts import suiting
+from langchain_atlas.execution.in_graph import graph_scope
 from langchain_atlas.integrations.approval import Approval, Approve
 from langchain_atlas.integrations.durable import announce
 from langchain_atlas.integrations.messages import (
     AtlasContext,
-    answer_message,
+    AtlasRecord,
+    OnFailure,
+    answer_or_error,
+    checked_on_failure,
     read_query,
     record,
     run_settings,
@@ -31,12 +38,43 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
 
 
+if TYPE_CHECKING:
+    Messages = list[AnyMessage]
+else:
+
+    class Messages(list[AnyMessage]):
+        """Messages that schemas show as such, and that are taken in every form that `add_messages` reads.
+
+        Pydantic, which LangChain has check what a tool of the graph is given, reads no message out of a plain list of
+        `AnyMessage`.
+        """
+
+        @classmethod
+        def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+            """Take any list, or one message by itself."""
+            del source, handler
+            return core_schema.any_schema()
+
+        @classmethod
+        def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+            """Show a list of messages."""
+            del schema
+            return handler(TypeAdapter(list[AnyMessage]).core_schema)
+
+
+class AtlasInput(TypedDict):
+    """What the graph is given."""
+
+    messages: Annotated[Messages, add_messages]
+    """The conversation; its last human message is the ask."""
+
+
 class AtlasState(TypedDict, total=False):
     """State of the graph; all of it is plain JSON but for the messages."""
 
-    messages: Annotated[list[AnyMessage], add_messages]
+    messages: Annotated[Messages, add_messages]
     """The conversation."""
-    atlas: dict[str, Any]
+    atlas: AtlasRecord
     """Record of the run: see `langchain_atlas.integrations.messages.record`."""
     atlas_next: dict[str, Any]
     """The decision that is about to be carried out, with the id of the message it is for and that of the trajectory."""
@@ -49,7 +87,8 @@ def create_atlas_graph(
     max_turns: int = MAX_TURNS,
     approve: Approve | None = None,
     on_router_error: OnRouterError = "raise",
-) -> StateGraph[AtlasState, AtlasContext, AtlasState, AtlasState]:
+    on_failure: OnFailure = "raise",
+) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
     Decisions are streamed as custom events (``stream_mode="custom"``), tokens as those of any chat model
@@ -62,18 +101,23 @@ def create_atlas_graph(
         approve: when a human is asked before a pair is run, in a node ``approve`` of its own: above so many expected
             dollars of the call, or where a function of the query and the decision says so. Needs a checkpointer.
         on_router_error: ``raise``, or the pair that is asked where the router fails.
+        on_failure: what ``answer`` does when every call failed and no pair is left to ask: ``raise`` an
+            `ExecutionError`, which is of the calls' kinds too; or write a ``message`` that says what failed.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
 
     Raises:
-        SettingError: `max_turns` is below 1, or `approve` is neither a number nor a function.
+        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or there is no such
+            `on_failure`.
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
+    check_sides(router, executor)
     approval = None if approve is None else Approval(approve, executor.pairs)
-    loop = _Loop(with_fallback(router, executor.pairs, on_router_error), executor, checked_turns(max_turns), approval)
+    router = with_fallback(router, executor.pairs, on_router_error)
+    loop = _Loop(router, executor, checked_turns(max_turns), approval, checked_on_failure(on_failure))
     before = "execute" if approval is None else "approve"
-    graph = StateGraph(AtlasState, context_schema=AtlasContext)
+    graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", Step(loop.decide, loop.adecide))
     graph.add_node("execute", Step(loop.execute, loop.aexecute))
     graph.add_node("answer", Step(loop.answer))
@@ -90,20 +134,30 @@ def create_atlas_graph(
 class _Loop:
     """The turns of the loop, each of its two halves in a node, so that LangGraph keeps what lies between them."""
 
-    def __init__(self, router: Router, executor: Executor, max_turns: int, approval: Approval | None) -> None:
+    def __init__(
+        self,
+        router: Router,
+        executor: Executor,
+        max_turns: int,
+        approval: Approval | None,
+        on_failure: OnFailure,
+    ) -> None:
         self._router = router
         self._executor = executor
         self._max_turns = max_turns
         self._approval = approval
+        self._on_failure = on_failure
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        suited = suiting(query, self._router, self._executor)
+        with graph_scope(state):
+            suited = suiting(query, self._router, self._executor)
         return _decided(state, query, trajectory, drive(ask_router(suited, trajectory), self._handler()))
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
-        suited = suiting(query, self._router, self._executor)
+        with graph_scope(state):
+            suited = suiting(query, self._router, self._executor)
         return _decided(state, query, trajectory, await adrive(ask_router(suited, trajectory), self._handler()))
 
     def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
@@ -112,20 +166,22 @@ class _Loop:
         reviewed = self._approval.review(query, trajectory, decision)
         return {} if reviewed == decision else _decided(state, query, trajectory, reviewed)
 
-    def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+    def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
-        observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
-        return _executed(trajectory, decision, observation)
+        with graph_scope(state) as scope:
+            observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return scope.update(_executed(trajectory, decision, observation))
 
-    async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
+    async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
-        observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
-        return _executed(trajectory, decision, observation)
+        with graph_scope(state) as scope:
+            observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+        return scope.update(_executed(trajectory, decision, observation))
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step is given it
         with self._executor.trajectory(_key(state)):  # the last of it: what tools kept is forgotten
-            return {"messages": [answer_message(_trajectory(state))]}
+            return {"messages": [answer_or_error(_trajectory(state), self._on_failure)]}
 
     def _handler(self, key: str | None = None) -> Handler:
         return Handler(self._router, self._executor, self._max_turns, key=key)

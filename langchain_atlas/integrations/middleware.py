@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NotRequired
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NotRequired
 
 from langchain_core.messages import AIMessage
 from langgraph.config import get_config
 from langgraph.types import Command
 
+from langchain_atlas.checks import check_sides
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
+from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.agent_call import AgentCall, Habits, Pin, Reply
 from langchain_atlas.integrations.agent_record import AgentRecord
-from langchain_atlas.integrations.messages import RECORD_KEY, run_settings
+from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, run_settings
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, checked_turns, drive
 
 try:
@@ -33,17 +36,17 @@ if TYPE_CHECKING:
 class AtlasAgentState(AgentState[Any]):
     """An agent's state, with the record of the latest decision."""
 
-    atlas: NotRequired[dict[str, Any]]
+    atlas: NotRequired[AtlasRecord]
     """An `AgentRecord` as plain JSON."""
 
 
 class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
     """Has the router pick the model and the tools of every model call of an agent.
 
-    A pair whose tool is used natively is bound: its model is called with its tools and no others, and the agent runs
-    the tools that it calls. A pair with another invocation is run by the executor, and what it answers is the model's
-    reply. The record of the decision stands in the agent's state under ``atlas`` and in the reply's
-    ``response_metadata["atlas"]``.
+    A pair whose tool is used natively is bound: its model is called with its tools, beside those of the agent itself,
+    and not with those of other pairs; the agent runs the tools that it calls. A pair with another invocation is run by
+    the executor, and what it answers is the model's reply. The record of the decision stands in the agent's state under
+    ``atlas`` and in the reply's ``response_metadata["atlas"]``.
 
     A pair that fails is followed by the router's next choice. Where the router can't decide, or has no next choice,
     the agent's own model is called as if there were no middleware; that is logged as a warning, and the record
@@ -56,7 +59,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             whole thread, as long as that pair may be used and does not fail; None: one for every model call.
         switching_cost: by how much another pair must be better, in the router's utility (0 to 1), before a thread
             leaves the pair it used last. Leaving it loses the provider's prompt cache.
-        keep_tools: names of the agent's tools that are bound beside the chosen pair's.
+        keep_tools: ``all`` binds the tools of the agent, and of its other middlewares, beside the chosen pair's; a list
+            of names binds these alone, and an empty one none.
         fail_open: call the agent's own model where no pair replies, instead of raising the error.
         max_turns: most decisions (calls that fail, and thoughts) for one model call.
 
@@ -75,17 +79,18 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         *,
         pin: Pin | None = "loop",
         switching_cost: float = 0.0,
-        keep_tools: Collection[str] = (),
+        keep_tools: Collection[str] | Literal["all"] = "all",
         fail_open: bool = True,
         max_turns: int = MAX_TURNS,
     ) -> None:
         super().__init__()
+        check_sides(router, executor)
         if pin not in ("loop", "thread", None):
             raise SettingError(f"pin is {pin!r}; it must be 'loop', 'thread' or None.")
         if not 0 <= switching_cost <= 1:
             raise SettingError(f"switching_cost is {switching_cost!r}; it must be a number from 0 to 1.")
-        if isinstance(keep_tools, str):
-            raise SettingError(f"keep_tools is {keep_tools!r}; it must be a list of names.")
+        if isinstance(keep_tools, str) and keep_tools != "all":
+            raise SettingError(f"keep_tools is {keep_tools!r}; it must be 'all' or a list of names.")
         known = router.pairs or executor.pool.pairs
         pairs = tuple(pair for pair in executor.pool.pairs if pair in known)
         if not pairs:
@@ -93,10 +98,12 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self.router = router
         self.executor = executor
         self._max_turns = checked_turns(max_turns)
-        self._habits = Habits(executor, pairs, pin, switching_cost, frozenset(keep_tools), fail_open)
-        bound = [pair.tool for pair in pairs if self._habits.is_bound(pair)]
+        kept = None if keep_tools == "all" else frozenset(keep_tools)
+        habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open)
+        bound = [pair.tool for pair in pairs if habits.is_bound(pair)]
         tools: list[BaseTool] = [tool for name in bound for tool in executor.invocation(name).tools]
         self.tools = list({tool.name: tool for tool in tools}.values())
+        self._habits = replace(habits, pool_tools=tuple(tools))
 
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
@@ -142,7 +149,9 @@ def _response(reply: Reply) -> ExtendedModelResponse[Any]:
     """Return the reply in the agent's terms, with the record in its state and in the message."""
     record = reply.record.to_json()
     messages = [
-        message.model_copy(update={"response_metadata": {**message.response_metadata, RECORD_KEY: record}})
+        plain_message(
+            message.model_copy(update={"response_metadata": {**message.response_metadata, RECORD_KEY: record}})
+        )
         if isinstance(message, AIMessage)
         else message
         for message in reply.messages

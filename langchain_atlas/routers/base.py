@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from langchain_atlas.asks import AtlasContext, configured, read_ask, with_settings
+from langchain_atlas.asks import Ask, AtlasContext, configured, read_ask, with_settings
+from langchain_atlas.checks import check_methods, deciding
 from langchain_atlas.errors import ArtifactError, ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.loop import TURN_LIMIT, Handler, adrive, drive, turns
+from langchain_atlas.misspelled import refuse_unknown
 from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
@@ -51,6 +53,25 @@ class Router(Runnable[Any, Assignment], ABC):
 
     curve: OperatingCurve | None = None
     """What it was measured to do at each of its settings; None where that was not measured."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have `decide` take a text for a query, and say what is wrong where it is given something else."""
+        super().__init_subclass__(**kwargs)
+        check_methods(cls, ("decide", "adecide"), deciding)
+
+    def __repr__(self) -> str:
+        """Say what kind of router it is, of which pairs, and how it is set; nothing is loaded for that."""
+        try:
+            parts = [some(self.pairs, 3)] if self.pairs else []
+            parts += [f"{name}={value!r}" for name, value in self.settings.items() if value is not None]
+        except AttributeError:  # what fitting gives it is not there yet
+            parts = ["not fitted"]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+    @property
+    def InputType(self) -> Any:  # noqa: N802  # LangChain's name
+        """What it takes in a chain; see `Ask`."""
+        return Ask
 
     @abstractmethod
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -119,6 +140,11 @@ class Router(Runnable[Any, Assignment], ABC):
         return False
 
     @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn of the loop; not where it never asks a failed pair again."""
+        return True
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change, with the values now."""
         return {}
@@ -137,7 +163,7 @@ class Router(Runnable[Any, Assignment], ABC):
         changes = resolved(settings, self.settings, self.curve)
         for name in changes:
             if name not in self.settings:
-                knobs = LOOKED_UP if "value_usd" in self.settings else ()
+                knobs = sorted(LOOKED_UP) if "value_usd" in self.settings else ()
                 aliases = [alias for alias, setting in ALIASES.items() if setting in self.settings]
                 valid = suggest(name, [*self.settings, *aliases, *knobs])
                 raise SettingError(f"{type(self).__name__} has no setting {name!r}. {valid}")
@@ -185,9 +211,7 @@ def read_assignment(asked: Any, config: Mapping[str, Any], settings: Mapping[str
     Raises:
         InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
     """
-    for name in settings:
-        if name not in AtlasContext.__dataclass_fields__:
-            raise SettingError(f"A run has no setting {name!r}. {suggest(name, AtlasContext.__dataclass_fields__)}")
+    refuse_unknown(settings, AtlasContext.__dataclass_fields__, "A run")
     query = asked if isinstance(asked, Query) else read_ask(asked, {})
     return with_settings(query, {**configured(config), **settings})
 

@@ -83,6 +83,23 @@ def feasible(
     return Limits(allowed, reason)
 
 
+def untried(query: Query, trajectory: Trajectory, pairs: Sequence[Pair]) -> NDArray[np.bool_]:
+    """Return which pairs the query allows and none of whose calls failed, shape [n_pairs].
+
+    Those of a provider that failed are among them only where there are no others.
+
+    Args:
+        query: what is asked.
+        trajectory: the calls made for it.
+        pairs: the router's pairs.
+    """
+    wanted = query.constraints.pairs
+    failed = {seen.pair for seen in trajectory.observations if seen.failed}
+    left = np.array([pair not in failed and (wanted is None or pair in wanted) for pair in pairs])
+    better: NDArray[np.bool_] = left & np.array([pair not in query.avoid for pair in pairs])
+    return better if better.any() else left
+
+
 def _expected_of(pair: Pair, pairs: Sequence[Pair], expected: NDArray[np.float64]) -> float:
     """Return what was expected of a call; NaN where that is unknown, as of a pair that somebody else chose."""
     value = float(expected[pairs.index(pair)]) if pair in pairs else np.nan

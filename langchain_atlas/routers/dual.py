@@ -14,6 +14,7 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
 from langchain_atlas.routers.kinds import class_of
+from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
 from langchain_atlas.routers.policy.featurizer import EncodedQueries
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.policy.settings import SHARED
@@ -161,9 +162,23 @@ class DualRouter(Router):
         return self.rl.pairs
 
     @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn: by neither path."""
+        return False
+
+    @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change, of both paths; the values are the second's, and `max_turns` is its alone."""
         return {"path": self.path, **self.rl.settings}
+
+    def configure(self, **settings: Any) -> Self:
+        """Return a router like this one with other settings; `target` and `budget` are looked up by either path."""
+        if not LOOKED_UP & settings.keys():
+            return super().configure(**settings)
+        rest = {name: settings.pop(name) for name in settings.keys() - TRADES}
+        router = super().configure(**rest) if rest else copy.copy(self)
+        router.cluster, router.rl = router.cluster.configure(**settings), router.rl.configure(**settings)
+        return router
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         router = copy.copy(self)
@@ -211,6 +226,7 @@ class DualRouter(Router):
                             "pairs": [str(pair) for pair in part.pairs],
                             "settings": part.settings,
                             "facts": part.facts,
+                            "curve": None if part.curve is None else part.curve.to_json(),
                         }
                         for name, part in ((_CLUSTER, cluster), (_RL, rl))
                     },
@@ -322,7 +338,9 @@ def _part(artifact: Artifact, prefix: str, encoder: Encoder | None) -> Any:
     if part.kind == DualRouter.kind:
         raise ArtifactError("A dual router can't be a part of a dual router.")
     kind: Any = class_of(part.kind)
-    return kind.from_artifact(part, encoder)
+    router = kind.from_artifact(part, encoder)
+    router.curve = None if told.get("curve") is None else OperatingCurve(**told["curve"])
+    return router
 
 
 def _check_path(path: Any) -> None:

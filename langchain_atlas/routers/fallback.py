@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ConstraintError, PoolError, suggest
+from langchain_atlas.masked_errors import cleaned
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import last_answer
 from langchain_atlas.routers.wrapper import RouterWrapper
@@ -25,7 +26,7 @@ RULE = "router-failed"
 """The rule of the decisions that are taken in place of a router's."""
 
 
-OnRouterError = Pair | str
+OnRouterError = str | Pair
 """What happens when a router fails: ``raise``, or the pair that is asked instead."""
 
 
@@ -75,7 +76,7 @@ class FallbackRouter(RouterWrapper):
         allowed = query.constraints.pairs
         if allowed is not None and self.pair not in allowed:
             raise error
-        _LOG.warning("The router failed; %s stands in for it.", self.pair, exc_info=error)
+        _LOG.warning("The router failed; %s stands in for it.", self.pair, exc_info=cleaned(error))
         reason = f"The router failed ({error_text(error)})."
         tried = any(seen.pair == self.pair or not seen.failed for seen in trajectory.observations)
         if tried:

@@ -19,7 +19,7 @@ class Kind:
     fitted: bool = False
     """Whether `fit` makes it."""
     measured: bool = False
-    """Whether `fit` measures it at many settings; the others take longer to fit than that is worth."""
+    """Whether `fit` measures it at many settings: it can be fitted twenty times in minutes."""
     has_clusters: bool = False
     """Whether the number of its clusters can be chosen."""
     brings_encoder: bool = False
@@ -32,11 +32,11 @@ KINDS: dict[str, Kind] = {
     "cluster": Kind(_HOME + "cluster.router:ClusterRouter", fitted=True, measured=True, has_clusters=True),
     "knn": Kind(_HOME + "learned.knn:KNNRouter", fitted=True, measured=True),
     "linear": Kind(_HOME + "learned.linear:LinearRouter", fitted=True, measured=True),
-    "mlp": Kind(_HOME + "learned.mlp:MLPRouter", fitted=True),
+    "mlp": Kind(_HOME + "learned.mlp:MLPRouter", fitted=True, measured=True),
     "matrix_factorization": Kind(
-        "langchain_atlas.routers.learned.matrix_factorization:MatrixFactorizationRouter", fitted=True
+        "langchain_atlas.routers.learned.matrix_factorization:MatrixFactorizationRouter", fitted=True, measured=True
     ),
-    "routerdc": Kind(_HOME + "learned.routerdc:RouterDCRouter", fitted=True),
+    "routerdc": Kind(_HOME + "learned.routerdc:RouterDCRouter", fitted=True, measured=True),
     "bert": Kind(_HOME + "learned.bert:BertRouter", fitted=True, brings_encoder=True),
     "dual": Kind(_HOME + "dual:DualRouter", fitted=True),
     "rl": Kind(_HOME + "policy.router:RLRouter"),

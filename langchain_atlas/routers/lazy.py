@@ -34,6 +34,10 @@ class LazyRouter(RouterWrapper):
         self._made: Router | None = None
         self._making = threading.Lock()
 
+    def __repr__(self) -> str:
+        """Say what it is, and which router it has made, if it has."""
+        return f"{type(self).__name__}({'not made yet' if self._made is None else repr(self._made)})"
+
     @property
     def router(self) -> Router:
         """The router, made now if it was not yet."""
@@ -69,6 +73,11 @@ class LazyRouter(RouterWrapper):
     def takes_first_answer(self) -> bool:
         """Whether the router does; False, for unknown, until it was made."""
         return self._made is not None and self._made.takes_first_answer
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether they are for the router; True, for unknown, until it was made."""
+        return self._made is None or self._made.failures_are_turns
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router like this one, restricted; one that was not made yet is restricted when it is made."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ALIASES = {"alpha": "cost_weight", "value": "value_usd"}
 """Other names of settings; `alpha` is what the paper calls the cost weight."""
 
-LOOKED_UP = ("target", "budget")
+LOOKED_UP = frozenset({"target", "budget"})
 """Knobs that are looked up among what was measured."""
 
 _KNOWN = 0.9
@@ -28,7 +28,7 @@ _KNOWN = 0.9
 _ROUNDING = 1e-6
 """Part by which sums of the same dollars may differ."""
 
-_TRADES = ("target", "budget", "value_usd", "cost_weight")
+TRADES = ("target", "budget", "value", "value_usd", "alpha", "cost_weight")
 """Settings of which each says by itself what accuracy is worth; one of them holds at a time."""
 
 
@@ -132,7 +132,7 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
         if mine in changed:
             raise SettingError(f"{name!r} is another name of {mine!r}; give one of them.")
         changed[mine] = value
-    trades = [name for name in changed if name in _TRADES and changed[name] is not None]
+    trades = [name for name in changed if name in TRADES and changed[name] is not None]
     if len(trades) > 1:
         raise SettingError(f"{' and '.join(trades)} each say what a right answer may cost; give one of them.")
     if not trades or "value_usd" not in known:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.routers.estimates import PairEstimates
+    from langchain_atlas.trajectory import Observation
 
 SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
 """What can be changed of every router that compares pairs by utility, without fitting it again."""
@@ -39,14 +40,15 @@ class UtilityRouter(Router):
     The price is the expected cost scaled to [0, 1] over the pool, of which `latency_share` may be latency, scaled
     likewise; `usd_per_second` adds seconds at a price of their own. With `value_usd` the utility is in dollars,
     ``success * value_usd - dollars - seconds * usd_per_second``, and `cost_weight` is not looked at. It routes once;
-    when the call fails it tries the next best pair of another model, `failovers` times.
+    when the call fails it tries the next best pair, of another provider and of another model while there are some,
+    until a call succeeds or no pair is left; `failovers` bounds that.
 
     A router that knows how far its estimates can be trusted has a default pair and a guard (see `guard.py`).
 
     Args:
         cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
-        failovers: how many other pairs to try when calls fail.
+        failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
         value_usd: dollars that a right answer is worth, above 0; None goes by `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which another pair must be better than the default pair, 0 to below 1; up to
@@ -64,7 +66,7 @@ class UtilityRouter(Router):
         *,
         cost_weight: float = 0.5,
         latency_share: float = 0.0,
-        failovers: int = 1,
+        failovers: int | None = None,
         value_usd: float | None = None,
         usd_per_second: float = 0.0,
         guard: float = DEFAULT_CONFIDENCE,
@@ -91,7 +93,7 @@ class UtilityRouter(Router):
         tried = trajectory.observations
         if tried and not tried[-1].failed:
             return last_answer(trajectory, rule="routed-once", reason="This router asks one pair.")
-        if len(tried) > self.failovers:
+        if self._is_used_up(tried):
             return last_answer(trajectory, rule="failovers-used", reason=f"{len(tried)} calls failed.")
         router = self._as_it_is()
         return router._decide(query, trajectory, router._prepare([query])[0])  # noqa: SLF001  # of its own class
@@ -101,9 +103,12 @@ class UtilityRouter(Router):
         tried = trajectory.observations
         if not tried:
             return await decide_together(self, query)
-        if not tried[-1].failed or len(tried) > self.failovers:
+        if not tried[-1].failed or self._is_used_up(tried):
             return self.decide(query, trajectory)  # nothing is compared, so that no thread is worth its while
         return await super().adecide(query, trajectory)
+
+    def _is_used_up(self, tried: Sequence[Observation]) -> bool:
+        return self.failovers is not None and len(tried) > self.failovers
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries with one pass of the encoder."""
@@ -119,7 +124,7 @@ class UtilityRouter(Router):
     def _decide(self, query: Query, trajectory: Trajectory, item: Any) -> Decision:
         permitted = self._permitted(query)
         if trajectory.observations:
-            permitted = self._untried(permitted, tuple(seen.pair for seen in trajectory.observations))
+            permitted = self._untried(permitted, tuple(seen.pair for seen in trajectory.observations), query.avoid)
             if not permitted.any():
                 return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
         expected = self._expect(item, permitted)
@@ -235,12 +240,19 @@ class UtilityRouter(Router):
             raise ConstraintError(f"The router knows none of the pairs that the query allows: {some(pairs)}.")
         return permitted
 
-    def _untried(self, permitted: NDArray[np.bool_], tried: tuple[Pair, ...]) -> NDArray[np.bool_]:
-        """Leave out the pairs that failed, and their models too while others are left."""
+    def _untried(
+        self, permitted: NDArray[np.bool_], tried: tuple[Pair, ...], avoid: frozenset[Pair]
+    ) -> NDArray[np.bool_]:
+        """Leave out the pairs that failed, and their providers and models too while others are left."""
         failed_models = {pair.model for pair in tried}
-        fresh: NDArray[np.bool_] = permitted & np.array([pair not in tried for pair in self.pairs])
-        elsewhere: NDArray[np.bool_] = fresh & np.array([pair.model not in failed_models for pair in self.pairs])
-        return elsewhere if elsewhere.any() else fresh
+        left: NDArray[np.bool_] = permitted & np.array([pair not in tried for pair in self.pairs])
+        for better in (
+            np.array([pair not in avoid for pair in self.pairs]),
+            np.array([pair.model not in failed_models for pair in self.pairs]),
+        ):
+            if (left & better).any():
+                left = left & better
+        return left
 
     def _candidate(self, expected: PairEstimates, column: int, utility: NDArray[np.float64]) -> Candidate:
         return Candidate(
@@ -262,6 +274,11 @@ class UtilityRouter(Router):
     def takes_first_answer(self) -> bool:
         """Whether it answers with the first call that succeeds: it does."""
         return True
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn: it does not."""
+        return False
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
@@ -309,7 +326,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         SettingError: one is not.
     """
     for name, value in settings.items():
-        if value is None and name in {"strength", "value_usd", "always"}:
+        if value is None and name in {"strength", "value_usd", "always", "failovers"}:
             continue
         if name == "always":
             Pair.parse(value)

@@ -48,6 +48,10 @@ class RouterWrapper(Router):
                 f"wrapped router. Override all of {', '.join(_DECIDING)}."
             )
 
+    def __repr__(self) -> str:
+        """Say what it is, and what it is around."""
+        return f"{type(self).__name__}({self._router!r})"
+
     @property
     def router(self) -> Router:
         """The router that is wrapped."""
@@ -84,6 +88,11 @@ class RouterWrapper(Router):
     def takes_first_answer(self) -> bool:
         """Whether the wrapped router does."""
         return self.router.takes_first_answer
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether they are for the wrapped router."""
+        return self.router.failures_are_turns
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.testing.fakes import FakeEncoder, ScriptedExecutor, ScriptedRouter
-from langchain_atlas.testing.server import HANG, Failure, OpenAIServer, Request, call_tool, images_of
+from langchain_atlas.testing.server import HANG, Broken, Failure, OpenAIServer, Request, call_tool, images_of
 from langchain_atlas.testing.trace_server import TracedRun, TracedSpan, TraceServer
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _CONFORMANCE = {
 
 __all__ = [
     "HANG",
+    "Broken",
     "Failure",
     "FakeEncoder",
     "IntegrationConformance",

@@ -6,11 +6,12 @@ import re
 import threading
 import zlib
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
 from langchain_atlas.encoders import Encoder
+from langchain_atlas.error_kinds import failed_call
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.pool import Pair
@@ -80,7 +81,7 @@ class ScriptedExecutor(Executor):
         if isinstance(told, Observation):
             return told
         if isinstance(told, Exception):
-            return Observation(pair=pair, error=f"{type(told).__name__}: {told}")
+            return failed_call(pair, told)
         return Observation(pair=pair, answer=told)
 
     def _lookup(self, pair: Pair, query: Query) -> Told:
@@ -99,6 +100,9 @@ class ScriptedRouter(Router):
     Args:
         script: the decisions; a pair, or its written form, stands for the decision to route there.
     """
+
+    not_deciding: ClassVar[frozenset[str]] = frozenset({"queries"})
+    """What it does not decide by; see `langchain_atlas.routers.state_digest`."""
 
     def __init__(self, *script: Decision | Pair | str) -> None:
         self._script = tuple(_decision(item) for item in script)

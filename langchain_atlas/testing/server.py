@@ -30,12 +30,22 @@ class Failure:
     """More response headers, such as ``{"retry-after": "1"}``."""
 
 
+@dataclass(frozen=True)
+class Broken:
+    """A reply that breaks off: the connection is closed in its midst, whether it is streamed or not."""
+
+    text: str
+    """As much of it as is sent, a piece a word where it is streamed."""
+    pause_s: float = 0.0
+    """Seconds before each piece of a stream."""
+
+
 HANG = Failure(status=0, message="never answers")
 """A reply that never comes, so that the caller runs into its timeout."""
 
-Reply = str | dict[str, Any] | Failure
+Reply = str | dict[str, Any] | Failure | Broken
 """What the server is told to say: a text; a message such as ``{"content": ..., "tool_calls": [...]}``, which may also
-set ``finish_reason`` and ``usage`` (None leaves it out); or a failure."""
+set ``reasoning_content``, ``finish_reason`` and ``usage`` (None leaves it out); a failure; or one that breaks off."""
 
 
 @dataclass(frozen=True)
@@ -199,8 +209,8 @@ class _Handler(BaseHTTPRequestHandler):
         if reply is HANG:
             self.close_connection = True
             return None
-        if isinstance(reply, Failure):
-            return self._fail(reply)
+        if isinstance(reply, Failure | Broken):
+            return self._fail(reply) if isinstance(reply, Failure) else self._break(name, body, reply)
         answer = _Answer(name, body.get("model", ""), reply, _words(messages))
         if not body.get("stream"):
             return self._send(200, {"id": name, **reply} if isinstance(reply, dict) and ranked else answer.whole())
@@ -218,6 +228,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, str(text))
         self.end_headers()
         self.wfile.write(data)
+        self.wfile.flush()
+
+    def _break(self, name: str, body: dict[str, Any], reply: Broken) -> None:
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream" if body.get("stream") else "application/json")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        chunks = _Answer(name, body.get("model", ""), reply.text, 0).chunks(wants_usage=False)
+        for chunk in [*chunks][:-1] if body.get("stream") else []:
+            time.sleep(reply.pause_s)
+            event = f"data: {json.dumps(chunk)}\n\n".encode()
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            self.wfile.flush()
+        self.wfile.write(b"ff\r\n{")
         self.wfile.flush()
 
     def _stream(self, chunks: Iterator[dict[str, Any]]) -> None:
@@ -260,6 +285,8 @@ class _Answer:
 
     def chunks(self, *, wants_usage: bool) -> Iterator[dict[str, Any]]:
         yield self._chunk({"role": "assistant", "content": ""})
+        for piece in _pieces(self._message.get("reasoning_content") or ""):
+            yield self._chunk({"reasoning_content": piece})
         for piece in _pieces(self._message["content"] or ""):
             yield self._chunk({"content": piece})
         for index, call in enumerate(self._calls):

@@ -7,10 +7,12 @@ from typing import Any
 
 from langchain_core.tools import ToolException
 
+from langchain_atlas.secrets import error_text, masked
+
 
 def answer_error(error: ToolException) -> str:
     """The answer in place of a failed run."""
-    return f"Error: {error}"
+    return masked(f"Error: {error}")
 
 
 def answer_validation_error(error: Any) -> str:
@@ -37,4 +39,4 @@ def tool_failure(error: Exception, what: str) -> Exception:
 
     if isinstance(error, ToolException | GraphBubbleUp):
         return error
-    return ToolException(f"{what}: {type(error).__name__}: {error}")
+    return ToolException(f"{what}: {error_text(error)}")

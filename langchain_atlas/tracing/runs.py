@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tracing.facts import Facts, of_decision, of_observation, of_query, of_trajectory
 
 if TYPE_CHECKING:
@@ -114,6 +115,7 @@ def _traced(kind: _Kind, inputs: dict[str, Any], work: Callable[[], Value], turn
 
     values: list[Value] = []
 
+    @keys_masked
     def step(_: dict[str, Any]) -> dict[str, Any]:
         values.append(work())
         return _noted(kind.facts(values[0], turn))
@@ -127,6 +129,7 @@ async def _atraced(kind: _Kind, inputs: dict[str, Any], work: Callable[[], Await
 
     values: list[Value] = []
 
+    @keys_masked
     async def step(_: dict[str, Any]) -> dict[str, Any]:
         values.append(await work())
         return _noted(kind.facts(values[0], turn))

@@ -56,6 +56,20 @@ class TestDoctor:
         assert figures["gain_ci95"][0] > 0
         assert {"reason", "gain", "cost_ratio", "findings", "need", "next"} <= figures.keys()
 
+    def test_says_what_fit_chooses_with_the_figures_that_fit_gives(self, data: Path, tmp_path: Path) -> None:
+        rows = [
+            {**each, "query_id": f"{each['query_id']}-{copy}", "query": f"{each['query']} {copy}"}
+            for copy in "abc"
+            for each in OutcomeTable.load(data).table.to_pylist()
+        ]
+        OutcomeTable.from_rows(rows).save(data)
+        printed = run("doctor", "--data", data, "--json", tmp_path / "verdict.json").output
+        fitted = run("fit", "--data", data, "--out", tmp_path / "router", "--json", tmp_path / "fit.json")
+        assert fitted.exit_code == 0, fitted.output
+        doctor, fit = (json.loads((tmp_path / name).read_text())["curve"] for name in ("verdict.json", "fit.json"))
+        assert doctor == fit
+        assert fit["reason"] in " ".join(printed.split())
+
     def test_the_advice_is_a_command_that_works(self, data: Path, tmp_path: Path) -> None:
         run("doctor", "--data", data, "--json", tmp_path / "verdict.json")
         command = json.loads((tmp_path / "verdict.json").read_text())["next"]

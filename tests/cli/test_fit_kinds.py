@@ -35,6 +35,15 @@ def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: P
     assert "\x1b" not in printed  # no progress bar in a pipe
 
 
+@pytest.mark.parametrize("kind", [kind for kind in FITTED if kind not in ("bert", "dual")])
+def test_a_table_of_one_pair_can_be_fitted(kind: str, data: str, tmp_path: Path) -> None:
+    pool = tmp_path / "pool.txt"
+    pool.write_text("large@@none\n", encoding="utf-8")
+    fit(data, tmp_path / "router", "--router", kind, "--pairs", str(pool))
+    router = Router.load(tmp_path / "router", FakeEncoder(name=encoders.DEFAULT_ENCODER))
+    assert router.decide(kinds_of_query().queries[0]).pair == Pair("large")
+
+
 def test_the_table_of_kinds_agrees_with_what_is_loaded() -> None:
     assert [class_of(kind).kind for kind in FITTED] == list(FITTED)
 

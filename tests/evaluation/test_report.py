@@ -25,6 +25,7 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '</script><img src=x onerror="boom()"> <b>bold</b> {{STYLE}} \u2028 & so on'
@@ -78,8 +79,33 @@ class TestNumbers:
             assert one.call_share == pytest.approx(other.call_share)
 
     def test_a_setting_off_the_grid_is_added(self, router: ClusterRouter) -> None:
-        knob, values, start = settings_of(router.configure(cost_weight=0.33))
-        assert (knob, len(values), values[start]) == ("cost_weight", N_STEPS + 1, 0.33)
+        knob, settings, start = settings_of(router.configure(cost_weight=0.33))
+        assert (knob, len(settings), settings[start].value) == ("cost_weight", N_STEPS + 1, 0.33)
+
+    def test_a_measured_router_is_drawn_in_dollars_at_the_setting_that_was_chosen(
+        self, router: ClusterRouter, outcomes: OutcomeTable
+    ) -> None:
+        routed = measured(router)
+        drawn = figures({"mine": routed}, outcomes)
+        entry = drawn["routers"][0]
+        assert entry["knob"] == "value"
+        assert [step["value"] for step in entry["steps"]] == [0.1, 0.01, 0.001, None]
+        assert entry["steps"][entry["start"]]["label"] == "a right answer at $0.01"
+        assert entry["setting"].startswith("mine: a right answer at $0.01; held-out queries gave 80.0% right")
+        assert drawn["notes"][0] == entry["setting"]
+        single = settings_of(routed.configure(always="large@@none", value_usd=None))
+        assert single[1][single[2]].label == "large@@none always"
+        assert settings_of(routed.configure(cost_weight=0.2))[0] == "cost_weight"
+
+    def test_what_is_spent_is_a_lower_bound_where_costs_are_unknown(
+        self, router: ClusterRouter, outcomes: OutcomeTable
+    ) -> None:
+        rows = [
+            {**each, "cost_usd": None if each["model"] == "small" else each["cost_usd"]}
+            for each in outcomes.table.to_pylist()
+        ]
+        step = figures({"mine": router}, OutcomeTable.from_rows(rows))["routers"][0]["steps"][0]
+        assert 0 < step["cost_known"] < 1
 
     def test_a_router_without_a_knob_or_clusters(self, outcomes: OutcomeTable) -> None:
         drawn = figures({"single": SinglePairRouter("large@@none")}, outcomes)["routers"][0]
@@ -142,6 +168,28 @@ class TestPage:
         monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
         with pytest.raises(MissingExtraError, match=r"langchain-atlas\[report\]"):
             report({"mine": router}, outcomes)
+
+
+def measured(router: ClusterRouter) -> ClusterRouter:
+    """Give a router a curve of three values and one pair always, and set it to the second."""
+
+    def point(value: float | None, accuracy: float, cost: float) -> OperatingPoint:
+        return OperatingPoint(
+            value_usd=value,
+            always=None if value else "large@@none",
+            accuracy=accuracy,
+            accuracy_ci95=(accuracy - 0.1, accuracy + 0.1),
+            versus_single=accuracy - 0.6,
+            cost_usd_per_1k=cost,
+            cost_known=1.0,
+            latency_s_mean=None,
+            calls_per_query=1.0,
+        )
+
+    points = (point(0.1, 0.8, 3.0), point(0.01, 0.8, 2.0), point(0.001, 0.7, 1.0), point(None, 0.6, 4.0))
+    routed = router.configure(cost_weight=0.0)
+    routed.curve = OperatingCurve(points=points, chosen=1, best=0, n_queries=100, reason="It is the cheapest.")
+    return routed.configure(**points[1].settings)
 
 
 def hostile() -> OutcomeTable:
@@ -239,6 +287,12 @@ class TestBrowser:
         assert (root["errors"], root["ready"]) == ("", "true")
         assert "<img" not in document.partition('<script id="content"')[0]
         assert "&lt;img src=x onerror=" in document
+
+    def test_the_slider_in_dollars(self, router: ClusterRouter, outcomes: OutcomeTable, tmp_path: Path) -> None:
+        path = self.draw(tmp_path / "report.html", {"mine": measured(router)}, outcomes)
+        start, dear, single = (root_of(opened(path, fragment)) for fragment in ("", "#value=0.2", "#value=0.0008"))
+        assert [root["errors"] for root in (start, dear, single)] == ["", "", ""]
+        assert [root["at"] for root in (start, dear, single)] == ["0.01", "0.1", "0.001"]
 
     @pytest.mark.parametrize("kind", ["one step", "many calls", "no costs", "free"])
     def test_other_kinds_of_router_and_data(self, kind: str, outcomes: OutcomeTable, tmp_path: Path) -> None:

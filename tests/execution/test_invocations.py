@@ -16,8 +16,8 @@ from langchain_core.tools import BaseTool, tool
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.invocations.base import fill
-from langchain_atlas.json_in_text import first_object
 from langchain_atlas.testing import Failure, call_tool
+from langchain_atlas.text.json_objects import first_object
 
 if TYPE_CHECKING:
     from fixture_types import Reach, Run, Serve
@@ -159,15 +159,13 @@ class TestNative:
         server = serve(in_turn({"tool_calls": calls}, "42"))
         seen = execute(run, reach(server), tool_of(multiply))
         assert seen.answer == "42"
-        assert [trace.error for trace in seen.tool_trace] == [
-            None,
-            "The call could not be read: its arguments are not JSON.",
-        ]
+        problem = """The call could not be read: its arguments are '{"first": 6, ', and must be a JSON object."""
+        assert [trace.error for trace in seen.tool_trace] == [None, problem]
         sent = [call["id"] for call in server.bodies[1]["messages"][1]["tool_calls"]]
         assert sorted(sent) == ["call_1", "call_2"], "providers refuse a result that answers no call"
         assert tool_messages(server.bodies[1]) == {
             "call_2": "42",
-            "call_1": "The call could not be read: its arguments are not JSON.",
+            "call_1": problem,
         }
 
     @pytest.mark.parametrize("call_id", ["same", ""])

@@ -88,7 +88,7 @@ class TestRequest:
             text="What is it?",
             context="a picture",
             history=(HumanMessage("Hello"), AIMessage("Hello to you")),
-            images=("data:image/png;base64,AA==",),
+            images=("data:image/png;base64,iVBORw0KGgo=",),
         )
         run(executor_of(reach(server)), SMALL, query)
         assert server.bodies[0]["messages"] == [
@@ -98,7 +98,7 @@ class TestRequest:
                 "role": "user",
                 "content": [
                     {"type": "text", "text": "What is it?\n\nContext:\na picture"},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
                 ],
             },
         ]

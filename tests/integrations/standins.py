@@ -14,7 +14,7 @@ from langchain_atlas.testing import call_tool
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 HELLO = {"messages": [("user", "hello")]}
-IMAGE = {"type": "image", "base64": "AA==", "mime_type": "image/png"}
+IMAGE = {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"}
 THREAD: Any = {"configurable": {"thread_id": "1"}}
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from langchain_atlas import OutcomeTable
 
 
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 
 class TestRequests:

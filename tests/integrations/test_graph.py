@@ -118,9 +118,11 @@ class TestLoop:
         assert state["atlas"]["steps"][-1]["decision"]["rule"] == "turn-limit"
         assert len(server.bodies) == 2
 
-    def test_says_what_failed(self, serve: Serve, connect: Connect, invoke: Invoke) -> None:
-        graph = create_atlas_graph(ScriptedRouter("small@@none"), connect(serve(Failure(500, "down")))).compile()
-        state = invoke(graph, HELLO)
+    def test_says_what_failed_where_that_is_asked_for(self, serve: Serve, connect: Connect, invoke: Invoke) -> None:
+        executor = connect(serve(Failure(500, "down")))
+        state = invoke(
+            create_atlas_graph(ScriptedRouter("small@@none"), executor, on_failure="message").compile(), HELLO
+        )
         assert state["messages"][-1].content.startswith("No answer: every call failed (small@@none: ")
         assert state["atlas"]["answered"] is False
 

@@ -88,7 +88,7 @@ class TestAModelThatFails:
     ) -> None:
         executor = connect(serve(Failure(401, "who are you?")))
         router = ClusterRouter(FakeEncoder(), n_clusters=3).fit(outcomes).restrict(executor.pool.pairs)
-        state = invoke(build(router, executor), TALK)
+        state = invoke(build(router, executor, on_failure="message"), TALK)
         assert state["messages"][-1].content.startswith("No answer: every call failed (")
         assert state["atlas"]["answered"] is False
         assert {step["decision"]["pair"] for step in state["atlas"]["steps"]} == {
@@ -122,6 +122,6 @@ class TestABudget:
     ) -> None:
         executor = ScriptedExecutor(lambda pair, _: Observation(pair=pair, error="Timeout: 60 s", cost_usd=0.004))
         router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
-        state = invoke(build(router, executor), TALK, context={"max_cost_usd": 0.0045})
+        state = invoke(build(router, executor, on_failure="message"), TALK, context={"max_cost_usd": 0.0045})
         assert len(executor.calls) == 1
         assert state["atlas"]["answered"] is False

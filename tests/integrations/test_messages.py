@@ -20,6 +20,8 @@ from langchain_atlas.integrations.messages import (
 )
 from langchain_atlas.trajectory import Constraints, Usage
 
+GIF = "R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
+
 
 class TestReadQuery:
     def test_asks_what_the_human_said_last(self) -> None:
@@ -88,12 +90,15 @@ class TestReadQuery:
         [
             ({"type": "image_url", "image_url": {"url": "http://x/a.png"}}, "http://x/a.png"),
             ({"type": "image_url", "image_url": "http://x/a.png"}, "http://x/a.png"),
-            ({"type": "image_url", "image_url": {"url": "data:image/gif;base64,AA=="}}, "data:image/gif;base64,AA=="),
-            ({"type": "image", "url": "http://x/a.png"}, "http://x/a.png"),
-            ({"type": "image", "base64": "AA==", "mime_type": "image/gif"}, "data:image/gif;base64,AA=="),
             (
-                {"type": "image", "source_type": "base64", "data": "AA==", "mime_type": "image/gif"},
-                "data:image/gif;base64,AA==",
+                {"type": "image_url", "image_url": {"url": f"data:image/gif;base64,{GIF}"}},
+                f"data:image/gif;base64,{GIF}",
+            ),
+            ({"type": "image", "url": "http://x/a.png"}, "http://x/a.png"),
+            ({"type": "image", "base64": GIF, "mime_type": "image/gif"}, f"data:image/gif;base64,{GIF}"),
+            (
+                {"type": "image", "source_type": "base64", "data": GIF, "mime_type": "image/gif"},
+                f"data:image/gif;base64,{GIF}",
             ),
         ],
     )

@@ -32,15 +32,15 @@ class TestRequests:
         middleware = AtlasMiddleware(ScriptedRouter("large@@calculator"), connect(server))
         state = call(agent(server, middleware, tools=[shout]), {"messages": [HumanMessage("21?")]})
         assert [body["model"] for body in server.bodies] == ["large", "large"]
-        assert [offered(body) for body in server.bodies] == [["double"], ["double"]]
+        assert [offered(body) for body in server.bodies] == [["double", "shout"]] * 2
         assert state["messages"][-1].content == "large heard 42"
         assert [message.type for message in state["messages"]] == ["human", "ai", "tool", "ai"]
 
-    def test_carry_no_tools_for_a_pair_without(
+    def test_carry_no_tools_for_a_pair_without_where_none_are_kept(
         self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke
     ) -> None:
         server = serve(echo)
-        middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
+        middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server), keep_tools=[])
         state = call(agent(server, middleware, tools=[shout]), HELLO)
         (body,) = server.bodies
         assert body["model"] == "small"
@@ -124,7 +124,7 @@ class TestRequests:
         call(agent(server, middleware), {"messages": [HumanMessage([{"type": "text", "text": "What is it?"}, IMAGE])]})
         (body,) = server.bodies
         assert body["model"] == "seeing"
-        assert body["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,AA=="
+        assert body["messages"][0]["content"][1]["image_url"]["url"] == "data:image/png;base64,iVBORw0KGgo="
 
     def test_keep_to_what_the_run_allows(
         self, serve: Serve, connect: Connect, echo: Echo, agent: Any, call: Invoke

@@ -98,16 +98,19 @@ class TestAnswer:
         graph = graph_of(AtlasNode(ScriptedRouter("small@@none"), connect(server)))
         content = [
             {"type": "text", "text": "What is it?"},
-            {"type": "image", "base64": "AA==", "mime_type": "image/png"},
+            {"type": "image", "base64": "iVBORw0KGgo=", "mime_type": "image/png"},
         ]
         invoke(graph, {"messages": [HumanMessage(content)]})
         assert server.bodies[0]["messages"][0]["content"] == [
             {"type": "text", "text": "What is it?"},
-            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}},
         ]
 
-    def test_says_what_failed_and_the_graph_goes_on(self, serve: Serve, connect: Connect, invoke: Invoke) -> None:
-        graph = graph_of(AtlasNode(ScriptedRouter("small@@none"), connect(serve(Failure(401, "who are you?")))))
+    def test_says_what_failed_where_that_is_asked_for_and_the_graph_goes_on(
+        self, serve: Serve, connect: Connect, invoke: Invoke
+    ) -> None:
+        executor = connect(serve(Failure(401, "who are you?")))
+        graph = graph_of(AtlasNode(ScriptedRouter("small@@none"), executor, on_failure="message"))
         answer = invoke(graph, {"messages": [HumanMessage("hello")]})["messages"][-1]
         assert answer.content.startswith("No answer: every call failed (small@@none: AuthenticationError")
         assert "who are you?" in answer.content
@@ -258,7 +261,8 @@ class TestStream:
         assert [part.content async for part, _ in stream if part.content] == ["small ", "heard ", "hello"]
 
     def test_of_messages_gives_an_answer_that_was_not_streamed(self, serve: Serve, connect: Connect) -> None:
-        graph = graph_of(AtlasNode(ScriptedRouter("small@@none"), connect(serve(Failure(400)))))
+        node = AtlasNode(ScriptedRouter("small@@none"), connect(serve(Failure(400))), on_failure="message")
+        graph = graph_of(node)
         parts = list(graph.stream({"messages": [HumanMessage("hello")]}, stream_mode="messages"))
         assert [part.content[:10] for part, _ in parts if part.content] == ["No answer:"]
 

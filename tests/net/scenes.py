@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEY = "secret"
 """The key that requests carry; see the fixture ``serve``."""
-PIXEL = "data:image/png;base64,AA=="
+PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 @tool

@@ -20,6 +20,7 @@ from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter, calibrate
+from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter, price_of
 from langchain_atlas.testing import FakeEncoder, RouterConformance
@@ -290,6 +291,37 @@ def test_the_dual_path_by_budget(limits: Constraints, path: str) -> None:
     decision = dual.decide(TABLE.queries[0].replace(constraints=limits))
     assert decision.rule.startswith(path)
     assert "room for a second call" in decision.reason
+
+
+def test_either_path_of_a_dual_router_looks_a_knob_up_in_its_own_curve(tmp_path: Path) -> None:
+    def point(value: float | None, accuracy: float, cost: float) -> OperatingPoint:
+        return OperatingPoint(
+            value_usd=value,
+            always=None if value else str(TABLE.pairs[0]),
+            accuracy=accuracy,
+            accuracy_ci95=(accuracy, accuracy),
+            versus_single=0.0,
+            cost_usd_per_1k=cost,
+            cost_known=1.0,
+            latency_s_mean=None,
+            calls_per_query=1.0,
+        )
+
+    def curve(value: float) -> OperatingCurve:
+        points = (point(10 * value, 0.9, 3.0), point(value, 0.8, 2.0), point(None, 0.5, 1.0))
+        return OperatingCurve(points=points, chosen=0, best=0, n_queries=100, reason="")
+
+    cluster, policy = ClusterRouter(FakeEncoder(), n_clusters=2).fit(TABLE), trained()
+    cluster.curve, policy.curve = curve(0.01), curve(0.02)
+    DualRouter(cluster, policy).save(tmp_path / "dual")
+    dual = Router.load(tmp_path / "dual", FakeEncoder())
+    assert isinstance(dual, DualRouter)
+    for knobs, values in (({"target": 0.0}, (0.1, 0.2)), ({"budget": 2.0, "path": "rl"}, (0.01, 0.02))):
+        set_so = dual.configure(**knobs)
+        assert (set_so.cluster.settings["value_usd"], set_so.rl.settings["value_usd"]) == values
+        assert set_so.path == knobs.get("path", "calibrated")
+    with pytest.raises(SettingError, match="give one of them"):
+        dual.configure(target=1.0, value=0.05)
 
 
 def test_members_that_join_are_known_to_both_paths() -> None:

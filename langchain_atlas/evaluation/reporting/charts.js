@@ -9,6 +9,9 @@ const ink = (name) => getComputedStyle(document.documentElement).getPropertyValu
 const narrow = () => window.innerWidth < 640;
 const percent = (value, digits = 1) => (value === null ? "?" : `${(100 * value).toFixed(digits)}%`);
 const dollars = (value) => (value === null ? "unknown cost" : `$${value === 0 ? "0" : Number(value.toPrecision(3))}`);
+// What something costs; a lower bound where some costs are unknown.
+const priced = (one, unit = " per 1000") => (one.cost === null ? "unknown cost" : one.cost_known === undefined || one.cost_known >= 1 ? `${dollars(one.cost)}${unit}`
+  : `at least ${dollars(one.cost * one.cost_known)}${unit} (the cost of ${percent(1 - one.cost_known, 0)} is unknown)`);
 // Plotly reads a little HTML in its texts; what comes from the data is none.
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const cut = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
@@ -27,7 +30,7 @@ function layout(more) {
 }
 
 function said(step) {
-  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])})<br>${dollars(step.cost)} per 1000`;
+  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])})<br>${priced(step)}`;
 }
 
 /** Ticks of a logarithmic axis at 1, 2 and 5 of every power of ten; on a narrow screen at 1 alone. */
@@ -41,13 +44,13 @@ function ticks(costs) {
 }
 
 function frontier(content, router, at) {
-  const priced = content.pairs.filter((pair) => pair.cost_usd_per_1k !== null && pair.accuracy !== null);
+  const circles = content.pairs.filter((pair) => pair.cost_usd_per_1k !== null && pair.accuracy !== null);
   const traces = [
     { x: content.hull.cost, y: content.hull.accuracy, mode: "lines", hoverinfo: "skip", line: { color: ink("mark"), width: 1.5, dash: "dot" } },
     {
-      x: priced.map((pair) => pair.cost_usd_per_1k), y: priced.map((pair) => pair.accuracy), mode: "markers",
-      marker: { color: priced.map((pair) => (pair.on_hull ? ink("soft") : ink("mark"))), size: 8, opacity: priced.map((pair) => (pair.comparable ? 0.85 : 0.35)) },
-      text: priced.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right at ${dollars(pair.cost_usd_per_1k)} per 1000` +
+      x: circles.map((pair) => pair.cost_usd_per_1k), y: circles.map((pair) => pair.accuracy), mode: "markers",
+      marker: { color: circles.map((pair) => (pair.on_hull ? ink("soft") : ink("mark"))), size: 8, opacity: circles.map((pair) => (pair.comparable ? 0.85 : 0.35)) },
+      text: circles.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right at ${dollars(pair.cost_usd_per_1k)} per 1000` +
         (pair.coverage < 1 ? `<br>recorded on ${percent(pair.coverage, 0)} of the queries` : "")),
       hovertemplate: "%{text}<extra></extra>",
     },
@@ -62,16 +65,17 @@ function frontier(content, router, at) {
       textfont: { color: ink("soft"), size: 11.5 },
       marker: { symbol: shapes[name], size: 12, color: name === "oracle" ? ink("other") : ink("ink") },
       hovertemplate: `<b>${names[name]}</b><br>${name === "random" || name === "oracle" ? "" : `${plain(baseline.pairs.join(", else "))}<br>`}` +
-        `${percent(baseline.accuracy)} right at ${dollars(baseline.cost)} per 1000<extra></extra>`,
+        `${percent(baseline.accuracy)} right at ${priced(baseline)}<extra></extra>`,
     });
   }
   content.routers.forEach((other, number) => {
-    const steps = other.steps.filter((step) => step.cost !== null);
+    // One pair always, the last step in dollars, is no end of the line: it has a mark of its own, as a single pair.
+    const steps = other.steps.filter((step) => step.cost !== null && !(other.knob === "value" && step === other.steps[other.steps.length - 1]));
     const shade = number === 0 ? ink("accent") : colour(number + 1);
     traces.push({
       x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", opacity: other === router ? 1 : 0.45,
       line: { color: shade, width: 2, shape: "linear" }, marker: { color: shade, size: 5 },
-      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(other.knob)} ${step.value}` : ""}<br>${said(step)}`),
+      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(step.label)}` : ""}<br>${said(step)}`),
       hovertemplate: "%{text}<extra></extra>",
     });
   });
@@ -87,7 +91,7 @@ function frontier(content, router, at) {
   }
   Plotly.react("frontier", traces, layout({
     height: narrow() ? 380 : 480, margin: { l: 10, r: 24, t: 24, b: 10 },
-    xaxis: { type: "log", title: { text: "dollars per 1000 queries", font: { color: ink("soft") } }, ...ticks(priced.map((pair) => pair.cost_usd_per_1k)) },
+    xaxis: { type: "log", title: { text: "dollars per 1000 queries", font: { color: ink("soft") } }, ...ticks(circles.map((pair) => pair.cost_usd_per_1k)) },
     yaxis: { tickformat: ".0%", title: { text: narrow() ? "" : "accuracy", font: { color: ink("soft") } } },
   }), CONFIG);
 }
@@ -147,6 +151,14 @@ function heat(content, router, at) {
   document.getElementById("heat-caption").textContent = rows.length < content.pairs.length ? `${rows.length} of ${content.pairs.length} pairs: the most accurate, and those that a cluster asks at some setting.` : "";
 }
 
+/** The axis of settings in dollars: every fourth step is named. */
+function valueAxis(router) {
+  const last = router.steps.length - 1;
+  const named = router.steps.map((_, number) => number).filter((number) => number === last || (number % (narrow() ? 8 : 4) === 0 && number < last - 1));
+  const text = named.map((number) => (router.steps[number].value === null ? (number === last ? "one pair" : "accuracy") : dollars(router.steps[number].value)));
+  return { title: { text: "what a right answer is worth", font: { color: ink("soft") } }, range: [0, last], tickvals: named, ticktext: text, showgrid: false };
+}
+
 function shares(content, router, at) {
   const total = new Map();
   router.steps.forEach((step) => step.shares.forEach(([pair, share]) => total.set(pair, (total.get(pair) || 0) + share)));
@@ -156,7 +168,8 @@ function shares(content, router, at) {
   const bands = top.map((pair, number) => ({ name: content.pairs[pair].name, shade: colour(number), values: router.steps.map((step) => of(step, pair)) }));
   bands.push({ name: "others", shade: ink("mark"), values: router.steps.map(rest) });
   const shown = bands.filter((band) => band.values.some((value) => value > 0.0005));
-  const x = router.steps.map((step) => step.value);
+  const valued = router.knob === "value"; // dollars, one step beside the other; the last is one pair always
+  const x = router.steps.map((step, number) => (valued ? number : step.value));
   const single = x.length === 1;
   const traces = shown.map((band) => ({
     name: plain(cut(band.name, narrow() ? 34 : 42)), hovertemplate: `<b>${plain(band.name)}</b><br>%{${single ? "x" : "y"}:.1%} of the answers<extra></extra>`,
@@ -168,7 +181,7 @@ function shares(content, router, at) {
   Plotly.react("shares", traces, layout({
     height: narrow() ? 480 : 360, barmode: "stack", shapes, showlegend: true, hovermode: single ? "closest" : "x",
     legend: narrow() ? { orientation: "h", y: -0.25, font: { size: 10.5 } } : { font: { size: 11.5 }, traceorder: "normal", x: 1.02 },
-    xaxis: single ? { tickformat: ".0%", range: [0, 1] } : { title: { text: router.knob, font: { color: ink("soft") } }, range: [0, 1], showgrid: false },
+    xaxis: single ? { tickformat: ".0%", range: [0, 1] } : valued ? valueAxis(router) : { title: { text: router.knob, font: { color: ink("soft") } }, range: [0, 1], showgrid: false },
     yaxis: single ? {} : { tickformat: ".0%", range: [0, 1] },
   }), CONFIG);
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.evaluation.reporting.sweeps import Sweep
+    from langchain_atlas.evaluation.reporting.sweeps import Setting, Sweep
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.cluster.kmeans import Cluster
@@ -60,7 +60,7 @@ def clusters_of(sweep: Sweep, table: OutcomeTable, *, show_queries: bool, seed: 
         return None
     place = np.concatenate([router.place(part) for part in _chunks(table.queries)])
     rng = np.random.default_rng(seed)
-    versions = [router if sweep.knob is None else _at(router, sweep.knob, value) for value in sweep.values]
+    versions = [_at(router, setting) for setting in sweep.settings]
     numbers = range(len(router.clusters_))
     described: dict[str, Any] = {
         "clusters": [_described(router, number, place, table, rng if show_queries else None) for number in numbers],
@@ -73,8 +73,8 @@ def clusters_of(sweep: Sweep, table: OutcomeTable, *, show_queries: bool, seed: 
     return described
 
 
-def _at(router: Any, knob: str, value: float) -> Clustered:
-    version: Clustered = router.configure(**{knob: value})
+def _at(router: Any, setting: Setting) -> Clustered:
+    version: Clustered = router.configure(**setting.settings) if setting.settings else router
     return version
 
 

@@ -26,9 +26,9 @@ function headline(router, step) {
   const target = find("headline");
   const bold = (text) => element("b", text);
   target.replaceChildren();
-  target.append("The router ", bold(router.label), router.knob ? `, at ${router.knob} ${step.value},` : "", " answers ", bold(percent(step.accuracy)),
-    ` of ${content.n_queries.toLocaleString("en")} queries right`, step.cost === null ? "." : ` for ${dollars(step.cost)} per 1000.`,
-    " The best single pair in hindsight, ", bold(barName()), `, answers ${percent(bar.accuracy)}`, bar.cost === null ? "." : ` for ${dollars(bar.cost)}.`);
+  target.append("The router ", bold(router.label), router.knob ? `, with ${step.label},` : "", " answers ", bold(percent(step.accuracy)),
+    ` of ${content.n_queries.toLocaleString("en")} queries right`, step.cost === null ? "." : ` for ${priced(step)}.`,
+    " The best single pair in hindsight, ", bold(barName()), `, answers ${percent(bar.accuracy)}`, bar.cost === null ? "." : ` for ${priced(bar, "")}.`);
   const [low, high] = step.gain_interval;
   const verdict = low > 0 ? `is ${points(step.gain)} more accurate` : high < 0 ? `is ${points(step.gain)} less accurate` : `can’t be told apart from it: it differs by ${signed(step.gain)} points`;
   target.append(` So routing ${verdict} (95% interval ${signed(low)} to ${signed(high)})`,
@@ -41,7 +41,7 @@ function figures(step) {
   const cells = [
     ["Accuracy", percent(step.accuracy), `${percent(step.interval[0])} to ${percent(step.interval[1])}`],
     ["Against the best single pair", `${signed(step.gain)}`, `points, ${signed(step.gain_interval[0])} to ${signed(step.gain_interval[1])}`],
-    ["Cost per 1000", step.cost === null ? "unknown" : dollars(step.cost), step.cost_ratio === null ? "" : `${ratio(step.cost_ratio)} of the single pair’s`],
+    ["Cost per 1000", step.cost === null ? "unknown" : step.cost_known < 1 ? `≥ ${dollars(step.cost * step.cost_known)}` : dollars(step.cost), step.cost_known < 1 && step.cost !== null ? `the cost of ${percent(1 - step.cost_known, 0)} is unknown` : step.cost_ratio === null ? "" : `${ratio(step.cost_ratio)} of the single pair’s`],
     step.latency === null ? ["Calls per query", step.calls.toFixed(2), ""] : ["Time per query", `${Number(step.latency.toPrecision(2))} s`, `${step.calls.toFixed(2)} calls`],
   ];
   find("figures").replaceChildren(...cells.map(([name, value, more]) => {
@@ -96,17 +96,17 @@ function show(whole) {
   const router = content.routers[state.router];
   const step = router.steps[state.at];
   const root = document.documentElement.dataset;
-  Object.assign(root, { at: String(step.value), accuracy: String(step.accuracy), pairs: router.clusters ? router.clusters.best[state.at].map((entry) => entry.pair).join(" ") : "" });
+  Object.assign(root, { at: step.value === null ? step.label : String(step.value), accuracy: String(step.accuracy), pairs: router.clusters ? router.clusters.best[state.at].map((entry) => entry.pair).join(" ") : "" });
   headline(router, step);
   figures(step);
   find("knob").value = String(state.at);
-  find("knob").setAttribute("aria-valuetext", `${router.knob} ${step.value}`);
-  find("knob-value").textContent = router.knob ? step.value.toFixed(2) : "";
+  find("knob").setAttribute("aria-valuetext", step.label);
+  find("knob-value").textContent = router.knob === "value" ? step.label : router.knob ? step.value.toFixed(2) : "";
   const now = find("now");
-  now.replaceChildren(element("b", percent(step.accuracy)), step.cost === null ? " right" : ` right at ${dollars(step.cost)} per 1000`);
-  const priced = content.pairs.some((pair) => pair.cost_usd_per_1k > 0);
-  find("frontier-section").hidden = !priced; // its axis is logarithmic: where all is free or unknown it shows nothing
-  if (priced) frontier(content, router, state.at);
+  now.replaceChildren(element("b", percent(step.accuracy)), step.cost === null ? " right" : ` right at ${priced(step)}`);
+  const anyPriced = content.pairs.some((pair) => pair.cost_usd_per_1k > 0);
+  find("frontier-section").hidden = !anyPriced; // its axis is logarithmic: where all is free or unknown it shows nothing
+  if (anyPriced) frontier(content, router, state.at);
   shares(content, router, state.at);
   domains(content, router, state.at);
   const clustered = router.clusters !== null;
@@ -129,21 +129,22 @@ function choose(number) {
   asked = [];
   find("knob").max = String(router.steps.length - 1);
   for (const part of document.querySelectorAll(".knob, .track")) part.hidden = router.knob === null;
-  find("knob-name").textContent = router.knob || "";
+  find("knob-name").textContent = router.knob === "value" ? "" : router.knob || "";
   [...find("choice").children].forEach((button, place) => button.setAttribute("aria-pressed", String(place === number)));
   show(true);
 }
 
-/** Follow the part of the address after "#": cost_weight=0.8 sets the slider, router=1 chooses the second router. */
+/** Follow the part of the address after "#": cost_weight=0.8 or value=0.05 sets the slider, router=1 chooses the second router. */
 function follow() {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const number = Number(wanted.get("router") || 0);
   choose(content.routers[number] ? number : 0);
   const router = content.routers[state.router];
   const name = wanted.has(router.knob) ? router.knob : "alpha"; // another name of the cost weight
-  if (router.knob === null || !wanted.has(name)) return;
+  if (router.knob === null || !wanted.has(name) || (name === "alpha" && router.knob !== "cost_weight")) return;
   const value = Number(wanted.get(name));
-  const apart = router.steps.map((step) => Math.abs(step.value - value));
+  const scale = router.knob === "value" ? Math.log : (number) => number;
+  const apart = router.steps.map((step) => (step.value === null ? Infinity : Math.abs(scale(step.value) - scale(value))));
   state.at = apart.indexOf(Math.min(...apart));
   show(false);
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.evaluation.reporting.settings import named, setting_of
 from langchain_atlas.evaluation.runs import Runs, run_router, shares
 from langchain_atlas.execution.replay import ReplayExecutor
 
@@ -17,14 +18,30 @@ if TYPE_CHECKING:
 
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.operating import OperatingPoint
 
-KNOBS = ("cost_weight",)
+WEIGHTS = ("cost_weight",)
 """Settings that trade accuracy for cost, 0 to 1; a router has one of them at most."""
+
+VALUE = "value"
+"""The knob in dollars that a right answer is worth, of a router that was measured when it was fitted."""
 
 N_STEPS = 21
 
 _BATCH = 1000
 """Queries replayed at every setting before the next: an encoder remembers at least these."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a knob."""
+
+    value: float | None
+    """The knob's value: a weight of cost, or dollars; None for accuracy alone, and for one pair always."""
+    label: str
+    """The setting in words."""
+    settings: dict[str, Any]
+    """What to configure the router with."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +52,8 @@ class Sweep:
     """The router as it was given."""
     knob: str | None
     """Name of the setting that was varied; None when there is none."""
-    values: tuple[float, ...]
-    """Its values, ascending; one when there is no knob."""
+    settings: tuple[Setting, ...]
+    """Its settings, from accuracy to cost; one when there is no knob."""
     runs: tuple[Runs, ...]
     """What it did at each."""
     start: int
@@ -64,9 +81,9 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
         PoolError: the router knows none of the table's pairs.
         OutcomeError: nothing of the router can be replayed.
     """
-    knob, values, start = settings_of(router)
-    versions = [router if knob is None else router.configure(**{knob: value}) for value in values]
-    gathered = [_Gathered() for _ in values]
+    knob, settings, start = settings_of(router)
+    versions = [router.configure(**setting.settings) if setting.settings else router for setting in settings]
+    gathered = [_Gathered() for _ in settings]
     for first in range(0, len(table.query_ids), _BATCH):
         part = table.select(query_ids=table.query_ids[first : first + _BATCH])
         executor = ReplayExecutor(part)
@@ -80,18 +97,43 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
             into.calls.append(called)
             if step is not None:
                 step(len(part.query_ids))
-    return Sweep(router, knob, tuple(values), tuple(_joined(each, len(table.pairs)) for each in gathered), start)
+    return Sweep(router, knob, tuple(settings), tuple(_joined(each, len(table.pairs)) for each in gathered), start)
 
 
-def settings_of(router: Router) -> tuple[str | None, list[float], int]:
-    """Return a router's knob, the values to try, and the number of the one it stands at."""
+def settings_of(router: Router) -> tuple[str | None, list[Setting], int]:
+    """Return a router's knob, the settings to try, from accuracy to cost, and the number of the one it has.
+
+    The knob is the value of a right answer where the router was measured at many values and is set to one, else the
+    weight of cost.
+    """
     settings = router.settings
-    knob = next((name for name in KNOBS if name in settings), None)
+    knob = next((name for name in WEIGHTS if name in settings), None)
+    now: dict[str, Any] = setting_of(router)
+    if router.curve is not None and (now["value_usd"] is not None or now["always"]):
+        return _measured(router.curve.points, now["value_usd"], now["always"])
     if knob is None:
-        return None, [0.0], 0
-    now = float(settings[knob] or 0.0)
-    values = sorted({now, *(round(float(value), 6) for value in np.linspace(0, 1, N_STEPS))})
-    return knob, values, values.index(now)
+        return None, [Setting(None, "", {})], 0
+    weight = float(settings[knob] or 0.0)
+    values = sorted({weight, *(round(float(value), 6) for value in np.linspace(0, 1, N_STEPS))})
+    return knob, [Setting(value, f"{knob} {value:g}", {knob: value}) for value in values], values.index(weight)
+
+
+def _measured(
+    points: Sequence[OperatingPoint], value: float | None, always: str | None
+) -> tuple[str, list[Setting], int]:
+    """Return some of the settings that were measured, from the highest value to the lowest, and the one given."""
+    routed = {point.value_usd: named(point) for point in points if not point.always}
+    kept = [list(routed)[number] for number in np.unique(np.linspace(0, len(routed) - 1, N_STEPS - 1).astype(int))]
+    if not always and value not in kept:
+        kept.append(value)
+    kept.sort(key=lambda one: np.inf if one is None else one, reverse=True)
+    found = [
+        Setting(one, routed.get(one) or f"a right answer at ${one:.3g}", {"value_usd": one, "always": None})
+        for one in kept
+    ]
+    single = always or points[-1].always
+    found.append(Setting(None, f"{single} always", {"value_usd": None, "always": single}))
+    return VALUE, found, len(found) - 1 if always else kept.index(value)
 
 
 def _joined(gathered: _Gathered, n_pairs: int) -> Runs:

@@ -14,6 +14,7 @@ from langchain_atlas.execution.invocations.base import (
     InvocationSettings,
     ModelCall,
     ToolCall,
+    data_of,
     fill,
     text_of,
 )
@@ -65,13 +66,15 @@ class Backtracked(Native):
         """Call the model and its tools; go back where the tools led nowhere."""
         messages: list[BaseMessage] = list(self.opening(query))
         tried: list[str] = []
+        data = data_of(query)
         choice, rounds = self.settings.tool_choice, 0
         while rounds < self.settings.max_rounds:
             (reply,) = yield (self.call(self._noted(messages, tried), choice),)
-            step = self.round(reply, len(messages) + len(tried))
+            step = self.round(reply, len(messages) + len(tried), data)
             if not step.calls:
                 return text_of(reply)
             traces = yield step.wanted
+            data += [trace.said for trace in traces]
             direct = step.direct_answer(traces)
             if direct is not None:
                 return direct
@@ -85,7 +88,7 @@ class Backtracked(Native):
             messages += step.messages(traces)
             choice, rounds = "auto", rounds + 1
         (reply,) = yield (self.call(self._noted(messages, tried), "none"),)
-        return text_of(reply)
+        return self.last_word(reply, data)
 
     def _noted(self, messages: list[BaseMessage], tried: list[str]) -> list[BaseMessage]:
         if not tried:
@@ -102,7 +105,7 @@ def _shown(step: Round, traces: Sequence[ToolTrace]) -> str:
     """Write down what a round called and what came of it."""
     lines = []
     for meant, trace in zip(step.wanted, traces, strict=True):
-        text = trace.error or trace.output or ""
+        text = trace.shown
         called = trace.name
         if isinstance(meant, ToolCall):
             called = f"{called}({json.dumps(dict(meant.arguments), ensure_ascii=False, default=str)})"

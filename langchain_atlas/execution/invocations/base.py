@@ -9,21 +9,28 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import Field
 
+from langchain_atlas.content_blocks import media_of, portable_media, readable
 from langchain_atlas.errors import PoolError
+from langchain_atlas.histories import FROM_TOOL
+from langchain_atlas.images import image_url
 from langchain_atlas.records import Record
+from langchain_atlas.text.markup import neutral
+from langchain_atlas.text.thoughts import without_thoughts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Tool
-    from langchain_atlas.trajectory import Query
+    from langchain_atlas.trajectory import Query, ToolTrace
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,9 @@ class ModelCall:
     """JSON schema the reply should keep to; sent where the model takes one."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of this call alone, such as ``max_tokens`` or ``stop``."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters that nobody asked for, such as a sampling temperature; left out where the model does not take them.
+    All others win over them."""
     inward: bool = False
     """Whether the reply is for the invocation alone; its tokens are then kept out of a graph's message stream."""
     sample: int | None = None
@@ -117,10 +127,15 @@ class Invocation(ABC):
     def converse(self, query: Query) -> Conversation:
         """Hold the conversation that answers `query`."""
 
-    def opening(self, query: Query, *examples: BaseMessage, text: str | None = None) -> tuple[BaseMessage, ...]:
-        """Return the messages that a conversation starts with: system, examples, history, the ask, what came since."""
+    def opening(
+        self, query: Query, *examples: BaseMessage, text: str | None = None, traces: Sequence[ToolTrace] = ()
+    ) -> tuple[BaseMessage, ...]:
+        """Return the messages that a conversation starts with: system, examples, history, the ask, what came since.
+
+        The images that tools returned (`traces`) go along with the ask.
+        """
         system = [SystemMessage(self.settings.system)] if self.settings.system else []
-        return (*system, *examples, *query.history, ask(query, text), *query.since)
+        return (*system, *examples, *query.history, with_images_of(ask(query, text), traces), *query.since)
 
 
 class InvocationError(Exception):
@@ -133,21 +148,69 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
     Args:
         query: the query.
         text: what to ask instead of the query's own text and context.
+
+    Raises:
+        InvalidInputError: an image is none, or is too large.
     """
+    blocks = [] if not query.content else _ordered(query, text)
     if text is None:
-        text = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
-    if not query.images:
+        text = query.full_text
+    if not query.content and not query.images:
         return HumanMessage(text)
-    blocks: list[str | dict[str, Any]] = []
-    if text.strip():  # else the images are the ask; providers refuse an empty text
-        blocks.append({"type": "text", "text": text})
-    blocks += [{"type": "image_url", "image_url": {"url": image}} for image in query.images]
+    if not query.content:
+        blocks = [*_texts(text), *({"type": "image_url", "image_url": {"url": image_url(url)}} for url in query.images)]
     return HumanMessage(content=blocks)
 
 
+def _ordered(query: Query, text: str | None) -> list[str | dict[str, Any]]:
+    """Return what was said in its order; where something else is asked, that comes in place of the texts, first."""
+    same = text is None and query.text == "\n".join(block["text"] for block in query.content if block["type"] == "text")
+    blocks: list[str | dict[str, Any]] = [] if same else [*_texts(query.text if text is None else text)]
+    for block in query.content:
+        if block["type"] == "text":
+            blocks += [block] if same else []
+        elif block["type"] != "image":
+            blocks.append(block)
+        elif block["index"] < len(query.images):
+            image = {name: value for name, value in block.items() if name not in ("type", "index")}
+            blocks.append({"type": "image_url", "image_url": {"url": image_url(query.images[block["index"]]), **image}})
+    if text is None and query.context is not None:
+        blocks += _texts(f"Context:\n{neutral(query.context)}")
+    return blocks
+
+
+def _texts(text: str) -> list[dict[str, Any]]:
+    """Return a text as blocks: none where it is blank, which providers refuse."""
+    return [{"type": "text", "text": text}] if text.strip() else []
+
+
+def with_images_of(message: HumanMessage, traces: Sequence[ToolTrace]) -> HumanMessage:
+    """Return a message that tells what tools returned, with the images that they returned.
+
+    They are marked as a tool's: a model that does not see is not sent them, for the text says that they are images.
+    """
+    found = [block for trace in traces for block in trace.content if media_of(block) is not None]
+    if not found:
+        return message
+    content = message.content
+    said: list[Any] = _texts(content) if isinstance(content, str) else list(content)
+    shown = [{**portable_media(block), FROM_TOOL: True} for block in found if readable(block)]
+    return message.model_copy(update={"content": [*said, *shown]})
+
+
 def text_of(message: BaseMessage) -> str:
-    """Return the text of a message, whatever blocks it is made of."""
-    return str(message.text).strip()
+    """Return what a message says, whatever blocks it is made of, without the thoughts that led to it."""
+    return without_thoughts(str(message.text))
+
+
+def data_of(query: Query) -> list[str]:
+    """Return what tools and documents said before a conversation begins: a model may quote it, and calls nothing so."""
+    return [*([query.context] if query.context else []), *results_in((*query.history, *query.since))]
+
+
+def results_in(messages: Sequence[BaseMessage]) -> list[str]:
+    """Return what tools said in a conversation."""
+    return [str(message.text) for message in messages if isinstance(message, ToolMessage)]
 
 
 def fill(prompt: str, **values: str) -> str:

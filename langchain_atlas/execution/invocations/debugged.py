@@ -21,6 +21,7 @@ from langchain_atlas.execution.invocations.base import (
     fill,
     text_of,
 )
+from langchain_atlas.execution.invocations.schemas import argument_names
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -84,12 +85,12 @@ class Debugged(Invocation):
 
     def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
         super().__init__(tool, tools)
-        if len(tools) != 1 or not tools[0].args:
+        if len(tools) != 1 or not argument_names(tools[0]):
             raise PoolError(
                 f"Tool {tool.name!r}: invocation 'debugged' takes one LangChain tool that runs a program, such as "
                 f"'python', not {[member.name for member in tools]}."
             )
-        names = list(tools[0].args)
+        names = argument_names(tools[0])
         self._argument = "code" if "code" in names else names[0]
 
     def converse(self, query: Query) -> Conversation:
@@ -106,7 +107,7 @@ class Debugged(Invocation):
         for _ in range(settings.max_fixes):
             if trace.error is None:
                 break
-            mend = HumanMessage(fill(settings.mend_prompt, error=trace.error))
+            mend = HumanMessage(fill(settings.mend_prompt, error=trace.shown))
             messages = [*messages, AIMessage(said or "..."), mend]
             (reply,) = yield (self._call(messages),)
             program, said = program_of(text_of(reply)), text_of(reply)
@@ -116,7 +117,7 @@ class Debugged(Invocation):
     def _answer(self, query: Query, program: str, trace: ToolTrace) -> Conversation:
         kind = self.settings.answer
         if kind == "model":
-            result = trace.error or trace.output or ""
+            result = trace.shown
             text = fill(self.settings.result_prompt, query=query.text, program=program, result=result)
             (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.options),)
             return text_of(reply)

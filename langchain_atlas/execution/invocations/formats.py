@@ -32,6 +32,11 @@ class CallFormat:
     stop: tuple[str, ...] = ()
     """Where the model must stop, as the rest would be made up."""
 
+    def cut(self, text: str) -> str:
+        """Return what the model wrote up to where it should have stopped; not every model takes stop sequences."""
+        ends = [place for mark in self.stop if (place := text.find(mark)) >= 0]
+        return text[: min(ends)].strip() if ends else text
+
 
 def _json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)

@@ -17,6 +17,7 @@ from langchain_atlas.execution.invocations.base import (
     fill,
     text_of,
 )
+from langchain_atlas.execution.invocations.schemas import argument_names
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Grounded(Invocation):
             raise PoolError(
                 f"Tool {tool.name!r}: 'pattern' needs a group, in parentheses, that says what to call with."
             )
-        names = list(tools[0].args)
+        names = argument_names(tools[0])
         if not names:
             raise PoolError(f"Tool {tool.name!r}: {tools[0].name!r} takes no argument that could hold the query.")
         self._argument = self.settings.argument or names[0]
@@ -79,11 +80,10 @@ class Grounded(Invocation):
     def converse(self, query: Query) -> Conversation:
         """Call the tool with the query, then answer with what it returned."""
         (trace,) = yield (ToolCall(self.tools[0], {self._argument: self._input(query.text)}),)
-        result = trace.output if trace.error is None else trace.error
         examples: list[BaseMessage] = []
         for example in self.settings.examples:
             examples += [HumanMessage(self._prompt(example.query, example.result)), AIMessage(example.answer)]
-        messages = self.opening(query, *examples, text=self._prompt(query.text, result or ""))
+        messages = self.opening(query, *examples, text=self._prompt(query.text, trace.shown), traces=(trace,))
         (reply,) = yield (ModelCall(messages, options=self.settings.options),)
         return text_of(reply)
 

@@ -17,6 +17,7 @@ from langchain_atlas.execution.invocations.base import (
     fill,
     text_of,
 )
+from langchain_atlas.execution.invocations.schemas import argument_names
 from langchain_atlas.images import image_url
 from langchain_atlas.tools.vision.stages import PROCEDURES
 
@@ -59,7 +60,7 @@ class Looking(Invocation):
         """Ask stage by stage; what the earlier stages found is for the later ones alone."""
         seen = with_images(query)
         procedure = PROCEDURES[self.procedure]
-        steps = procedure.steps(asked(query), {**procedure.prompts, **self.settings.prompts})
+        steps = procedure.steps(query.full_text, {**procedure.prompts, **self.settings.prompts})
         try:
             stage = next(steps)
             while True:
@@ -109,7 +110,7 @@ class Ocr(Looking):
 
     def __init__(self, tool: Tool, tools: tuple[BaseTool, ...]) -> None:
         super().__init__(tool, ())
-        if len(tools) > 1 or any("image" not in member.args for member in tools):
+        if len(tools) > 1 or any("image" not in argument_names(member) for member in tools):
             raise PoolError(f"Tool {tool.name!r}: invocation 'ocr' takes one tool with an argument 'image', or none.")
         self.tools = tools
 
@@ -123,19 +124,19 @@ class Ocr(Looking):
 
     def _read_alone(self, query: Query) -> Conversation:
         prompt = {**PROCEDURES[self.procedure].prompts, **self.settings.prompts}["read"]
-        messages = self.opening(with_images(query), text=fill(prompt, query=asked(query)))
+        messages = self.opening(with_images(query), text=fill(prompt, query=query.full_text))
         (reply,) = yield (ModelCall(messages, options=self.settings.options),)
         return text_of(reply)
 
     def _read_by_tool(self, query: Query) -> Conversation:
         seen = with_images(query)
         traces = yield tuple(ToolCall(self.tools[0], {"image": image}) for image in seen.images)
-        texts = [trace.error or trace.output or "" for trace in traces]
+        texts = [trace.shown for trace in traces]
         if self.settings.answer == "text":
             if all(trace.error is not None for trace in traces):
                 raise InvocationError("; ".join(texts))
-            return "\n\n".join(texts)
-        text = fill(self.settings.result_prompt, query=asked(query), read="\n\n".join(texts))
+            return "\n\n".join(trace.said for trace in traces)
+        text = fill(self.settings.result_prompt, query=query.full_text, read="\n\n".join(texts))
         messages = self.opening(query.replace(images=()), text=text)
         (reply,) = yield (ModelCall(messages, options=self.settings.options),)
         return text_of(reply)
@@ -153,8 +154,3 @@ def with_images(query: Query) -> Query:
         return query.replace(images=tuple(image_url(image) for image in query.images))
     except InvalidInputError as error:
         raise InvocationError(str(error)) from error
-
-
-def asked(query: Query) -> str:
-    """Return the query's text with its context."""
-    return query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"

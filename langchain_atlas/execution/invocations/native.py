@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
@@ -15,8 +16,12 @@ from langchain_atlas.execution.invocations.base import (
     ModelCall,
     RefusedCall,
     ToolCall,
+    data_of,
     text_of,
 )
+from langchain_atlas.execution.invocations.native_calls import with_calls
+from langchain_atlas.execution.invocations.schemas import signatures_of
+from langchain_atlas.text.call_reader import find_calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.pool import Tool
+    from langchain_atlas.text.signatures import Signature
     from langchain_atlas.trajectory import Query, ToolTrace
 
 
@@ -56,28 +62,44 @@ class Native(Invocation):
     def converse(self, query: Query) -> Conversation:
         """Call the model, run the tools it names, show it what they returned, and again."""
         messages: list[BaseMessage] = list(self.opening(query))
-        choice = self.settings.tool_choice
+        choice, data = self.settings.tool_choice, data_of(query)
         for _ in range(self.settings.max_rounds):
             (reply,) = yield (self.call(messages, choice),)
             choice = "auto"
-            step = self.round(reply, len(messages))
+            step = self.round(reply, len(messages), data)
             if not step.calls:
                 return text_of(reply)
             traces = yield step.wanted
+            data += [trace.said for trace in traces]
             direct = step.direct_answer(traces)
             if direct is not None:
                 return direct
             messages += step.messages(traces)
         (reply,) = yield (self.call(messages, "none"),)
-        return text_of(reply)
+        return self.last_word(reply, data)
 
     def call(self, messages: Sequence[BaseMessage], choice: str) -> ModelCall:
         """Return the call of the model with the tools bound."""
         return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options)
 
-    def round(self, reply: AIMessage, place: int) -> Round:
-        """Return the tool calls of a reply; `place` is a number of this reply's own."""
-        return Round(reply, place, self.tools, self.settings.max_calls)
+    def round(self, reply: AIMessage, place: int, data: Sequence[str] = ()) -> Round:
+        """Return the tool calls of a reply, those left as text too.
+
+        Args:
+            reply: the model's reply.
+            place: a number of this reply's own.
+            data: what tools and documents said; a call that is quoted from it calls nothing.
+        """
+        return Round(with_calls(reply, self._offered, data), place, self.tools, self.settings.max_calls)
+
+    def last_word(self, reply: AIMessage, data: Sequence[str]) -> str:
+        """Return the answer of a reply that must be one; empty where it is another call, left as text."""
+        calls = find_calls(str(reply.text), self._offered, amid_text=False, data=data)
+        return "" if calls else text_of(reply)
+
+    @cached_property
+    def _offered(self) -> list[Signature]:
+        return signatures_of(self.tools)
 
 
 class Round:
@@ -152,5 +174,5 @@ def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | Non
 def _result(call_id: str, trace: ToolTrace) -> ToolMessage:
     """Say what a call led to."""
     failed = trace.error is not None
-    content = trace.error or trace.output or ""
-    return ToolMessage(content, tool_call_id=call_id, status="error" if failed else "success")
+    content: Any = trace.shown if failed or not trace.content else list(trace.content)
+    return ToolMessage(content, tool_call_id=call_id, name=trace.name, status="error" if failed else "success")

@@ -18,20 +18,22 @@ from langchain_atlas.execution.invocations.base import (
     InvocationSettings,
     ModelCall,
     ToolCall,
+    data_of,
     fill,
     text_of,
+    with_images_of,
 )
-from langchain_atlas.execution.invocations.call_reader import (
+from langchain_atlas.execution.invocations.call_reading import (
     NoCallError,
     check_arguments,
-    described,
     final_answer,
     read_tool_calls,
-    without_thoughts,
 )
 from langchain_atlas.execution.invocations.formats import FORMATS, FormatName, Result
-from langchain_atlas.execution.invocations.loose_json import objects_in
+from langchain_atlas.execution.invocations.schemas import described
 from langchain_atlas.records import Record
+from langchain_atlas.text.json_objects import objects_in
+from langchain_atlas.text.thoughts import without_thoughts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -125,33 +127,36 @@ class Prompted(Invocation):
         """Get calls, run them, answer with the results or call again."""
         settings = self.settings
         messages = self._messages(query)
-        required = settings.tool_choice != "auto"
+        required, data = settings.tool_choice != "auto", data_of(query)
         for _ in range(settings.max_rounds):
-            said, wanted = yield from self._read(messages, required=required)
+            said, wanted = yield from self._read(messages, data, required=required)
             if not wanted:
                 return final_answer(said)
             traces = yield wanted
             if settings.answer == "tool" or (len(wanted) == 1 and wanted[0].tool.return_direct):
                 return _direct_answer(traces)
-            results = [(trace.name, trace.output if trace.error is None else trace.error) for trace in traces]
+            results = [(trace.name, trace.shown) for trace in traces]
+            data += [trace.said for trace in traces]
             if settings.max_rounds == 1:
-                return (yield from self._answer(query, results))
+                return (yield from self._answer(query, results, traces))
             shown = f"{self._format.results(results)}\n\n{fill(_GO_ON, query=query.text)}"
-            messages += [AIMessage(said or "..."), HumanMessage(shown)]
+            messages += [AIMessage(said or "..."), with_images_of(HumanMessage(shown), traces)]
             required = False
-        messages[-1] = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        last = HumanMessage(f"{self._format.results(results)}\n\n{fill(_STOP, query=query.text)}")
+        messages[-1] = with_images_of(last, traces)
         (reply,) = yield (ModelCall(tuple(messages), options=settings.answer_options),)
         return final_answer(text_of(reply))
 
-    def _answer(self, query: Query, results: Sequence[Result]) -> Conversation:
+    def _answer(self, query: Query, results: Sequence[Result], traces: Sequence[ToolTrace]) -> Conversation:
         """Let the model answer from what the tools returned, in a conversation of its own."""
         result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
         text = fill(self.settings.result_prompt, query=query.text, result=result)
-        (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.answer_options),)
+        asked = self.opening(query, text=text, traces=traces)
+        (reply,) = yield (ModelCall(asked, options=self.settings.answer_options),)
         return text_of(reply)
 
     def _read(
-        self, messages: list[BaseMessage], *, required: bool
+        self, messages: list[BaseMessage], data: Sequence[str], *, required: bool
     ) -> Generator[tuple[Call, ...], tuple[Any, ...], tuple[str, tuple[ToolCall, ...]]]:
         """Ask for calls; where they can't be used, say why and ask once more.
 
@@ -159,9 +164,9 @@ class Prompted(Invocation):
             What the model wrote, and its calls; none where it answered instead, and may.
         """
         (reply,) = yield (self._call(messages, required=required),)
-        said = text_of(reply)
+        said = self._format.cut(text_of(reply))
         try:
-            wanted = self._calls(said)
+            wanted = self._calls(said, data)
             for call in wanted:
                 check_arguments(call)
         except NoCallError as error:
@@ -175,9 +180,9 @@ class Prompted(Invocation):
         mend = fill(_REPAIR, problem=problem, noun=self._format.noun)
         asked = [*messages, AIMessage(said or "..."), HumanMessage(mend)]
         (reply,) = yield (self._call(asked, required=required),)
-        said = text_of(reply)
+        said = self._format.cut(text_of(reply))
         try:
-            return said, self._calls(said)
+            return said, self._calls(said, data)
         except InvocationError:
             if required:
                 raise
@@ -220,11 +225,10 @@ class Prompted(Invocation):
 
     def _call(self, messages: list[BaseMessage], *, required: bool) -> ModelCall:
         options = dict(self.settings.options)
-        if self._format.stop:
-            options.setdefault("stop", list(self._format.stop))
+        defaults = {"stop": list(self._format.stop)} if self._format.stop and "stop" not in options else {}
         schema = self._schema if required and self.settings.format == "json" else None
         # What may be the answer is streamed; what is a call is not.
-        return ModelCall(tuple(messages), schema=schema, options=options, inward=required)
+        return ModelCall(tuple(messages), schema=schema, options=options, defaults=defaults, inward=required)
 
     @cached_property
     def _schema(self) -> dict[str, Any]:
@@ -248,7 +252,7 @@ class Prompted(Invocation):
         schema: dict[str, Any] = described(tool)["parameters"]
         return schema
 
-    def _calls(self, text: str) -> tuple[ToolCall, ...]:
+    def _calls(self, text: str, data: Sequence[str]) -> tuple[ToolCall, ...]:
         """Find the calls in what the model wrote.
 
         Raises:
@@ -260,7 +264,7 @@ class Prompted(Invocation):
                 raise NoCallError(f"no {self._format.noun} in {text[:80]!r}.")
             if set(arguments) != {"tool", "arguments"}:
                 return (ToolCall(self.tools[0], arguments),)
-        return read_tool_calls(text, self._offered, noun=self._format.noun)[: self.settings.max_calls]
+        return read_tool_calls(text, self._offered, noun=self._format.noun, data=data)[: self.settings.max_calls]
 
 
 def _direct_answer(traces: Sequence[ToolTrace]) -> str:

@@ -17,6 +17,7 @@ from langchain_atlas.execution.invocations.base import (
     ToolCall,
     text_of,
 )
+from langchain_atlas.execution.invocations.schemas import argument_names
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -31,7 +32,8 @@ class RankedSettings(InvocationSettings):
     samples: int = Field(default=5, ge=1, le=64)
     """How many answers are drawn, side by side."""
     temperature: float | None = Field(default=0.8, ge=0)
-    """Sampling temperature; None leaves it to the model. `options` and the pair's options win over it."""
+    """Sampling temperature; None leaves it to the model. `options` and the pair's options win over it. Where it is not
+    set, and the model takes none, it is left out."""
 
 
 class Ranked(Invocation):
@@ -51,7 +53,7 @@ class Ranked(Invocation):
 
             self.tools = (RankingTool(),)
         (ranking, *others) = self.tools
-        if others or not {"question", "answers"} <= set(ranking.args):
+        if others or not {"question", "answers"} <= set(argument_names(ranking)):
             raise PoolError(
                 f"Tool {tool.name!r}: invocation 'ranked' takes one tool with the arguments 'question' and 'answers', "
                 f"such as 'ranking'; it has {', '.join(repr(member.name) for member in self.tools)}."
@@ -60,11 +62,13 @@ class Ranked(Invocation):
     def converse(self, query: Query) -> Conversation:
         """Draw the answers, rank them, give the best."""
         messages = self.opening(query)
-        options = dict(self.settings.options)
-        if self.settings.temperature is not None:
+        options, defaults = dict(self.settings.options), {}
+        if "temperature" in self.settings.model_fields_set and self.settings.temperature is not None:
             options = {"temperature": self.settings.temperature, **options}
+        elif self.settings.temperature is not None:
+            defaults = {"temperature": self.settings.temperature}
         replies = yield tuple(
-            ModelCall(messages, options=options, inward=True, sample=number, may_fail=True)
+            ModelCall(messages, options=options, defaults=defaults, inward=True, sample=number, may_fail=True)
             for number in range(self.settings.samples)
         )
         failures = [reply for reply in replies if isinstance(reply, Exception)]
@@ -75,7 +79,7 @@ class Ranked(Invocation):
         if len(answers) < 2:  # noqa: PLR2004  # nothing to choose from
             return answers[0] if answers else ""
         asked: dict[str, Any] = {"question": query.text, "answers": answers}
-        if query.context is not None and "context" in self.tools[0].args:
+        if query.context is not None and "context" in argument_names(self.tools[0]):
             asked["context"] = query.context
         (trace,) = yield (ToolCall(self.tools[0], asked),)
         return answers[_best(trace, len(answers))]

@@ -70,12 +70,12 @@ class Refined(Invocation):
         for _ in range(settings.rounds):
             if not draft:
                 return draft
-            asked = fill(settings.critique_prompt, query=_whole(query), draft=draft)
+            asked = fill(settings.critique_prompt, query=query.full_text, draft=draft)
             (reply,) = yield (self._call(query, asked, **settings.critique_options),)
             critique = text_of(reply)
             if not critique or _SOUND.match(critique):
                 return draft
-            asked = fill(settings.revise_prompt, query=_whole(query), draft=draft, critique=critique)
+            asked = fill(settings.revise_prompt, query=query.full_text, draft=draft, critique=critique)
             (reply,) = yield (self._call(query, asked),)
             draft = text_of(reply) or draft
         return draft
@@ -83,8 +83,3 @@ class Refined(Invocation):
     def _call(self, query: Query, text: str | None, **options: object) -> ModelCall:
         # Which draft will be the answer is not known while it is written: none of them is streamed.
         return ModelCall(self.opening(query, text=text), options={**self.settings.options, **options}, inward=True)
-
-
-def _whole(query: Query) -> str:
-    """Return the query with its context, for prompts that hold more than it."""
-    return query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"

@@ -69,8 +69,7 @@ class Segmented(Invocation):
         segments = split_segments(draft, self.settings.max_segments)
         if not segments:
             return draft
-        whole = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
-        asked = [fill(self.settings.review_prompt, query=whole, draft=draft, segment=one) for one in segments]
+        asked = [fill(self.settings.review_prompt, query=query.full_text, draft=draft, segment=one) for one in segments]
         reviews = yield tuple(
             ModelCall(self.opening(query, text=text), options=self.settings.options, inward=True, may_fail=True)
             for text in asked
@@ -84,7 +83,7 @@ class Segmented(Invocation):
         draft = "\n\n".join(revised)
         if not self.settings.finish:
             return draft
-        text = fill(self.settings.finish_prompt, query=whole, draft=draft)
+        text = fill(self.settings.finish_prompt, query=query.full_text, draft=draft)
         (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.options),)
         return text_of(reply) or draft
 

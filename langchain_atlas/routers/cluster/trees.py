@@ -87,13 +87,14 @@ class Forest:
         features = _features([texts[row] for row in order], seen, projection)
         common = np.argsort(-(features[:, size:] > 0).sum(axis=0), kind="stable")[:_MOST_WORDS]
         used = np.concatenate([np.arange(size), size + np.sort(common)])
+        apart = targets - targets.mean(axis=1, keepdims=True)
         trees = ExtraTreesRegressor(
             n_trees,
             min_samples_leaf=max(_FEWEST_IN_LEAF, len(order) // _MOST_LEAVES),
             max_features=_FEATURES_TRIED,
             max_depth=_DEPTH,
             random_state=seed,
-        ).fit(features[:, used], targets - targets.mean(axis=1, keepdims=True))
+        ).fit(features[:, used], apart[:, 0] if apart.shape[1] == 1 else apart)
         reached = trees.apply(features[:, used]).T
         return cls(projection=projection, counts=counts, **_joined(trees.estimators_, used, reached, targets))
 

@@ -44,7 +44,7 @@ class KNNRouter(EmbeddingRouter):
         strength: the pair's overall record counts as this many outcomes.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
-        failovers: how many other pairs to try when calls fail.
+        failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
         random_state: not used, as nothing is random; taken so that all learned routers are made alike.
 
     Raises:

@@ -37,7 +37,7 @@ class MatrixFactorizationRouter(EstimatingRouter):
         weight_decay: how much weights shrink, relative to the learning rate.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
-        failovers: how many other pairs to try when calls fail.
+        failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
         random_state: seed of the first weights, the noise and the shuffling.
 
     Raises:

@@ -14,6 +14,7 @@ from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.routers.policy.memory import Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
 from langchain_atlas.routers.policy.state import PriorFeatures, prior_features, relations
 
 if TYPE_CHECKING:
@@ -132,6 +133,13 @@ class StateFeaturizer:
         nearby = NearbyStatistics.of(seen.vectors, self.memory, self.record, everything)
         numbers = prior_features(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
         return assemble(numbers, np.zeros(len(seen.text), dtype=np.int64), [self.record], self)
+
+    def priced(self, prior: PriorFeatures, usd_per_second: float) -> PriorFeatures:
+        """Return features whose costs also count the seconds that a call is expected to take, in dollars a second."""
+        known = self.record.latency.astype(np.float64)
+        usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
+        waiting = usd_per_second / self.scale.dollars * np.where(np.isnan(known), usual, known)
+        return replace(prior, cost=prior.cost + torch.from_numpy(waiting.astype(np.float32)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the numbers by name, for saving."""

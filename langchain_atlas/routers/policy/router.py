@@ -16,7 +16,7 @@ from langchain_atlas.errors import ConstraintError, PoolError, SettingError, sug
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
-from langchain_atlas.routers.constraints import Limits, feasible
+from langchain_atlas.routers.constraints import Limits, feasible, untried
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, under
@@ -27,7 +27,6 @@ from langchain_atlas.routers.policy.settings import (
     DEFAULT_COST_WEIGHT,
     DEFAULT_USD_PER_SECOND,
     HIGHEST_PRICE,
-    SECONDS_OF_A_CALL,
     SETTINGS,
     check_settings,
     price_of,
@@ -125,7 +124,7 @@ class RLRouter(Router):
         steps = [
             number
             for number, step in enumerate(trajectory.steps)
-            if step.observation is not None and step.observation.pair in numbers
+            if step.observation is not None and not step.observation.failed and step.observation.pair in numbers
         ][-MAX_CALLS:]
         limits = self._limits(query, trajectory, prior)
         state = self._state(query, trajectory, steps, self.priced(prior), limits)
@@ -134,10 +133,7 @@ class RLRouter(Router):
             floored = assessed.action_values
             if self.margin is not None:
                 floored = with_floor(floored, state, torch.tensor([self.default]), self.margin)
-        mask = assessed.mask[0].numpy().copy()
-        for slot, number in enumerate(steps):
-            observation = trajectory.steps[number].observation
-            mask[slot] &= observation is not None and not observation.failed
+        mask = assessed.mask[0].numpy()
         values, bare = (np.where(mask, part[0].numpy(), -np.inf) for part in (floored, assessed.action_values))
         if not mask.any():
             if not trajectory.observations:
@@ -163,12 +159,7 @@ class RLRouter(Router):
 
     def priced(self, prior: PriorFeatures) -> PriorFeatures:
         """Return a prior whose costs also count the seconds that a call is expected to take."""
-        if not self.usd_per_second:
-            return prior
-        known = self.featurizer.record.latency.astype(np.float64)
-        usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
-        waiting = self.usd_per_second / self.featurizer.scale.dollars * np.where(np.isnan(known), usual, known)
-        return replace(prior, cost=prior.cost + torch.from_numpy(waiting.astype(np.float32)))
+        return self.featurizer.priced(prior, self.usd_per_second) if self.usd_per_second else prior
 
     @property
     def price(self) -> float:
@@ -196,12 +187,15 @@ class RLRouter(Router):
         cost = prior.cost[0].numpy().astype(np.float64) * self.featurizer.scale.dollars
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # unknown: can't be expected to stay within
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
-        limits = feasible(query, trajectory, self.pairs, cost, latency)
+        permitted = untried(query, trajectory, self.pairs)
+        limits = feasible(query, trajectory, self.pairs, cost, latency, permitted=permitted)
         return limits if self._turns(trajectory) else replace(limits, reason=f"All {self.max_turns} turns are used.")
 
     def _turns(self, trajectory: Trajectory) -> int:
         """Return how many calls may still be made."""
-        return max(0, min(self.max_turns - len(trajectory.steps), MAX_CALLS - len(trajectory.observations)))
+        failed = sum(seen.failed for seen in trajectory.observations)  # each of another pair: none is asked again
+        calls, steps = len(trajectory.observations) - failed, len(trajectory.steps) - failed
+        return max(0, min(self.max_turns - steps, MAX_CALLS - calls))
 
     def _state(
         self, query: Query, trajectory: Trajectory, steps: list[int], prior: PriorFeatures, limits: Limits
@@ -216,7 +210,8 @@ class RLRouter(Router):
             if observation is None:
                 continue
             column = self.featurizer.numbers[observation.pair]
-            reading = self.agreement.read(None if observation.failed else observation.answer or "", query)
+            # An answer that was cut off or withheld agrees with none: its end, where most answers stand, is missing.
+            reading = self.agreement.read(None if observation.incomplete else observation.answer or "", query)
             readings.append(reading)
             called[0, slot], allowed[column] = column, False
             answers[0, slot] = torch.from_numpy(answer_features(reading))
@@ -300,6 +295,11 @@ class RLRouter(Router):
             expected_latency_s=None if np.isnan(latency) else latency,
             utility=float(values[MAX_CALLS + column]),
         )
+
+    @property
+    def failures_are_turns(self) -> bool:
+        """Whether a call that failed uses up a turn: it does not."""
+        return False
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_atlas.errors import ConstraintError, SettingError
+from langchain_atlas.histories import sendable
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
 from langchain_atlas.routers.prompted.tags import Block, TagError, read_blocks, read_call, write_blocks
+from langchain_atlas.text.thoughts import with_think_tags
 from langchain_atlas.trajectory import START, Decision
 
 if TYPE_CHECKING:
@@ -132,11 +134,11 @@ class PromptedRouter(Router):
         return allowed
 
     def _messages(self, query: Query, trajectory: Trajectory, allowed: Sequence[Pair]) -> list[BaseMessage]:
-        question = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+        question = query.full_text
         steps = write_blocks(self._blocks(query, trajectory)) or "(none)"
         described = "\n".join(map(self._described, allowed))
         asked = _ASK.format(question=question, steps=steps)
-        return [SystemMessage(_SYSTEM.format(pairs=described)), *query.history, HumanMessage(asked)]
+        return sendable([SystemMessage(_SYSTEM.format(pairs=described)), *query.history, HumanMessage(asked)])
 
     def _described(self, pair: Pair) -> str:
         model, tool = self.pool.model(pair.model), self.pool.tool(pair.tool)
@@ -164,7 +166,7 @@ class PromptedRouter(Router):
         Raises:
             TagError: it can't be used.
         """
-        blocks = read_blocks(_first_step(text))
+        blocks = read_blocks(_first_step(with_think_tags(text)))
         thoughts = " ".join(one.text for one in blocks if one.name == "think")
         move = next((one for one in blocks if one.name in ("search", "answer")), None)
         if move is None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from langchain_atlas.errors import AtlasError, suggest
+from langchain_atlas.text.markup import neutral, tags_as_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,10 +64,15 @@ def read_blocks(transcript: str) -> tuple[Block, ...]:
 
 
 def write_blocks(blocks: Iterable[Block]) -> str:
-    """Write blocks as a transcript; tags inside of their texts, which strangers may have written, become words."""
+    """Write blocks as a transcript; tags inside of their texts, which strangers may have written, become words.
+
+    So does the markup of chat templates in what a call returned.
+    """
     written = []
     for one in blocks:
-        text = _TAG.sub(lambda tag: f"({tag[1]}{tag[2]})", one.text)
+        text = tags_as_words(one.text, get_args(TagName))
+        if one.name == "information":
+            text = neutral(text)
         written.append(f"<{one.name}>{text}</{one.name}>")
     return "\n".join(written)
 

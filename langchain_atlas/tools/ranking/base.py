@@ -10,7 +10,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.option_secrets import check_variable
 from langchain_atlas.records import Record
+from langchain_atlas.secrets import remember
 from langchain_atlas.trajectory import Spending
 
 if TYPE_CHECKING:
@@ -77,8 +79,13 @@ def own_key(variable: str | None) -> dict[str, str]:
     """
     if variable is None:
         return {}
+    try:
+        check_variable(variable)
+    except ValueError as error:
+        raise SettingError(f"api_key_env: {error}.") from None
     if not os.environ.get(variable):
         raise SettingError(f"api_key_env names the environment variable {variable!r}, which is not set.")
+    remember(os.environ[variable])
     return {"api_key": os.environ[variable]}
 
 

@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.secrets import error_text
 from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, split_steps
 from langchain_atlas.trajectory import Usage
 
@@ -55,14 +56,14 @@ class FunctionScorer(Scorer):
             given = self._given(answer)
             return self._read(self.function(query.text, given), given)
         except Exception as error:  # noqa: BLE001  # one answer that can't be scored does not spoil the others
-            return AnswerScore(error=f"{type(error).__name__}: {error}")
+            return AnswerScore(error=error_text(error))
 
     async def _ascore(self, query: Query, answer: str) -> AnswerScore:
         try:
             given = self._given(answer)
             return self._read(await self.function(query.text, given), given)
         except Exception as error:  # noqa: BLE001  # as above
-            return AnswerScore(error=f"{type(error).__name__}: {error}")
+            return AnswerScore(error=error_text(error))
 
     def _given(self, answer: str) -> str | list[str]:
         return answer if self.by == "whole" else split_steps(answer)

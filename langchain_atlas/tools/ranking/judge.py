@@ -14,8 +14,12 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 
+from langchain_atlas.billing import billed
 from langchain_atlas.errors import SettingError
-from langchain_atlas.json_in_text import first_object
+from langchain_atlas.parameters import taken
+from langchain_atlas.secrets import error_text
+from langchain_atlas.text.json_objects import first_object
+from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
 from langchain_atlas.trajectory import Usage, add_known
 
@@ -62,7 +66,8 @@ class ChatJudge(Scorer):
         by: ``whole``, or ``steps`` for a score a step.
         prompt: what to ask; ``{question}`` and ``{answer}`` are put in. `WHOLE_PROMPT` or `STEPS_PROMPT` when left out.
         structured: send a JSON schema along, for models that keep to one.
-        options: parameters of `ChatLiteLLM`, such as ``temperature`` (0 when left out) and ``api_base``.
+        options: parameters of `ChatLiteLLM`, such as ``temperature`` (0 when left out, where the model takes one)
+            and ``api_base``.
         api_key_env: environment variable that holds the key, when it is not the provider's usual one.
         timeout_s: seconds that one judgement may take.
 
@@ -91,7 +96,7 @@ class ChatJudge(Scorer):
         self.by = by
         self.structured = structured
         self._model = model
-        self._options = {"temperature": 0, "request_timeout": timeout_s, **(options or {})}
+        self._options = {"request_timeout": timeout_s, **(options or {})}
         self._key = api_key_env
         own_key(api_key_env)
         self._lock = threading.Lock()
@@ -125,7 +130,7 @@ class ChatJudge(Scorer):
         return self._scores(answers, await asyncio.gather(*map(ask, answers)))
 
     def _prompt(self, query: Query, answer: str) -> str:
-        question = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+        question = query.full_text
         if self.by == "steps":
             answer = "\n".join(f"Step {number}: {step}" for number, step in enumerate(split_steps(answer), start=1))
         values = {"question": question, "answer": answer}
@@ -136,7 +141,9 @@ class ChatJudge(Scorer):
             chat_model = self._model
             if isinstance(chat_model, str):
                 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as `execution.chat_models` does
-                made = {"model": chat_model, **own_key(self._key), **self._options}
+                steady = {} if "temperature" in self._options else {"temperature": 0}
+                defaults = taken(chat_model, steady, given=self._options)
+                made = {"model": chat_model, **own_key(self._key), **defaults, **self._options}
                 chat_model = import_module("langchain_litellm").ChatLiteLLM(**made)
                 self._model = chat_model
         # What a judge writes is no part of the answer: its tokens stay out of a graph's message stream.
@@ -154,12 +161,10 @@ class ChatJudge(Scorer):
         for answer, reply in zip(answers, replies, strict=True):
             if isinstance(reply, Exception):
                 usage, cost = Usage(), None
-                scored.append(AnswerScore(error=f"{type(reply).__name__}: {reply}"))
+                scored.append(AnswerScore(error=error_text(reply)))
                 continue
-            counts = reply.usage_metadata
-            used = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else None
-            usage += used or Usage()
-            cost = add_known(cost, reply.response_metadata.get("response_cost"))
+            bill = billed(reply)
+            usage, cost = usage + bill.usage, add_known(cost, bill.cost_usd)
             scored.append(read_judgement(str(reply.text), len(split_steps(answer)) if self.by == "steps" else None))
         return Scores(answers=tuple(scored), usage=usage, cost_usd=cost)
 
@@ -174,7 +179,7 @@ def read_judgement(text: str, steps: int | None = None) -> AnswerScore:
     Returns:
         The score, from 0 to 1, or what is wrong with the judgement.
     """
-    found = first_object(text) or {}
+    found = first_object(without_thoughts(text)) or {}
     if steps is None:
         score = _number(found.get("score"))
         return AnswerScore(score=score) if score is not None else AnswerScore(error=f"no score in {text[:80]!r}")

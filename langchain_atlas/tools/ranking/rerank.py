@@ -8,6 +8,8 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.amounts import known_dollars
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores, own_key
 from langchain_atlas.trajectory import Usage
 
@@ -45,10 +47,12 @@ class RerankScorer(Scorer):
         self._key = api_key_env
         own_key(api_key_env)
 
+    @keys_masked
     def score(self, query: Query, answers: Sequence[str]) -> Scores:
         """Ask the reranker."""
         return _scores(_litellm().rerank(**self._request(query, answers)), len(answers))
 
+    @keys_masked
     async def ascore(self, query: Query, answers: Sequence[str]) -> Scores:
         """Ask the reranker on the event loop."""
         litellm = await asyncio.to_thread(_litellm)
@@ -70,6 +74,6 @@ def _scores(response: Any, count: int) -> Scores:
         index, score = result["index"], result["relevance_score"]
         if 0 <= index < count and math.isfinite(score):
             scored[index] = AnswerScore(score=score)
-    cost = (getattr(response, "_hidden_params", None) or {}).get("response_cost")
+    cost = known_dollars((getattr(response, "_hidden_params", None) or {}).get("response_cost"))
     # A reranker bills by search, not by token.
     return Scores(answers=tuple(scored), usage=Usage(input_tokens=0, output_tokens=0), cost_usd=cost)

@@ -89,7 +89,7 @@ class RewardModel(Scorer):
             if self._loaded is None:
                 self._loaded = self._load()
             loaded = self._loaded
-            question = query.text if query.context is None else f"{query.text}\n\nContext:\n{query.context}"
+            question = query.full_text
             texts = [_texts(loaded, question, answer, by=self.by, separator=self.separator) for answer in answers]
             rewards = loaded.rewards([text for of_one in texts for text in of_one], self.batch_size)
         scored, start = [], 0

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field
 
+from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.tools.answers import answer_error, answer_validation_error, tool_failure
 from langchain_atlas.tools.ranking.base import Scorer, Scores
 from langchain_atlas.tools.ranking.vote import Vote
 from langchain_atlas.trajectory import Query
+from langchain_atlas.usage_counting import heard_once
 
 MAX_ANSWERS = 64
 """Most answers that are ranked at once."""
@@ -33,6 +35,8 @@ class RankingTool(BaseTool):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
+    reports_spending: ClassVar[bool] = True
+
     name: str = "rank_answers"
     description: str = "Scores several answers to one question and says which is best, counted from 0, as JSON."
     args_schema: type[BaseModel] = RankingInput
@@ -43,15 +47,19 @@ class RankingTool(BaseTool):
     scorer: Scorer = Field(default_factory=Vote, exclude=True, repr=False)
     """What scores the answers; `Vote` unless given."""
 
+    @keys_masked
     def _run(self, question: str, answers: list[str], context: str | None = None) -> tuple[str, Scores]:
         try:
-            return _said(self.scorer.score(Query(text=question, context=context), answers))
+            with heard_once():
+                return _said(self.scorer.score(Query(text=question, context=context), answers))
         except Exception as error:
             raise tool_failure(error, "the answers could not be scored") from error
 
+    @keys_masked
     async def _arun(self, question: str, answers: list[str], context: str | None = None) -> tuple[str, Scores]:
         try:
-            return _said(await self.scorer.ascore(Query(text=question, context=context), answers))
+            with heard_once():
+                return _said(await self.scorer.ascore(Query(text=question, context=context), answers))
         except Exception as error:
             raise tool_failure(error, "the answers could not be scored") from error
 

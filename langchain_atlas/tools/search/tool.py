@@ -9,6 +9,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.secrets import error_text, masked
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.deadlines import awithin, within
 from langchain_atlas.tools.search.folder import FolderSearch
@@ -147,7 +148,7 @@ class SearchTool(BaseTool):
     def _problem(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
             return f"No answer within {self.timeout_s:g} s."
-        return str(error) if isinstance(error, SearchError) else f"{type(error).__name__}: {error}"
+        return masked(str(error)) if isinstance(error, SearchError) else error_text(error)
 
 
 def _failure(error: Exception) -> Exception:

@@ -2,18 +2,22 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
+from langchain_atlas.billing import billed
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.images import image_url
+from langchain_atlas.masked_errors import keys_masked
+from langchain_atlas.secrets import error_text
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
 from langchain_atlas.trajectory import Spending, Usage, add_known
+from langchain_atlas.usage_counting import heard_once
 
 ProcedureName = Literal["chart", "counting", "geometry", "ocr"]
 
@@ -32,6 +36,8 @@ class VisionTool(BaseTool):
     with ``Error:``. Set ``handle_tool_error=False`` for a `ToolException`. The artifact of its message says what the
     model cost.
     """
+
+    reports_spending: ClassVar[bool] = True
 
     name: str = "look"
     description: str = "Looks at an image."
@@ -68,21 +74,25 @@ class VisionTool(BaseTool):
         description = f"{purpose[0].upper()}{purpose[1:]}."
         return cls(name=procedure, description=description, procedure=procedure, model=model)
 
+    @keys_masked
     def _run(self, image: str, question: str) -> tuple[str, Spending]:
         look = _Look(self.procedure, image, question)
         while look.message is not None:
             try:
-                reply = self.model.invoke([look.message])
+                with heard_once():
+                    reply = self.model.invoke([look.message])
             except Exception as error:
                 raise _failed(error) from error
             look.take(reply)
         return look.answer, look.spent
 
+    @keys_masked
     async def _arun(self, image: str, question: str) -> tuple[str, Spending]:
         look = _Look(self.procedure, image, question)
         while look.message is not None:
             try:
-                reply = await self.model.ainvoke([look.message])
+                with heard_once():
+                    reply = await self.model.ainvoke([look.message])
             except Exception as error:
                 raise _failed(error) from error
             look.take(reply)
@@ -104,10 +114,9 @@ class _Look:
 
     def take(self, reply: AIMessage) -> None:
         """Go on to the next stage with the model's reply."""
-        counts = reply.usage_metadata
-        usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
-        cost = add_known(self.spent.cost_usd, reply.response_metadata.get("response_cost"))
-        self.spent = Spending(usage=self.spent.usage + usage, cost_usd=cost)
+        bill = billed(reply)
+        cost = add_known(self.spent.cost_usd, bill.cost_usd)
+        self.spent = Spending(usage=self.spent.usage + bill.usage, cost_usd=cost)
         text = str(reply.text).strip()
         if not text:
             raise ToolException("The vision model returned no text.")
@@ -122,4 +131,4 @@ class _Look:
 
 
 def _failed(error: Exception) -> ToolException:
-    return ToolException(f"The vision model failed. {type(error).__name__}: {error}")
+    return ToolException(f"The vision model failed. {error_text(error)}")

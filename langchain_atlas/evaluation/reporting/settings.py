@@ -1,0 +1,63 @@
+"""How a router is set, in words: the same sentence and figures in `fit`, `train`, `evaluate`, `doctor` and `report`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+
+
+def setting_of(router: Router) -> dict[str, Any]:
+    """Return what a router is set to, as `OperatingPoint.settings` has it."""
+    return {name: router.settings.get(name) for name in ("value_usd", "always")}
+
+
+def point_of(router: Router, curve: OperatingCurve | None) -> OperatingPoint | None:
+    """Return what was measured of a router's setting when it was fitted; None where nothing was."""
+    if curve is None or router.settings.get("cost_weight"):
+        return None
+    return next((point for point in curve.points if point.settings == setting_of(router)), None)
+
+
+def told(name: str, router: Router) -> list[str]:
+    """Say how a router is set, and what was measured of that when it was fitted; nothing where that is not known."""
+    point = point_of(router, router.curve)
+    if point is None or router.curve is None or (point.value_usd is None and not point.always):
+        return []
+    return [f"{name}: {named(point)}; held-out queries gave {expected(point, router.curve)} when it was fitted."]
+
+
+def named(point: OperatingPoint) -> str:
+    """Name a setting."""
+    if point.always:
+        return f"{point.always} always"
+    return "accuracy alone" if point.value_usd is None else f"a right answer at ${point.value_usd:.3g}"
+
+
+def expected(point: OperatingPoint, curve: OperatingCurve) -> str:
+    """Say what held-out queries gave at a setting."""
+    low, high = point.accuracy_ci95
+    parts = [f"{100 * point.accuracy:.1f}% right (95% interval {100 * low:.1f} to {100 * high:.1f})"]
+    if point.always is None:
+        parts.append(f"{100 * point.versus_single:+.1f} points to {curve.single.always}")
+    share = None
+    if point.always is None and point.cost_usd_per_1k and curve.single.cost_usd_per_1k:
+        share = point.cost_usd_per_1k / curve.single.cost_usd_per_1k
+    parts.append(f"{cost_of(point)} per 1000 queries" + ("" if share is None else f" ({share:.0%} of its)"))
+    if point.calls_per_query > 1:
+        parts.append(f"{point.calls_per_query:.1f} calls a query")
+    if point.latency_s_mean is not None:
+        parts.append(f"{point.latency_s_mean:.1f} s")
+    return ", ".join(parts)
+
+
+def cost_of(point: OperatingPoint) -> str:
+    """Write what a setting costs; a lower bound where some costs are unknown."""
+    if point.cost_usd_per_1k is None:
+        return "an unknown cost"
+    if point.cost_known < 1:
+        least = point.cost_usd_per_1k * point.cost_known
+        return f"at least ${least:.3g} (the cost of {1 - point.cost_known:.0%} is unknown)"
+    return f"${point.cost_usd_per_1k:.3g}"

@@ -1,0 +1,312 @@
+"""A conversation as every provider takes it, whatever became of it on the way here.
+
+A thread may hold what providers refuse for ever after: a tool call that was never answered because a run was stopped, a
+result whose call was trimmed away, a turn without a word, a block that only one provider knows. Everything that sends
+messages sends them through `sendable`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    FunctionMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+
+from langchain_atlas.content_blocks import THOUGHTS, described, media_of, portable_media, text_block, text_in, unwrapped
+from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.text.markup import neutral
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+NOT_ANSWERED = "This call was not carried out: the run was stopped before. Make it again if it is still needed."
+"""The result of a tool call that has none."""
+NO_OUTPUT = "(no output)"
+"""The result of a tool that returned nothing."""
+FROM_TOOL = "atlas_from_tool"
+"""Marks a block that a tool returned, and that is not the user's."""
+
+_CALLS = frozenset(
+    {"tool_use", "function_call", "tool_call", "tool_call_chunk", "invalid_tool_call", "custom_tool_call"}
+)
+_ID = re.compile(r"[A-Za-z0-9_-]+(__thought__.*)?", re.DOTALL)
+
+
+def sendable(messages: Iterable[BaseMessage], *, reads: Collection[str] | None = None) -> list[BaseMessage]:
+    """Return a conversation in the form that every provider takes; a message that has it already stays the same object.
+
+    - System messages come first, as one.
+    - Each tool call is followed by its result: results are moved there, a call without one is closed with
+      `NOT_ANSWERED`, a result without a call is left out, and calls have ids of their own. Calls in the older form of
+      functions, and as blocks of one provider's, become tool calls.
+    - A message that only says that every call failed is left out: a model would read it as its own words.
+    - A turn without a word and without a call is left out, and so is a blank text block.
+    - Images, PDF documents and recordings have one form. An image that a tool returned follows the results in a human
+      message; a model that is not said to see is told that it was one.
+
+    Args:
+        messages: the conversation.
+        reads: what the model is said to read, such as ``{"text", "image"}``; None when that is not known.
+    """
+    given = [message for message in messages if not _is_failure(message)]
+    sent = _without_empty(_paired(given))
+    sent = _system_first(_media_last([_portable(message, reads) for message in sent], reads))
+    return sent or given  # a provider says better than we what it thinks of nothing
+
+
+def _is_failure(message: BaseMessage) -> bool:
+    record = message.response_metadata.get("atlas") if isinstance(message, AIMessage) else None
+    return isinstance(record, Mapping) and record.get("answered") is False
+
+
+@dataclass
+class _Slot:
+    """A tool call and its result."""
+
+    call: dict[str, Any]
+    key: str
+    result: ToolMessage | None = None
+    readable: bool = True
+
+
+@dataclass
+class _Turn:
+    """An assistant's message with its calls."""
+
+    message: AIMessage
+    slots: list[_Slot] = field(default_factory=list)
+
+    def answer(self, key: str, message: ToolMessage) -> None:
+        slots = [slot for slot in self.slots if slot.key == key]
+        open_ = [slot for slot in slots if slot.result is None]
+        (open_ or slots[-1:])[0].result = message  # of two results of one call, the later holds
+
+    def messages(self) -> list[BaseMessage]:
+        slots = [slot for slot in self.slots if slot.readable or slot.result is not None]
+        said = _with_calls(self.message, [slot.call for slot in slots])
+        return [said, *(_result(slot) for slot in slots)]
+
+
+def _paired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Put each result behind its call, close calls without one, leave out results without a call."""
+    told: list[BaseMessage | _Turn] = []
+    turns: dict[str, _Turn] = {}
+    for place, message in enumerate(messages):
+        if isinstance(message, AIMessage):
+            turn = _Turn(message, _slots(message, place))
+            told.append(turn)
+            turns.update({slot.key: turn for slot in turn.slots})
+        elif isinstance(message, ToolMessage | FunctionMessage):
+            key = message.tool_call_id if isinstance(message, ToolMessage) else _legacy_key(message.name)
+            if key in turns:
+                turns[key].answer(key, _as_tool_message(message))
+        else:
+            told.append(message)
+    return [one for item in told for one in (item.messages() if isinstance(item, _Turn) else [item])]
+
+
+def _slots(message: AIMessage, place: int) -> list[_Slot]:
+    """Return the calls of a message, in every form that one may have, with ids of their own."""
+    found = [_Slot(dict(call), str(call["id"] or "")) for call in message.tool_calls]
+    known = {slot.key for slot in found}
+    for unread in message.invalid_tool_calls:
+        call = {"name": unread["name"], "args": {}, "id": unread["id"], "type": "tool_call"}
+        found.append(_Slot(call, str(unread["id"] or ""), readable=False))
+        known.add(found[-1].key)
+    for block in message.content if isinstance(message.content, list) else ():
+        written = _block_call(unwrapped(block))
+        if written is not None and written.key not in known:
+            found.append(written)
+    legacy = message.additional_kwargs.get("function_call")
+    if not found and isinstance(legacy, Mapping):
+        name = str(legacy.get("name") or "")
+        args, readable = _arguments(legacy.get("arguments"))
+        call = {"name": name, "args": args, "id": None, "type": "tool_call"}
+        found.append(_Slot(call, _legacy_key(name), readable=readable))
+    ids: set[str] = set()
+    for number, slot in enumerate(found):
+        slot.call["name"] = slot.call["name"] or "unknown"
+        if not _ID.fullmatch(str(slot.call["id"] or "")) or slot.call["id"] in ids:
+            slot.call["id"] = f"call_{place}_{number}"
+        ids.add(slot.call["id"])
+    return found
+
+
+def _block_call(block: Any) -> _Slot | None:
+    """Read a call from a content block; None where it is none, or only part of one."""
+    if not isinstance(block, Mapping) or block.get("type") not in _CALLS or not block.get("name"):
+        return None
+    call_id = str(block.get("call_id") or block.get("id") or "")
+    args, readable = _arguments(next((block[name] for name in ("input", "args", "arguments") if name in block), None))
+    call = {"name": str(block["name"]), "args": args, "id": call_id, "type": "tool_call"}
+    return _Slot(call, call_id, readable=readable)
+
+
+def _arguments(written: Any) -> tuple[dict[str, Any], bool]:
+    """Return arguments as a dict, and whether they could be read."""
+    if isinstance(written, str):
+        try:
+            written = json.loads(written or "{}")
+        except (ValueError, RecursionError):
+            return {}, False
+    return (dict(written), True) if isinstance(written, Mapping) else ({}, written is None)
+
+
+def _legacy_key(name: str | None) -> str:
+    return f"function {name}"
+
+
+def _as_tool_message(message: ToolMessage | FunctionMessage) -> ToolMessage:
+    if isinstance(message, ToolMessage):
+        return message
+    return ToolMessage(message.content, tool_call_id="", name=message.name, id=message.id)
+
+
+def _with_calls(message: AIMessage, calls: list[dict[str, Any]]) -> AIMessage:
+    changes: dict[str, Any] = {}
+    if list(message.tool_calls) != calls or message.invalid_tool_calls:
+        changes |= {"tool_calls": calls, "invalid_tool_calls": []}
+    extra = {name: value for name, value in message.additional_kwargs.items() if name != "function_call"}
+    if not calls:
+        extra.pop("tool_calls", None)
+    if extra != message.additional_kwargs:
+        changes["additional_kwargs"] = extra
+    if isinstance(message.content, list):
+        content = [block for block in map(_said, message.content) if block is not None]
+        if content != message.content:
+            changes["content"] = content or ""
+    elif message.content and not message.content.strip():
+        changes["content"] = ""
+    return message.model_copy(update=changes) if changes else message
+
+
+def _said(block: Any) -> dict[str, Any] | None:
+    """Return a block of an assistant's message as every provider takes it back; None for what only one knows."""
+    inner, text = unwrapped(block), text_block(block)
+    if text is not None:
+        return text if text["text"].strip() else None
+    return dict(inner) if isinstance(inner, Mapping) and inner.get("type") in THOUGHTS else None
+
+
+def _result(slot: _Slot) -> ToolMessage:
+    result = slot.result
+    if result is None:
+        return ToolMessage(NOT_ANSWERED, tool_call_id=slot.call["id"], name=slot.call["name"], status="error")
+    changes: dict[str, Any] = {} if result.tool_call_id == slot.call["id"] else {"tool_call_id": slot.call["id"]}
+    if not _is_said(result):
+        changes["content"] = NO_OUTPUT
+    return result.model_copy(update=changes) if changes else result
+
+
+def _without_empty(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Leave out turns without a word and without a call."""
+    return [
+        message for message in messages if _is_said(message) or (isinstance(message, AIMessage) and message.tool_calls)
+    ]
+
+
+def _is_said(message: BaseMessage) -> bool:
+    if isinstance(message.content, str):
+        return bool(message.content.strip())
+    blocks = ((unwrapped(block), text_in(block)) for block in message.content)
+    return any(
+        bool(text.strip()) if text is not None else not (isinstance(inner, Mapping) and inner.get("type") in THOUGHTS)
+        for inner, text in blocks
+    )
+
+
+def _as_data(message: ToolMessage) -> ToolMessage:
+    """Return a tool's result with markup of chat templates made words: it is data, whoever wrote it."""
+    content = message.content
+    if isinstance(content, str):
+        shown: Any = neutral(content)
+    else:
+        shown = [
+            {**block, "text": neutral(block["text"])}
+            if isinstance(block, dict) and isinstance(block.get("text"), str)
+            else (neutral(block) if isinstance(block, str) else block)
+            for block in content
+        ]
+    return message if shown == content else message.model_copy(update={"content": shown})
+
+
+def _portable(message: BaseMessage, reads: Collection[str] | None) -> BaseMessage:
+    """Return a message with its blocks in the form that every provider is sent; what a tool said is data."""
+    if isinstance(message, ToolMessage):
+        message = _as_data(message)
+    if isinstance(message.content, str):
+        return message
+    blocks = [made for block in message.content if (made := _portable_block(block, reads)) is not None]
+    return message if blocks == message.content else message.model_copy(update={"content": blocks})
+
+
+def _portable_block(block: Any, reads: Collection[str] | None) -> Any:
+    text, inner, media = text_block(block), unwrapped(block), media_of(block)
+    if text is not None:
+        return text if text["text"].strip() else None
+    if media is None:
+        return inner
+    unread = reads is not None and media not in reads
+    if unread and isinstance(inner, Mapping) and inner.get(FROM_TOOL):
+        return None  # the text beside it says what it is
+    if unread and media != "image":
+        return {"type": "text", "text": described(block)}
+    try:
+        return portable_media(block)
+    except InvalidInputError:
+        known = isinstance(inner, Mapping) and (inner.get("file_id") or (inner.get("file") or {}).get("file_id"))
+        return inner if known else {"type": "text", "text": described(block)}  # an id its provider may know
+
+
+def _media_last(messages: Sequence[BaseMessage], reads: Collection[str] | None) -> list[BaseMessage]:
+    """Move what tools returned besides text behind the results, where every provider takes it."""
+    told: list[BaseMessage] = []
+    waiting: list[dict[str, Any]] = []
+    for message in messages:
+        if not isinstance(message, ToolMessage) or isinstance(message.content, str):
+            told += _waiting(waiting) if not isinstance(message, ToolMessage) else ()
+            told.append(message)
+            continue
+        texts = [block for block in message.content if media_of(block) is None]
+        found = [block for block in message.content if media_of(block) is not None]
+        texts += [{"type": "text", "text": described(block)} for block in found]
+        seen = [block for block in found if reads is None or media_of(block) in reads]
+        if seen:
+            name = f"the tool {message.name!r}" if message.name else "a tool"
+            waiting += [{"type": "text", "text": f"What {name} returned:"}, *seen]
+        told.append(message.model_copy(update={"content": texts}) if found else message)
+    return [*told, *_waiting(waiting)]
+
+
+def _waiting(blocks: list[dict[str, Any]]) -> list[BaseMessage]:
+    """Return what waits to be shown as a message, and let it wait no more."""
+    shown: list[BaseMessage] = [HumanMessage(list(blocks))] if blocks else []
+    blocks.clear()
+    return shown
+
+
+def _system_first(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Put system messages first, as one: many a template takes a single one, and only there."""
+    system = [message for message in messages if isinstance(message, SystemMessage)]
+    rest = [message for message in messages if not isinstance(message, SystemMessage)]
+    if len(system) < 2:  # noqa: PLR2004  # one message is joined with nothing
+        return [*system, *rest]
+    if all(isinstance(message.content, str) for message in system):
+        content: Any = "\n\n".join(str(message.content) for message in system)
+    else:
+        content = [block for message in system for block in _blocks(message)]
+    return [system[0].model_copy(update={"content": content}), *rest]
+
+
+def _blocks(message: BaseMessage) -> list[Any]:
+    return [{"type": "text", "text": message.content}] if isinstance(message.content, str) else list(message.content)
