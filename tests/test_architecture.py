@@ -245,7 +245,7 @@ LATE = {
         for name in ("environment", "ppo", "pretraining", "process", "recordings", "rollout", "training")
     ),
     *(
-        f"langchain_atlas.routers.policy.network.{name}"
+        f"langchain_atlas.routers.policy.{name}"
         for name in ("cascade", "featurizer", "floor", "network", "reading", "router", "settings", "state")
     ),
     "langchain_atlas.routers.dual",

@@ -52,16 +52,16 @@ def test_a_text_classifier_fine_tunes_the_encoder_that_is_named(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fit itself takes a model and minutes; here only what it is asked for."""
-    from langchain_atlas.routers import classifier
+    from langchain_atlas.routers.learned import bert
 
     asked: list[dict[str, Any]] = []
 
-    class Refusing(classifier.BertRouter):
+    class Refusing(bert.BertRouter):
         def __init__(self, **settings: Any) -> None:
             asked.append(settings)
             raise SettingError("enough")
 
-    monkeypatch.setattr(classifier, "BertRouter", Refusing)
+    monkeypatch.setattr(bert, "BertRouter", Refusing)
     for more in ((), ("--encoder", "folder")):
         with pytest.raises(SettingError, match="enough"):
             fit(data, tmp_path / "router", "--router", "bert", *more)

@@ -12,7 +12,6 @@ from recorded import row, table_of
 from typer.testing import CliRunner
 
 from langchain_atlas import encoders
-from langchain_atlas.cli import setting
 from langchain_atlas.cli.app import app
 from langchain_atlas.cli.setting import asked_for, say, set_as_measured
 from langchain_atlas.errors import OutcomeError, SettingError
@@ -119,7 +118,7 @@ class TestNothingSaid:
         self, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As 'bert' is, whose fit takes minutes; here another stands in for it."""
-        monkeypatch.setattr(setting, "MEASURED", ("cluster",))
+        monkeypatch.setattr("langchain_atlas.cli.fit.MEASURED", ("cluster",))
         file = tmp_path / "figures.json"
         printed = fit(data, tmp_path / "router", "--router", "mlp", "--json", str(file)).output
         assert "Expected on new queries" not in printed

@@ -12,7 +12,7 @@ from recorded import kinds_of_query
 
 from langchain_atlas import ClusterRouter, Constraints, Pair, Query
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.routers import gathering
+from langchain_atlas.routers import batching
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def test_nothing_is_kept_of_a_router_that_was_asked() -> None:
         router = fitted()
         await router.adecide(QUERIES[0])
         await asyncio.sleep(0)
-        return len(gathering._gatherings[asyncio.get_running_loop()]), weakref.ref(router)
+        return len(batching._gatherings[asyncio.get_running_loop()]), weakref.ref(router)
 
     kept, router = asyncio.run(ask())
     gc.collect()

@@ -183,14 +183,14 @@ class TestForest:
     def test_it_agrees_with_the_trees_of_scikit_learn(self) -> None:
         from sklearn.ensemble import ExtraTreesRegressor
 
-        from langchain_atlas.routers import forest
+        from langchain_atlas.routers.cluster.router import trees
 
         random = np.random.default_rng(1)
         texts = [" ".join(random.choice(["alpha", "beta", "gamma", "delta"], 6)) for _ in range(300)]
         seen, scores = random.normal(size=(300, 5)), random.random((300, 4))
         learned = Forest.learn(texts, seen, scores, 7, seed=3)
         order = np.random.default_rng(3).permutation(300)
-        features = forest._features(texts, seen, learned.projection)
+        features = trees._features(texts, seen, learned.projection)
         common = np.argsort(-(features[:, 5:] > 0).sum(axis=0), kind="stable")[:400]
         features = features[:, [*range(5), *(5 + np.sort(common))]]
         trees = ExtraTreesRegressor(7, min_samples_leaf=5, max_features=0.3, max_depth=24, random_state=3).fit(
