@@ -183,7 +183,7 @@ class TestForest:
     def test_it_agrees_with_the_trees_of_scikit_learn(self) -> None:
         from sklearn.ensemble import ExtraTreesRegressor
 
-        from langchain_atlas.routers.cluster.router import trees
+        from langchain_atlas.routers.cluster import trees
 
         random = np.random.default_rng(1)
         texts = [" ".join(random.choice(["alpha", "beta", "gamma", "delta"], 6)) for _ in range(300)]
