@@ -32,7 +32,7 @@ QUICK = TrainingConfig(
     ppo=PPOConfig(steps=3, batch=64),
     cautious=False,
 )
-CAUTIOUS = TrainingConfig(pretraining=QUICK.lesson, ppo=QUICK.ppo, cautious=True)
+CAUTIOUS = TrainingConfig(pretraining=QUICK.pretraining, ppo=QUICK.ppo, cautious=True)
 _MADE: dict[bool, RLRouter] = {}
 
 
