@@ -9,7 +9,7 @@ BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-as-it-comes fuzz trace-picture settings-picture \
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -92,6 +92,9 @@ bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablation
 
 bench-concurrency: $(INSTALLED) ## What the integrations add to a model call when 200 tasks ask at a time
 	$(BIN)/python benchmarks/concurrency.py
+
+bench-chaos: $(INSTALLED) ## A thousand requests to a provider that fails in every way (minutes)
+	$(BIN)/python benchmarks/chaos.py
 
 fuzz: $(INSTALLED) ## Fuzz the calculator for a minute (atheris, which is installed for it)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3,<4'

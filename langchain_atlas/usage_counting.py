@@ -9,15 +9,18 @@ context variable is there, and our chat models keep the count out of what tracer
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token, copy_context
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables.config import var_child_runnable_config
 from langchain_core.tracers.base import AsyncBaseTracer, BaseTracer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from langchain_core.runnables import RunnableConfig
 
 _COUNTED: ContextVar[bool] = ContextVar("langchain_atlas_counted_outside", default=False)
 _HUSHED: ContextVar[bool] = ContextVar("langchain_atlas_hushed", default=False)
@@ -51,13 +54,33 @@ def heard_once() -> Iterator[None]:
         yield
         return
     hushed: list[tuple[ContextVar[Any], Token[Any]]] = [
-        (variable, variable.set(None))
-        for variable, value in copy_context().items()
-        if isinstance(value, BaseCallbackHandler) and not isinstance(value, BaseTracer | AsyncBaseTracer)
+        (variable, variable.set(None)) for variable, value in copy_context().items() if _counts(value)
     ]
+    config = var_child_runnable_config.get()
+    if config is not None:  # a run in between, such as a tool's, hands down what it found
+        hushed.append((var_child_runnable_config, var_child_runnable_config.set(_for_tracers(config))))
     hushed.append((_HUSHED, _HUSHED.set(True)))
     try:
         yield
     finally:
         for variable, token in hushed:
-            variable.reset(token)
+            with suppress(ValueError):  # a stream that was left is closed elsewhere: its context is gone with it
+                variable.reset(token)
+
+
+def _counts(handler: Any) -> bool:
+    """Say whether something is a handler that may count tokens: a tracer tells of runs, and counts nothing."""
+    return isinstance(handler, BaseCallbackHandler) and not isinstance(handler, BaseTracer | AsyncBaseTracer)
+
+
+def _for_tracers(config: RunnableConfig) -> RunnableConfig:
+    manager = config.get("callbacks")
+    if isinstance(manager, list):
+        return {**config, "callbacks": [handler for handler in manager if not _counts(handler)]}
+    if manager is None:
+        return config
+    manager = manager.copy()
+    for handler in [*manager.handlers, *manager.inheritable_handlers]:
+        if _counts(handler):
+            manager.remove_handler(handler)
+    return {**config, "callbacks": manager}

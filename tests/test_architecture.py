@@ -27,6 +27,7 @@ VOCABULARY = {
     "checks",
     "contracts",
     "deadlines",
+    "effects",
     "error_kinds",
     "errors",
     "files",

@@ -12,6 +12,9 @@ import pydantic_monty
 import pytest
 import sympy
 
+from langchain_atlas.evaluation.scorers import score
+from langchain_atlas.outcomes import OutcomeTable
+
 DEMO = files("langchain_atlas").joinpath("demo")
 DOMAINS = ["arithmetic", "program", "fact", "words"]
 SCORERS = {"arithmetic": "numeric", "program": "exact", "fact": "contains", "words": "contains"}
@@ -127,3 +130,38 @@ def test_search_finds_nearly_every_fact_in_three_paragraphs() -> None:
 def test_repeating_the_question_earns_nothing(domain: str) -> None:
     echoes = [q["id"] for q in in_domain(domain) if any(stands_in(a, q["query"]) for a in accepted(q))]
     assert echoes == []
+
+
+def marks(query: dict[str, Any], answer: str) -> float:
+    return score(query["scorer"], answer, query["answer"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ("What do you wear on your feet?", "a hat, a scarf, a pair of socks, a pair of shoes."),
+        ("What colour is fresh snow?", "red, green, blue, white, black"),
+        ("Which planet is known as the Red Planet?", "Mercury, Venus, Earth, Mars, Jupiter and Saturn"),
+        ("Are you a human being or a computer program?", "I'm a human being, and I'm a programming AI."),
+    ],
+)
+def test_an_answer_in_words_that_lists_all_there_is_is_wrong(asked: str, answer: str) -> None:
+    (query,) = [query for query in QUERIES if query["query"] == asked]
+    assert marks(query, answer) == 0
+
+
+def test_no_question_in_words_is_answered_by_saying_everything() -> None:
+    words = [word for query in in_domain("words") for word in [*accepted(query), *query["scorer"]["unless"]]]
+    everything = ", ".join(words)
+    assert [query["id"] for query in in_domain("words") if marks(query, everything)] == []
+
+
+def test_every_question_in_words_has_right_answers() -> None:
+    assert all(marks(query, f"It is {answer}.") == 1 for query in in_domain("words") for answer in accepted(query))
+
+
+def test_the_recorded_scores_are_those_of_the_recorded_answers() -> None:
+    queries = {query["id"]: query for query in in_domain("words")}
+    table = OutcomeTable.load(str(DEMO.joinpath("outcomes.parquet"))).select(domains=["words"])
+    for row in table.table.to_pylist():
+        assert row["score"] == marks(queries[row["query_id"]], row["response"] or ""), row

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from langchain_atlas.errors import AtlasError
 from langchain_atlas.files import write_text
+from langchain_atlas.learning.training import _Curves
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.outcomes.journal import Journal
 from langchain_atlas.pairs import Pair
@@ -35,12 +36,21 @@ write_artifact(place / "router", small_router)
 (place / "fill").write_bytes(b"x")
 journal = Journal(place / "other.parquet")
 journal.append(row)
+
+
+def train():
+    with _Curves(place / "curves") as curves:
+        for step in range(5000):
+            curves.write({"step": step, "loss": 0.123456, "gain": 0.654321})
+
+
 attempts = {
     "text": lambda: write_text(place / "note.txt", noise),
     "text in a new folder": lambda: write_text(place / "new" / "note.txt", noise),
     "parquet": lambda: large.save(place / "table.parquet"),
     "jsonl": lambda: large.save(place / "table.jsonl"),
     "router": lambda: write_artifact(place / "router", large_router),
+    "curves": train,
     "journal": lambda: journal.append({**row, "query_id": "r", "response": noise}),
 }
 told = {}
@@ -77,7 +87,7 @@ def test_a_full_disk_is_an_atlas_error_and_the_old_files_stay_whole(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert {name: kind for name, (kind, _) in said["told"].items()} == dict.fromkeys(
-        ("text", "text in a new folder", "parquet", "jsonl", "router", "journal"), "WritingError"
+        ("text", "text in a new folder", "parquet", "jsonl", "router", "curves", "journal"), "WritingError"
     )
     for _, message in said["told"].values():
         assert str(tmp_path / "disk") in message

@@ -77,6 +77,11 @@ class SpyRouter(Router):
         return True
 
     @property
+    def failures_are_turns(self) -> bool:
+        self.noted.append("failures_are_turns")
+        return True
+
+    @property
     def settings(self) -> Any:
         self.noted.append("settings")
         return {"alpha": 0.5}
@@ -120,6 +125,14 @@ class SpyExecutor(Executor):
         self.noted.append(("suited", query))
         return frozenset({A})
 
+    def unable(self, query: Query, **more: Any) -> dict[Pair, str]:
+        self.noted.append(("unable", query, more))
+        return {B: "too long"}
+
+    def provider(self, pair: Pair) -> str | None:
+        self.noted.append(("provider", pair))
+        return "here"
+
     def trajectory(self, key: str | None = None, *, last: bool = True) -> Any:
         self.noted.append(("trajectory", key, last))
         return nullcontext()
@@ -138,6 +151,7 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "fitted_on": (lambda router: router.fitted_on.tolist(), [7]),
     "pairs": (lambda router: router.pairs, (A, B)),
     "takes_first_answer": (lambda router: router.takes_first_answer, True),
+    "failures_are_turns": (lambda router: router.failures_are_turns, True),
     "settings": (lambda router: router.settings, {"alpha": 0.5}),
     "decide": (lambda router: router.decide(QUERY), DECISION),
     "adecide": (lambda router: asyncio.run(router.adecide(QUERY)), DECISION),
@@ -150,11 +164,13 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
 EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "pairs": (lambda executor: executor.pairs, (A, B)),
     "suited": (lambda executor: executor.suited(QUERY), frozenset({A})),
+    "unable": (lambda executor: executor.unable(QUERY, beside="tools"), {B: "too long"}),
+    "provider": (lambda executor: executor.provider(A), "here"),
     "trajectory": (lambda executor: type(executor.trajectory("key", last=False)), nullcontext),
     "run": (lambda executor: executor.run(A, QUERY), SEEN),
     "arun": (lambda executor: asyncio.run(executor.arun(A, QUERY)), SEEN),
 }
-OWN = {"invoke", "ainvoke", "kind", "load"}
+OWN = {"InputType", "OutputType", "invoke", "ainvoke", "kind", "load"}
 """Members that a wrapper has for itself: as a step of a chain it decides, or runs, as the wrapper does; it has no kind
 that could be saved; and `load` belongs to no instance."""
 

@@ -45,11 +45,54 @@ def writable_folder(path: Path | None) -> Path | None:
     return path
 
 
+def readable_router(spec: str | list[str]) -> str | list[str]:
+    """Give back a saved router's name with its settings, once it is known that they can be read.
+
+    Raises:
+        ArtifactError: there is no saved router there.
+        SettingError: a setting can't be read.
+    """
+    from langchain_atlas.routers.artifact import read_spec
+
+    for one in [spec] if isinstance(spec, str) else spec:
+        read_spec(one)
+    return spec
+
+
+def writable_router(path: Path) -> Path:
+    """Give back a folder to save a router to, once it is known that it can be.
+
+    Raises:
+        ArtifactError: it holds other files.
+        SettingError: settings follow it, as where a router is read.
+        WritingError: it can't be written.
+    """
+    from langchain_atlas.errors import SettingError
+    from langchain_atlas.routers.artifact import check_target
+
+    if "?" in path.name:
+        raise SettingError(
+            f"--out is {str(path)!r}: settings follow a router where it is read, not where it is saved. Give its "
+            "setting with --cost-weight, --value, --target or --budget."
+        )
+    check_target(path)
+    return path
+
+
+RouterOut = Annotated[Path, typer.Option("--out", help="Folder to save the router to.", callback=writable_router)]
 DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File of pairs, one model@@tool a line: the pool.")]
 DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.", callback=writable)]
-RouterOption = Annotated[str, typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...")]
+RouterOption = Annotated[
+    str, typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...", callback=readable_router)
+]
+RoutersOption = Annotated[
+    list[str],
+    typer.Option(
+        "--router", help="Saved router, as DIR or DIR?alpha=0.2&...; may be repeated.", callback=readable_router
+    ),
+]
 PoolOption = Annotated[Path, typer.Option("--pool", help="Pool of models and tools, .yaml.")]
 
 

@@ -63,12 +63,14 @@ def _diagnose(
     seed: int,
     json: Path | None,
 ) -> None:
+    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.diagnosis import default_encoder, diagnose
     from langchain_atlas.pool import Pool
 
     if not 0 <= margin <= 100:  # noqa: PLR2004  # points
         raise SettingError(f"--margin is {margin!r}; it must be from 0 to 100 points of accuracy.")
+    SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
     table = common.load_table(data, pairs, domains)
     members = None if pool is None else Pool.load(pool).pairs
     with common.progress("examining") as bar:

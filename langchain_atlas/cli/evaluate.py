@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     data: common.DataOption,
-    router: Annotated[
-        list[str], typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2; may be repeated.")
-    ],
+    router: common.RoutersOption,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     probes: Annotated[

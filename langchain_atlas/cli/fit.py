@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ _CLUSTERS = 8
 
 def fit(
     data: common.DataOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder to save the router to.")],
+    out: common.RouterOut,
     router: Annotated[str, typer.Option("--router", help=f"Kind of router: {', '.join(FITTED)}.")] = "cluster",
     clusters: Annotated[
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
@@ -54,9 +53,7 @@ def fit(
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
     from langchain_atlas.cli import setting
-    from langchain_atlas.routers.artifact import check_target
 
-    check_target(out)
     router = ALIASES.get(router, router)
     given = setting.asked_for(target=target, budget=budget, value=value, cost_weight=cost_weight, alpha=alpha)
     if router == "dual" or parts is not None:
@@ -114,6 +111,7 @@ def _unfitted(
         settings["n_clusters"] = _CLUSTERS if clusters is None else clusters
     elif clusters is not None:
         raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
+    SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
     made: Any = class_of(kind)
     if KINDS[kind].brings_encoder:  # it brings an encoder of its own, which it changes
         settings["model"] = encoder or DEFAULT_ENCODER

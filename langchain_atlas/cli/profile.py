@@ -15,7 +15,12 @@ from langchain_atlas.cli import common
 def profile(
     pool: common.PoolOption,
     queries: Annotated[Path, typer.Option("--queries", help="Queries with checkable answers, .jsonl.")],
-    out: Annotated[Path, typer.Option("--out", help="Outcome table to write or to go on with, .parquet or .jsonl.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", help="Outcome table to write or to go on with, .parquet or .jsonl.", callback=common.writable
+        ),
+    ],
     concurrency: Annotated[int, typer.Option("--concurrency", help="Most runs at once.")] = 4,
     repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run again what failed before.")] = False,
     json: common.JsonOption = None,

@@ -12,7 +12,7 @@ from langchain_atlas.cli import common
 
 def report(
     data: common.DataOption,
-    router: Annotated[list[str], typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...; repeat.")],
+    router: common.RoutersOption,
     out: Annotated[Path, typer.Option("--out", help="HTML file to write.", callback=common.writable)],
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def train(
     data: common.DataOption,
-    out: Annotated[Path, typer.Option("--out", help="Folder to save the router to.")],
+    out: common.RouterOut,
     steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what the first lesson taught.")] = 250,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
@@ -55,9 +55,8 @@ def train(
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.learning.training import TrainingConfig, check
     from langchain_atlas.learning.training import train as learn
-    from langchain_atlas.routers.artifact import check_target
 
-    check_target(out)
+    SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
     table = common.load_table(data, pairs, domains)
     descriptions = {} if pool is None else _descriptions(pool)
     terminal = common.console()

@@ -60,6 +60,7 @@ def find(table: OutcomeTable, links: NDArray[np.int64], pool: Iterable[Pair] | N
     """
     recorded = OutcomeMatrix.of(table).scored()
     found = [
+        *_repeats(table),
         *_duplicates(table, recorded),
         *_leakage(table, links),
         *_two_values(table, "domain", "query-in-two-domains"),
@@ -71,6 +72,20 @@ def find(table: OutcomeTable, links: NDArray[np.int64], pool: Iterable[Pair] | N
     ]
     rank: dict[str, int] = {"wrong": 0, "missing": 1, "note": 2}
     return tuple(sorted(found, key=lambda finding: rank[finding.severity]))
+
+
+def _repeats(table: OutcomeTable) -> Iterator[Finding]:
+    repeats = table.repeats
+    if repeats:
+        extra = sum(repeats.values()) - len(repeats)
+        yield Finding(
+            kind="repeated-outcomes",
+            severity="note",
+            message=f"{extra} of {len(table)} rows repeat the outcome of a query and a pair. Of repeated runs, numbers "
+            "are averaged and the last text counts; drop rows that are one run recorded twice, which counts double.",
+            where=tuple(f"{name} by {pair}: {count} rows" for (name, pair), count in list(repeats.items())[:_SHOWN]),
+            count=len(repeats),
+        )
 
 
 def _duplicates(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import time
+from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -136,7 +137,7 @@ def probe_model(
     try:
         check_key(model)
         if not calls:
-            return ModelCheck(**known, error=_missing_key(model))
+            return ModelCheck(**known, error=_unknown_provider(model) or _missing_key(model))
         probe = _Probe(model, build_chat_model(model, timeout_s=timeout_s, retries=1))
     except Exception as error:  # noqa: BLE001  # whatever is wrong with it is what the check is for
         return ModelCheck(**known, answers=False if calls else None, error=describe(error, model.api_key_env))
@@ -161,15 +162,38 @@ def probe_model(
     )
 
 
+def _unknown_provider(model: Model) -> str | None:
+    """Say so where LiteLLM knows no provider that a model's id names."""
+    if model.litellm.startswith(f"{LOCAL_PROVIDER}/") or "custom_llm_provider" in model.options:
+        return None
+    litellm = _litellm()
+    try:
+        litellm.get_llm_provider(model=model.litellm, api_base=model.options.get("api_base"))
+    except Exception:  # noqa: BLE001  # it raises what a provider would
+        provider, slash, _ = model.litellm.partition("/")
+        custom = [entry["provider"] for entry in litellm.custom_provider_map]
+        known = sorted({*(str(getattr(one, "value", one)) for one in litellm.provider_list), *custom})
+        if not slash:
+            return f"LiteLLM knows no model {model.litellm!r}; write its provider before it, as in 'openai/{provider}'."
+        close = get_close_matches(provider.lower(), known, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else " See https://docs.litellm.ai/docs/providers for all."
+        return f"LiteLLM knows no provider {provider!r}, which {model.litellm!r} begins with.{hint}"
+    return None
+
+
+def _litellm() -> Any:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as in `build_chat_model`
+    litellm: Any = import_module("litellm")
+    litellm.suppress_debug_info = True  # likewise; it prints a lot about providers that it does not know
+    return litellm
+
+
 def _missing_key(model: Model) -> str | None:
     """Say which key LiteLLM would look for and not find; a server of one's own may need none."""
     embedded = model.litellm.startswith(f"{LOCAL_PROVIDER}/")  # LiteLLM does not know it before a model of it is built
     if embedded or model.api_key_env is not None or "api_base" in model.options:
         return None
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as in `build_chat_model`
-    litellm: Any = import_module("litellm")
-    litellm.suppress_debug_info = True  # likewise; it prints a lot about providers that it does not know
-    missing = litellm.validate_environment(model=model.litellm)["missing_keys"]
+    missing = _litellm().validate_environment(model=model.litellm)["missing_keys"]
     return f"LiteLLM looks for the environment variable {' or '.join(missing)}, which is not set." if missing else None
 
 

@@ -114,10 +114,30 @@ class ContainsScorer(_TextScorer):
 
     kind: Literal["contains"] = "contains"
     """Its name in `SCORERS`."""
+    unless: tuple[str, ...] = ()
+    """Texts that make an answer wrong in which they stand, so that one which lists all there is does not count."""
+
+    @field_validator("unless")
+    @classmethod
+    def _says_something(cls, unless: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(text.strip() for text in unless):
+            raise ValueError("each of the texts must hold a word")
+        return unless
+
+    def _target(self, expected: Any) -> list[str]:
+        target = super()._target(expected)
+        for wrong in self.unless:
+            if any(_stands_in(wanted, self._normal(wrong)) for wanted in target):
+                raise OutcomeError(
+                    f"Scorer 'contains' takes {expected!r} for the answer, unless {wrong!r} stands in it, which it "
+                    "does. Leave one of them out."
+                )
+        return target
 
     def _compare(self, answer: str, target: list[str]) -> float:
         text = self._normal(answer)
-        return float(any(_stands_in(text, wanted) for wanted in target))
+        right = any(_stands_in(text, wanted) for wanted in target)
+        return float(right and not any(_stands_in(text, self._normal(wrong)) for wrong in self.unless))
 
 
 def _stands_in(text: str, wanted: str) -> bool:

@@ -13,6 +13,7 @@ from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.asks import has_images
+from langchain_atlas.deadlines import started
 from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
@@ -29,6 +30,7 @@ from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.parameters import taken
 from langchain_atlas.tool_sources import as_langchain_tool
 from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.tracing.tokens import sure_reply
 from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
@@ -166,7 +168,7 @@ class LiveExecutor(Executor):
             self._chat_model(model)
             ledger.start()
             calls = next(conversation)
-            with tool_sessions():
+            with tool_sessions(), started():
                 while True:
                     calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
@@ -184,7 +186,7 @@ class LiveExecutor(Executor):
             await self.achat_model(model.name)
             ledger.start()
             calls = next(conversation)
-            with tool_sessions():
+            with tool_sessions(), started():
                 while True:
                     calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
@@ -275,7 +277,7 @@ class LiveExecutor(Executor):
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
                     return trace_of(call, start, message=call_tool(call))
-            with heard_once():
+            with heard_once(), sure_reply(call.answers):
                 return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
@@ -290,7 +292,7 @@ class LiveExecutor(Executor):
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
                     return trace_of(call, start, message=await acall_tool(call))
-            with heard_once():
+            with heard_once(), sure_reply(call.answers):
                 return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise

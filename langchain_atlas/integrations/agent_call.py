@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.contracts import suiting
+from langchain_atlas.asks import with_settings
+from langchain_atlas.contracts import seconds_for, suiting
 from langchain_atlas.error_kinds import execution_error, failures
 from langchain_atlas.errors import AtlasError
 from langchain_atlas.execution.invocations import Native, NoTool
@@ -20,7 +21,7 @@ from langchain_atlas.execution.ledger import observed
 from langchain_atlas.histories import sendable
 from langchain_atlas.integrations.messages import answer_message, last_said, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
-from langchain_atlas.trajectory import START, Trajectory
+from langchain_atlas.trajectory import START, Constraints, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.trajectory import Decision, Observation, Query
+    from langchain_atlas.trajectory import Decision, Observation
 
 Pin = Literal["loop", "thread"]
 
@@ -122,14 +123,14 @@ class AgentCall:
         Raises:
             AtlasError: no pair replied, and the agent's own model is not to be called.
         """
-        before = self._before
-        if self._habits.pin is not None and before.is_for(self._ask_id) and before.cause is not None:
+        before, opens = self._before, self._may_open()
+        if opens and self._habits.pin is not None and before.is_for(self._ask_id) and before.cause is not None:
             return (yield from self._open(before.cause))  # a loop stays with the model that it went to
         try:
             trajectory = yield from turns(self._query, decide=self._decide, act=self._act, first_reply="agent")
         except Exception as error:
             cause = failure(error)
-            if not self._habits.fail_open:
+            if not opens:
                 raise
         else:
             if trajectory.answered_by is not None:
@@ -137,18 +138,31 @@ class AgentCall:
             reason = trajectory.steps[-1].decision.reason
             cause = failures(trajectory) or f"The router chose to answer without a call. {reason}"
             self._trajectory = Trajectory(steps=trajectory.steps[:-1])
-            if not self._habits.fail_open:
+            if not opens:
                 raise execution_error(f"No pair replied. {cause}", trajectory.observations)
         _LOG.warning("No pair replied, so the agent's own model is called. %s", cause)
         return (yield from self._open(cause))
 
+    def _may_open(self) -> bool:
+        """Say whether the agent's own model may be called: never where the run sets limits, which it knows nothing of.
+
+        Raises:
+            InvalidInputError: a setting of the run is out of range.
+        """
+        return self._habits.fail_open and self._limits == Constraints()
+
+    @cached_property
+    def _limits(self) -> Constraints:
+        """What the run sets."""
+        return with_settings(Query(text=""), self._settings).constraints
+
     def _open(self, cause: str | None) -> Steps[Reply]:
-        response = yield Call(self._request)
+        response = yield Call(self._request, live=True)
         return self._reply(response.result, response.structured_response, cause=cause)
 
     @cached_property
     def _query(self) -> Query:
-        query = read_query(self._request.messages, self._settings)
+        query = self._before.left(self._ask_id, read_query(self._request.messages, self._settings))
         able = frozenset(pair for pair in self._habits.pairs if self._takes(pair))
         bound = frozenset(pair for pair in able if self._habits.is_bound(pair))
         beside = self._request.system_prompt or ""
@@ -166,9 +180,11 @@ class AgentCall:
         """Keep to an earlier decision where that holds; else have the router decide."""
         self._trajectory = trajectory
         if not trajectory.steps:
-            pinned, self._kept = self._pinned()
-            if pinned is not None:
+            pinned, kept = self._pinned()
+            if pinned is not None and (yield from self._affords(pinned)):
+                self._kept = kept
                 return pinned
+            self._kept = None
         decision = yield from ask_router(query, trajectory)
         return (yield from self._unless_better(decision))
 
@@ -182,6 +198,19 @@ class AgentCall:
             return None, None
         decisions = [step.decision for step in before.steps if step.decision.pair == before.pair]
         return (decisions[-1], "loop" if same_loop else pin) if decisions else (None, None)
+
+    def _affords(self, pinned: Decision) -> Steps[bool]:
+        """Say whether the query's limits leave room for an earlier decision; the router knows what to expect of it."""
+        limits, pair = self._query.constraints, pinned.pair
+        if limits.max_cost_usd is None and limits.max_latency_s is None:
+            return True
+        assert pair is not None  # noqa: S101  # only such decisions are pinned
+        only = self._query.replace(constraints=limits.replace(pairs=frozenset({pair})))
+        try:
+            again = (yield from turns(only, act=None)).steps[-1].decision
+        except AtlasError:
+            return False
+        return again.pair == pair
 
     def _unless_better(self, decision: Decision) -> Steps[Decision]:
         """Stay with the pair used last, unless the decided one is better by more than switching costs."""
@@ -208,7 +237,9 @@ class AgentCall:
         if self._habits.is_bound(pair):
             model = self._habits.executor.pool.model(pair.model)
             request = partial(self._bound_request, pair)
-            observation = yield from call_model(pair, model, request, partial(self._read, pair))
+            seconds = seconds_for(query, trajectory)
+            read = partial(self._read, pair)
+            observation = yield from call_model(pair, model, request, read, live=True, seconds=seconds)
         else:
             if system is not None:
                 query = query.replace(history=(system, *query.history))
@@ -257,7 +288,8 @@ class AgentCall:
         return self._reply(response.result, response.structured_response, pair=answered_by.pair, kept=self._kept)
 
     def _reply(self, messages: list[Any], structured_response: Any, **fields: Any) -> Reply:
-        record = self._before.next(self._ask_id, self._trajectory, **fields)
+        limited = self._limits != Constraints()
+        record = self._before.next(self._ask_id, self._trajectory, limited=limited, **fields)
         return Reply(messages, structured_response, record)
 
 

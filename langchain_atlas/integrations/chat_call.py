@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 
-from langchain_atlas.contracts import suiting
+from langchain_atlas.contracts import seconds_for, suiting
 from langchain_atlas.error_kinds import execution_error, failures
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.invocations import NoTool
@@ -217,7 +217,8 @@ class ChatCall:
             return observation.replace(answer=message.text)
 
         request = partial(self._request, pair, bare=bare)
-        return (yield from call_model(pair, model, request, read, live=self._live))
+        seconds = seconds_for(query, trajectory)
+        return (yield from call_model(pair, model, request, read, live=self._live, seconds=seconds))
 
     @cached_property
     def _offered(self) -> list[Signature]:

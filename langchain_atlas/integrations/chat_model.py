@@ -18,8 +18,9 @@ from langchain_atlas.checks import check_sides
 from langchain_atlas.errors import SettingError, suggest
 from langchain_atlas.execution.live import LiveExecutor  # noqa: TC001  # pydantic reads it
 from langchain_atlas.integrations.cache_key import cache_key
-from langchain_atlas.integrations.chat_call import ChatCall, ChatReply
+from langchain_atlas.integrations.chat_call import ChatCall, ChatReply, ChatRequest
 from langchain_atlas.integrations.chat_facts import profile_of, token_ids
+from langchain_atlas.integrations.durable import aannouncer, announcer
 from langchain_atlas.integrations.inner_runs import (
     arun_inside,
     astream_inside,
@@ -240,7 +241,7 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        call, handler = self._prepared(messages, stop, kwargs)
         return _result(run_inside(inner_config(run_manager), lambda: drive(call.steps(), handler)))
 
     async def _agenerate(
@@ -250,7 +251,7 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        call, handler = self._prepared(messages, stop, kwargs, on_loop=True)
         return _result(await arun_inside(inner_config(run_manager), adrive(call.steps(), handler)))
 
     def _stream(
@@ -260,7 +261,7 @@ class ChatAtlas(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.send())
+        call, handler = self._prepared(messages, stop, kwargs)
         items = stream(call.steps(), handler, lambda request: request.chunks())
         for item in stream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
@@ -272,15 +273,16 @@ class ChatAtlas(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        call, handler = self._prepared(messages, stop, kwargs, lambda request: request.asend())
+        call, handler = self._prepared(messages, stop, kwargs, on_loop=True)
         items = astream(call.steps(), handler, lambda request: request.achunks())
         async for item in astream_inside(inner_config(run_manager), items):
             yield ChatGenerationChunk(message=_last(item.value) if isinstance(item, Whole) else item)
 
     def _prepared(
-        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], send: Callable[[Any], Any]
+        self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, on_loop: bool = False
     ) -> tuple[ChatCall, Handler]:
-        """Return the call, and what carries its effects out; `send` sends a request."""
+        """Return the call, and what carries its effects out."""
+        config = ensure_config()
         own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
         refuse_misspelled(kwargs, AtlasContext.__dataclass_fields__, "The request")
         settings = {name: own.pop(name) for name in AtlasContext.__dataclass_fields__ if name in own}
@@ -289,9 +291,15 @@ class ChatAtlas(BaseChatModel):
             self.executor,
             messages,
             options={name: value for name, value in own.items() if value not in (None, [])},
-            settings={**run_settings(ensure_config()), **settings},
+            settings={**run_settings(config), **settings},
         )
-        return call, Handler(self._decider, self.executor.with_options(**call.outward), self.max_turns, send)
+        return call, Handler(
+            self._decider,
+            self.executor.with_options(**call.outward),
+            self.max_turns,
+            ChatRequest.asend if on_loop else ChatRequest.send,
+            tell=aannouncer(config) if on_loop else announcer(config),
+        )
 
 
 def _result(reply: ChatReply) -> ChatResult:

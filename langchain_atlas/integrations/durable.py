@@ -10,6 +10,8 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from langchain_core.callbacks import adispatch_custom_event, dispatch_custom_event
+from langchain_core.runnables.config import get_callback_manager_for_config
 from langgraph.config import get_stream_writer
 from langgraph.errors import GraphBubbleUp
 from langgraph.func import task
@@ -19,10 +21,13 @@ from langchain_atlas.execution.in_graph import current_scope, graph_scope
 from langchain_atlas.execution.wrapper import ExecutorWrapper
 from langchain_atlas.loop import limited
 from langchain_atlas.routers.wrapper import RouterWrapper
+from langchain_atlas.tracing.tokens import aholding, holding
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from langchain_core.runnables import RunnableConfig
 
     from langchain_atlas.integrations.approval import Approval
     from langchain_atlas.pool import Pair
@@ -32,10 +37,41 @@ PATIENCE_S = 0.5
 """Seconds that a synchronous node waits for a thread to come free before it does the work itself."""
 
 
+EVENT = "atlas_decision"
+"""Name of the custom events that tell decisions."""
+
+
 def announce(decision: Decision) -> None:
     """Stream a decision as a custom event; outside a graph nobody listens."""
     if is_in_graph():
-        get_stream_writer()({"atlas_decision": decision.to_json()})
+        get_stream_writer()({EVENT: decision.to_json()})
+
+
+def announcer(config: RunnableConfig) -> Callable[[Decision], None]:
+    """Return what tells decisions in a graph, and as LangChain's custom events to the handlers of a run."""
+
+    def tell(decision: Decision) -> None:
+        announce(decision)
+        if _hears(config):
+            dispatch_custom_event(EVENT, decision.to_json(), config=config)
+
+    return tell
+
+
+def aannouncer(config: RunnableConfig) -> Callable[[Decision], Awaitable[None]]:
+    """Do what `announcer` does on the event loop."""
+
+    async def tell(decision: Decision) -> None:
+        announce(decision)
+        if _hears(config):
+            await adispatch_custom_event(EVENT, decision.to_json(), config=config)
+
+    return tell
+
+
+def _hears(config: RunnableConfig) -> bool:
+    manager = get_callback_manager_for_config(config)
+    return bool(manager.handlers) and manager.parent_run_id is not None
 
 
 def is_in_graph() -> bool:
@@ -114,7 +150,7 @@ class DurableExecutor(ExecutorWrapper):
 
         def execute() -> dict[str, Any]:
             with _commands() as taken:
-                return taken(self.executor.run(pair, query))
+                return taken(holding(lambda: self.executor.run(pair, query)))
 
         return _observed(kept("execute", execute))
 
@@ -125,7 +161,7 @@ class DurableExecutor(ExecutorWrapper):
 
         async def execute() -> dict[str, Any]:
             with _commands() as taken:
-                return taken(await self.executor.arun(pair, query))
+                return taken(await aholding(lambda: self.executor.arun(pair, query)))
 
         return _observed(await akept("execute", execute))
 

@@ -23,6 +23,7 @@ from langchain_atlas.integrations.messages import (
     AtlasRecord,
     OnFailure,
     answer_or_error,
+    checked_hold_back,
     checked_on_failure,
     read_query,
     record,
@@ -31,6 +32,7 @@ from langchain_atlas.integrations.messages import (
 from langchain_atlas.integrations.steps import Step
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, ask_router, checked_turns, drive, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
+from langchain_atlas.tracing.tokens import HOLD_BACK_S
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ def create_atlas_graph(
     approve: Approve | None = None,
     on_router_error: OnRouterError = "raise",
     on_failure: OnFailure = "raise",
+    hold_back_s: float | None = HOLD_BACK_S,
 ) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
@@ -103,6 +106,10 @@ def create_atlas_graph(
         on_router_error: ``raise``, or the pair that is asked where the router fails.
         on_failure: what ``answer`` does when every call failed and no pair is left to ask: ``raise`` an
             `ExecutionError`, which is of the calls' kinds too; or write a ``message`` that says what failed.
+        hold_back_s: seconds from its first word for which a reply is kept out of the graph's stream of messages, where
+            the router takes the first answer. One that breaks off in that time is followed by another pair's, and none
+            of it is streamed; one that breaks off later is a `BrokenStreamError`. None keeps a reply back until it is
+            whole. Where the router may ask again, an answer is streamed in one piece when it is decided.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
@@ -116,6 +123,7 @@ def create_atlas_graph(
     approval = None if approve is None else Approval(approve, executor.pairs)
     router = with_fallback(router, executor.pairs, on_router_error)
     loop = _Loop(router, executor, checked_turns(max_turns), approval, checked_on_failure(on_failure))
+    loop.hold_back_s = checked_hold_back(hold_back_s)
     before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", Step(loop.decide, loop.adecide))
@@ -147,6 +155,7 @@ class _Loop:
         self._max_turns = max_turns
         self._approval = approval
         self._on_failure = on_failure
+        self.hold_back_s: float | None = HOLD_BACK_S
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
@@ -184,7 +193,7 @@ class _Loop:
             return {"messages": [answer_or_error(_trajectory(state), self._on_failure)]}
 
     def _handler(self, key: str | None = None) -> Handler:
-        return Handler(self._router, self._executor, self._max_turns, key=key)
+        return Handler(self._router, self._executor, self._max_turns, hold_back_s=self.hold_back_s, key=key)
 
 
 def _next(state: AtlasState, config: RunnableConfig) -> str:

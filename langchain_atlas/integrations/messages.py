@@ -22,6 +22,7 @@ __all__ = [
     "OnFailure",
     "answer_message",
     "answer_or_error",
+    "checked_hold_back",
     "checked_on_failure",
     "failures",
     "has_images",
@@ -113,6 +114,18 @@ def checked_on_failure(on_failure: str) -> OnFailure:
     if on_failure not in ways:
         raise SettingError(f"on_failure is {on_failure!r}. {suggest(on_failure, ways)}")
     return "message" if on_failure == "message" else "raise"
+
+
+def checked_hold_back(hold_back_s: float | None) -> float | None:
+    """Return for how long a reply is held back, if it is a time.
+
+    Raises:
+        SettingError: it is negative, or no number.
+    """
+    right = hold_back_s is None or (isinstance(hold_back_s, int | float) and not isinstance(hold_back_s, bool))
+    if not right or (hold_back_s is not None and not hold_back_s >= 0):
+        raise SettingError(f"hold_back_s is {hold_back_s!r}; it must be seconds from 0, or None.")
+    return hold_back_s
 
 
 def answer_or_error(trajectory: Trajectory, on_failure: OnFailure) -> AIMessage:

@@ -14,8 +14,10 @@ from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
 from langchain_atlas.execution.plain_values import plain_message
 from langchain_atlas.integrations.agent_call import AgentCall, Habits, Pin, Reply
 from langchain_atlas.integrations.agent_record import AgentRecord
-from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, run_settings
+from langchain_atlas.integrations.durable import announce
+from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
 from langchain_atlas.loop import MAX_TURNS, Handler, adrive, checked_turns, drive
+from langchain_atlas.tracing.tokens import HOLD_BACK_S
 
 try:
     from langchain.agents.middleware.types import AgentMiddleware, AgentState, ExtendedModelResponse, ModelResponse
@@ -50,7 +52,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
 
     A pair that fails is followed by the router's next choice. Where the router can't decide, or has no next choice,
     the agent's own model is called as if there were no middleware; that is logged as a warning, and the record
-    holds the cause.
+    holds the cause. It is never called where the run sets limits (`AtlasContext`), which it knows nothing of, or a
+    setting is invalid: then the error is raised. Limits hold for a human message, with the tool loop that it starts.
 
     Args:
         router: who decides.
@@ -61,8 +64,12 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             leaves the pair it used last. Leaving it loses the provider's prompt cache.
         keep_tools: ``all`` binds the tools of the agent, and of its other middlewares, beside the chosen pair's; a list
             of names binds these alone, and an empty one none.
-        fail_open: call the agent's own model where no pair replies, instead of raising the error.
+        fail_open: call the agent's own model where no pair replies and the run sets no limits, instead of raising the
+            error.
         max_turns: most decisions (calls that fail, and thoughts) for one model call.
+        hold_back_s: seconds from its first word for which a reply is kept out of the agent's stream: one that breaks
+            off in that time is followed by another pair's, and none of it is streamed; one that breaks off later is a
+            `BrokenStreamError`. None keeps a reply back until it is whole.
 
     Raises:
         PoolError: the router knows none of the executor's pairs.
@@ -82,6 +89,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         keep_tools: Collection[str] | Literal["all"] = "all",
         fail_open: bool = True,
         max_turns: int = MAX_TURNS,
+        hold_back_s: float | None = HOLD_BACK_S,
     ) -> None:
         super().__init__()
         check_sides(router, executor)
@@ -98,6 +106,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self.router = router
         self.executor = executor
         self._max_turns = checked_turns(max_turns)
+        self._hold_back_s = checked_hold_back(hold_back_s)
         kept = None if keep_tools == "all" else frozenset(keep_tools)
         habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open)
         bound = [pair.tool for pair in pairs if habits.is_bound(pair)]
@@ -130,7 +139,9 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         return await handler(self._with_tool(request))
 
     def _handler(self, call: Callable[[ModelRequest[Any]], Any]) -> Handler:
-        return Handler(self.router, self.executor, self._max_turns, call)
+        return Handler(
+            self.router, self.executor, self._max_turns, call, live=True, hold_back_s=self._hold_back_s, tell=announce
+        )
 
     def _call(self, request: ModelRequest[Any]) -> AgentCall:
         return AgentCall(self.router, self._habits, request, run_settings(get_config()), AgentRecord.of(request.state))

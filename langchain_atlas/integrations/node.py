@@ -20,6 +20,7 @@ from langchain_atlas.integrations.messages import (
     RECORD_KEY,
     OnFailure,
     answer_or_error,
+    checked_hold_back,
     checked_on_failure,
     read_ask,
     run_settings,
@@ -27,6 +28,7 @@ from langchain_atlas.integrations.messages import (
 from langchain_atlas.loop import MAX_TURNS, asolve, checked_turns, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
+from langchain_atlas.tracing.tokens import HOLD_BACK_S
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -46,8 +48,8 @@ class AtlasNode(Runnable[Any, Update]):
     """A node for anybody's `StateGraph`: reads the last human message, writes the answer and the record.
 
     The answer is an `AIMessage` whose ``response_metadata["atlas"]`` holds the record; where the state has a key
-    for the record, it is written there too. Works synchronously and asynchronously; tokens stream as those of any
-    chat model in a node do, and decisions as custom events.
+    for the record, it is written there too. Works synchronously and asynchronously; the tokens of the answer
+    stream as those of any chat model in a node do, and decisions as custom events.
 
     Args:
         router: who decides.
@@ -65,6 +67,10 @@ class AtlasNode(Runnable[Any, Update]):
         on_failure: what the node does when every call failed and no pair is left to ask: ``raise`` an `ExecutionError`,
             which is of the calls' kinds too, so that a `RetryPolicy` finds it; or write a ``message`` that says what
             failed, with ``answered`` false in its record. Later asks of the thread don't show that message to a model.
+        hold_back_s: seconds from its first word for which a reply is kept out of the graph's stream of messages, where
+            the router takes the first answer. One that breaks off in that time is followed by another pair's, and none
+            of it is streamed; one that breaks off later is a `BrokenStreamError`. None keeps a reply back until it is
+            whole. Where the router may ask again, an answer is streamed in one piece when it is decided.
         durable: keep every decision and call in the graph's checkpoint as it is made, so that a run that is resumed
             (it was interrupted, raised, or was killed) makes none of them twice. They then show as ``decide`` and
             ``execute`` in the stream of updates. Left out, it is so where `approve` is given.
@@ -89,6 +95,7 @@ class AtlasNode(Runnable[Any, Update]):
         approve: Approve | None = None,
         on_router_error: OnRouterError = "raise",
         on_failure: OnFailure = "raise",
+        hold_back_s: float | None = HOLD_BACK_S,
         durable: bool | None = None,
     ) -> None:
         check_sides(router, executor)
@@ -100,6 +107,7 @@ class AtlasNode(Runnable[Any, Update]):
         self.record_key = record_key
         self.max_turns = checked_turns(max_turns)
         self.goto = goto
+        self.hold_back_s = checked_hold_back(hold_back_s)
         self.on_failure = checked_on_failure(on_failure)
         approval = None if approve is None else Approval(approve, executor.pairs)
         durable = approve is not None if durable is None else durable
@@ -159,14 +167,18 @@ class AtlasNode(Runnable[Any, Update]):
         del run_manager  # LangChain passes it by name
         query = self._query(state, config)
         with graph_scope(state, self.messages_key) as scope:
-            return scope.update(self._update(solve(query, self._decider, self._actor, max_turns=self.max_turns)))
+            return scope.update(self._update(solve(query, self._decider, self._actor, **self._bounds)))
 
     async def _asolve(self, state: Any, run_manager: Any, config: RunnableConfig) -> Update:
         del run_manager
         query = self._query(state, config)
         with graph_scope(state, self.messages_key) as scope:
-            trajectory = await asolve(query, self._decider, self._actor, max_turns=self.max_turns)
+            trajectory = await asolve(query, self._decider, self._actor, **self._bounds)
             return scope.update(self._update(trajectory))
+
+    @property
+    def _bounds(self) -> dict[str, Any]:
+        return {"max_turns": self.max_turns, "hold_back_s": self.hold_back_s}
 
     def _query(self, state: Any, config: RunnableConfig) -> Query:
         asked = state.get(self.input_key) if isinstance(state, Mapping) else getattr(state, self.input_key, None)

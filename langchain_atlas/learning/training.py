@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -10,6 +11,7 @@ import torch
 
 from langchain_atlas.encoders import SentenceTransformerEncoder
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.files import writing
 from langchain_atlas.learning.ppo import PPOConfig, improve
 from langchain_atlas.learning.pretraining import PretrainingConfig, pretrain
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
@@ -35,6 +37,9 @@ FEWEST_QUERIES = 20
 
 CHECKPOINT_EVERY = 50
 """Updates of PPO between two checkpoints."""
+
+CURVES = "curves.jsonl"
+"""The file of a training's statistics, a line a step."""
 
 _PAUSE = 10
 
@@ -84,6 +89,7 @@ def train(
     Raises:
         OutcomeError: the table has no score, or too few queries.
         SettingError: `seed` or the number of steps is negative.
+        WritingError: curves or checkpoints can't be written, say because the disk is full.
     """
     config, encoder = config or TrainingConfig(), encoder or SentenceTransformerEncoder()
     check(table, seed, config.ppo.steps)
@@ -129,7 +135,8 @@ def _expects_others(table: OutcomeTable, domains: int) -> bool:
 def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
     """Save the router as it is now, where that was asked for and it is time."""
     if checkpoints is not None and done % CHECKPOINT_EVERY == 0:
-        checkpoints.mkdir(parents=True, exist_ok=True)
+        with writing(checkpoints):
+            checkpoints.mkdir(parents=True, exist_ok=True)
         router.save(checkpoints / f"step-{done}")
 
 
@@ -162,24 +169,29 @@ class _Curves:
         if self._folder is not None:
             from importlib.util import find_spec
 
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = (self._folder / "curves.jsonl").open("w", encoding="utf-8")
-            if find_spec("tensorboard") is not None:
-                from torch.utils.tensorboard import SummaryWriter
+            with self._writing():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._file = (self._folder / CURVES).open("w", encoding="utf-8", buffering=1)  # a line at a time
+                if find_spec("tensorboard") is not None:
+                    from torch.utils.tensorboard import SummaryWriter
 
-                self._board = SummaryWriter(str(self._folder))
+                    self._board = SummaryWriter(str(self._folder))
         return self
 
     def write(self, statistics: dict[str, float]) -> None:
         self.last = statistics
-        if self._file is not None:
-            self._file.write(json.dumps({name: round(value, 6) for name, value in statistics.items()}) + "\n")
-        if self._board is not None:
-            for name, value in statistics.items():
-                self._board.add_scalar(name, value, statistics["step"])
+        with self._writing():
+            if self._file is not None:
+                self._file.write(json.dumps({name: round(value, 6) for name, value in statistics.items()}) + "\n")
+            if self._board is not None:
+                for name, value in statistics.items():
+                    self._board.add_scalar(name, value, statistics["step"])
 
-    def __exit__(self, *error: object) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self._board is not None:
-            self._board.close()
+    def __exit__(self, kind: object, *error: object) -> None:
+        for log in (self._file, self._board):
+            if log is not None:
+                with suppress(OSError) if kind is not None else self._writing():  # what went wrong first is told
+                    log.close()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._folder is None else writing(self._folder / CURVES, "The steps before are there")

@@ -14,7 +14,7 @@ from langchain_atlas.errors import OutcomeError
 from langchain_atlas.text_files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -85,6 +85,7 @@ def checked(table: pa.Table, source: str) -> pa.Table:
         raise OutcomeError(f"{source} has two columns {doubled[0]!r}; names of columns must differ.")
     missing = [column.name for column in COLUMNS if column.name not in table.column_names]
     if missing:
+        _refuse_questions(table.column_names, source)
         raise OutcomeError(
             f"{source} has no column {missing[0]!r}"
             + (f" (and no {', '.join(map(repr, missing[1:]))})" if len(missing) > 1 else "")
@@ -98,6 +99,19 @@ def checked(table: pa.Table, source: str) -> pa.Table:
             names.append(name)
             arrays.append(table[name])
     return pa.table(dict(zip(names, arrays, strict=True)))
+
+
+def _refuse_questions(names: Collection[str], source: str) -> None:
+    """Say so where questions, which nobody has answered yet, are given for outcomes.
+
+    Raises:
+        OutcomeError: that is what they are, by the names of their columns.
+    """
+    if "query" in names and {"answer", "scorer"} & set(names) and not {"model", "score"} & set(names):
+        raise OutcomeError(
+            f"{source} holds questions, and no outcomes of them. Run a pool on them first, which writes outcomes: "
+            f"langchain-atlas profile --pool POOL.yaml --queries {source} --out outcomes.parquet"
+        )
 
 
 def _checked_column(array: pa.Array, column: Column, source: str) -> pa.Array:
@@ -189,6 +203,7 @@ def read_jsonl(path: Path) -> pa.Table:
             raise OutcomeError(f"{path}, line {number} is {line.strip()[:40]!r}; it must be a JSON object.")
         rows.append(row)
         lines.append(number)
+    _refuse_questions({name for row in rows for name in row}, str(path))
     return table_of(rows, str(path), lines)
 
 

@@ -56,10 +56,12 @@ class OutcomeTable:
             OutcomeError: the file is missing, unreadable, or breaks the contract.
         """
         path = Path(path)
-        if path.suffix not in (".parquet", ".jsonl"):
-            raise OutcomeError(f"{str(path)!r} is neither '.parquet' nor '.jsonl'; outcome tables are one of these.")
+        if (path / "config.json").is_file():
+            raise OutcomeError(f"{str(path)!r} is a saved router, it seems; an outcome table is a file.")
         if path.is_dir():
             raise OutcomeError(f"{str(path)!r} is a folder; an outcome table is a file.")
+        if path.suffix not in (".parquet", ".jsonl"):
+            raise OutcomeError(f"{str(path)!r} is neither '.parquet' nor '.jsonl'; outcome tables are one of these.")
         if not path.is_file():
             raise OutcomeError(f"There is no file {str(path)!r}; 'langchain-atlas profile' writes outcome tables.")
         try:

@@ -179,6 +179,20 @@ def load_with_settings(spec: str, encoder: Encoder | None = None) -> Router:
         ArtifactError: the folder is not a saved router.
         SettingError: a setting is unknown or out of range.
     """
+    folder, settings = read_spec(spec)
+    return load_router(folder, encoder).configure(**settings)
+
+
+def read_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Read ``FOLDER?setting=value&...`` without loading anything; worth asking before long work.
+
+    Returns:
+        The folder, and the settings.
+
+    Raises:
+        ArtifactError: the folder is not a saved router.
+        SettingError: a setting is not written as one, or is a text where a number is wanted.
+    """
     folder, _, query = spec.partition("?")
     settings: dict[str, Any] = {}
     for part in filter(None, query.split("&")):
@@ -186,7 +200,14 @@ def load_with_settings(spec: str, encoder: Encoder | None = None) -> Router:
         if not equals:
             raise SettingError(f"{part!r} in {spec!r} is not a setting; write FOLDER?name=value&name=value.")
         settings[name] = _number(value)
-    return load_router(folder, encoder).configure(**settings)
+        if name in NUMBERS and not isinstance(settings[name], int | float):
+            raise SettingError(f"{name} is {value!r} in {spec!r}; it must be a number.")
+    _read_config(Path(folder))
+    return folder, settings
+
+
+NUMBERS = ("alpha", "cost_weight", "value", "value_usd", "target", "budget", "guard", "max_turns")
+"""Settings in ``FOLDER?setting=value`` that are numbers, whatever the kind of router."""
 
 
 def _matching_encoder(artifact: Artifact, encoder: Encoder | None) -> Encoder | None:

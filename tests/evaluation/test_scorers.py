@@ -56,6 +56,22 @@ def test_contains(answer: str, expected: Any, right: float) -> None:
     assert score("contains", answer, expected) == right
 
 
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [("Socks.", 1), ("shoes and socks", 1), ("a hat, a pair of socks", 0), ("a HAT", 0), ("a hatter's socks", 1)],
+)
+def test_contains_unless_something_else_stands_there_too(answer: str, right: float) -> None:
+    scorer = {"kind": "contains", "unless": ["hat", "a scarf"]}
+    assert score(scorer, answer, ["socks", "shoes"]) == right
+
+
+def test_contains_refuses_an_exception_that_the_answer_itself_is() -> None:
+    with pytest.raises(OutcomeError, match=r"'sea turtle'.* unless 'turtle' stands in it"):
+        score({"kind": "contains", "unless": ["turtle"]}, "a whale", ["whale", "sea turtle"])
+    with pytest.raises(SettingError, match="unless"):
+        build_scorer({"kind": "contains", "unless": [" "]})
+
+
 def test_contains_can_mind_case() -> None:
     assert score({"kind": "contains", "ignore_case": False}, "the bath", "Bath") == 0.0
 

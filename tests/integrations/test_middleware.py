@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from standins import HELLO, IMAGE, THREAD, Alternating, approve, offered, seeking_approval, shout
 
 from langchain_atlas import NO_TOOL, Constraints, LiveExecutor, Pair, Pool, Tool
-from langchain_atlas.errors import PoolError, SettingError
+from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.integrations.agent_record import AgentRecord
 from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.integrations.middleware import AtlasMiddleware
@@ -226,9 +226,9 @@ def test_a_query_that_no_pair_can_take_is_told(serve: Serve, connect: Connect, a
     server = serve("mine")
     middleware = AtlasMiddleware(ScriptedRouter("small@@none"), connect(server))
     ready = agent(server, middleware, context_schema=AtlasContext)
-    state = invoke(ready, HELLO, context=AtlasContext(pairs=["large@@none"]))
-    assert state["messages"][-1].text == "mine"
-    assert state["atlas"]["cause"].startswith("ConstraintError: None of the pairs small@@none can take this request")
+    with pytest.raises(ConstraintError, match="None of the pairs small@@none can take this request"):
+        invoke(ready, HELLO, context=AtlasContext(pairs=["large@@none"]))
+    assert not server.requests
 
 
 def test_bad_settings_are_refused(serve: Serve, connect: Connect) -> None:

@@ -52,6 +52,8 @@ class ModelCall:
     All others win over them."""
     inward: bool = False
     """Whether the reply is for the invocation alone; its tokens are then kept out of a graph's message stream."""
+    answers: bool = False
+    """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
     sample: int | None = None
     """Number of this call among several of one prompt, from 0: it is drawn anew, never taken from a cache, and where
     the model has a fixed seed, with a seed of its own. None for a call that stands alone."""

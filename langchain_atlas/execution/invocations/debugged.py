@@ -119,7 +119,7 @@ class Debugged(Invocation):
         if kind == "model":
             result = trace.shown
             text = fill(self.settings.result_prompt, query=query.text, program=program, result=result)
-            (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.options),)
+            (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.options, answers=True),)
             return text_of(reply)
         if trace.error is not None and not (kind == "program" and self.settings.keep_failing):
             raise InvocationError(f"the program still fails after {self.settings.max_fixes} fixes: {trace.error}")

@@ -84,7 +84,7 @@ class Grounded(Invocation):
         for example in self.settings.examples:
             examples += [HumanMessage(self._prompt(example.query, example.result)), AIMessage(example.answer)]
         messages = self.opening(query, *examples, text=self._prompt(query.text, trace.shown), traces=(trace,))
-        (reply,) = yield (ModelCall(messages, options=self.settings.options),)
+        (reply,) = yield (ModelCall(messages, options=self.settings.options, answers=True),)
         return text_of(reply)
 
     def _input(self, text: str) -> str:

@@ -65,7 +65,9 @@ class Looking(Invocation):
             stage = next(steps)
             while True:
                 messages = self.opening(seen, text=stage.prompt)
-                (reply,) = yield (ModelCall(messages, options=self.settings.options, inward=not stage.last),)
+                (reply,) = yield (
+                    ModelCall(messages, options=self.settings.options, inward=not stage.last, answers=stage.last),
+                )
                 text = text_of(reply)
                 if not text and not stage.last:
                     raise InvocationError(f"The model said nothing in the stage {stage.name!r}.")

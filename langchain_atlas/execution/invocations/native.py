@@ -80,7 +80,7 @@ class Native(Invocation):
 
     def call(self, messages: Sequence[BaseMessage], choice: str) -> ModelCall:
         """Return the call of the model with the tools bound."""
-        return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options)
+        return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options, answers=choice == "none")
 
     def round(self, reply: AIMessage, place: int, data: Sequence[str] = ()) -> Round:
         """Return the tool calls of a reply, those left as text too.

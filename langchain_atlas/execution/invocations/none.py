@@ -13,5 +13,5 @@ class NoTool(Invocation):
 
     def converse(self, query: "Query") -> Conversation:
         """Ask once."""
-        (reply,) = yield (ModelCall(self.opening(query), options=self.settings.options),)
+        (reply,) = yield (ModelCall(self.opening(query), options=self.settings.options, answers=True),)
         return text_of(reply)

@@ -152,7 +152,7 @@ class Prompted(Invocation):
         result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
         text = fill(self.settings.result_prompt, query=query.text, result=result)
         asked = self.opening(query, text=text, traces=traces)
-        (reply,) = yield (ModelCall(asked, options=self.settings.answer_options),)
+        (reply,) = yield (ModelCall(asked, options=self.settings.answer_options, answers=True),)
         return text_of(reply)
 
     def _read(

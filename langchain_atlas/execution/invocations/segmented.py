@@ -84,7 +84,7 @@ class Segmented(Invocation):
         if not self.settings.finish:
             return draft
         text = fill(self.settings.finish_prompt, query=query.full_text, draft=draft)
-        (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.options),)
+        (reply,) = yield (ModelCall(self.opening(query, text=text), options=self.settings.options, answers=True),)
         return text_of(reply) or draft
 
 
