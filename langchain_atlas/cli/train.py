@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     data: common.DataOption,
     out: common.RouterOut,
-    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what the first lesson taught.")] = 250,
+    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what pretraining gave.")] = 250,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[

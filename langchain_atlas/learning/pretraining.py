@@ -1,4 +1,4 @@
-"""The first lesson: from random states, which answers are right, and what one more call brings."""
+"""Pretraining: from random states, which answers are right, and what one more call brings."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """How the first lesson goes."""
+    """How the policy is pretrained."""
 
     belief_steps: int = 800
     """Updates of the belief alone."""
     gain_steps: int = 1200
     """Updates of the gain."""
     batch: int = 384
-    """Situations a step."""
+    """States a step."""
     learning_rate: float = 2e-3
     """Adam's step size."""
     weight_decay: float = 1e-3
@@ -50,7 +50,7 @@ def draw_calls(scores: Tensor, count: Tensor) -> Tensor:
 def draw_states(
     recordings: Recordings, held_out: HeldOutStatistics, size: int, generator: torch.Generator, *, most: int = MAX_CALLS
 ) -> tuple[Tensor, State]:
-    """Draw states: any query, any view of it, any pool, any few calls, good and cheap ones more often."""
+    """Draw states: any query, through any memory without it, any pool, any few calls, good and cheap ones more often."""
     rows = torch.randint(len(recordings), (size,), generator=generator)
     prior = held_out.rows(rows, torch.randint(held_out.n_views, (size,), generator=generator))
     allowed, price = draw_pool(recordings.recorded[rows], generator), draw_prices(size, generator)

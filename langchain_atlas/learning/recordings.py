@@ -157,7 +157,7 @@ class HeldOutStatistics:
     """Every query of some recordings, seen through several memories without it."""
 
     priors: PriorFeatures
-    """Rows are held_out times queries."""
+    """Rows are memories times queries."""
     n_queries: int
     """How many queries there are."""
     n_views: int
@@ -165,9 +165,9 @@ class HeldOutStatistics:
     parts: tuple[NDArray[np.int64], ...]
     """Of each view, the part that each query is left out with, shape [n_queries]."""
 
-    def rows(self, queries: Tensor, held_out: Tensor) -> PriorFeatures:
-        """Return the prior of some queries, each through one of its held_out."""
-        return self.priors.rows(held_out * self.n_queries + queries)
+    def rows(self, queries: Tensor, memories: Tensor) -> PriorFeatures:
+        """Return the prior of some queries, each through one of its memories."""
+        return self.priors.rows(memories * self.n_queries + queries)
 
 
 def held_out_statistics(

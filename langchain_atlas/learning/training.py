@@ -1,4 +1,4 @@
-"""Training the RL router: read the outcomes, pretrain what answers are worth, improve by PPO, keep the memory."""
+"""Training the RL router: read the outcomes, learn what answers are worth, improve by PPO, keep the memory."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FEW_DOMAINS = 6
 """With fewer domains than this in the experience, traffic is expected to bring others: the policy is cautious."""
 
 FEWEST_QUERIES = 20
-"""Fewer recorded queries than this pretrain nothing that holds."""
+"""Fewer recorded queries than this teach nothing that holds."""
 
 CHECKPOINT_EVERY = 50
 """Updates of PPO between two checkpoints."""
@@ -49,7 +49,7 @@ class TrainingConfig:
     """Everything that can be chosen about training."""
 
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
-    """The first lesson."""
+    """What comes before PPO."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """The improvement."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)

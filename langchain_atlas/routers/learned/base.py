@@ -74,7 +74,7 @@ class EmbeddingRouter(UtilityRouter):
         return {"random_state": self.random_state}
 
     def fit(self, table: OutcomeTable, progress: Progress | None = None) -> Self:
-        """Learn from recorded outcomes; cells of the table that are empty pretrain nothing.
+        """Learn from recorded outcomes; cells of the table that are empty teach nothing.
 
         Queries are ordered by id and pairs by name, so that a table with its rows in another order teaches the same.
 
