@@ -50,7 +50,7 @@ def draw_calls(scores: Tensor, count: Tensor) -> Tensor:
 def draw_states(
     recordings: Recordings, held_out: HeldOutStatistics, size: int, generator: torch.Generator, *, most: int = MAX_CALLS
 ) -> tuple[Tensor, State]:
-    """Draw states: any query, through any memory without it, any pool, any few calls, good and cheap ones more often."""
+    """Draw states: any query, through any memory without it, any pool and few calls, good and cheap ones more often."""
     rows = torch.randint(len(recordings), (size,), generator=generator)
     prior = held_out.rows(rows, torch.randint(held_out.n_views, (size,), generator=generator))
     allowed, price = draw_pool(recordings.recorded[rows], generator), draw_prices(size, generator)
