@@ -16,7 +16,7 @@ from reasoning import INCOMPLETE
 from selection import Bar, replay
 
 from langchain_atlas.evaluation.frontier import average_quality
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 
 if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder

@@ -24,7 +24,7 @@ from langchain_atlas.evaluation.frontier import average_quality
 from langchain_atlas.evaluation.policies import SinglePairs
 from langchain_atlas.evaluation.policy_trials import measure_policy
 from langchain_atlas.outcomes import OutcomeMatrix
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.trajectory import START
 

@@ -128,7 +128,7 @@ class Integrations:
         models = tuple(_model(name, closed if name.startswith("nobody") else url) for name in names)
         pool = Pool(models=models, tools=(NO_TOOL, Tool(name="double", tools=(double,))))
         executor = LiveExecutor(pool, timeout_s=TIMEOUT_S, retries=RETRIES)
-        router = ClusterRouter(FakeEncoder(), n_clusters=1, failovers=FAILOVERS, alpha=0.0).fit(_outcomes(pool))
+        router = ClusterRouter(FakeEncoder(), n_clusters=1, failovers=FAILOVERS, cost_weight=0.0).fit(_outcomes(pool))
         builder = StateGraph(AtlasState)
         builder.add_node("answer", AtlasNode(router, executor, max_turns=MAX_TURNS))
         builder.add_edge(START, "answer")

@@ -22,13 +22,13 @@ from rich.table import Table
 from langchain_atlas.encoders import SentenceTransformerEncoder
 from langchain_atlas.files import write_text
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.routers.classifier import ClassifierRouter
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.contrastive import ContrastiveRouter
-from langchain_atlas.routers.factorization import FactorizationRouter
-from langchain_atlas.routers.linear import LinearRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
-from langchain_atlas.routers.perceptron import PerceptronRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.learned.bert import BertRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.learned.linear import LinearRouter
+from langchain_atlas.routers.learned.matrix_factorization import MatrixFactorizationRouter
+from langchain_atlas.routers.learned.mlp import MLPRouter
+from langchain_atlas.routers.learned.routerdc import RouterDCRouter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -114,14 +114,14 @@ def families(encoder: SentenceTransformerEncoder, *, bert: bool = False) -> dict
     made: dict[str, Make] = {
         "cluster": lambda seed: ClusterRouter(encoder, random_state=seed),
         "cluster (paper)": lambda seed: ClusterRouter(encoder, random_state=seed, **PAPER),
-        "knn": lambda seed: NeighbourRouter(encoder, random_state=seed),
+        "knn": lambda seed: KNNRouter(encoder, random_state=seed),
         "linear": lambda seed: LinearRouter(encoder, random_state=seed),
-        "mlp": lambda seed: PerceptronRouter(encoder, random_state=seed),
-        "mf": lambda seed: FactorizationRouter(encoder, random_state=seed),
-        "routerdc": lambda seed: ContrastiveRouter(encoder, random_state=seed),
+        "mlp": lambda seed: MLPRouter(encoder, random_state=seed),
+        "mf": lambda seed: MatrixFactorizationRouter(encoder, random_state=seed),
+        "routerdc": lambda seed: RouterDCRouter(encoder, random_state=seed),
     }
     if bert:
-        made["bert"] = lambda seed: ClassifierRouter(random_state=seed)
+        made["bert"] = lambda seed: BertRouter(random_state=seed)
     return made
 
 

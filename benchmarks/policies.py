@@ -15,8 +15,8 @@ from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.loop import solve
-from langchain_atlas.routers.outlook import Outlook
-from langchain_atlas.routers.policy_settings import price_of
+from langchain_atlas.routers.policy.featurizer import StateFeaturizer
+from langchain_atlas.routers.policy.settings import price_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 WEIGHTS = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.17, 0.25, 0.35, 0.45, 0.55, 0.67, 0.78, 0.86, 0.89, 0.92)
 """Cost weights tried."""
@@ -63,12 +63,12 @@ class Swept:
 
 def sweep(router: RLRouter, table: OutcomeTable, *, turns: int = 4) -> Swept:
     """Replay a policy at every cost weight, all queries at once; `agrees_with_loop` checks it against the loop."""
-    recordings = Recordings.of(table, router.encoder, like=router.outlook)
+    recordings = Recordings.of(table, router.encoder, like=router.featurizer)
     router = router.restrict(table.pairs)
     columns = [table.pair_number(pair) for pair in router.pairs]
     recordings = recordings.columns(columns)
-    prospect = router.outlook.prospect(recordings.seen)
-    outcomes = [follow(router.policy, recordings, prospect, price_of(weight), turns=turns) for weight in WEIGHTS]
+    prior = router.featurizer.prior(recordings.seen)
+    outcomes = [follow(router.policy, recordings, prior, price_of(weight), turns=turns) for weight in WEIGHTS]
     return Swept(
         score=np.array([outcome.score.numpy() for outcome in outcomes], dtype=np.float64),
         cost=np.array([outcome.cost.numpy() for outcome in outcomes], dtype=np.float64),
@@ -115,9 +115,11 @@ class Trainer:
         with self.clock.part("train"):
             router = train(kept, self.encoder, config=config, seed=seed)
         swept = sweep(router, held)
-        everything = Recordings.of(training, self.encoder, like=router.outlook)
-        outlook = Outlook.of(everything.memory, router.outlook.view, everything.descriptions, router.outlook.scale)
-        return router.with_memory(outlook), swept, held
+        everything = Recordings.of(training, self.encoder, like=router.featurizer)
+        featurizer = StateFeaturizer.of(
+            everything.memory, router.featurizer.view, everything.descriptions, router.featurizer.scale
+        )
+        return router.with_memory(featurizer), swept, held
 
 
 def choose(swept: Swept, training: OutcomeTable) -> dict[str, int]:

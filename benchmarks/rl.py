@@ -26,10 +26,10 @@ from variations import ablations, generation, newcomers, show_ablations
 from langchain_atlas.evaluation.benchmark import evaluate
 from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.routers.baselines import SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import calibrate
-from langchain_atlas.routers.neighbours import NeighbourRouter
-from langchain_atlas.routers.outlook import Outlook
+from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.policy.featurizer import StateFeaturizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 MINI = "gpt-4o-mini-2024-07-18@@prompt"
 
@@ -64,9 +64,9 @@ def one_split(sheet: Sheet, trainer: Trainer, training: OutcomeTable, test: Outc
     routers: dict[str, Any] = {
         TRAINED: SinglePairRouter(Bar.of(training).pair),
         "cluster, alpha 0.5": cluster,
-        "cluster, alpha 0.1": cluster.configure(alpha=0.1),
-        "cluster, accuracy alone": cluster.configure(alpha=0.0),
-        "knn, accuracy alone": NeighbourRouter(encoder, random_state=seed).fit(training).configure(alpha=0.0),
+        "cluster, alpha 0.1": cluster.configure(cost_weight=0.1),
+        "cluster, accuracy alone": cluster.configure(cost_weight=0.0),
+        "knn, accuracy alone": KNNRouter(encoder, random_state=seed).fit(training).configure(cost_weight=0.0),
     }
     if MINI in map(str, test.pairs):
         routers["gpt-4o-mini, prompt"] = SinglePairRouter(MINI)
@@ -106,9 +106,13 @@ def add_dual(
         return table.matrix("score")[rows, columns], table.matrix("cost_usd")[rows, columns]
 
     def distances(memory: OutcomeTable, table: OutcomeTable) -> NDArray[np.float64]:
-        read = Recordings.of(memory, trainer.encoder, like=router.outlook)
-        outlook = Outlook.of(read.memory, router.outlook.view, read.descriptions, router.outlook.scale)
-        return outlook.prospect(Recordings.of(table, trainer.encoder, like=router.outlook).seen).query[:, 1].numpy()
+        read = Recordings.of(memory, trainer.encoder, like=router.featurizer)
+        featurizer = StateFeaturizer.of(read.memory, router.featurizer.view, read.descriptions, router.featurizer.scale)
+        return (
+            featurizer.prior(Recordings.of(table, trainer.encoder, like=router.featurizer).seen)
+            .of_query("near")
+            .numpy()
+        )
 
     before = ClusterRouter(trainer.encoder, random_state=seed).fit(kept)
     found = calibrate(

@@ -37,7 +37,7 @@ def cross_validate(
             fitted = {}
             for name, make in routers.items():
                 with clock.part(name):
-                    fitted[name] = make(seed).fit(training).configure(alpha=0.0)
+                    fitted[name] = make(seed).fit(training).configure(cost_weight=0.0)
             with clock.part("replay"):
                 for name, runs in evaluate(fitted, test).runs.items():
                     parts[name].update(zip(test.query_ids, runs.score.tolist(), strict=True))

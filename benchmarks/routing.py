@@ -24,7 +24,7 @@ from langchain_atlas import demo
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.evaluation.queries import read_queries
 from langchain_atlas.outcomes import COLUMNS, OutcomeTable
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:

@@ -78,8 +78,8 @@ def replay(router: UtilityRouter, table: OutcomeTable) -> tuple[NDArray[np.float
     chosen = np.zeros((len(ALPHAS), len(score)), dtype=np.int64)
     for row, item in enumerate(router._prepare(table.queries)):  # noqa: SLF001  # the halves of `decide_batch`
         recorded = ~np.isnan(score[row])  # a pair that was not recorded on a query can't be called there
-        belief = router._believe(item, recorded)  # noqa: SLF001
-        chosen[:, row] = np.where(recorded, router.utility(belief, alphas), -np.inf).argmax(axis=1)  # type: ignore[arg-type]
+        expected = router._expect(item, recorded)  # noqa: SLF001
+        chosen[:, row] = np.where(recorded, router.utility(expected, alphas), -np.inf).argmax(axis=1)  # type: ignore[arg-type]
     rows = np.arange(len(score))
     return score[rows, chosen], cost[rows, chosen]
 

@@ -12,7 +12,7 @@ from common import ROOT, encoder_for, load, split
 
 from langchain_atlas.cli.setting import measure
 from langchain_atlas.files import write_text
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 
 if TYPE_CHECKING:
     from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint

@@ -53,7 +53,7 @@ def draw(server: TraceServer, run: TracedRun, tree: Tree) -> None:
 
 def main() -> None:
     """Run the graph with tracing on, and draw what arrived."""
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     graph = create_atlas_graph(router, LiveExecutor(Pool.load(POOL))).compile(name="atlas graph")
     with TraceServer() as server:
         client = Client(api_url=server.url, api_key="any")

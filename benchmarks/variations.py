@@ -10,11 +10,11 @@ from common import show, split, tell
 from policies import accuracy_at, points, sweep
 from selection import Bar
 
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.rewards import Rewards
 from langchain_atlas.learning.training import TrainingConfig
-from langchain_atlas.routers.policy import PolicyConfig
+from langchain_atlas.routers.policy.network import PolicyConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from policies import Swept, Trainer
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 PROBES = 30
 """Outcomes of each pair that joins."""
@@ -101,7 +101,7 @@ def ablations(trainer: Trainer, table: OutcomeTable, seed: int = 0) -> dict[str,
         "without the format reward": replace(usual, ppo=replace(usual.ppo, rewards=Rewards(format=0.0))),
         "the first lesson alone (no PPO)": replace(usual, ppo=replace(usual.ppo, steps=0)),
         "plain policy gradient": replace(usual, ppo=replace(usual.ppo, clipped=False, epochs=1)),
-        "PPO alone (no first lesson on gains)": replace(usual, lesson=LessonConfig(gain_steps=0)),
+        "PPO alone (no first lesson on gains)": replace(usual, pretraining=PretrainingConfig(gain_steps=0)),
     }
     bar = Bar.of(test)
     figures = {}

@@ -15,7 +15,7 @@ from langchain_atlas.demo import OUTCOMES, POOL
 
 def main() -> None:
     """Make the agent and ask it three things in one conversation."""
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     atlas = AtlasMiddleware(router, LiveExecutor(Pool.load(POOL)))
     own_model = FakeListChatModel(responses=["I don't know."])
     agent = create_agent(own_model, middleware=[atlas])

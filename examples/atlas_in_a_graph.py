@@ -34,7 +34,7 @@ def sign(state: AtlasState) -> AtlasState:
 
 def main() -> None:
     """Build the graph and ask it three things."""
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     builder = StateGraph(AtlasState)
     builder.add_node("tidy", tidy)
     builder.add_node("atlas", AtlasNode(router, LiveExecutor(Pool.load(POOL))))

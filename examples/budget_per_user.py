@@ -50,7 +50,7 @@ def ask(graph: Any, store: BaseStore, user: str, question: str) -> str:
 def main() -> None:
     """Have two users ask the same things."""
     store = InMemoryStore()
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     graph = create_atlas_graph(router, LiveExecutor(Pool.load(POOL))).compile()
     for user, budget in BUDGETS.items():
         for question in QUESTIONS:

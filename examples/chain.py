@@ -14,7 +14,7 @@ from langchain_atlas.demo import OUTCOMES, POOL
 
 def main() -> None:
     """Ask once by a pipe, cheaper with a fallback, and then round the loop inside a longer chain."""
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     executor = LiveExecutor(Pool.load(POOL))
 
     once = router | executor

@@ -14,7 +14,7 @@ from langchain_atlas.demo import OUTCOMES, POOL
 
 def main() -> None:
     """Use it alone, and in a chain; then stream."""
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     chat = ChatAtlas(router=router, executor=LiveExecutor(Pool.load(POOL)))
 
     reply = chat.invoke("What is 38.46 times 27?")

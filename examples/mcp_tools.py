@@ -41,7 +41,7 @@ def main() -> None:
         settings=demo.tool("calculator").settings,
     )
     pool = Pool(models=demo.models, tools=(*(tool for tool in demo.tools if tool.name != "calculator"), calculator))
-    router, executor = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES)), LiveExecutor(pool)
+    router, executor = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES)), LiveExecutor(pool)
     for question in (
         "What is 38.46 times 27?",
         "What is 418.72 plus 93.685?",

@@ -64,7 +64,7 @@ def main() -> None:
         settings=demo.tool("search").settings,
     )
     pool = Pool(models=demo.models, tools=(*(tool for tool in demo.tools if tool.name != "search"), search))
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
 
     def ask(question: str) -> dict[str, Any]:
         return {"messages": [("user", question)]}

@@ -30,7 +30,7 @@ def show(server: TraceServer, run: TracedRun, depth: int = 0) -> None:
 
 def main() -> None:
     """Trace one run, and say how good it was."""
-    router = ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES))
+    router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     graph = create_atlas_graph(router, LiveExecutor(Pool.load(POOL))).compile()
     with TraceServer() as server:
         client = Client(api_url=server.url, api_key="any")

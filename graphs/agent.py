@@ -9,7 +9,7 @@ from langchain_atlas import AtlasMiddleware, ClusterRouter, LazyRouter, LiveExec
 from langchain_atlas.demo import OUTCOMES, POOL
 from langchain_atlas.integrations.messages import AtlasContext
 
-router = LazyRouter(lambda: ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES)))
+router = LazyRouter(lambda: ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES)))
 executor = LiveExecutor(Pool.load(POOL))
 graph = create_agent(
     executor.chat_model("smollm2-135m"),

@@ -16,14 +16,16 @@ QUESTIONS = 60
 
 def train_policy() -> Router:
     """Train a policy on a few recorded questions."""
-    from langchain_atlas.learning.belief import LessonConfig
     from langchain_atlas.learning.ppo import PPOConfig
+    from langchain_atlas.learning.pretraining import PretrainingConfig
     from langchain_atlas.learning.training import TrainingConfig, train
 
     outcomes = OutcomeTable.load(OUTCOMES)
     seen, _ = split(outcomes.query_ids)
     every = len(seen) // QUESTIONS
-    brief = TrainingConfig(lesson=LessonConfig(belief_steps=60, gain_steps=60), ppo=PPOConfig(steps=2), cautious=False)
+    brief = TrainingConfig(
+        pretraining=PretrainingConfig(belief_steps=60, gain_steps=60), ppo=PPOConfig(steps=2), cautious=False
+    )
     return train(outcomes.select(query_ids=seen[: QUESTIONS * every : every]), config=brief)
 
 

@@ -7,5 +7,5 @@ your own, use `Router.load` and `Pool.load`. The router is fitted when the first
 from langchain_atlas import ClusterRouter, LazyRouter, LiveExecutor, OutcomeTable, Pool, create_atlas_graph
 from langchain_atlas.demo import OUTCOMES, POOL
 
-router = LazyRouter(lambda: ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES)))
+router = LazyRouter(lambda: ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES)))
 graph = create_atlas_graph(router, LiveExecutor(Pool.load(POOL))).compile(name="atlas")

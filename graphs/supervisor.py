@@ -40,7 +40,7 @@ def keep_books(state: AtlasState) -> Command[Literal["supervisor"]]:
     return Command(update=update, goto="supervisor")
 
 
-router = LazyRouter(lambda: ClusterRouter(alpha=0.1).fit(OutcomeTable.load(OUTCOMES)))
+router = LazyRouter(lambda: ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES)))
 answerer = AtlasNode(router, LiveExecutor(Pool.load(POOL)), goto="supervisor")
 
 builder = StateGraph(AtlasState, context_schema=AtlasContext)

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.fallback import FallbackRouter
     from langchain_atlas.routers.lazy import LazyRouter
-    from langchain_atlas.routers.prompted import PromptedRouter
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
+    from langchain_atlas.routers.prompted.router import PromptedRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import (
         Assignment,
@@ -58,7 +58,7 @@ _HOMES = {
     "AtlasRecord": "integrations.messages",
     "Candidate": "trajectory",
     "ChatAtlas": "integrations.chat_model",
-    "ClusterRouter": "routers.cluster",
+    "ClusterRouter": "routers.cluster.router",
     "Constraints": "trajectory",
     "Decision": "trajectory",
     "DualRouter": "routers.dual",
@@ -76,9 +76,9 @@ _HOMES = {
     "OutcomeTable": "outcomes.table",
     "Pair": "pool",
     "Pool": "pool",
-    "PromptedRouter": "routers.prompted",
+    "PromptedRouter": "routers.prompted.router",
     "Query": "trajectory",
-    "RLRouter": "routers.rl",
+    "RLRouter": "routers.policy.router",
     "ReplayExecutor": "execution.replay",
     "Router": "routers.base",
     "RouterWrapper": "routers.wrapper",

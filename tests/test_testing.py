@@ -366,7 +366,7 @@ class TestTheSuiteItself:
     def test_finds_a_router_that_forgets_when_saved(self, tmp_path: Path) -> None:
         class Forgetful(TestClusterRouterConforms):
             def load(self, folder: Path) -> Router:
-                return super().load(folder).configure(alpha=1.0)
+                return super().load(folder).configure(cost_weight=1.0)
 
         with pytest.raises(AssertionError):
             Forgetful().test_save_and_load(tmp_path)

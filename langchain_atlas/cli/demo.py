@@ -30,7 +30,7 @@ def demo(json: common.JsonOption = None) -> None:
     from langchain_atlas.local import installed_models
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pool
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
 
     if len(installed_models()) < 2:  # noqa: PLR2004  # the demo's pool has two
         raise MissingExtraError("The demo", "local")
@@ -44,7 +44,7 @@ def demo(json: common.JsonOption = None) -> None:
 
     terminal.rule("2. Fit: learn from recorded outcomes which pair is good at what")
     seen, unseen = material.split(outcomes.query_ids)
-    router = ClusterRouter(alpha=_ALPHA).fit(outcomes.select(query_ids=seen))
+    router = ClusterRouter(cost_weight=_ALPHA).fit(outcomes.select(query_ids=seen))
     _show_clusters(router, terminal)
 
     terminal.rule("3. Route and answer questions it has not seen, inside a LangGraph graph")

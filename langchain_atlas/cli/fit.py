@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_atlas.cli import common
+from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.cluster import ClusterRouter
-    from langchain_atlas.routers.embedding import EmbeddingRouter
-
-ROUTERS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "bert", "dual")
-"""Kinds of router that `fit` can fit."""
+    from langchain_atlas.routers.cluster.router import ClusterRouter
+    from langchain_atlas.routers.learned.base import EmbeddingRouter
 
 _CLUSTERS = 8
 
@@ -24,7 +22,7 @@ _CLUSTERS = 8
 def fit(
     data: common.DataOption,
     out: common.RouterOut,
-    router: Annotated[str, typer.Option("--router", help=f"Kind of router: {', '.join(ROUTERS)}.")] = "cluster",
+    router: Annotated[str, typer.Option("--router", help=f"Kind of router: {', '.join(FITTED)}.")] = "cluster",
     clusters: Annotated[
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
     ] = None,
@@ -56,6 +54,7 @@ def fit(
     """Fit a router to recorded outcomes and save it."""
     from langchain_atlas.cli import setting
 
+    router = ALIASES.get(router, router)
     given = setting.asked_for(target=target, budget=budget, value=value, cost_weight=cost_weight, alpha=alpha)
     if router == "dual" or parts is not None:
         from langchain_atlas.cli.joining import join
@@ -63,7 +62,7 @@ def fit(
         _check_knob("dual", given, every=True)
         join(router, parts, common.load_table(data, pairs, domains), out, seed=seed, json=json)
         return
-    measured = router in setting.MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
+    measured = router in MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
     _check_knob(router, given)
     unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured)
     table = common.load_table(data, pairs, domains)
@@ -104,17 +103,17 @@ def _unfitted(
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError, suggest
     from langchain_atlas.evaluation.diagnosis import default_encoder
-    from langchain_atlas.routers.artifact import class_of
+    from langchain_atlas.routers.kinds import class_of
 
-    if kind not in ROUTERS:
-        raise SettingError(f"Unknown router {kind!r}. {suggest(kind, ROUTERS)}")
-    if kind == "cluster":
+    if kind not in FITTED:
+        raise SettingError(f"Unknown router {kind!r}. {suggest(kind, FITTED)}")
+    if KINDS[kind].has_clusters:
         settings["n_clusters"] = _CLUSTERS if clusters is None else clusters
     elif clusters is not None:
         raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
     SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
     made: Any = class_of(kind)
-    if kind == "bert":  # it brings an encoder of its own, which it changes
+    if KINDS[kind].brings_encoder:  # it brings an encoder of its own, which it changes
         settings["model"] = encoder or DEFAULT_ENCODER
     else:
         settings["encoder"] = (
@@ -130,7 +129,6 @@ def _check_knob(kind: str, given: dict[str, float], *, every: bool = False) -> N
     Raises:
         SettingError: it is.
     """
-    from langchain_atlas.cli.setting import MEASURED
     from langchain_atlas.errors import SettingError
 
     refused = given.keys() if every else {"target", "budget"} & given.keys()
@@ -169,7 +167,7 @@ def _check_scores(table: OutcomeTable) -> None:
 
 
 def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None:
-    from langchain_atlas.routers.embedding import EmbeddingRouter
+    from langchain_atlas.routers.learned.base import EmbeddingRouter
 
     with common.progress("fitting") as bar:
         if isinstance(router, EmbeddingRouter):
@@ -179,7 +177,7 @@ def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None
 
 
 def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
-    from langchain_atlas.routers.cluster import ClusterRouter
+    from langchain_atlas.routers.cluster.router import ClusterRouter
 
     if not isinstance(router, ClusterRouter):
         return {}

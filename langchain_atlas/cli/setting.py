@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.operating import OperatingCurve
 
-MEASURED = ("cluster", "knn", "linear", "mlp", "mf", "routerdc")
-"""Kinds of router that `fit` measures at many settings: those that can be fitted twenty times in minutes."""
-
 
 def asked_for(
     *,
@@ -87,8 +84,7 @@ def set_as_measured(router: Any, curve: OperatingCurve | None, given: dict[str, 
     if given:
         return router.configure(**given)  # type: ignore[no-any-return]
     settings = {"value_usd": None, "always": single} if curve is None else curve.choice.settings
-    accurate = "alpha" if "alpha" in router.settings else "cost_weight"
-    return router.configure(**{accurate: 0.0}).configure(**settings)  # type: ignore[no-any-return]
+    return router.configure(cost_weight=0.0).configure(**settings)  # type: ignore[no-any-return]
 
 
 def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -> None:

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_atlas.learning.recordings import Recordings
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 
 def train(
     data: common.DataOption,
     out: common.RouterOut,
-    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what the first lesson taught.")] = 250,
+    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what pretraining gave.")] = 250,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[
@@ -92,7 +92,7 @@ def train(
 
 
 def _single(recordings: Recordings) -> str:
-    return str(recordings.memory.pairs[recordings.outlook.default])
+    return str(recordings.memory.pairs[recordings.featurizer.default])
 
 
 def _manner(told: Mapping[str, Any]) -> str:

@@ -13,8 +13,8 @@ from langchain_atlas.evaluation.runs import run_router
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
 
-    Fitter = ClusterRouter | NeighbourRouter
+    Fitter = ClusterRouter | KNNRouter
     """A router that can be fitted."""
 
 ALIKE = 0.98
@@ -241,7 +241,7 @@ def scored(table: OutcomeTable, seed: int) -> OutcomeTable | None:
 
 
 def _made(kind: str, encoder: Encoder, seed: int) -> Fitter:
-    return (ClusterRouter if kind == "cluster" else NeighbourRouter)(encoder, random_state=seed)
+    return (ClusterRouter if kind == "cluster" else KNNRouter)(encoder, random_state=seed)
 
 
 def _empty(n_queries: int) -> Held:

@@ -15,7 +15,7 @@ from langchain_atlas.evaluation.trials import Tried
 from langchain_atlas.evaluation.verdicts import Advice, Headroom, Need
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.records import Record
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.operating import OperatingCurve
 
 if TYPE_CHECKING:

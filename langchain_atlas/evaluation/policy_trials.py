@@ -16,11 +16,11 @@ from langchain_atlas.routers.guard import most_accurate
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from langchain_atlas.learning.recordings import Recordings, Views
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
     from langchain_atlas.learning.rollout import Outcomes
     from langchain_atlas.progress import Progress
     from langchain_atlas.routers.operating import OperatingCurve
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 LEAST_VALUE = {False: 0.25, True: 1.86}
 """What a right answer is worth at least where nothing else is said, in calls of the dearest pair; for a familiar policy
@@ -49,20 +49,20 @@ def policy_trials(
     Returns:
         What was measured; None with too few queries to tell anything.
     """
-    from langchain_atlas.learning.recordings import views_of
+    from langchain_atlas.learning.recordings import held_out_statistics
 
     if len(recordings) < FEWEST_QUERIES:
         return None
-    views = views_of(recordings, seed=seed, n_familiar=1, n_strange=1, thinned=False)
-    values = router.outlook.scale[0] * np.unique(np.append(_VALUES, list(LEAST_VALUE.values())))[::-1]
+    held_out = held_out_statistics(recordings, seed=seed, n_familiar=1, n_strange=1, thinned=False)
+    values = router.featurizer.scale.dollars * np.unique(np.append(_VALUES, list(LEAST_VALUE.values())))[::-1]
     familiar: list[Outcomes] = []
     strange: list[Outcomes] = []
     for number, value in enumerate(values):
         for view, found in enumerate((familiar, strange)):
-            found.append(_followed(router, recordings, views, view, router.price_at(value)))
+            found.append(_followed(router, recordings, held_out, view, router.price_at(value)))
         if progress is not None:
             progress(number + 1, len(values))
-    singles = [_singles(recordings, part) for part in views.parts]
+    singles = [_singles(recordings, part) for part in held_out.parts]
     settings = [_figures(recordings, outcomes) for outcomes in familiar]
     score, cost, latency, calls = map(np.stack, zip(*settings, _asked(recordings, singles[0]), strict=True))
     unseen = np.stack([*(outcomes.score.numpy() for outcomes in strange), _asked(recordings, singles[1])[0]])
@@ -74,7 +74,7 @@ def policy_trials(
         latency=latency,
         calls=calls,
         unseen=(unseen - unseen[-1]).astype(np.float64),
-        n_kinds=max(len(recordings.outcomes.domain_names), len(np.unique(views.parts[1]))),
+        n_kinds=max(len(recordings.outcomes.domain_names), len(np.unique(held_out.parts[1]))),
     )
 
 
@@ -85,21 +85,23 @@ def measure_policy(
     trials = policy_trials(router, recordings, seed=seed, progress=progress)
     if trials is None:
         return None
-    least = router.outlook.scale[0] * LEAST_VALUE[router.policy.config.cautious]
+    least = router.featurizer.scale.dollars * LEAST_VALUE[router.policy.config.cautious]
     return choose(trials, doubt=DOUBT, least_value=least, seed=seed)
 
 
-def _followed(router: RLRouter, recordings: Recordings, views: Views, view: int, price: float) -> Outcomes:
+def _followed(
+    router: RLRouter, recordings: Recordings, held_out: HeldOutStatistics, view: int, price: float
+) -> Outcomes:
     import torch
 
     from langchain_atlas.learning.rollout import follow
 
     n = len(recordings)
-    prospect = router.priced(views.rows(torch.arange(n), torch.full((n,), view)))
+    prior = router.priced(held_out.rows(torch.arange(n), torch.full((n,), view)))
     floor = None
     if router.margin is not None:
-        floor = (torch.from_numpy(_singles(recordings, views.parts[view])), router.margin)
-    return follow(router.policy, recordings, prospect, price, turns=router.max_turns, floor=floor)
+        floor = (torch.from_numpy(_singles(recordings, held_out.parts[view])), router.margin)
+    return follow(router.policy, recordings, prior, price, turns=router.max_turns, floor=floor)
 
 
 def _singles(recordings: Recordings, part: NDArray[np.int64]) -> NDArray[np.int64]:

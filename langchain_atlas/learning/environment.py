@@ -13,9 +13,9 @@ import numpy as np
 import torch
 
 from langchain_atlas.errors import MissingExtraError, SettingError
-from langchain_atlas.learning.belief import draw_pool, draw_prices
-from langchain_atlas.learning.rewards import RIGHT, Rewards
-from langchain_atlas.routers.situation import MAX_CALLS, N_ANSWER_FEATURES, PAIR_FEATURES, QUERY_FEATURES
+from langchain_atlas.learning.process import DecisionProcess, Episodes, draw_pool, draw_prices
+from langchain_atlas.learning.rewards import Rewards
+from langchain_atlas.routers.policy.state import ANSWER_FEATURES, MAX_CALLS, PAIR_FEATURES, QUERY_FEATURES
 
 try:
     import gymnasium
@@ -23,13 +23,13 @@ except ImportError as error:
     raise MissingExtraError("The environment", "rl") from error
 
 if TYPE_CHECKING:
-    from langchain_atlas.learning.recordings import Recordings, Views
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
 
-Seen = dict[str, Any]
+Observed = dict[str, Any]
 """One observation, by name; see `RoutingEnvironment`."""
 
 
-class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
+class RoutingEnvironment(gymnasium.Env[Observed, np.int64]):
     """Episodes over recorded outcomes; at most `horizon` calls.
 
     Observations are dicts: ``pairs`` [n_pairs, features] and ``query`` [features] (names in `PAIR_FEATURES` and
@@ -38,7 +38,7 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
 
     Args:
         recordings: what is replayed.
-        views: the memories that queries are seen through.
+        held_out: the memories that queries are seen through.
         rewards: what is rewarded.
         horizon: most calls of an episode, 1 to 4.
 
@@ -49,12 +49,16 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
     metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # declared so by Gymnasium
 
     def __init__(
-        self, recordings: Recordings, views: Views, *, rewards: Rewards | None = None, horizon: int = MAX_CALLS
+        self,
+        recordings: Recordings,
+        held_out: HeldOutStatistics,
+        *,
+        rewards: Rewards | None = None,
+        horizon: int = MAX_CALLS,
     ) -> None:
-        if not 1 <= horizon <= MAX_CALLS:
-            raise SettingError(f"horizon is {horizon!r}; it must be a whole number from 1 to {MAX_CALLS}.")
-        self._recordings, self._views = recordings, views
-        self._rewards, self._horizon = rewards or Rewards(), horizon
+        self._recordings, self._views = recordings, held_out
+        self._process = DecisionProcess(recordings, rewards or Rewards(), horizon)
+        self._episode: Episodes | None = None
         n_pairs = recordings.scores.shape[1]
         high = np.inf
         box = gymnasium.spaces.Box
@@ -64,7 +68,7 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
                 "pairs": box(-high, high, (n_pairs, len(PAIR_FEATURES)), np.float32),
                 "query": box(-high, high, (len(QUERY_FEATURES),), np.float32),
                 "cost": box(0, high, (n_pairs,), np.float32),
-                "answers": box(-high, high, (MAX_CALLS, N_ANSWER_FEATURES), np.float32),
+                "answers": box(-high, high, (MAX_CALLS, len(ANSWER_FEATURES)), np.float32),
                 "called": gymnasium.spaces.MultiDiscrete([n_pairs + 1] * MAX_CALLS),
                 "same": gymnasium.spaces.MultiBinary([MAX_CALLS, MAX_CALLS]),
                 "turns": box(0, MAX_CALLS, (1,), np.float32),
@@ -73,72 +77,61 @@ class RoutingEnvironment(gymnasium.Env[Seen, np.int64]):
             }
         )
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Seen, dict[str, Any]]:
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observed, dict[str, Any]]:
         """Start an episode on a random query, or on ``options["row"]`` at ``options["price"]``."""
         super().reset(seed=seed)
         generator = torch.Generator().manual_seed(int(self.np_random.integers(2**31)))
         chosen = dict(options or {})
         row = chosen.get("row", int(self.np_random.integers(len(self._recordings))))
         view = int(self.np_random.integers(self._views.n_views))
-        self._row = torch.tensor([row])
-        self._prospect = self._views.rows(self._row, torch.tensor([view]))
-        recorded = self._recordings.recorded[self._row]
-        self._allowed = recorded if "row" in chosen else draw_pool(recorded, generator)
+        rows = torch.tensor([row])
+        recorded = self._recordings.recorded[rows]
+        pool = recorded if "row" in chosen else draw_pool(recorded, generator)
         price = chosen.get("price")
-        self._price = draw_prices(1, generator) if price is None else torch.tensor([float(price)])
-        self._called = torch.full((1, MAX_CALLS), -1)
+        self._episode = self._process.start(
+            rows,
+            self._views.rows(rows, torch.tensor([view])),
+            pool,
+            draw_prices(1, generator) if price is None else torch.tensor([float(price)]),
+        )
         return self._observation(), {"row": row}
 
-    def step(self, action: int | np.int64) -> tuple[Seen, float, bool, bool, dict[str, Any]]:
+    def step(self, action: int | np.int64) -> tuple[Observed, float, bool, bool, dict[str, Any]]:
         """Give an answer or call a pair.
 
         Raises:
             SettingError: the action is masked.
         """
-        mask = self._mask()
+        mask, episode = self._mask(), self._now()
         if not 0 <= action < len(mask) or not mask[action]:
             raise SettingError(f"Action {action!r} can't be taken now; 'action_mask' says which can.")
-        made = int((self._called >= 0).sum())
-        answers = action < MAX_CALLS
-        column = int(self._called[0, action]) if answers else int(action) - MAX_CALLS
-        right = self._recordings.scores[self._row]
-        usable = torch.where(self._allowed & (right >= RIGHT), self._recordings.costs[self._row], torch.inf)
-        cost = self._recordings.costs[self._row, column]
-        optimal = not answers or bool(usable.min() == torch.inf) or bool(cost <= usable.min())
-        parts = self._rewards.components(
-            right[:, column] if answers else torch.zeros(1),
-            torch.tensor([True]),
-            torch.tensor([optimal]),
-            torch.zeros(1) if answers else cost,
-            self._price,
-        )
-        if not answers:
-            self._called[0, made] = column
-        rewards = {name: float(part) for name, part in parts.items()}
-        return self._observation(), float(sum(rewards.values())), bool(answers), False, rewards
+        taken = torch.tensor([int(action)])
+        rewards = {name: float(part) for name, part in self._process.reward(episode, taken).items()}
+        self._episode = self._process.transition(episode, taken)
+        return self._observation(), float(sum(rewards.values())), bool(self._episode.done), False, rewards
 
-    def _situation(self) -> Any:
-        turns = self._horizon - int((self._called >= 0).sum())
-        return self._recordings.situation(
-            self._prospect, self._row, self._allowed, self._called, self._price, torch.tensor([turns])
-        )
+    def _now(self) -> Episodes:
+        if self._episode is None:
+            raise SettingError("No episode was started; call 'reset' first.")
+        return self._episode
 
     def _mask(self) -> Any:
-        situation = self._situation()
-        routes = situation.allowed[0] & (situation.turns > 0)
-        return torch.cat([situation.made[0], routes]).numpy().astype(np.int8)
+        return self._process.state(self._now()).mask[0].numpy().astype(np.int8)
 
-    def _observation(self) -> Seen:
-        situation = self._situation()
-        made = situation.made[0]
+    def _observation(self) -> Observed:
+        episode = self._now()
+        state, prior = self._process.state(episode), episode.prior
+        made = state.made[0]
         return {
-            "pairs": self._prospect.pairs[0].numpy().copy(),
-            "query": self._prospect.query[0].numpy().copy(),
-            "cost": self._prospect.cost[0].numpy().copy(),
-            "answers": situation.answers[0].numpy().copy(),
-            "called": (self._called[0] + 1).numpy(),
-            "same": (situation.same[0] & made[:, None] & made[None]).numpy().astype(np.int8),
-            "turns": situation.turns.numpy().astype(np.float32),
-            "price": self._price.numpy().copy(),
-            "action_mask": self._mask(),
+            "pairs": prior.pairs[0].numpy().copy(),
+            "query": prior.query[0].numpy().copy(),
+            "cost": prior.cost[0].numpy().copy(),
+            "answers": state.answers[0].numpy().copy(),
+            "called": (episode.called[0] + 1).numpy(),
+            "same": (state.same[0] & made[:, None] & made[None]).numpy().astype(np.int8),
+            "turns": state.turns.numpy().astype(np.float32),
+            "price": episode.price.numpy().copy(),
+            "action_mask": state.mask[0].numpy().astype(np.int8),
         }

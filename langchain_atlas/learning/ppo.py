@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn import functional
 
-from langchain_atlas.learning.belief import draw_pool, draw_prices
-from langchain_atlas.learning.rewards import RIGHT, Rewards
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.learning.process import DecisionProcess
+from langchain_atlas.learning.rewards import Rewards
+from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from langchain_atlas.learning.recordings import Recordings, Views
-    from langchain_atlas.routers.policy import CompactPolicy
-    from langchain_atlas.routers.situation import Prospect, Situation
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
+    from langchain_atlas.routers.policy.network import CompactPolicy
+    from langchain_atlas.routers.policy.state import PriorFeatures, State
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,11 @@ class PPOConfig:
     """Passes over each batch."""
     learning_rate: float = 1e-4
     """Adam's step size."""
-    discount: float = 1.0
-    """How much a later reward counts (gamma)."""
-    trace: float = 0.95
-    """How far advantages look ahead (GAE's lambda)."""
-    clip: float = 0.2
+    gamma: float = 1.0
+    """How much a later reward counts."""
+    gae_lambda: float = 0.95
+    """How far advantages look ahead."""
+    clip_coef: float = 0.2
     """How far the chance of an action may move in one step."""
     value_weight: float = 0.5
     """Weight of the value's loss."""
@@ -66,7 +66,7 @@ class PPOConfig:
 class Rollout:
     """Trajectories that were played; one row a decision, those of one turn after those of the turn before."""
 
-    situation: Situation
+    state: State
     """What was seen, rows [N]."""
     right: Tensor
     """Score of each answer got so far, shape [N, T]; the belief's own lesson, never seen by the policy."""
@@ -82,15 +82,17 @@ class Rollout:
     """Mean of each component of the reward, of all of it (``reward``), and of the number of calls."""
 
 
-def advantages(rewards: Tensor, values: Tensor, alive: Tensor, discount: float, trace: float) -> tuple[Tensor, Tensor]:
+def advantages(
+    rewards: Tensor, values: Tensor, alive: Tensor, gamma: float, gae_lambda: float
+) -> tuple[Tensor, Tensor]:
     """Estimate advantages (Schulman et al. 2016, arXiv 1506.02438).
 
     Args:
         rewards: of each turn, shape [T, B].
         values: expected at each turn, shape [T, B].
         alive: whether a decision was made at that turn, shape [T, B]; once False it stays so.
-        discount: gamma.
-        trace: lambda.
+        gamma: how much a later reward counts.
+        gae_lambda: how far they look ahead.
 
     Returns:
         Advantages and returns, shape [T, B] each; 0 where nothing was decided.
@@ -99,8 +101,8 @@ def advantages(rewards: Tensor, values: Tensor, alive: Tensor, discount: float, 
     running = torch.zeros_like(rewards[0])
     following = torch.zeros_like(rewards[0])
     for turn in reversed(range(len(rewards))):
-        surprise = rewards[turn] + discount * following - values[turn]
-        running = alive[turn] * (surprise + discount * trace * running)
+        surprise = rewards[turn] + gamma * following - values[turn]
+        running = alive[turn] * (surprise + gamma * gae_lambda * running)
         found[turn] = running
         following = values[turn] * alive[turn]
     return found, (found + values) * alive
@@ -108,92 +110,50 @@ def advantages(rewards: Tensor, values: Tensor, alive: Tensor, discount: float, 
 
 @torch.no_grad()
 def play(
-    policy: CompactPolicy, recordings: Recordings, views: Views, config: PPOConfig, generator: torch.Generator
+    policy: CompactPolicy,
+    recordings: Recordings,
+    held_out: HeldOutStatistics,
+    config: PPOConfig,
+    generator: torch.Generator,
 ) -> Rollout:
     """Play one batch of trajectories with the policy as it is, exploring."""
     policy.eval()
-    size = config.batch
-    rows = torch.randint(len(recordings), (size,), generator=generator)
-    prospect = views.rows(rows, torch.randint(views.n_views, (size,), generator=generator))
-    allowed, price = draw_pool(recordings.recorded[rows], generator), draw_prices(size, generator)
-    called = torch.full((size, MAX_CALLS), -1)
-    going = torch.ones(size, dtype=torch.bool)
-    spent = torch.zeros(size)
+    process = DecisionProcess(recordings, config.rewards, config.turns)
+    episodes = process.draw(held_out, config.batch, generator)
     turns: list[dict[str, Tensor]] = []
-    seen: list[Situation] = []
-    for turn in range(config.turns + 1):
-        situation = recordings.situation(
-            prospect, rows, allowed, called.clone(), price, torch.full((size,), config.turns - turn)
-        )
-        assessed = policy(situation)
+    seen: list[State] = []
+    for _ in range(config.turns + 1):
+        state = process.state(episodes)
+        assessed = policy(state)
         chances = torch.log_softmax(assessed.logits, dim=1)
         action = torch.multinomial(chances.exp(), 1, generator=generator).squeeze(1)
-        stops = action < MAX_CALLS
-        column = (action - MAX_CALLS).clamp(min=0)
-        cost = torch.where(going & ~stops, recordings.costs[rows, column], 0.0)
-        given = called.gather(1, action.clamp(max=MAX_CALLS - 1)[:, None]).squeeze(1)
-        answer = _Turn(rows, given, stops & going, cost, price)
-        reward, parts = _reward(recordings, answer, allowed, config.rewards)
+        parts = process.reward(episodes, action)
         turns.append(
             {
                 "action": action,
                 "logp": chances.gather(1, action[:, None]).squeeze(1),
                 "value": assessed.value,
-                "reward": reward * going,
-                "alive": going.float(),
-                **{f"part {name}": part * going for name, part in parts.items()},
+                "reward": torch.stack(list(parts.values())).sum(0),
+                "alive": (~episodes.done).float(),
+                **{f"part {name}": part for name, part in parts.items()},
             }
         )
-        seen.append(situation)
-        spent += cost
-        if turn < config.turns:
-            routes = going & ~stops
-            called[routes, turn] = column[routes]
-        going = going & ~stops
-    scores = [recordings.scores[rows[:, None], situation.called.clamp(min=0)] for situation in seen]
+        seen.append(state)
+        episodes = process.transition(episodes, action)
+    scores = [recordings.scores[episodes.rows[:, None], state.called.clamp(min=0)] for state in seen]
     return _rollout(seen, turns, scores, config)
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """What was done in one turn, shape [B] each."""
-
-    rows: Tensor
-    """The queries."""
-    given: Tensor
-    """Column whose answer was given, -1 for none."""
-    answers: Tensor
-    """Whether the turn ended the trajectory."""
-    cost: Tensor
-    """Cost of the call."""
-    price: Tensor
-    """Score that one unit of cost is worth."""
-
-
-def _reward(recordings: Recordings, turn: _Turn, allowed: Tensor, rewards: Rewards) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return what one turn earns: the cost of a call, or what the answer given is worth."""
-    answered, column = turn.answers & (turn.given >= 0), turn.given.clamp(min=0)
-    right, costs = recordings.scores[turn.rows], recordings.costs[turn.rows]
-    cheapest = torch.where(allowed & (right >= RIGHT), costs, torch.inf).min(dim=1).values
-    mine = costs.gather(1, column[:, None]).squeeze(1)
-    optimal = (cheapest == torch.inf) | (mine <= cheapest) | ~turn.answers
-    score = torch.where(answered, right.gather(1, column[:, None]).squeeze(1), 0.0)
-    parts = rewards.components(score, answered | ~turn.answers, optimal, turn.cost, turn.price)
-    return torch.stack(list(parts.values())).sum(0), parts
-
-
-def _rollout(seen: list[Situation], turns: list[dict[str, Tensor]], scores: list[Tensor], config: PPOConfig) -> Rollout:
+def _rollout(seen: list[State], turns: list[dict[str, Tensor]], scores: list[Tensor], config: PPOConfig) -> Rollout:
     stacked = {name: torch.stack([turn[name] for turn in turns]) for name in turns[0]}
     advantage, returns = advantages(
-        stacked["reward"], stacked["value"], stacked["alive"], config.discount, config.trace
+        stacked["reward"], stacked["value"], stacked["alive"], config.gamma, config.gae_lambda
     )
     alive = stacked["alive"] > 0
     parts = {name[5:]: value.sum(0).mean().item() for name, value in stacked.items() if name.startswith("part ")}
     calls = (stacked["alive"].sum(0) - 1).mean().item()
     return Rollout(
-        situation=_joined(
-            [situation.rows(there.nonzero().squeeze(1)) for situation, there in zip(seen, alive, strict=True)]
-        ),
+        state=_joined([state.rows(there.nonzero().squeeze(1)) for state, there in zip(seen, alive, strict=True)]),
         right=torch.cat([part[there] for part, there in zip(scores, alive, strict=True)]),
         action=stacked["action"][alive],
         logp=stacked["logp"][alive],
@@ -203,22 +163,22 @@ def _rollout(seen: list[Situation], turns: list[dict[str, Tensor]], scores: list
     )
 
 
-def _joined(parts: list[Situation]) -> Situation:
-    """Put situations of several turns one after the other; they share everything but what is by row."""
+def _joined(parts: list[State]) -> State:
+    """Put states of several turns one after the other; they share everything but what is by row."""
     first = parts[0]
-    prospect: Prospect = replace(
-        first.prospect,
+    prior: PriorFeatures = replace(
+        first.prior,
         **{
-            name: torch.cat([getattr(part.prospect, name) for part in parts])
+            name: torch.cat([getattr(part.prior, name) for part in parts])
             for name in ("pairs", "query", "cost", "record")
         },
     )
     rest = {
         spec.name: torch.cat([getattr(part, spec.name) for part in parts])
         for spec in fields(first)
-        if spec.name != "prospect"
+        if spec.name != "prior"
     }
-    return replace(first, prospect=prospect, **rest)
+    return replace(first, prior=prior, **rest)
 
 
 def update(
@@ -230,25 +190,25 @@ def update(
 ) -> dict[str, float]:
     """Make the updates that one batch of trajectories allows; return their statistics."""
     with torch.no_grad():
-        before = torch.log_softmax(reference(rollout.situation).logits, dim=1)
+        before = torch.log_softmax(reference(rollout.state).logits, dim=1)
     advantage = rollout.advantage - rollout.advantage.mean()
-    right, made = rollout.right, rollout.situation.made
+    right, made = rollout.right, rollout.state.made
     statistics: dict[str, float] = {}
     for _ in range(config.epochs):
         policy.eval()  # the chances compared must be of one network, so no unit is left out
-        assessed = policy(rollout.situation)
+        assessed = policy(rollout.state)
         chances = torch.log_softmax(assessed.logits, dim=1)
         logp = chances.gather(1, rollout.action[:, None]).squeeze(1)
         ratio = (logp - rollout.logp).exp()
         gained = ratio * advantage
         if config.clipped:
-            gained = torch.minimum(gained, ratio.clamp(1 - config.clip, 1 + config.clip) * advantage)
+            gained = torch.minimum(gained, ratio.clamp(1 - config.clip_coef, 1 + config.clip_coef) * advantage)
         entropy = -(chances.exp() * chances.clamp(min=-50)).sum(1).mean()
         kl = (chances.exp() * (chances.clamp(min=-50) - before.clamp(min=-50))).sum(1).mean()
         value = functional.mse_loss(assessed.value, rollout.returns)
         policy.train()
         belief = functional.binary_cross_entropy_with_logits(
-            policy.right_logits(rollout.situation), right, reduction="none"
+            policy.right_logits(rollout.state), right, reduction="none"
         )
         belief = (belief * made).sum() / made.sum().clamp(min=1)
         loss = (
@@ -268,7 +228,7 @@ def update(
             "entropy": entropy.item(),
             "kl": kl.item(),
             "belief_loss": belief.item(),
-            "clipped": ((ratio - 1).abs() > config.clip).float().mean().item(),
+            "clipped": ((ratio - 1).abs() > config.clip_coef).float().mean().item(),
         }
     return statistics
 
@@ -276,7 +236,7 @@ def update(
 def improve(
     policy: CompactPolicy,
     recordings: Recordings,
-    views: Views,
+    held_out: HeldOutStatistics,
     config: PPOConfig,
     *,
     seed: int = 0,
@@ -287,7 +247,7 @@ def improve(
     Args:
         policy: the policy; as it is now it is the reference.
         recordings: what is replayed.
-        views: the memories that queries are seen through.
+        held_out: the memories that queries are seen through.
         config: how.
         seed: of everything random.
         on_step: told the number of the step and its statistics.
@@ -296,7 +256,7 @@ def improve(
     generator = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(policy.parameters(), lr=config.learning_rate)
     for step in range(config.steps):
-        rollout = play(policy, recordings, views, config, generator)
+        rollout = play(policy, recordings, held_out, config, generator)
         statistics = update(policy, reference, rollout, optimiser, config)
         if on_step is not None:
             on_step(step, {**rollout.components, **statistics})

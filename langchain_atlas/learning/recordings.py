@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from langchain_atlas.agreement import AnswerAgreement
-from langchain_atlas.routers.nearby import Nearby
-from langchain_atlas.routers.outlook import Outlook, Seen, assemble
-from langchain_atlas.routers.reading import read_table
-from langchain_atlas.routers.situation import Prospect, Situation, prospect_of
-from langchain_atlas.routers.track_record import TrackRecord
+from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, assemble
+from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
+from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+from langchain_atlas.routers.policy.reading import read_table
+from langchain_atlas.routers.policy.state import PriorFeatures, State, prior_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from langchain_atlas.agreement import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
-    from langchain_atlas.routers.memory import Memory
+    from langchain_atlas.routers.policy.memory import Memory
 
 _FOLDS = 5
 _FEWEST_DOMAINS = 2
@@ -36,12 +36,12 @@ _FEW = (10, 60)
 class Recordings:
     """A table's outcomes as tensors; rows are queries, columns pairs."""
 
-    outlook: Outlook
+    featurizer: StateFeaturizer
     """The outcomes, and what they say overall."""
-    seen: Seen
+    seen: EncodedQueries
     """What is seen of the queries."""
     answers: Tensor
-    """Numbers about every answer, shape [n, n_pairs, N_ANSWER_FEATURES]."""
+    """Numbers about every answer, shape [n, n_pairs, len(ANSWER_FEATURES)]."""
 
     @classmethod
     def of(
@@ -51,7 +51,7 @@ class Recordings:
         *,
         agreement: Agreement | None = None,
         descriptions: Mapping[str, str] | None = None,
-        like: Outlook | None = None,
+        like: StateFeaturizer | None = None,
     ) -> Recordings:
         """Read a table.
 
@@ -60,14 +60,14 @@ class Recordings:
             encoder: embeds queries and descriptions.
             agreement: compares answers.
             descriptions: what models and tools are, by name.
-            like: an outlook learned before, whose view, scale and styles are taken; the table's own otherwise.
+            like: a featurizer learned before, whose view, scale and styles are taken; the table's own otherwise.
 
         Raises:
             OutcomeError: the table has no score at all.
         """
         read = read_table(table, encoder, agreement or AnswerAgreement(), descriptions, like)
-        outlook = Outlook.of(read.memory, read.view, read.descriptions, None if like is None else like.scale)
-        return cls(outlook, read.seen, torch.from_numpy(read.answers))
+        featurizer = StateFeaturizer.of(read.memory, read.view, read.descriptions, None if like is None else like.scale)
+        return cls(featurizer, read.seen, torch.from_numpy(read.answers))
 
     def __len__(self) -> int:
         return len(self.memory.outcomes)
@@ -75,12 +75,12 @@ class Recordings:
     @property
     def memory(self) -> Memory:
         """The outcomes, with what the answers say."""
-        return self.outlook.memory
+        return self.featurizer.memory
 
     @property
     def outcomes(self) -> OutcomeMatrix:
         """The outcomes."""
-        return self.outlook.memory.outcomes
+        return self.featurizer.memory.outcomes
 
     @cached_property
     def scores(self) -> Tensor:
@@ -90,7 +90,7 @@ class Recordings:
     @cached_property
     def costs(self) -> Tensor:
         """What every call cost, 1 for the dearest pair, likewise; the pair's mean where unknown."""
-        known, dollars = self.outlook.record.cost, self.outlook.scale[0]
+        known, dollars = self.featurizer.record.cost, self.featurizer.scale.dollars
         usual = np.where(np.isnan(known), dollars, known)
         costs = np.where(np.isnan(self.outcomes.costs), usual, self.outcomes.costs) / dollars
         return torch.from_numpy(costs.astype(np.float32))
@@ -107,7 +107,7 @@ class Recordings:
 
     @cached_property
     def styles(self) -> Tensor:
-        """Column of `Prospect.by_style` for every answer, likewise."""
+        """Column of `PriorFeatures.by_style` for every answer, likewise."""
         answers = self.memory.answers
         styles = np.where(answers.styles < 0, len(answers.style_names), answers.styles)
         return torch.from_numpy(styles.astype(np.int64))
@@ -115,29 +115,29 @@ class Recordings:
     def columns(self, columns: Sequence[int]) -> Recordings:
         """Return the recordings of some pairs, in this order."""
         taken = list(columns)
-        outlook = self.outlook.restrict([self.outlook.pairs[column] for column in taken])
-        return Recordings(outlook, self.seen, self.answers[:, taken])
+        featurizer = self.featurizer.restrict([self.featurizer.pairs[column] for column in taken])
+        return Recordings(featurizer, self.seen, self.answers[:, taken])
 
-    def situation(
-        self, prospect: Prospect, rows: Tensor, allowed: Tensor, called: Tensor, price: Tensor, turns: Tensor
-    ) -> Situation:
-        """Return the situations in which some calls were made.
+    def state(
+        self, prior: PriorFeatures, rows: Tensor, allowed: Tensor, called: Tensor, price: Tensor, turns: Tensor
+    ) -> State:
+        """Return the states in which some calls were made.
 
         Args:
-            prospect: of the same situations.
-            rows: query of each situation, shape [B].
+            prior: of the same states.
+            rows: query of each state, shape [B].
             allowed: which pairs each may call, shape [B, P]; those called are taken out.
             called: columns called, -1 for none, shape [B, T].
-            price: see `Situation.price`.
-            turns: see `Situation.turns`.
+            price: see `State.price`.
+            turns: see `State.turns`.
         """
         made, column = called >= 0, called.clamp(min=0)
         there = rows[:, None]
         groups = torch.where(made, self.groups[there, column], -1 - torch.arange(called.shape[1]))
         once = torch.zeros_like(allowed).scatter(1, column, made)  # a call left out must not undo one made
         once = once | _called(called, allowed.shape[1])
-        return Situation(
-            prospect=prospect,
+        return State(
+            prior=prior,
             allowed=allowed & ~once,
             called=called,
             same=groups[:, :, None] == groups[:, None, :],
@@ -153,11 +153,11 @@ def _called(called: Tensor, n_pairs: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Views:
+class HeldOutStatistics:
     """Every query of some recordings, seen through several memories without it."""
 
-    prospects: Prospect
-    """Rows are views times queries."""
+    priors: PriorFeatures
+    """Rows are memories times queries."""
     n_queries: int
     """How many queries there are."""
     n_views: int
@@ -165,14 +165,14 @@ class Views:
     parts: tuple[NDArray[np.int64], ...]
     """Of each view, the part that each query is left out with, shape [n_queries]."""
 
-    def rows(self, queries: Tensor, views: Tensor) -> Prospect:
-        """Return the prospect of some queries, each through one of its views."""
-        return self.prospects.rows(views * self.n_queries + queries)
+    def rows(self, queries: Tensor, memories: Tensor) -> PriorFeatures:
+        """Return the prior of some queries, each through one of its memories."""
+        return self.priors.rows(memories * self.n_queries + queries)
 
 
-def views_of(
+def held_out_statistics(
     recordings: Recordings, *, seed: int, n_familiar: int = 2, n_strange: int = 2, thinned: bool = True
-) -> Views:
+) -> HeldOutStatistics:
     """See every query as a live one will be seen: through a memory that does not hold it.
 
     A familiar view leaves out the query's fold, a strange one its whole domain, as if traffic had drifted there. In
@@ -187,35 +187,35 @@ def views_of(
     parts += [domains] * n_strange
     collected: list[tuple[Tensor, Tensor, Tensor]] = []
     which: list[NDArray[np.int64]] = []
-    records: list[TrackRecord] = []
+    records: list[PairStatistics] = []
     for part in parts:
         numbers, index = _one_view(recordings, part, records, generator, thinned=thinned)
         collected.append(numbers)
         which.append(index)
     joined = tuple(torch.cat([numbers[at] for numbers in collected]) for at in range(3))
-    prospects = assemble(joined, np.concatenate(which), records, recordings.outlook)  # type: ignore[arg-type]
-    return Views(prospects, n, len(parts), tuple(parts))
+    priors = assemble(joined, np.concatenate(which), records, recordings.featurizer)  # type: ignore[arg-type]
+    return HeldOutStatistics(priors, n, len(parts), tuple(parts))
 
 
 def _one_view(
     recordings: Recordings,
     part: NDArray[np.int64],
-    records: list[TrackRecord],
+    records: list[PairStatistics],
     generator: np.random.Generator,
     *,
     thinned: bool,
 ) -> tuple[tuple[Tensor, Tensor, Tensor], NDArray[np.int64]]:
-    memory, seen, outlook = recordings.memory, recordings.seen, recordings.outlook
-    suits = seen.text @ outlook.descriptions.T
+    memory, seen, featurizer = recordings.memory, recordings.seen, recordings.featurizer
+    suits = seen.text @ featurizer.descriptions.T
     numbers: list[Tensor | None] = [None, None, None]
     index = np.zeros(len(recordings), dtype=np.int64)
     for value in np.unique(part):
         rows = np.flatnonzero(part == value)
         kept = (part != value)[:, None] & memory.recorded
         kept = _thinned(kept, generator) if thinned else kept
-        record = TrackRecord.of(memory, kept)
-        nearby = Nearby.of(seen.vectors[rows], memory, record, kept)
-        found = prospect_of(nearby, record, seen.numbers[rows], suits[rows], outlook.scale)
+        record = PairStatistics.of(memory, kept)
+        nearby = NearbyStatistics.of(seen.vectors[rows], memory, record, kept)
+        found = prior_features(nearby, record, seen.rows(rows), suits[rows], featurizer.scale)
         for at, values in enumerate(found):
             if numbers[at] is None:
                 numbers[at] = torch.zeros((len(recordings), *values.shape[1:]))

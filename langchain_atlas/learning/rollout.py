@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from langchain_atlas.routers.floor import with_floor
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.learning.process import DecisionProcess
+from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.learning.recordings import Recordings
-    from langchain_atlas.routers.policy import CompactPolicy
-    from langchain_atlas.routers.situation import Prospect
+    from langchain_atlas.routers.policy.network import CompactPolicy
+    from langchain_atlas.routers.policy.state import PriorFeatures
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,13 @@ class Outcomes:
     """What came of some trajectories, shape [B]."""
 
     score: Tensor
-    """Score of the answer given."""
+    """Score of the answer given; 0 where there was none."""
     cost: Tensor
     """Cost of all calls, in dollars."""
     calls: Tensor
     """Number of calls."""
     answered: Tensor
-    """Column whose answer was given."""
+    """Column whose answer was given, -1 where there was none."""
     called: Tensor
     """Columns of the calls, -1 for calls not made, shape [B, T]."""
 
@@ -38,7 +39,7 @@ class Outcomes:
 def follow(
     policy: CompactPolicy,
     recordings: Recordings,
-    prospect: Prospect,
+    prior: PriorFeatures,
     price: float,
     *,
     turns: int = MAX_CALLS,
@@ -49,38 +50,28 @@ def follow(
     Args:
         policy: the policy.
         recordings: what is replayed.
-        prospect: what is known of every pair on each query.
+        prior: what is known of every pair on each query.
         price: score that one unit of cost is worth.
         turns: most calls.
         floor: column of the default pair on each query, shape [B], and the margin of `with_floor`; None for none.
     """
     policy.eval()
-    n = len(recordings)
-    rows = torch.arange(n)
-    called = torch.full((n, MAX_CALLS), -1)
-    prices = torch.full((n,), price)
+    n, process = len(recordings), DecisionProcess(recordings, horizon=turns)
+    episodes = process.start(torch.arange(n), prior, recordings.recorded, torch.full((n,), price))
     cost = torch.zeros(n)
-    going = torch.ones(n, dtype=torch.bool)
-    answered = torch.zeros(n, dtype=torch.long)
-    for turn in range(turns + 1):
-        situation = recordings.situation(
-            prospect, rows, recordings.recorded, called, prices, torch.full((n,), turns - turn)
-        )
-        worth = policy(situation).worth
+    for _ in range(turns + 1):
+        state = process.state(episodes)
+        assessed = policy(state)
+        values = assessed.action_values
         if floor is not None and not policy.config.cautious:
-            worth = with_floor(worth, situation, *floor)
-        action = worth.argmax(dim=1)
-        stops = going & (action < MAX_CALLS)
-        answered = torch.where(stops, called.gather(1, action.clamp(max=MAX_CALLS - 1)[:, None]).squeeze(1), answered)
-        going = going & ~stops
-        column = action - MAX_CALLS
-        if turn < turns:
-            called[going, turn] = column[going]
-            cost[going] += recordings.costs[rows[going], column[going]]
+            values = with_floor(values, state, *floor)
+        action = torch.where(assessed.mask, values, -torch.inf).argmax(dim=1)
+        cost += process.cost(episodes, action)
+        episodes = process.transition(episodes, action)
     return Outcomes(
-        score=recordings.scores[rows, answered],
-        cost=cost * recordings.outlook.scale[0],
-        calls=(called >= 0).sum(1),
-        answered=answered,
-        called=called,
+        score=process.score(episodes),
+        cost=cost * recordings.featurizer.scale.dollars,
+        calls=(episodes.called >= 0).sum(1),
+        answered=episodes.answered,
+        called=episodes.called,
     )

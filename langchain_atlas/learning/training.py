@@ -1,4 +1,4 @@
-"""Training the RL router: read the outcomes, teach what answers are worth, improve by PPO, keep the memory."""
+"""Training the RL router: read the outcomes, learn what answers are worth, improve by PPO, keep the memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import torch
 from langchain_atlas.encoders import SentenceTransformerEncoder
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.files import writing
-from langchain_atlas.learning.belief import LessonConfig, teach
 from langchain_atlas.learning.ppo import PPOConfig, improve
-from langchain_atlas.learning.recordings import Recordings, views_of
+from langchain_atlas.learning.pretraining import PretrainingConfig, pretrain
+from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.fingerprints import fingerprints, united
-from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
-from langchain_atlas.routers.rl import RLRouter
+from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.router import RLRouter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,8 @@ _PAUSE = 10
 class TrainingConfig:
     """Everything that can be chosen about training."""
 
-    lesson: LessonConfig = field(default_factory=LessonConfig)
-    """The first lesson."""
+    pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
+    """What comes before PPO."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
     """The improvement."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
@@ -97,13 +97,15 @@ def train(
         recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(recordings.outcomes.domain_names)
     cautious = _expects_others(table, domains) if config.cautious is None else config.cautious
-    views = views_of(recordings, seed=seed, n_familiar=0 if cautious else 3, n_strange=4 if cautious else 1)
+    held_out = held_out_statistics(
+        recordings, seed=seed, n_familiar=0 if cautious else 3, n_strange=4 if cautious else 1
+    )
     torch.manual_seed(seed)
     policy = CompactPolicy(replace(config.policy, cautious=cautious))
-    lesson = replace(config.lesson, gain_steps=0) if cautious else config.lesson
+    lesson = replace(config.pretraining, gain_steps=0) if cautious else config.pretraining
     count = Steps(lesson.belief_steps + lesson.gain_steps + config.ppo.steps, progress, every=_PAUSE)
-    losses = teach(policy, recordings, views, lesson, seed=seed, on_step=count)
-    router = RLRouter(policy, recordings.outlook, encoder, agreement=agreement)
+    losses = pretrain(policy, recordings, held_out, lesson, seed=seed, on_step=count)
+    router = RLRouter(policy, recordings.featurizer, encoder, agreement=agreement)
     router.fitted_on = united(fingerprints(table.queries))
     with _Curves(curves) as log:
 
@@ -112,7 +114,7 @@ def train(
             _keep(router, checkpoints, step + 1)
             count()
 
-        improve(policy, recordings, views, config.ppo, seed=seed, on_step=on_step)
+        improve(policy, recordings, held_out, config.ppo, seed=seed, on_step=on_step)
     router.training = {
         "n_queries": len(recordings),
         "domains": domains,

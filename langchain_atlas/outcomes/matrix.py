@@ -26,17 +26,17 @@ UNKNOWN_DOMAIN = ""
 
 @dataclass(frozen=True)
 class OutcomeMatrix:
-    """Outcomes as arrays of shape [n_queries, n_pairs]; NaN where nothing is recorded."""
+    """Outcomes as arrays of shape [n_queries, n_pairs], of 64 or 32 bits; NaN where nothing is recorded."""
 
     pairs: tuple[Pair, ...]
     """The pairs, in the order of the columns."""
     domains: tuple[str, ...]
     """Domain of each query, in the order of the rows."""
-    scores: NDArray[np.floating]
+    scores: NDArray[Any]
     """How right each answer was, 0 to 1."""
-    costs: NDArray[np.floating]
+    costs: NDArray[Any]
     """Dollars of each call; NaN as well where unknown."""
-    latencies: NDArray[np.floating]
+    latencies: NDArray[Any]
     """Seconds of each call; NaN as well where unknown."""
 
     @classmethod
@@ -141,7 +141,7 @@ class OutcomeMatrix:
         """The domains, in alphabetical order."""
         return tuple(sorted(set(self.domains)))
 
-    def arrays(self) -> dict[str, NDArray[np.floating]]:
+    def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name."""
         return {name: getattr(self, name) for name in ARRAYS}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingErro
 from langchain_atlas.files import check_folder, write_folder
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact_layout import check_layout
+from langchain_atlas.routers.kinds import KINDS, class_of
 from langchain_atlas.routers.operating import OperatingCurve
 from langchain_atlas.text_files import read_text
 
@@ -30,21 +30,6 @@ CONFIG = "config.json"
 ARRAYS = "arrays.safetensors"
 
 _FITTED_ON = "fitted_on"
-
-_KINDS = {
-    "bert": "langchain_atlas.routers.classifier:ClassifierRouter",
-    "cluster": "langchain_atlas.routers.cluster:ClusterRouter",
-    "dual": "langchain_atlas.routers.dual:DualRouter",
-    "knn": "langchain_atlas.routers.neighbours:NeighbourRouter",
-    "linear": "langchain_atlas.routers.linear:LinearRouter",
-    "mf": "langchain_atlas.routers.factorization:FactorizationRouter",
-    "mlp": "langchain_atlas.routers.perceptron:PerceptronRouter",
-    "random": "langchain_atlas.routers.baselines:RandomRouter",
-    "rl": "langchain_atlas.routers.rl:RLRouter",
-    "routerdc": "langchain_atlas.routers.contrastive:ContrastiveRouter",
-    "single": "langchain_atlas.routers.baselines:SinglePairRouter",
-}
-"""Where the class of each kind of saved router is."""
 
 
 @dataclass(frozen=True)
@@ -165,20 +150,13 @@ def read_artifact(folder: str | Path) -> Artifact:
         raise ArtifactError(f"The saved router in {folder} is damaged: {error!r}. Fit again.") from error
 
 
-def class_of(kind: str) -> type[Router]:
-    """Return the class of a kind of saved router; it is imported now."""
-    module, _, name = _KINDS[kind].partition(":")
-    found: type[Router] = getattr(importlib.import_module(module), name)
-    return found
-
-
 def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     """Read a saved router of whatever kind; see `Router.load`."""
     artifact = read_artifact(folder)
     if not isinstance(artifact.kind, str):
         raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}; a kind is a name.")
-    if artifact.kind not in _KINDS:
-        raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}. {suggest(artifact.kind, _KINDS)}")
+    if artifact.kind not in KINDS:
+        raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}. {suggest(artifact.kind, KINDS)}")
     kind: Any = class_of(artifact.kind)
     try:
         check_layout(artifact)

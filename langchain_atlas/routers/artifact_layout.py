@@ -78,7 +78,7 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "biases": Layout(("pairs",)),
         **_RECORDS,
     },
-    "mf": {
+    "matrix_factorization": {
         "pair_vectors": Layout(("pairs", "factors")),
         "projection": Layout(("dimension", "factors")),
         "offset": Layout(("factors",)),
@@ -198,11 +198,11 @@ def _may_lack(kind: str, facts: Mapping[str, Any]) -> bool:
 
 def _check_view(arrays: Mapping[str, np.ndarray[Any, Any]], sizes: Mapping[str, int]) -> None:
     """Compare what a view is made of to what it looks at: the encoder's vectors, and traits of a text's shape."""
-    from langchain_atlas.routers.views import QueryView, shape_of
+    from langchain_atlas.features import Featurizer, shape_of
 
     if not {"view_centre", "view_spread", "view_directions"} <= set(arrays) or "dimension" not in sizes:
         return
-    view, traits = QueryView.from_arrays(arrays), len(shape_of(""))
+    view, traits = Featurizer.from_arrays(arrays), len(shape_of(""))
     if len(view.centre) != traits:
         raise _wrong(f"its array 'view_centre' has {len(view.centre)} numbers; a text's shape has {traits}")
     if view.directions.shape[1] and len(view.directions) != view.n_seen(sizes["dimension"]) + 1:

@@ -158,13 +158,14 @@ class Router(Runnable[Any, Assignment], ABC):
         Raises:
             SettingError: there is no such setting, or the value is out of range.
         """
-        from langchain_atlas.routers.operating import LOOKED_UP, resolved
+        from langchain_atlas.routers.operating import ALIASES, LOOKED_UP, resolved
 
         changes = resolved(settings, self.settings, self.curve)
         for name in changes:
             if name not in self.settings:
                 knobs = sorted(LOOKED_UP) if "value_usd" in self.settings else ()
-                valid = suggest(name, [*self.settings, *knobs])
+                aliases = [alias for alias, setting in ALIASES.items() if setting in self.settings]
+                valid = suggest(name, [*self.settings, *aliases, *knobs])
                 raise SettingError(f"{type(self).__name__} has no setting {name!r}. {valid}")
         return self if not changes else self._configured(changes)
 

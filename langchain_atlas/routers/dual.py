@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError
-from langchain_atlas.routers.artifact import Artifact, class_of, write_artifact
+from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.fingerprints import united
+from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
-from langchain_atlas.routers.outlook import Seen
-from langchain_atlas.routers.policy_settings import SHARED
-from langchain_atlas.routers.rl import RLRouter
+from langchain_atlas.routers.policy.featurizer import EncodedQueries
+from langchain_atlas.routers.policy.router import RLRouter
+from langchain_atlas.routers.policy.settings import SHARED
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -127,12 +128,12 @@ class DualRouter(Router):
 
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         """Return how far queries are from what is remembered, 1 for the usual distance, shape [n_queries]."""
-        seen, _ = Seen.of(queries, self.rl.encoder, self.rl.outlook.view)
-        return self.rl.outlook.prospect(seen).query[:, 1].numpy().astype(np.float64)
+        seen, _ = EncodedQueries.of(queries, self.rl.encoder, self.rl.featurizer.view)
+        return self.rl.featurizer.prior(seen).of_query("near").numpy().astype(np.float64)
 
     def _affords_second(self, query: Query) -> bool:
         """Whether the query's limits leave room for two calls of the cheapest, and of the quickest, pairs allowed."""
-        wanted, record = query.constraints.pairs, self.rl.outlook.record
+        wanted, record = query.constraints.pairs, self.rl.featurizer.record
         allowed = [number for number, pair in enumerate(self.rl.pairs) if wanted is None or pair in wanted]
         for limit, values in (
             (query.constraints.max_cost_usd, record.cost),
@@ -167,8 +168,8 @@ class DualRouter(Router):
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
-        """What `configure` can change; `alpha` is the first path's, `cost_weight` and `max_turns` the second's."""
-        return {"path": self.path, "alpha": self.cluster.alpha, **self.rl.settings}
+        """What `configure` can change, of both paths; the values are the second's, and `max_turns` is its alone."""
+        return {"path": self.path, **self.rl.settings}
 
     def configure(self, **settings: Any) -> Self:
         """Return a router like this one with other settings; `target` and `budget` are looked up by either path."""
@@ -184,7 +185,7 @@ class DualRouter(Router):
         if "path" in settings:
             _check_path(settings["path"])
             router.path = settings["path"]
-        shared = {name: settings[name] for name in ("alpha", *SHARED) if name in settings}
+        shared = {name: settings[name] for name in ("cost_weight", *SHARED) if name in settings}
         router.cluster = self.cluster.configure(**shared)
         router.rl = self.rl.configure(**{name: settings[name] for name in self.rl.settings if name in settings})
         return router
@@ -204,7 +205,7 @@ class DualRouter(Router):
         """
         router = copy.copy(self)
         router.rl = self.rl.add_pairs(probes)
-        router.cluster = copy.copy(self.cluster).add_pairs(probes)  # a copy, as it learns in place
+        router.cluster = self.cluster.add_pairs(probes)
         return router
 
     def save(self, folder: str | Path) -> None:

@@ -16,8 +16,8 @@ from langchain_atlas.records import Record
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-ALIASES = {"cost_weight": "alpha", "alpha": "cost_weight", "value": "value_usd"}
-"""Other names of settings, for routers that know the one and not the other."""
+ALIASES = {"alpha": "cost_weight", "value": "value_usd"}
+"""Other names of settings; `alpha` is what the paper calls the cost weight."""
 
 LOOKED_UP = frozenset({"target", "budget"})
 """Knobs that are looked up among what was measured."""
@@ -133,7 +133,7 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
             raise SettingError(f"{name!r} is another name of {mine!r}; give one of them.")
         changed[mine] = value
     trades = [name for name in changed if name in TRADES and changed[name] is not None]
-    if len(trades) > 1 and not {"alpha", "cost_weight"} <= known.keys():  # a dual router has one for either path
+    if len(trades) > 1:
         raise SettingError(f"{' and '.join(trades)} each say what a right answer may cost; give one of them.")
     if not trades or "value_usd" not in known:
         return changed
@@ -147,8 +147,7 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
             "was fitted with a setting given. Fit it again without one, or give value=DOLLARS or cost_weight=W."
         )
     point = curve.within(wanted) if trades[0] == "target" else curve.affordable(wanted)
-    weight = "alpha" if "alpha" in known else "cost_weight"
-    return {**changed, weight: 0.0, **point.settings}
+    return {**changed, "cost_weight": 0.0, **point.settings}
 
 
 def check_budget(budget: Any) -> None:

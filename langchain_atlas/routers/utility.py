@@ -13,8 +13,8 @@ import numpy as np
 from langchain_atlas.errors import ConstraintError, SettingError, suggest
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
+from langchain_atlas.routers.batching import decide_together
 from langchain_atlas.routers.constraints import feasible
-from langchain_atlas.routers.gathering import decide_together
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
@@ -23,31 +23,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.routers.belief import Belief
+    from langchain_atlas.routers.estimates import PairEstimates
     from langchain_atlas.trajectory import Observation
 
-SETTINGS = ("alpha", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
+SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
 """What can be changed of every router that compares pairs by utility, without fitting it again."""
 
 _NORMAL = NormalDist()
 
 
 class UtilityRouter(Router):
-    """Routes to the pair with the highest utility, ``(1 - alpha) * success - alpha * price`` (section 2 of the paper).
+    """Routes to the pair with the highest utility, ``(1 - w) * success - w * price``.
+
+    w is the cost weight, which section 2 of the paper calls alpha.
 
     The price is the expected cost scaled to [0, 1] over the pool, of which `latency_share` may be latency, scaled
     likewise; `usd_per_second` adds seconds at a price of their own. With `value_usd` the utility is in dollars,
-    ``success * value_usd - dollars - seconds * usd_per_second``, and `alpha` is not looked at. It routes once; when the
-    call fails it tries the next best pair, of another provider and of another model while there are some, until a call
-    succeeds or no pair is left; `failovers` bounds that.
+    ``success * value_usd - dollars - seconds * usd_per_second``, and `cost_weight` is not looked at. It routes once;
+    when the call fails it tries the next best pair, of another provider and of another model while there are some,
+    until a call succeeds or no pair is left; `failovers` bounds that.
 
     A router that knows how far its estimates can be trusted has a default pair and a guard (see `guard.py`).
 
     Args:
-        alpha: the cost weight: 0 for accuracy alone, 1 for cost alone.
+        cost_weight: 0 for accuracy alone, 1 for cost alone.
         latency_share: part of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        value_usd: dollars that a right answer is worth, above 0; None goes by `alpha`.
+        value_usd: dollars that a right answer is worth, above 0; None goes by `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which another pair must be better than the default pair, 0 to below 1; up to
             0.5 there is no guard.
@@ -62,7 +64,7 @@ class UtilityRouter(Router):
     def __init__(
         self,
         *,
-        alpha: float = 0.5,
+        cost_weight: float = 0.5,
         latency_share: float = 0.0,
         failovers: int | None = None,
         value_usd: float | None = None,
@@ -70,7 +72,7 @@ class UtilityRouter(Router):
         guard: float = DEFAULT_CONFIDENCE,
         always: str | None = None,
     ) -> None:
-        self.alpha = alpha
+        self.cost_weight = cost_weight
         self.latency_share = latency_share
         self.failovers = failovers
         self.value_usd = value_usd
@@ -83,7 +85,7 @@ class UtilityRouter(Router):
         """Do for many queries at once what does not depend on the pairs they allow; one item a query."""
 
     @abstractmethod
-    def _believe(self, item: Any, permitted: NDArray[np.bool_]) -> Belief:
+    def _expect(self, item: Any, permitted: NDArray[np.bool_]) -> PairEstimates:
         """Return what is expected of every pair, given an item of `_prepare` and the pairs that may be asked."""
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -125,69 +127,69 @@ class UtilityRouter(Router):
             permitted = self._untried(permitted, tuple(seen.pair for seen in trajectory.observations), query.avoid)
             if not permitted.any():
                 return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
-        belief = self._believe(item, permitted)
+        expected = self._expect(item, permitted)
         try:
-            left = feasible(query, trajectory, self.pairs, belief.cost, belief.latency, permitted=permitted)
+            left = feasible(query, trajectory, self.pairs, expected.cost, expected.latency, permitted=permitted)
             allowed = left.checked()
         except ConstraintError as error:
             if not trajectory.observations:
                 raise
             return last_answer(trajectory, rule="failovers-used", reason=f"No other pair may be tried: {error}")
-        utility = np.where(allowed, self.utility(belief, query.cost_weight), -np.inf)
+        utility = np.where(allowed, self.utility(expected, query.cost_weight), -np.inf)
         best, second = _top_two(utility)
-        rule, said = belief.rule, ""
+        rule, said = expected.rule, ""
         if self.always is not None and query.cost_weight is None and not trajectory.observations:
             only = self.pairs.index(Pair.parse(self.always))
             if allowed[only]:
                 second = best if best != only else second
                 best, rule, said = only, "one-pair", "One pair is asked always. "
-        elif best == belief.default and belief.spread is not None:
-            taken = (1 - self._weight(belief, query.cost_weight)) * self._margin
-            other = int(np.argmax(utility + taken * belief.spread))
+        elif best == expected.default and expected.spread is not None:
+            taken = (1 - self._weight(expected, query.cost_weight)) * self._margin
+            other = int(np.argmax(utility + taken * expected.spread))
             if other != best:
-                rule, second, said = "guard", other, _guarded(belief, self.pairs[best], self.pairs[other], other)
-        chosen = self._candidate(belief, best, utility)
+                rule, second, said = "guard", other, _guarded(expected, self.pairs[best], self.pairs[other], other)
+        chosen = self._candidate(expected, best, utility)
         return Decision(
             kind="route",
             pair=chosen.pair,
             rule=f"failover, {rule}" if trajectory.observations else rule,
-            cluster=belief.cluster,
-            distance=belief.distance,
+            cluster=expected.cluster,
+            distance=expected.distance,
             chosen=chosen,
-            runner_up=None if second is None else self._candidate(belief, second, utility),
-            reason=said + _reason(belief, chosen),
+            runner_up=None if second is None else self._candidate(expected, second, utility),
+            reason=said + _reason(expected, chosen),
         )
 
-    def utility(self, belief: Belief, cost_weight: float | None = None) -> NDArray[np.float64]:
+    def utility(self, expected: PairEstimates, cost_weight: float | None = None) -> NDArray[np.float64]:
         """Return the utility of every pair, shape [n_pairs], in parts of a right answer less its price.
 
         Args:
-            belief: what is expected of every pair.
+            expected: what is expected of every pair.
             cost_weight: 0 for accuracy alone, 1 for cost alone; None for what the router is set to.
         """
-        dollars, seconds = belief.highest
-        price = (1 - self.latency_share) * belief.scaled_cost + self.latency_share * belief.scaled_latency
+        dollars, seconds = expected.highest
+        price = (1 - self.latency_share) * expected.scaled_cost + self.latency_share * expected.scaled_latency
         unit = dollars
         if self.usd_per_second and seconds:
-            waiting = self.usd_per_second * seconds * belief.scaled_latency
+            waiting = self.usd_per_second * seconds * expected.scaled_latency
             # Where no cost is known, seconds alone make the price.
             unit = dollars or self.usd_per_second * seconds
             price = price * (dollars > 0) + waiting / unit
-        weight = self._weight(belief, cost_weight)
-        return (1 - weight) * self._trusted(belief) - weight * price
+        weight = self._weight(expected, cost_weight)
+        return (1 - weight) * self._trusted(expected) - weight * price
 
-    def _weight(self, belief: Belief, cost_weight: float | None) -> float:
+    def _weight(self, expected: PairEstimates, cost_weight: float | None) -> float:
         """Return what cost counts as, 0 for accuracy alone, 1 for cost alone."""
         if cost_weight is not None or self.value_usd is None:
-            return self.alpha if cost_weight is None else cost_weight
-        unit = belief.highest[0] or self.usd_per_second * belief.highest[1]
+            return self.cost_weight if cost_weight is None else cost_weight
+        unit = expected.highest[0] or self.usd_per_second * expected.highest[1]
         return unit / (unit + self.value_usd)
 
-    def _trusted(self, belief: Belief) -> NDArray[np.float64]:
+    def _trusted(self, expected: PairEstimates) -> NDArray[np.float64]:
         """Return each pair's success, less what may be luck where it would be chosen over the default pair."""
-        if belief.spread is None or not self._margin:
-            return belief.success
-        return belief.success - self._margin * belief.spread
+        if expected.spread is None or not self._margin:
+            return expected.success
+        return expected.success - self._margin * expected.spread
 
     @property
     def _margin(self) -> float:
@@ -211,12 +213,12 @@ class UtilityRouter(Router):
         router = self._as_it_is()
         chosen = np.empty((len(values), len(queries)), dtype=np.int64)
         items = router._prepare(queries) if queries else []  # noqa: SLF001  # of its own class
-        free, paid = (router.configure(alpha=weight, value_usd=None, always=None) for weight in (0.0, 1.0))
+        free, paid = (router.configure(cost_weight=weight, value_usd=None, always=None) for weight in (0.0, 1.0))
         for number, (item, permitted) in enumerate(zip(items, allowed, strict=True)):
-            belief = router._believe(item, permitted)  # noqa: SLF001
-            unit = belief.highest[0] or self.usd_per_second * belief.highest[1]
+            expected = router._expect(item, permitted)  # noqa: SLF001
+            unit = expected.highest[0] or self.usd_per_second * expected.highest[1]
             weight = np.where(np.isinf(values), 0.0, unit / (unit + np.where(np.isinf(values), 1.0, values)))[:, None]
-            utility = (1 - weight) * free.utility(belief) + weight * paid.utility(belief)
+            utility = (1 - weight) * free.utility(expected) + weight * paid.utility(expected)
             chosen[:, number] = np.where(permitted, utility, -np.inf).argmax(axis=1)
         return chosen
 
@@ -252,14 +254,14 @@ class UtilityRouter(Router):
                 left = left & better
         return left
 
-    def _candidate(self, belief: Belief, column: int, utility: NDArray[np.float64]) -> Candidate:
+    def _candidate(self, expected: PairEstimates, column: int, utility: NDArray[np.float64]) -> Candidate:
         return Candidate(
             pair=self.pairs[column],
-            expected_success=float(belief.success[column]),
-            evidence=None if belief.evidence is None else int(belief.evidence[column]),
-            interval=_interval(belief, column),
-            expected_cost_usd=_or_none(belief.cost[column]),
-            expected_latency_s=_or_none(belief.latency[column]),
+            expected_success=float(expected.success[column]),
+            evidence=None if expected.evidence is None else int(expected.evidence[column]),
+            interval=_interval(expected, column),
+            expected_cost_usd=_or_none(expected.cost[column]),
+            expected_latency_s=_or_none(expected.latency[column]),
             utility=float(utility[column]),
         )
 
@@ -332,7 +334,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         whole = name == "failovers"
         right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
         low, high = (0.0, sys.float_info.max)
-        if name in {"alpha", "latency_share"}:
+        if name in {"cost_weight", "latency_share"}:
             high = 1.0
         elif name == "guard":
             high = 1 - sys.float_info.epsilon
@@ -345,31 +347,31 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise SettingError(f"{name} is {value!r}; it must be {kind}{bottom}{top}.")
 
 
-def _guarded(belief: Belief, default: Pair, other: Pair, column: int) -> str:
+def _guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) -> str:
     """Say why the default pair is asked although another is expected to be worth more."""
-    if belief.far:
+    if expected.far:
         return f"Stays with {default}: the query is far from all that was logged. "
-    count = 0 if belief.paired is None else int(belief.paired[column])
+    count = 0 if expected.paired is None else int(expected.paired[column])
     return f"Stays with {default}: the {count} paired outcomes near here do not tell {default} and {other} apart. "
 
 
-def _interval(belief: Belief, column: int) -> tuple[float, float] | None:
+def _interval(expected: PairEstimates, column: int) -> tuple[float, float] | None:
     """Return the 95% interval of an expected score, from the Beta belief about it."""
     from scipy.special import betaincinv
 
-    if belief.solved is None or belief.failed is None:
+    if expected.solved is None or expected.failed is None:
         return None
-    solved, failed = max(float(belief.solved[column]), 1e-9), max(float(belief.failed[column]), 1e-9)
+    solved, failed = max(float(expected.solved[column]), 1e-9), max(float(expected.failed[column]), 1e-9)
     return float(betaincinv(solved, failed, 0.025)), float(betaincinv(solved, failed, 0.975))
 
 
-def _reason(belief: Belief, chosen: Candidate) -> str:
+def _reason(expected: PairEstimates, chosen: Candidate) -> str:
     spread = "" if chosen.interval is None else f" ({chosen.interval[0]:.0%}-{chosen.interval[1]:.0%})"
     dollars = chosen.expected_cost_usd
     cost = "at unknown cost" if dollars is None else f"at ${1000 * dollars:.3g} per 1000"
     count = "" if chosen.evidence is None else f", from {chosen.evidence} outcome{'s' * (chosen.evidence != 1)} there"
     return (
-        f"In {belief.where}{count}, {chosen.pair} is expected to solve {chosen.expected_success:.0%}{spread}, {cost}."
+        f"In {expected.where}{count}, {chosen.pair} is expected to solve {chosen.expected_success:.0%}{spread}, {cost}."
     )
 
 

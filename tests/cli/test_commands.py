@@ -81,7 +81,7 @@ class TestFit:
         done = command("fit", "--data", table, "--out", tmp_path / "r", "--alpha", "0.2", "--json", figures)
         assert done.status == 0
         assert "Saved to" in done.out
-        assert Router.load(tmp_path / "r", FakeEncoder(name="all-MiniLM-L6-v2")).settings["alpha"] == 0.2
+        assert Router.load(tmp_path / "r", FakeEncoder(name="all-MiniLM-L6-v2")).settings["cost_weight"] == 0.2
         assert json.loads(figures.read_text())["clusters"][0]["best"]["pair"]
 
     def test_pairs_and_domains_restrict_what_it_learns_from(
@@ -188,7 +188,7 @@ def test_an_interrupt_says_so(command: Command, table: Path, tmp_path: Path, mon
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("langchain_atlas.routers.cluster.ClusterRouter.fit", interrupted)
+    monkeypatch.setattr("langchain_atlas.routers.cluster.router.ClusterRouter.fit", interrupted)
     done = command("fit", "--data", table, "--out", tmp_path / "r")
     assert (done.status, done.error) == (130, "Stopped.\n")
     assert not (tmp_path / "r").exists()
@@ -259,7 +259,9 @@ class TestBadInput:
     def test_a_folder_of_other_files_is_refused_before_anything_is_fitted(
         self, command: Command, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("langchain_atlas.routers.cluster.ClusterRouter.fit", lambda *_: pytest.fail("fitted"))
+        monkeypatch.setattr(
+            "langchain_atlas.routers.cluster.router.ClusterRouter.fit", lambda *_: pytest.fail("fitted")
+        )
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "letter.txt").write_text("keep me", encoding="utf-8")
         done = command("fit", "--data", table, "--out", tmp_path / "mine")

@@ -11,7 +11,7 @@ from langchain_atlas import encoders
 from langchain_atlas.cli.app import app
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.testing import FakeEncoder
 
 

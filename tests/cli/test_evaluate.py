@@ -16,7 +16,7 @@ from langchain_atlas.errors import AtlasError, OutcomeError, PoolError, SettingE
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.baselines import SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.testing import FakeEncoder
 
 FIELDS = {
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> Path:
 @pytest.fixture
 def cluster(tmp_path: Path) -> str:
     folder = tmp_path / "cluster"
-    ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0.0, strength=1.0).fit(kinds_of_query()).save(folder)
+    ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0.0, strength=1.0).fit(kinds_of_query()).save(folder)
     return str(folder)
 
 
@@ -132,7 +132,7 @@ class TestProbes:
         """Return a router that was fitted before the search tool arrived."""
         folder = tmp_path / "narrow"
         table = kinds_of_query().select(pairs=[Pair("small", "calculator"), Pair("large")])
-        ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0.0, strength=1.0).fit(table).save(folder)
+        ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0.0, strength=1.0).fit(table).save(folder)
         return str(folder)
 
     @pytest.fixture

@@ -9,23 +9,22 @@ from fitting import fit
 from recorded import kinds_of_query
 
 from langchain_atlas import encoders
-from langchain_atlas.cli.fit import ROUTERS
 from langchain_atlas.errors import SettingError
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import class_of
 from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.kinds import FITTED, class_of
 from langchain_atlas.testing import FakeEncoder
 
 pytestmark = pytest.mark.usefixtures("fake_encoder")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ROUTERS if kind not in ("bert", "dual")])
+@pytest.mark.parametrize("kind", [kind for kind in FITTED if kind not in ("bert", "dual")])
 def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: Path) -> None:
     out, file = tmp_path / "router", tmp_path / "figures.json"
     printed = fit(data, out, "--router", kind, "--alpha", "0.25", "--seed", "3", "--json", str(file)).output
     router = Router.load(out, FakeEncoder(name=encoders.DEFAULT_ENCODER))
     assert router.kind == kind
-    assert router.settings["alpha"] == 0.25
+    assert router.settings["cost_weight"] == 0.25
     assert set(router.pairs) == set(kinds_of_query().pairs)
     assert router.decide(kinds_of_query().queries[0]).pair in router.pairs
     figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -36,7 +35,7 @@ def test_every_kind_is_fitted_saved_and_loaded(kind: str, data: str, tmp_path: P
     assert "\x1b" not in printed  # no progress bar in a pipe
 
 
-@pytest.mark.parametrize("kind", [kind for kind in ROUTERS if kind not in ("bert", "dual")])
+@pytest.mark.parametrize("kind", [kind for kind in FITTED if kind not in ("bert", "dual")])
 def test_a_table_of_one_pair_can_be_fitted(kind: str, data: str, tmp_path: Path) -> None:
     pool = tmp_path / "pool.txt"
     pool.write_text("large@@none\n", encoding="utf-8")
@@ -46,23 +45,23 @@ def test_a_table_of_one_pair_can_be_fitted(kind: str, data: str, tmp_path: Path)
 
 
 def test_the_table_of_kinds_agrees_with_what_is_loaded() -> None:
-    assert [class_of(kind).kind for kind in ROUTERS] == list(ROUTERS)
+    assert [class_of(kind).kind for kind in FITTED] == list(FITTED)
 
 
 def test_a_text_classifier_fine_tunes_the_encoder_that_is_named(
     data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fit itself takes a model and minutes; here only what it is asked for."""
-    from langchain_atlas.routers import classifier
+    from langchain_atlas.routers.learned import bert
 
     asked: list[dict[str, Any]] = []
 
-    class Refusing(classifier.ClassifierRouter):
+    class Refusing(bert.BertRouter):
         def __init__(self, **settings: Any) -> None:
             asked.append(settings)
             raise SettingError("enough")
 
-    monkeypatch.setattr(classifier, "ClassifierRouter", Refusing)
+    monkeypatch.setattr(bert, "BertRouter", Refusing)
     for more in ((), ("--encoder", "folder")):
         with pytest.raises(SettingError, match="enough"):
             fit(data, tmp_path / "router", "--router", "bert", *more)

@@ -12,13 +12,12 @@ from recorded import row, table_of
 from typer.testing import CliRunner
 
 from langchain_atlas import encoders
-from langchain_atlas.cli import setting
 from langchain_atlas.cli.app import app
 from langchain_atlas.cli.setting import asked_for, say, set_as_measured
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.reporting.settings import cost_of
 from langchain_atlas.learning import training
-from langchain_atlas.learning.belief import LessonConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import load_with_settings
@@ -94,7 +93,7 @@ class TestNothingSaid:
         assert curve.n_queries == 200
         assert len(curve.points) == 62
         assert router.settings["value_usd"] == point.value_usd
-        assert (router.settings["alpha"], router.settings["always"]) == (0.0, None)
+        assert (router.settings["cost_weight"], router.settings["always"]) == (0.0, None)
         queries = two_kinds().queries
         assert [router.decide(query).pair for query in queries[:2]] == [POET, ADDER]
         figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -119,13 +118,13 @@ class TestNothingSaid:
         self, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As 'bert' is, whose fit takes minutes; here another stands in for it."""
-        monkeypatch.setattr(setting, "MEASURED", ("cluster",))
+        monkeypatch.setattr("langchain_atlas.cli.fit.MEASURED", ("cluster",))
         file = tmp_path / "figures.json"
         printed = fit(data, tmp_path / "router", "--router", "mlp", "--json", str(file)).output
         assert "Expected on new queries" not in printed
         assert "asked always" not in printed
         router = loaded(tmp_path / "router")
-        assert (router.curve, router.settings["alpha"], router.settings["always"]) == (None, 0.5, None)
+        assert (router.curve, router.settings["cost_weight"], router.settings["always"]) == (None, 0.5, None)
         assert json.loads(file.read_text(encoding="utf-8"))["curve"] is None
 
 
@@ -134,8 +133,8 @@ class TestKnobs:
         ("option", "settings"),
         [
             (("--value", "0.003"), {"value_usd": 0.003, "always": None}),
-            (("--cost-weight", "0.3"), {"alpha": 0.3, "value_usd": None, "always": None}),
-            (("--alpha", "0.3"), {"alpha": 0.3, "value_usd": None, "always": None}),
+            (("--cost-weight", "0.3"), {"cost_weight": 0.3, "value_usd": None, "always": None}),
+            (("--alpha", "0.3"), {"cost_weight": 0.3, "value_usd": None, "always": None}),
         ],
     )
     @pytest.mark.parametrize("kind", ["knn", "mlp"])
@@ -295,19 +294,19 @@ class TestSay:
 
     def test_the_one_knob_that_was_given(self) -> None:
         assert asked_for() == {}
-        assert asked_for(alpha=0.0) == {"alpha": 0.0}
+        assert asked_for(cost_weight=0.0) == {"cost_weight": 0.0}
         assert asked_for(target=0.0) == {"target": 0.0}
         assert asked_for(value=0.1) == {"value": 0.1}
 
     def test_the_setting_that_was_measured_is_taken(self) -> None:
-        from langchain_atlas.routers.cluster import ClusterRouter
+        from langchain_atlas.routers.cluster.router import ClusterRouter
 
         router = ClusterRouter(FakeEncoder(), n_clusters=2).fit(two_kinds(20))
         point = OperatingPoint(**{**SINGLE, "always": str(POET)})
         curve = OperatingCurve(points=(point,), chosen=0, best=0, n_queries=100, reason="")
         made = set_as_measured(router, curve, {}, str(ADDER))
         assert made.curve is curve
-        assert (made.settings["alpha"], made.settings["always"]) == (0.0, str(POET))
+        assert (made.settings["cost_weight"], made.settings["always"]) == (0.0, str(POET))
         assert set_as_measured(router, None, {}, str(ADDER)).settings["always"] == str(ADDER)
         assert set_as_measured(router, None, {"value": 0.2}, str(ADDER)).settings["value_usd"] == 0.2
 
@@ -316,8 +315,8 @@ class TestTrain:
     @pytest.fixture(autouse=True)
     def _quick(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Shorten the first lesson, which the command leaves at its length."""
-        lesson, made = LessonConfig(belief_steps=10, gain_steps=10, batch=64), training.TrainingConfig
-        monkeypatch.setattr(training, "TrainingConfig", lambda **settings: made(lesson=lesson, **settings))
+        lesson, made = PretrainingConfig(belief_steps=10, gain_steps=10, batch=64), training.TrainingConfig
+        monkeypatch.setattr(training, "TrainingConfig", lambda **settings: made(pretraining=lesson, **settings))
 
     def train(self, table: OutcomeTable, folder: Path) -> tuple[str, dict[str, Any], Router]:
         table.save(folder / "outcomes.parquet")

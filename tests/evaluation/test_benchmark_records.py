@@ -22,7 +22,7 @@ from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.evaluation.benchmark import evaluate
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.baselines import RandomRouter, SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 
@@ -115,7 +115,7 @@ class TestIncompleteRecords:
 class TestAgainstThePlainLoop:
     def test_routers_that_route_once_and_more_than_once(self) -> None:
         table = table_of(changed("q2", [(0, None, 1.0), None, (1, 0.010, None)]))
-        cluster = ClusterRouter(LetterEncoder(), n_clusters=2, alpha=0.2).fit(table)
+        cluster = ClusterRouter(LetterEncoder(), n_clusters=2, cost_weight=0.2).fit(table)
         for router in (cluster, RandomRouter([A, B, C]), ChainRouter(B, A, C)):
             assert_same_as_the_plain_loop(router, table)
 
@@ -124,7 +124,7 @@ class TestAgainstThePlainLoop:
         table = OutcomeTable.load(shared_data / f"{name}.parquet")
         some = np.random.default_rng(0).choice(len(table.query_ids), 300, replace=False)
         table = table.select(query_ids=[table.query_ids[number] for number in some])
-        router = ClusterRouter(LetterEncoder(), alpha=0.3).fit(table)
+        router = ClusterRouter(LetterEncoder(), cost_weight=0.3).fit(table)
         assert_same_as_the_plain_loop(router, table)
 
 

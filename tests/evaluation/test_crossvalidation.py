@@ -12,9 +12,9 @@ from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.choosing import Trials, choose
 from langchain_atlas.evaluation.crossvalidation import FEWEST_QUERIES, cross_validate, kinds_of
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.linear import LinearRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.learned.linear import LinearRouter
 from langchain_atlas.testing import FakeEncoder
 
 VERBS = ("add", "bake", "carve", "drive", "edit", "fold", "grind", "heat", "iron", "join")
@@ -64,8 +64,8 @@ def one_best(count: int = 160, domains: int = 8, *, dear_other: bool = False) ->
     return table_of(*rows)
 
 
-def knn(**settings: Any) -> NeighbourRouter:
-    return NeighbourRouter(FakeEncoder(), n_neighbours=20, **settings)
+def knn(**settings: Any) -> KNNRouter:
+    return KNNRouter(FakeEncoder(), n_neighbours=20, **settings)
 
 
 def measured(table: OutcomeTable, router: Any = None, **settings: Any) -> Trials:
@@ -100,15 +100,15 @@ class TestCrossValidate:
     def test_each_query_is_held_out_once_and_once_with_its_kind(self, monkeypatch: pytest.MonkeyPatch) -> None:
         table, held, domains = two_kinds(120, domains=6), Counter[str](), []
         domain = dict(zip(table.query_ids, table.domains, strict=True))
-        fit, sweep = NeighbourRouter.fit, NeighbourRouter.sweep
+        fit, sweep = KNNRouter.fit, KNNRouter.sweep
         known: set[str] = set()
 
-        def fitting(self: NeighbourRouter, part: OutcomeTable, progress: Any = None) -> NeighbourRouter:
+        def fitting(self: KNNRouter, part: OutcomeTable, progress: Any = None) -> KNNRouter:
             known.clear()
             known.update(part.query_ids)
             return fit(self, part, progress)
 
-        def sweeping(self: NeighbourRouter, asked: Any, allowed: Any, values: Any) -> Any:
+        def sweeping(self: KNNRouter, asked: Any, allowed: Any, values: Any) -> Any:
             names = {query.id for query in asked}
             assert not names & known
             assert names | known == set(table.query_ids)
@@ -116,8 +116,8 @@ class TestCrossValidate:
             domains.append({domain[name] for name in names})
             return sweep(self, asked, allowed, values)
 
-        monkeypatch.setattr(NeighbourRouter, "fit", fitting)
-        monkeypatch.setattr(NeighbourRouter, "sweep", sweeping)
+        monkeypatch.setattr(KNNRouter, "fit", fitting)
+        monkeypatch.setattr(KNNRouter, "sweep", sweeping)
         measured(table)
         assert held == dict.fromkeys(table.query_ids, 2)
         assert len(domains) == 5 + 6
@@ -174,9 +174,9 @@ class TestCrossValidate:
             np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
         assert any((one.score != other.score).ravel())
 
-    @pytest.mark.parametrize("make", [ClusterRouter, NeighbourRouter, LinearRouter])
+    @pytest.mark.parametrize("make", [ClusterRouter, KNNRouter, LinearRouter])
     def test_the_router_stays_unfitted(self, make: type) -> None:
-        router = make(FakeEncoder(), alpha=0.3)
+        router = make(FakeEncoder(), cost_weight=0.3)
         before = dict(vars(router))
         told: list[tuple[int, int]] = []
         measured(two_kinds(100, domains=2), router, progress=lambda done, total: told.append((done, total)))
@@ -185,7 +185,7 @@ class TestCrossValidate:
 
     def test_the_routers_own_setting_does_not_matter(self) -> None:
         table = one_best(120)
-        plain, set_ = measured(table), measured(table, knn(alpha=0.9, value_usd=0.5))
+        plain, set_ = measured(table), measured(table, knn(cost_weight=0.9, value_usd=0.5))
         np.testing.assert_array_equal(plain.score, set_.score)
 
 
@@ -202,7 +202,7 @@ class TestWhatIsChosen:
 
     def test_where_one_pair_is_best_and_luck_alone_tells_queries_apart_it_ends_with_that_pair(self) -> None:
         """A router without any guard is led by luck to the other, which costs more and is right less often."""
-        led = NeighbourRouter(FakeEncoder(), n_neighbours=1, min_outcomes=1, strength=0.0)
+        led = KNNRouter(FakeEncoder(), n_neighbours=1, min_outcomes=1, strength=0.0)
         curve = choose(measured(one_best(200, dear_other=True), led))
         assert curve.points[0].accuracy < curve.single.accuracy - 0.005
         assert curve.choice.accuracy >= curve.single.accuracy - 0.005

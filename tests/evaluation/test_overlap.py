@@ -9,7 +9,7 @@ from langchain_atlas.evaluation.overlap import learned_from, warnings
 from langchain_atlas.evaluation.report import figures, report
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.baselines import SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.lazy import LazyRouter
 
 

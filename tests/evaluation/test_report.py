@@ -23,8 +23,8 @@ from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,7 +33,7 @@ HOSTILE = '</script><img src=x onerror="boom()"> <b>bold</b> {{STYLE}} \u2028 & 
 
 @pytest.fixture
 def router(encoder: Encoder, outcomes: OutcomeTable) -> ClusterRouter:
-    return ClusterRouter(encoder, n_clusters=3, alpha=0.3, strength=1.0).fit(outcomes)
+    return ClusterRouter(encoder, n_clusters=3, cost_weight=0.3, strength=1.0).fit(outcomes)
 
 
 def content_of(html: str) -> Any:
@@ -49,7 +49,7 @@ class TestNumbers:
         assert drawn["steps"][drawn["start"]]["value"] == 0.3
         for number in (0, 6, 20):
             step = drawn["steps"][number]
-            expected = evaluate({"x": router.configure(alpha=step["value"])}, outcomes).routers["x"]
+            expected = evaluate({"x": router.configure(cost_weight=step["value"])}, outcomes).routers["x"]
             assert step["accuracy"] == expected.accuracy
             assert step["cost"] == pytest.approx(expected.cost_usd_per_1k)
             assert step["domains"] == list(expected.per_domain.values())
@@ -79,8 +79,8 @@ class TestNumbers:
             assert one.call_share == pytest.approx(other.call_share)
 
     def test_a_setting_off_the_grid_is_added(self, router: ClusterRouter) -> None:
-        knob, settings, start = settings_of(router.configure(alpha=0.33))
-        assert (knob, len(settings), settings[start].value) == ("alpha", N_STEPS + 1, 0.33)
+        knob, settings, start = settings_of(router.configure(cost_weight=0.33))
+        assert (knob, len(settings), settings[start].value) == ("cost_weight", N_STEPS + 1, 0.33)
 
     def test_a_measured_router_is_drawn_in_dollars_at_the_setting_that_was_chosen(
         self, router: ClusterRouter, outcomes: OutcomeTable
@@ -95,7 +95,7 @@ class TestNumbers:
         assert drawn["notes"][0] == entry["setting"]
         single = settings_of(routed.configure(always="large@@none", value_usd=None))
         assert single[1][single[2]].label == "large@@none always"
-        assert settings_of(routed.configure(alpha=0.2))[0] == "alpha"
+        assert settings_of(routed.configure(cost_weight=0.2))[0] == "cost_weight"
 
     def test_what_is_spent_is_a_lower_bound_where_costs_are_unknown(
         self, router: ClusterRouter, outcomes: OutcomeTable
@@ -187,7 +187,7 @@ def measured(router: ClusterRouter) -> ClusterRouter:
         )
 
     points = (point(0.1, 0.8, 3.0), point(0.01, 0.8, 2.0), point(0.001, 0.7, 1.0), point(None, 0.6, 4.0))
-    routed = router.configure(alpha=0.0)
+    routed = router.configure(cost_weight=0.0)
     routed.curve = OperatingCurve(points=points, chosen=1, best=0, n_queries=100, reason="It is the cheapest.")
     return routed.configure(**points[1].settings)
 
@@ -257,7 +257,7 @@ class TestBrowser:
     def test_draws_without_a_script_error(
         self, router: ClusterRouter, encoder: Encoder, outcomes: OutcomeTable, tmp_path: Path
     ) -> None:
-        routers = {"mine": router, "knn": NeighbourRouter(encoder).fit(outcomes)}
+        routers = {"mine": router, "knn": KNNRouter(encoder).fit(outcomes)}
         document = opened(self.draw(tmp_path / "report.html", routers, outcomes))
         root = root_of(document)
         assert (root["errors"], root["ready"], root["at"]) == ("", "true", "0.3")

@@ -187,7 +187,7 @@ class TestAPrice:
     def test_is_what_the_call_is_expected_to_cost(
         self, build: Build, invoke: Invoke, outcomes: OutcomeTable, dollars: float, asks: bool
     ) -> None:
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         graph = build(router, ScriptedExecutor(lambda pair, _: str(pair)), approve=dollars)
         state = invoke(graph, {"messages": [HumanMessage("hello please say poem to me")]}, config=THREAD)
         assert ("__interrupt__" in state) is asks

@@ -14,7 +14,7 @@ from langchain_atlas import Query
 from langchain_atlas.integrations.chat_model import ChatAtlas
 from langchain_atlas.integrations.graph import create_atlas_graph
 from langchain_atlas.integrations.middleware import AtlasMiddleware
-from langchain_atlas.routers.prompted import PromptedRouter
+from langchain_atlas.routers.prompted.router import PromptedRouter
 from langchain_atlas.testing import ScriptedRouter
 
 if TYPE_CHECKING:

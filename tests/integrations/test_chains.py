@@ -197,7 +197,7 @@ class TestFailure:
 class TestAtlasChain:
     def test_goes_round_the_loop(self, serve: Serve, connect: Connect, ask: Ask, outcomes: OutcomeTable) -> None:
         server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         message = ask(AtlasChain(router, connect(server)), "numbers sum add two")
         assert isinstance(message, AIMessage)
         assert message.text == "from the large one"

@@ -24,7 +24,7 @@ from langchain_atlas import (
     Tool,
 )
 from langchain_atlas.routers.lazy import LazyRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
 from langchain_atlas.routers.state_digest import state_digest
 from langchain_atlas.testing import FakeEncoder, ScriptedRouter
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory, last_answer
@@ -151,7 +151,7 @@ def test_two_servers_of_one_model_are_told_apart_by_the_models_own_cache(
     assert texts == ["here", "there"]
 
 
-@pytest.mark.parametrize("kind", [ClusterRouter, NeighbourRouter])
+@pytest.mark.parametrize("kind", [ClusterRouter, KNNRouter])
 def test_the_digest_of_a_fitted_router_changes_with_its_fit_and_its_settings_alone(kind: Any) -> None:
     table = kinds_of_query()
     router = kind(FakeEncoder()).fit(table)

@@ -80,7 +80,7 @@ class TestFailure:
         self, serve: Serve, connect: Connect, ask: Ask, outcomes: OutcomeTable
     ) -> None:
         server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         for chat in (ChatAtlas(router=router, executor=connect(server)),):
             reply = ask(chat, "numbers sum add two")
             assert reply.text == "from the large one"

@@ -143,7 +143,7 @@ class TestLoop:
 
     @pytest.mark.parametrize("by", ["context", "config"])
     def test_heeds_what_the_run_sets(self, outcomes: OutcomeTable, invoke: Invoke, by: str) -> None:
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         graph = create_atlas_graph(router, ScriptedExecutor(lambda pair, _: str(pair))).compile()
         asked = {"messages": [HumanMessage("numbers sum add two")]}
         assert invoke(graph, asked)["messages"][-1].content == "small@@calculator"

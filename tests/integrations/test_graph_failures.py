@@ -121,7 +121,7 @@ class TestABudget:
         self, build: Build, outcomes: OutcomeTable, invoke: Invoke
     ) -> None:
         executor = ScriptedExecutor(lambda pair, _: Observation(pair=pair, error="Timeout: 60 s", cost_usd=0.004))
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         state = invoke(build(router, executor, on_failure="message"), TALK, context={"max_cost_usd": 0.0045})
         assert len(executor.calls) == 1
         assert state["atlas"]["answered"] is False

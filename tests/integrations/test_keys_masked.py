@@ -30,7 +30,7 @@ from langchain_atlas import (
     create_atlas_graph,
 )
 from langchain_atlas.errors import AtlasError, ExecutionError
-from langchain_atlas.routers.prompted import PromptedRouter
+from langchain_atlas.routers.prompted.router import PromptedRouter
 from langchain_atlas.testing import Failure, OpenAIServer, ScriptedRouter
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ class TestFailure:
         self, serve: Serve, connect: Connect, agent: Any, call: Invoke, outcomes: OutcomeTable
     ) -> None:
         server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         state = call(
             agent(server, AtlasMiddleware(router, connect(server))), {"messages": [HumanMessage("numbers sum add two")]}
         )

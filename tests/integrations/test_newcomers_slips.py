@@ -321,7 +321,7 @@ class TestMisspelledSettings:
 
     def test_of_ours_unknown_ones_are_refused_however_far_off(self) -> None:
         with pytest.raises(SettingError, match=r"no setting 'alpha'. Valid: 'cost_weight'"):
-            AtlasContext(alpha=0.3)  # type: ignore[call-arg]
+            AtlasContext(cost_weight=0.3)  # type: ignore[call-arg]
 
 
 class TestWritten:
@@ -330,7 +330,7 @@ class TestWritten:
     def test_routers_say_their_kind_pairs_and_settings(self, outcomes: OutcomeTable, encoder: Encoder) -> None:
         router = ClusterRouter(encoder, n_clusters=2, n_trees=0)
         assert repr(router).startswith("ClusterRouter(")
-        written = repr(router.fit(outcomes).configure(alpha=0.25))
+        written = repr(router.fit(outcomes).configure(cost_weight=0.25))
         assert written.startswith("ClusterRouter(")
         assert str(outcomes.pairs[0]) in written
         assert "alpha=0.25" in written

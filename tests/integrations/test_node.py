@@ -121,7 +121,7 @@ class TestAnswer:
         self, serve: Serve, connect: Connect, invoke: Invoke, outcomes: OutcomeTable
     ) -> None:
         server = serve(lambda body: Failure(400) if body["model"] == "small" else "from the large one")
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         executor = connect(server)
         graph = graph_of(AtlasNode(router.restrict(executor.pool.pairs), executor))
         state = invoke(graph, {"messages": [HumanMessage("numbers sum add two")]})
@@ -187,7 +187,7 @@ class TestRun:
 
     @pytest.fixture
     def graph(self, outcomes: OutcomeTable) -> Graph:
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         return graph_of(AtlasNode(router, ScriptedExecutor(lambda pair, _: str(pair))))
 
     def test_sets_nothing_by_default(self, graph: Graph, invoke: Invoke) -> None:
@@ -222,7 +222,7 @@ class TestRun:
         assert invoke(graph, SUM, config=config, context=context)["messages"][-1].content == "small@@search"
 
     def test_may_weigh_the_cost(self, outcomes: OutcomeTable, invoke: Invoke) -> None:
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         graph = graph_of(AtlasNode(router, ScriptedExecutor(lambda pair, _: str(pair))))
         talk = {"messages": [HumanMessage("hello please say poem to me")]}
         assert invoke(graph, talk)["messages"][-1].content == "large@@none"
@@ -307,7 +307,7 @@ class TestRunnable:
         assert chain.invoke("hello") == "ay"
 
     def test_takes_settings_bound_to_it(self, outcomes: OutcomeTable) -> None:
-        router = ClusterRouter(FakeEncoder(), n_clusters=3, alpha=0).fit(outcomes)
+        router = ClusterRouter(FakeEncoder(), n_clusters=3, cost_weight=0).fit(outcomes)
         node = AtlasNode(router, ScriptedExecutor(lambda pair, _: str(pair)))
         bound = node.with_config(configurable={"pairs": ["large@@none"]})
         assert bound.invoke({"messages": [("user", "numbers sum add two")]})["messages"][0].content == "large@@none"

@@ -8,14 +8,14 @@ from asking import letters_or_numbers, sums
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.learning import training
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig, advantages, improve, play
-from langchain_atlas.learning.recordings import Recordings, views_of
+from langchain_atlas.learning.pretraining import PretrainingConfig
+from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.learning.rewards import Rewards
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
 from langchain_atlas.testing import FakeEncoder
 
 
@@ -46,9 +46,9 @@ def test_rewards_by_component() -> None:
 
 def test_trajectories_cost_what_was_called_and_score_what_was_given() -> None:
     recordings = Recordings.of(sums(), FakeEncoder())
-    views = views_of(recordings, seed=0)
+    held_out = held_out_statistics(recordings, seed=0)
     generator = torch.Generator().manual_seed(0)
-    rollout = play(CompactPolicy(), recordings, views, PPOConfig(batch=64), generator)
+    rollout = play(CompactPolicy(), recordings, held_out, PPOConfig(batch=64), generator)
     parts = rollout.components
     assert parts["reward"] == pytest.approx(
         parts["outcome"] + parts["cost"] + parts["format"] + parts["selection"], abs=1e-5
@@ -61,14 +61,14 @@ def test_trajectories_cost_what_was_called_and_score_what_was_given() -> None:
 def test_ppo_finds_a_known_optimum() -> None:
     """Two pairs with one record; only the query tells which is right. One call is enough."""
     recordings = Recordings.of(letters_or_numbers(), FakeEncoder())
-    views = views_of(recordings, seed=0)
+    held_out = held_out_statistics(recordings, seed=0)
     torch.manual_seed(0)
     policy = CompactPolicy(PolicyConfig(nearby=False, agreement=False))
-    prospect = recordings.outlook.prospect(recordings.seen)
+    prior = recordings.featurizer.prior(recordings.seen)
     config = PPOConfig(steps=150, batch=128, epochs=4, learning_rate=3e-3, entropy_weight=0.01, kl_weight=0.0)
-    before = follow(policy, recordings, prospect, 0.1)
-    improve(policy, recordings, views, config, seed=0)
-    after = follow(policy, recordings, prospect, 0.1)
+    before = follow(policy, recordings, prior, 0.1)
+    improve(policy, recordings, held_out, config, seed=0)
+    after = follow(policy, recordings, prior, 0.1)
     assert before.score.mean() < 0.8
     assert after.score.mean() > 0.95
     assert after.calls.float().mean() < 1.2
@@ -76,7 +76,7 @@ def test_ppo_finds_a_known_optimum() -> None:
 
 def test_training_is_the_same_for_a_seed() -> None:
     config = TrainingConfig(
-        lesson=LessonConfig(belief_steps=3, gain_steps=3, batch=32), ppo=PPOConfig(steps=2, batch=32)
+        pretraining=PretrainingConfig(belief_steps=3, gain_steps=3, batch=32), ppo=PPOConfig(steps=2, batch=32)
     )
     first, second = (train(sums(), FakeEncoder(), config=config, seed=3).policy.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
@@ -92,7 +92,7 @@ def test_bad_input_to_training() -> None:
 def test_checkpoints_are_routers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_EVERY", 2)
     config = TrainingConfig(
-        lesson=LessonConfig(belief_steps=2, gain_steps=2, batch=16), ppo=PPOConfig(steps=5, batch=8)
+        pretraining=PretrainingConfig(belief_steps=2, gain_steps=2, batch=16), ppo=PPOConfig(steps=5, batch=8)
     )
     train(sums(), FakeEncoder(), config=config, checkpoints=tmp_path / "made")
     assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["step-2", "step-4"]

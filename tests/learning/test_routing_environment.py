@@ -9,15 +9,15 @@ from gymnasium.utils.env_checker import check_env
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.learning.environment import RoutingEnvironment
-from langchain_atlas.learning.recordings import Recordings, views_of
-from langchain_atlas.routers.situation import MAX_CALLS
+from langchain_atlas.learning.recordings import Recordings, held_out_statistics
+from langchain_atlas.routers.policy.state import MAX_CALLS
 from langchain_atlas.testing import FakeEncoder
 
 
 @pytest.fixture(scope="module")
 def environment() -> RoutingEnvironment:
     recordings = Recordings.of(sums(), FakeEncoder())
-    return RoutingEnvironment(recordings, views_of(recordings, seed=0))
+    return RoutingEnvironment(recordings, held_out_statistics(recordings, seed=0))
 
 
 def test_an_episode(environment: RoutingEnvironment) -> None:
@@ -61,7 +61,9 @@ def test_what_is_seen_does_not_depend_on_the_scores(environment: RoutingEnvironm
     """The same calls with all scores turned round show the same, but what is paid for them."""
     from dataclasses import replace
 
-    turned = replace(environment._recordings, scores=1 - environment._recordings.scores)
+    right = environment._recordings
+    memory = replace(right.memory, outcomes=replace(right.outcomes, scores=1 - right.outcomes.scores))
+    turned = replace(right, featurizer=replace(right.featurizer, memory=memory))
     other = RoutingEnvironment(turned, environment._views)
     shown = []
     for one in (environment, other):

@@ -15,17 +15,17 @@ from snapshots import Plain, check_cases, compare
 
 from langchain_atlas import ClusterRouter, DualRouter, FallbackRouter, LazyRouter, Model, Pair, Pool, PromptedRouter
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.routers.baselines import RandomRouter, SinglePairRouter
-from langchain_atlas.routers.classifier import ClassifierRouter
-from langchain_atlas.routers.contrastive import ContrastiveRouter
 from langchain_atlas.routers.dual import Calibration
-from langchain_atlas.routers.factorization import FactorizationRouter
-from langchain_atlas.routers.linear import LinearRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
-from langchain_atlas.routers.perceptron import PerceptronRouter
+from langchain_atlas.routers.learned.bert import BertRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.learned.linear import LinearRouter
+from langchain_atlas.routers.learned.matrix_factorization import MatrixFactorizationRouter
+from langchain_atlas.routers.learned.mlp import MLPRouter
+from langchain_atlas.routers.learned.routerdc import RouterDCRouter
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Trajectory
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.rl import RLRouter
+    from langchain_atlas.routers.policy.router import RLRouter
 
 QUICK = {"epochs": 40, "batch_size": 8, "learning_rate": 0.02}
 SMALL, SEARCH, LARGE = Pair("small", "calculator"), Pair("small", "search"), Pair("large")
@@ -58,18 +58,20 @@ class Chooser(BaseChatModel):
 
 
 def cluster(**settings: Any) -> ClusterRouter:
-    return ClusterRouter(FakeEncoder(), **{"n_clusters": 3, "alpha": 0.3, "guard": 0.0, "random_state": 0, **settings})
+    return ClusterRouter(
+        FakeEncoder(), **{"n_clusters": 3, "cost_weight": 0.3, "guard": 0.0, "random_state": 0, **settings}
+    )
 
 
 @cache
 def policy(*, cautious: bool) -> RLRouter:
-    lesson = LessonConfig(belief_steps=30, gain_steps=30, batch=64)
-    config = TrainingConfig(lesson=lesson, ppo=PPOConfig(steps=3, batch=64), cautious=cautious)
+    lesson = PretrainingConfig(belief_steps=30, gain_steps=30, batch=64)
+    config = TrainingConfig(pretraining=lesson, ppo=PPOConfig(steps=3, batch=64), cautious=cautious)
     return train(sums(), FakeEncoder(), config=config, seed=0).configure(cost_weight=0.05, max_turns=4)
 
 
 def dual() -> Router:
-    first = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.3, guard=0.0, random_state=0).fit(sums())
+    first = ClusterRouter(FakeEncoder(), n_clusters=2, cost_weight=0.3, guard=0.0, random_state=0).fit(sums())
     return DualRouter(first, policy(cautious=False), calibration=Calibration(distance=1.0, queries=10))
 
 
@@ -83,12 +85,14 @@ KIND_ROUTERS: dict[str, Callable[[], Router]] = {
     "cluster, no trees": lambda: cluster(n_trees=0, latency_share=0.5).fit(kinds_of_query()),
     "fallback": lambda: FallbackRouter(cluster().fit(kinds_of_query()), LARGE),
     "lazy": lambda: LazyRouter(lambda: cluster().fit(kinds_of_query())),
-    "knn": lambda: NeighbourRouter(FakeEncoder(), alpha=0.3, n_neighbours=6, max_distance=2).fit(kinds_of_query()),
-    "linear": lambda: LinearRouter(FakeEncoder(), alpha=0.3, penalty=1).fit(kinds_of_query()),
-    "logistic": lambda: LinearRouter(FakeEncoder(), alpha=0.3, logistic=True, penalty=0.1).fit(kinds_of_query()),
-    "mlp": lambda: PerceptronRouter(FakeEncoder(), alpha=0.3, hidden=16, **QUICK).fit(kinds_of_query()),
-    "mf": lambda: FactorizationRouter(FakeEncoder(), alpha=0.3, dimension=16, noise=0.5, **QUICK).fit(kinds_of_query()),
-    "routerdc": lambda: ContrastiveRouter(FakeEncoder(), alpha=0.3, positives=1, negatives=2, groups=3, **QUICK).fit(
+    "knn": lambda: KNNRouter(FakeEncoder(), cost_weight=0.3, n_neighbours=6, max_distance=2).fit(kinds_of_query()),
+    "linear": lambda: LinearRouter(FakeEncoder(), cost_weight=0.3, penalty=1).fit(kinds_of_query()),
+    "logistic": lambda: LinearRouter(FakeEncoder(), cost_weight=0.3, logistic=True, penalty=0.1).fit(kinds_of_query()),
+    "mlp": lambda: MLPRouter(FakeEncoder(), cost_weight=0.3, hidden=16, **QUICK).fit(kinds_of_query()),
+    "mf": lambda: MatrixFactorizationRouter(FakeEncoder(), cost_weight=0.3, dimension=16, noise=0.5, **QUICK).fit(
+        kinds_of_query()
+    ),
+    "routerdc": lambda: RouterDCRouter(FakeEncoder(), cost_weight=0.3, positives=1, negatives=2, groups=3, **QUICK).fit(
         kinds_of_query()
     ),
     "random": lambda: RandomRouter(TRIO, seed=3),
@@ -183,7 +187,7 @@ def test_on_kinds_of_query(name: str) -> None:
 
 
 def test_on_kinds_of_query_with_a_fine_tuned_model(tiny_model: str) -> None:
-    router = ClassifierRouter(FakeEncoder(), model=tiny_model, alpha=0.3, **{**QUICK, "learning_rate": 0.005})
+    router = BertRouter(FakeEncoder(), model=tiny_model, cost_weight=0.3, **{**QUICK, "learning_rate": 0.005})
     texts = [sentence.format("cousin") for _, _, sentence in KINDS.values()]
     compare("decisions", "bert", asked(router.fit(kinds_of_query()), [Query(text=text) for text in texts]))
 
@@ -195,7 +199,9 @@ def test_on_sums(name: str) -> None:
 
 
 def test_where_a_text_alone_tells_the_pairs_apart() -> None:
-    router = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.0, guard=0.0, random_state=0).fit(letters_or_numbers())
+    router = ClusterRouter(FakeEncoder(), n_clusters=2, cost_weight=0.0, guard=0.0, random_state=0).fit(
+        letters_or_numbers()
+    )
     texts = ["3 4 5 6", "spell word xxx", "hello"]
     compare("decisions", "cluster, letters or numbers", asked(router, [Query(text=text) for text in texts]))
 

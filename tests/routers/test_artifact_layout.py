@@ -12,21 +12,22 @@ from asking import sums
 from recorded import kinds_of_query
 
 from langchain_atlas.errors import ArtifactError
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
-from langchain_atlas.routers.artifact import CONFIG, Artifact, class_of, read_artifact, write_artifact
+from langchain_atlas.routers.artifact import CONFIG, Artifact, read_artifact, write_artifact
 from langchain_atlas.routers.artifact_layout import LAYOUTS
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter
+from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-KINDS = ("cluster", "knn", "linear", "mlp", "mf", "routerdc", "rl", "dual")
+KINDS = ("cluster", "knn", "linear", "mlp", "matrix_factorization", "routerdc", "rl", "dual")
 MAY_BE_UNKNOWN = ("scores", "costs", "latencies", "record.cost", "record.latency")
 _MADE: dict[str, Artifact] = {}
 
@@ -34,7 +35,7 @@ _MADE: dict[str, Artifact] = {}
 def _fitted(kind: str) -> Any:
     if kind in ("rl", "dual"):
         quick = TrainingConfig(
-            lesson=LessonConfig(belief_steps=3, gain_steps=3, batch=16),
+            pretraining=PretrainingConfig(belief_steps=3, gain_steps=3, batch=16),
             ppo=PPOConfig(steps=1, batch=16),
             cautious=False,
         )
@@ -43,7 +44,7 @@ def _fitted(kind: str) -> Any:
         return (
             policy if kind == "rl" else DualRouter(cluster, policy, calibration=Calibration(distance=1.0, queries=10))
         )
-    more = {"mlp": {"hidden": 16}, "mf": {"dimension": 16}}.get(kind, {})
+    more = {"mlp": {"hidden": 16}, "matrix_factorization": {"dimension": 16}}.get(kind, {})
     return class_of(kind)(FakeEncoder(), **more).fit(kinds_of_query())
 
 
@@ -136,9 +137,9 @@ def test_counts_are_not_negative_and_styles_are_known(tmp_path: Path, artifact: 
     [
         (("settings",), 3),
         (("settings",), ["alpha"]),
-        (("settings", "alpha"), float("nan")),
-        (("settings", "alpha"), "abc"),
-        (("settings", "alpha"), {"a": 1}),
+        (("settings", "cost_weight"), float("nan")),
+        (("settings", "cost_weight"), "abc"),
+        (("settings", "cost_weight"), {"a": 1}),
         (("facts",), None),
         (("facts", "natural_strength"), float("inf")),
         (("facts", "natural_strength"), [1]),

@@ -23,7 +23,7 @@ from langchain_atlas.loop import solve
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair, Pool
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import Cluster, ClusterRouter
+from langchain_atlas.routers.cluster.router import Cluster, ClusterRouter
 from langchain_atlas.testing import FakeEncoder, ScriptedExecutor
 from langchain_atlas.trajectory import START, Candidate, Constraints, Decision, Observation, Query, Trajectory
 
@@ -126,9 +126,9 @@ class TestClustering:
 
     def test_nothing_but_fit_clusters(self, asked_of_kmeans: list[dict[str, Any]]) -> None:
         router = fitted()
-        router.configure(alpha=0.9).decide(ask("e1", cost_weight=0.1))
+        router.configure(cost_weight=0.9).decide(ask("e1", cost_weight=0.1))
         router.partial_fit(two_clusters())
-        router.add_pairs(table_of(row("e1", "new", 1.0)))
+        router = router.add_pairs(table_of(row("e1", "new", 1.0)))
         router.restrict([CHEAP])
         assert len(asked_of_kmeans) == 1
 
@@ -156,10 +156,10 @@ class TestClustering:
 
 class TestEquation:
     @pytest.mark.parametrize(
-        ("alpha", "text", "best", "utility", "second"),
+        ("cost_weight", "text", "best", "utility", "second"),
         [
             # Cost over the pool's highest, $0.004: cheap 0.25 and 0.25, dear 1 and 0.75.
-            # U = (1 - alpha) * share right - alpha * scaled cost
+            # U = (1 - cost_weight) * share right - cost_weight * scaled cost
             (0.0, "e1", DEAR, 0.75, 0.25),
             (0.2, "e1", DEAR, 0.8 * 0.75 - 0.2 * 1.0, 0.8 * 0.25 - 0.2 * 0.25),  # 0.40 and 0.15
             (0.5, "e1", CHEAP, 0.5 * 0.25 - 0.5 * 0.25, 0.5 * 0.75 - 0.5 * 1.0),  # 0 and -0.125
@@ -171,14 +171,14 @@ class TestEquation:
     )
     @pytest.mark.parametrize("given_by", ["constructor", "configure", "query"])
     def test_the_highest_utility_wins(
-        self, *, alpha: float, text: str, best: Pair, utility: float, second: float, given_by: str
+        self, *, cost_weight: float, text: str, best: Pair, utility: float, second: float, given_by: str
     ) -> None:
         if given_by == "constructor":
-            decision = fitted(alpha=alpha).decide(ask(text))
+            decision = fitted(cost_weight=cost_weight).decide(ask(text))
         elif given_by == "configure":
-            decision = fitted(alpha=0.77).configure(alpha=alpha).decide(ask(text))
+            decision = fitted(cost_weight=0.77).configure(cost_weight=cost_weight).decide(ask(text))
         else:
-            decision = fitted(alpha=0.77).decide(ask(text, cost_weight=alpha))
+            decision = fitted(cost_weight=0.77).decide(ask(text, cost_weight=cost_weight))
         assert decision.pair == best
         assert chosen(decision).utility == pytest.approx(utility)
         assert decision.runner_up is not None
@@ -187,7 +187,7 @@ class TestEquation:
 
     def test_half_and_half_is_the_default(self) -> None:
         for router in (ClusterRouter(FakeEncoder()), ClusterRouter.as_in_paper(FakeEncoder())):
-            assert router.alpha == 0.5
+            assert router.cost_weight == 0.5
             assert router.n_clusters == 8
 
     def test_as_in_paper_is_one_clustering_of_texts_without_shrinkage(self) -> None:
@@ -197,17 +197,17 @@ class TestEquation:
         assert ClusterRouter.as_in_paper(FakeEncoder(), strength=3.0).strength == 3.0
 
     def test_configure_leaves_the_router_as_it_was(self) -> None:
-        router = fitted(alpha=0.0)
-        assert router.configure(alpha=1.0).decide(ask("e1")).pair == CHEAP
+        router = fitted(cost_weight=0.0)
+        assert router.configure(cost_weight=1.0).decide(ask("e1")).pair == CHEAP
         assert router.decide(ask("e1")).pair == DEAR
-        assert router.settings["alpha"] == 0.0
+        assert router.settings["cost_weight"] == 0.0
 
     def test_latency_can_be_part_of_the_price(self) -> None:
         table = table_of(
             row("e1", "slow", 1.0, 0.001, latency_s=10.0),
             row("e1", "quick", 0.5, 0.004, latency_s=2.0),
         )
-        # alpha 0.5, all of the price is latency: slow 0.5 * 1 - 0.5 * 1 = 0; quick 0.25 - 0.5 * 0.2 = 0.15.
+        # cost_weight 0.5, all of the price is latency: slow 0.5 * 1 - 0.5 * 1 = 0; quick 0.25 - 0.5 * 0.2 = 0.15.
         # Half of it:   slow 0.5 - 0.5 * (0.5 * 0.25 + 0.5 * 1)   = 0.1875
         #               quick 0.25 - 0.5 * (0.5 * 1 + 0.5 * 0.2)  = -0.05
         # None of it:   slow 0.5 - 0.5 * 0.25 = 0.375.
@@ -221,7 +221,7 @@ class TestEquation:
         table = table_of(
             row("e1", "unpriced", 1.0, None), row("e1", "cheap", 0.8, 0.001), row("e1", "dear", 0.5, 0.004)
         )
-        # alpha 0.5: unpriced 0.5 - 0.5 = 0; cheap 0.4 - 0.125 = 0.275. If it counted as free it would win with 0.5.
+        # At 0.5: unpriced 0.5 - 0.5 = 0; cheap 0.4 - 0.125 = 0.275. If it counted as free it would win with 0.5.
         router = in_paper().fit(table)
         assert router.decide(ask("e1")).pair == CHEAP
         decision = router.decide(ask("e1", pairs=[Pair("unpriced")]))
@@ -236,7 +236,7 @@ class TestEquation:
 
 class TestEvidence:
     def test_a_decision_explains_itself(self) -> None:
-        router = fitted(alpha=0.0)
+        router = fitted(cost_weight=0.0)
         decision = router.decide(ask("e1"))
         assert (decision.kind, decision.rule) == ("route", "nearest-cluster")
         found = chosen(decision)
@@ -248,13 +248,13 @@ class TestEvidence:
 
     def test_expectations_are_shrunk_to_the_pairs_overall_record(self) -> None:
         # See test_statistics.py: with a strength of 10, east: cheap 0.5029762, dear 0.7648810.
-        decision = fitted(alpha=0.0, strength=10.0).decide(ask("e1"))
+        decision = fitted(cost_weight=0.0, strength=10.0).decide(ask("e1"))
         assert chosen(decision).expected_success == pytest.approx(0.7648810, abs=1e-6)
         assert decision.runner_up is not None
         assert decision.runner_up.expected_success == pytest.approx(0.5029762, abs=1e-6)
 
     def test_strength_can_be_changed_without_fitting(self) -> None:
-        decision = fitted(strength=0.0, alpha=0.0).configure(strength=10.0).decide(ask("e1"))
+        decision = fitted(strength=0.0, cost_weight=0.0).configure(strength=10.0).decide(ask("e1"))
         assert chosen(decision).expected_success == pytest.approx(0.7648810, abs=1e-6)
 
     def test_without_one_it_is_taken_from_the_data_each_time_it_is_fitted(self) -> None:
@@ -307,7 +307,7 @@ class TestEvidence:
         assert 0 < low < chosen(decision).expected_success < high < 1
 
     def test_best_tells_a_clusters_pair(self) -> None:
-        router = fitted(alpha=0.2)
+        router = fitted(cost_weight=0.2)
         for text in ("e1", "n1"):
             decision = router.decide(ask(text))
             assert decision.cluster is not None
@@ -316,7 +316,7 @@ class TestEvidence:
 
 class TestConstraints:
     def test_only_allowed_pairs_are_asked(self) -> None:
-        decision = fitted(alpha=0.0).decide(ask("e1", pairs=[CHEAP, Pair("stranger")]))
+        decision = fitted(cost_weight=0.0).decide(ask("e1", pairs=[CHEAP, Pair("stranger")]))
         assert decision.pair == CHEAP
         assert decision.runner_up is None
 
@@ -331,7 +331,7 @@ class TestConstraints:
         [("e1", 0.004, DEAR), ("e1", 0.0039, CHEAP), ("n1", 0.003, DEAR), ("n1", 0.001, CHEAP)],
     )
     def test_the_expected_cost_there_stays_within_the_limit(self, text: str, limit: float, pair: Pair) -> None:
-        assert fitted(alpha=0.0).decide(ask(text, max_cost_usd=limit)).pair == pair
+        assert fitted(cost_weight=0.0).decide(ask(text, max_cost_usd=limit)).pair == pair
 
     def test_no_pair_is_cheap_enough(self) -> None:
         with pytest.raises(ConstraintError, match=r"within 0\.0005 dollars; the least is 0\.001\. Raise the limit"):
@@ -340,11 +340,11 @@ class TestConstraints:
     def test_no_pair_is_fast_enough(self) -> None:
         with pytest.raises(ConstraintError, match="within 1 seconds; the least is 2"):
             fitted().decide(ask("e1", max_latency_s=1))
-        assert fitted(alpha=0.0).decide(ask("e1", max_latency_s=2)).pair == DEAR
+        assert fitted(cost_weight=0.0).decide(ask("e1", max_latency_s=2)).pair == DEAR
 
     def test_what_is_unknown_cannot_be_expected_to_stay_within_a_limit(self) -> None:
         table = table_of(row("e1", "unpriced", 1.0), row("e1", "cheap", 0.0, 0.001))
-        router = shrunk(alpha=0.0).fit(table)
+        router = shrunk(cost_weight=0.0).fit(table)
         assert router.decide(ask("e1")).pair == Pair("unpriced")
         assert router.decide(ask("e1", max_cost_usd=1.0)).pair == CHEAP
         with pytest.raises(ConstraintError, match="unknown for every pair"):
@@ -456,7 +456,7 @@ class TestFailover:
 
 class TestLearning:
     def test_fresh_outcomes_change_the_decision(self) -> None:
-        router = fitted(alpha=0.0)
+        router = fitted(cost_weight=0.0)
         assert router.decide(ask("e1")).pair == DEAR
         # cheap, 1 of 4, is right 5 times more: 6 of 9 = 0.667. dear, 3 of 4, is wrong 4 times more: 3 of 8 = 0.375.
         fresh = [row(name, "cheap", 1.0) for name in (*EAST, "e1")] + [row(name, "dear", 0.0) for name in EAST]
@@ -493,9 +493,10 @@ class TestLearning:
         assert router.pairs == (CHEAP, DEAR)
 
     def test_a_new_pair_joins_with_a_few_probes(self) -> None:
-        router = fitted(alpha=0.0)
+        router = fitted(cost_weight=0.0)
         probes = [row("e1", "new", 1.0, 0.002), row("e2", "new", 1.0, 0.002)]
-        assert router.add_pairs(table_of(*probes)) is router
+        before, router = router, router.add_pairs(table_of(*probes))
+        assert before.pairs == (CHEAP, DEAR)  # a new router
         assert router.pairs == (CHEAP, DEAR, Pair("new"))
         east, north = router.decide(ask("e1")), router.decide(ask("n1"))
         assert (east.pair, chosen(east).evidence) == (Pair("new"), 2)
@@ -517,16 +518,16 @@ class TestLearning:
         assert chosen(decision).expected_success == pytest.approx(0.8278237, abs=1e-6)
 
     def test_a_changed_copy_learns_for_itself(self) -> None:
-        router = fitted(alpha=0.0)
-        copy = router.configure(alpha=0.5)
-        copy.add_pairs(table_of(row("e1", "new", 1.0)))
+        router = fitted(cost_weight=0.0)
+        copy = router.configure(cost_weight=0.5)
+        copy = copy.add_pairs(table_of(row("e1", "new", 1.0)))
         assert router.pairs == (CHEAP, DEAR)
         assert copy.pairs == (CHEAP, DEAR, Pair("new"))
 
 
 class TestRestrict:
     def test_only_these_pairs_are_left(self) -> None:
-        router = fitted(alpha=0.0)
+        router = fitted(cost_weight=0.0)
         small = router.restrict([CHEAP, Pair("stranger")])
         assert small.pairs == (CHEAP,)
         assert small.decide(ask("e1")).pair == CHEAP
@@ -534,8 +535,8 @@ class TestRestrict:
         assert router.decide(ask("e1")).pair == DEAR
 
     def test_costs_are_scaled_over_the_pairs_that_are_left(self) -> None:
-        # cheap alone is the highest of its pool: alpha 0.5, east: 0.5 * 0.25 - 0.5 * 1 = -0.375.
-        decision = fitted(alpha=0.5).restrict([CHEAP]).decide(ask("e1"))
+        # cheap alone is the highest of its pool: cost_weight 0.5, east: 0.5 * 0.25 - 0.5 * 1 = -0.375.
+        decision = fitted(cost_weight=0.5).restrict([CHEAP]).decide(ask("e1"))
         assert chosen(decision).utility == pytest.approx(-0.375)
 
     def test_a_pool_will_do(self) -> None:
@@ -561,7 +562,7 @@ class TestBatch:
     @settings(max_examples=20)
     @given(st.lists(st.sampled_from(QUERIES), max_size=6))
     def test_it_decides_like_one_by_one(self, queries: list[Query]) -> None:
-        router = fitted(alpha=0.2, strength=3.0)
+        router = fitted(cost_weight=0.2, strength=3.0)
         assert router.decide_batch(queries) == [router.decide(query) for query in queries]
 
     @BOTH
@@ -597,7 +598,7 @@ def test_decisions_do_not_change_the_router() -> None:
     before = frozen(router)
     router.decide_batch(TestBatch.QUERIES)
     router.decide(ask("e1"), after(router.decide(ask("e1")), error="Timeout: 60 s"))
-    router.restrict([DEAR]).configure(alpha=1.0, strength=3.0).decide(ask("e1"))
+    router.restrict([DEAR]).configure(cost_weight=1.0, strength=3.0).decide(ask("e1"))
     with pytest.raises(ConstraintError):
         router.decide(ask("e1", max_cost_usd=0))
     assert frozen(router) == before
@@ -637,11 +638,11 @@ class TestSmallTables:
         st.floats(0, 1),
     )
     def test_whatever_the_table_a_decision_is_one_of_its_pairs(
-        self, make: Make, runs: list[tuple[int, str, float | None, float | None]], n_clusters: int, alpha: float
+        self, make: Make, runs: list[tuple[int, str, float | None, float | None]], n_clusters: int, cost_weight: float
     ) -> None:
         table = table_of(*(row(f"q{at}", model, score, cost) for at, model, score, cost in runs))
         encoder = Compass({f"q{at}": 50.0 * at for at in range(6)})
-        router = make(encoder, n_clusters=n_clusters, alpha=alpha).fit(table)
+        router = make(encoder, n_clusters=n_clusters, cost_weight=cost_weight).fit(table)
         for decision in router.decide_batch([Query(text=f"q{at}") for at in range(6)]):
             assert decision.pair in table.pairs
             assert 0 <= chosen(decision).expected_success <= 1
@@ -664,11 +665,11 @@ class TestSettings:
             ({"view": None}, "view is None"),
             ({"random_state": -1}, "random_state is -1; it must be a whole number from 0 to 4294967295"),
             ({"random_state": None}, "random_state is None"),
-            ({"alpha": 1.1}, "alpha is 1.1; it must be a number from 0 to 1"),
-            ({"alpha": -0.1}, "alpha is -0.1"),
-            ({"alpha": "half"}, "alpha is 'half'"),
-            ({"alpha": True}, "alpha is True"),
-            ({"alpha": math.nan}, "alpha is nan"),
+            ({"cost_weight": 1.1}, "cost_weight is 1.1; it must be a number from 0 to 1"),
+            ({"cost_weight": -0.1}, "cost_weight is -0.1"),
+            ({"cost_weight": "half"}, "cost_weight is 'half'"),
+            ({"cost_weight": True}, "cost_weight is True"),
+            ({"cost_weight": math.nan}, "cost_weight is nan"),
             ({"latency_share": 2}, "latency_share is 2; it must be a number from 0 to 1"),
             ({"strength": -1}, "strength is -1; it must be a number from 0"),
             ({"strength": math.inf}, "strength is inf"),
@@ -698,7 +699,9 @@ class TestSettings:
 class TestSaved:
     @BOTH
     def test_it_decides_as_before(self, make: Make, tmp_path: Path, outcomes: OutcomeTable, encoder: Encoder) -> None:
-        router = make(encoder, n_clusters=3, alpha=0.3, strength=2.5, failovers=2, latency_share=0.1).fit(outcomes)
+        router = make(encoder, n_clusters=3, cost_weight=0.3, strength=2.5, failovers=2, latency_share=0.1).fit(
+            outcomes
+        )
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", FakeEncoder())
         assert isinstance(again, ClusterRouter)
@@ -713,7 +716,7 @@ class TestSaved:
             lambda router: router.restrict([Pair("d"), Pair("a"), Pair("c")]),
             lambda router: router.partial_fit(table_of(row("e1", "d", 1.0, 0.7), row("n1", "b", 0.0))),
             lambda router: router.add_pairs(table_of(row("n1", "new", 1.0, 0.2))),
-            lambda router: router.configure(alpha=0.1, strength=1.5),
+            lambda router: router.configure(cost_weight=0.1, strength=1.5),
         ],
         ids=["restricted", "taught", "extended", "configured"],
     )
@@ -732,10 +735,10 @@ class TestSaved:
         assert again.decide_batch(queries) == router.decide_batch(queries)
 
     def test_a_loaded_router_goes_on_learning(self, tmp_path: Path) -> None:
-        fitted(alpha=0.0).save(tmp_path / "router")
+        fitted(cost_weight=0.0).save(tmp_path / "router")
         again = Router.load(tmp_path / "router", Compass(DIRECTIONS))
         assert isinstance(again, ClusterRouter)
-        again.add_pairs(table_of(row("e1", "new", 1.0)))
+        again = again.add_pairs(table_of(row("e1", "new", 1.0)))
         assert again.decide(ask("e1")).pair == Pair("new")
 
 
@@ -760,7 +763,7 @@ class TestThreads:
             raise failures[0]
 
     def test_eight_threads_decide_while_the_router_learns(self) -> None:
-        router = fitted(alpha=0.0)
+        router = fitted(cost_weight=0.0)
         learned = threading.Event()
 
         def decide() -> None:
@@ -783,7 +786,7 @@ class TestThreads:
         assert chosen(router.decide(ask("e1"))).evidence == 4 * 61
 
     def test_pairs_may_join_while_others_decide(self) -> None:
-        router = fitted(alpha=0.0)
+        router = joined = fitted(cost_weight=0.0)
         learned = threading.Event()
 
         def decide() -> None:
@@ -792,14 +795,15 @@ class TestThreads:
                 assert router.decide_batch([ask("n1"), ask("west")])[0].pair == DEAR
 
         def learn() -> None:
+            nonlocal joined
             try:
                 for number in range(40):
-                    router.add_pairs(table_of(row("e1", f"new{number}", 0.0), row("n1", f"new{number}", 0.0)))
+                    joined = joined.add_pairs(table_of(row("e1", f"new{number}", 0.0), row("n1", f"new{number}", 0.0)))
             finally:
                 learned.set()
 
         self.run(learn, *[decide] * 8)
-        assert len(router.pairs) == 42
+        assert (len(router.pairs), len(joined.pairs)) == (2, 42)
 
     @pytest.mark.parametrize(("refinements", "clusterings"), [(0, 1), (2, 3)])
     def test_nothing_is_lost_when_two_threads_learn(self, refinements: int, clusterings: int) -> None:
@@ -815,7 +819,7 @@ class TestRouting:
         self, make: Make, kind: str, outcomes: OutcomeTable, encoder: Encoder
     ) -> None:
         best, words, sentence = KINDS[kind]
-        router = make(encoder, n_clusters=3, alpha=0.1, guard=0.0).fit(outcomes)
+        router = make(encoder, n_clusters=3, cost_weight=0.1, guard=0.0).fit(outcomes)
         decision = router.decide(Query(text=sentence.format("something new")))
         assert str(decision.pair) == best
         assert decision.cluster is not None
@@ -826,7 +830,7 @@ class TestRouting:
         table = OutcomeTable.load(shared_data / "routerdc.parquet")
         ids = list(dict.fromkeys(table.query_ids))
         train, test = table.select(query_ids=ids[::4]), table.select(query_ids=ids[1::4])
-        router = make(FakeEncoder(256), alpha=0.0, n_clusters=16).fit(train)
+        router = make(FakeEncoder(256), cost_weight=0.0, n_clusters=16).fit(train)
         scores = test.matrix("score", router.pairs)
         taken = [router.pairs.index(decision.pair) for decision in router.decide_batch(test.queries) if decision.pair]
         assert scores[np.arange(len(scores)), taken].mean() > scores.mean() + 0.05

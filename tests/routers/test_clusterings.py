@@ -15,9 +15,9 @@ from scipy.special import betainc
 from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.clusterings import Clusterings
-from langchain_atlas.routers.statistics import ClusterStatistics, natural_strength, overall_success
+from langchain_atlas.routers.cluster.kmeans import Clusterings
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.cluster.statistics import ClusterStatistics, natural_strength, overall_success
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Candidate, Constraints, Decision, Query
 
@@ -27,7 +27,7 @@ CHEAP, DEAR = Pair("cheap"), Pair("dear")
 #        all: right, mean cost    east: right, mean cost    north: right, mean cost
 # cheap      12 of 24, $0.001         3 of 12, $0.001           9 of 12, $0.001
 # dear       21 of 24, $0.0035        9 of 12, $0.004          12 of 12, $0.003
-# U = (1 - alpha) * share right - alpha * cost / $0.004
+# U = (1 - cost_weight) * share right - cost_weight * cost / $0.004
 EAST, NORTH = [f"e{number}" for number in range(12)], [f"n{number}" for number in range(12)]
 DIRECTIONS = {**dict.fromkeys(EAST, 0.0), **dict.fromkeys(NORTH, 90.0), "between": 60.0, "west": 180.0}
 RIGHT = {"cheap": (3, 9), "dear": (9, 12)}
@@ -257,8 +257,8 @@ class TestAverage:
     def test_expectations_are_the_means_over_the_clusterings(self) -> None:
         # cheap: (12/24 + 3/12) / 2 = 0.375, at $0.001, which is 0.25 of the highest mean cost, $0.004.
         # dear: (21/24 + 9/12) / 2 = 0.8125, at (0.0035 + 0.004) / 2 = $0.00375, scaled (0.875 + 1) / 2 = 0.9375.
-        # alpha 0.2: cheap 0.8 * 0.375 - 0.2 * 0.25 = 0.25; dear 0.8 * 0.8125 - 0.2 * 0.9375 = 0.4625.
-        decision = coarse_and_fine(alpha=0.2).decide(ask("e1"))
+        # cost_weight 0.2: cheap 0.8 * 0.375 - 0.2 * 0.25 = 0.25; dear 0.8 * 0.8125 - 0.2 * 0.9375 = 0.4625.
+        decision = coarse_and_fine(cost_weight=0.2).decide(ask("e1"))
         found = chosen(decision)
         assert (decision.pair, found.expected_success) == (DEAR, pytest.approx(0.8125))
         assert (found.expected_cost_usd, found.expected_latency_s) == (pytest.approx(0.00375), pytest.approx(2.0))
@@ -268,25 +268,25 @@ class TestAverage:
         assert decision.runner_up.utility == pytest.approx(0.25)
 
     def test_the_evidence_and_the_place_are_those_of_the_first(self) -> None:
-        decision = coarse_and_fine(alpha=0.0).decide(ask("e1"))
+        decision = coarse_and_fine(cost_weight=0.0).decide(ask("e1"))
         assert (decision.rule, decision.cluster, chosen(decision).evidence) == ("nearest-cluster", 0, 24)
         # The first centre is the mean of (1, 0) and (0, 1): half the square root of 2 from either.
         assert decision.distance == pytest.approx(math.sqrt(0.5), abs=1e-6)
         assert decision.reason.startswith("In cluster 0 (east), from 24 outcomes there, dear@@none is expected")
 
     @pytest.mark.parametrize(
-        ("text", "alpha", "first", "averaged", "gap"),
+        ("text", "cost_weight", "first", "averaged", "gap"),
         [
             # How far the utility of dear is above that of cheap, by the equation at the head of this file:
-            #   all: 0.375 - alpha; east: 0.5 - 1.25 * alpha; north: 0.25 - 0.75 * alpha.
+            #   all: 0.375 - cost_weight; east: 0.5 - 1.25 * cost_weight; north: 0.25 - 0.75 * cost_weight.
             ("e1", 0.38, CHEAP, DEAR, (-0.005 + 0.025) / 2),
             ("n1", 0.36, DEAR, CHEAP, (0.015 - 0.020) / 2),
         ],
     )
     def test_the_average_may_decide_otherwise_than_the_first(
-        self, *, text: str, alpha: float, first: Pair, averaged: Pair, gap: float
+        self, *, text: str, cost_weight: float, first: Pair, averaged: Pair, gap: float
     ) -> None:
-        router = coarse_and_fine(alpha=alpha)
+        router = coarse_and_fine(cost_weight=cost_weight)
         assert router.best(0).pair == first
         decision = router.decide(ask(text))
         assert decision.pair == averaged
@@ -298,13 +298,13 @@ class TestAverage:
         # Strength 10. Records: cheap 0.5, dear 0.875, mean 0.6875; each leans on that as on 10 outcomes:
         #   cheap: (12 + 6.875) / 34 = 0.5551471, dear: (21 + 6.875) / 34 = 0.8198529.
         # dear in the cluster of all: (21 + 8.198529) / 34 = 0.8587803; to the east (9 + 8.198529) / 22 = 0.7817513.
-        decision = coarse_and_fine(alpha=0.0, strength=10.0).decide(ask("e1"))
+        decision = coarse_and_fine(cost_weight=0.0, strength=10.0).decide(ask("e1"))
         assert chosen(decision).expected_success == pytest.approx((0.8587803 + 0.7817513) / 2, abs=1e-6)
 
     def test_the_interval_is_about_the_expectation(self) -> None:
         # The belief has the mean 0.8125, and as many counts as the clusters' mean, (24 + 12) / 2 = 18: Beta(14.625,
         # 3.375). The mean of the counts would be Beta((21 + 9) / 2, (3 + 3) / 2), whose mean is 0.833.
-        low, high = chosen(coarse_and_fine(alpha=0.0).decide(ask("e1"))).interval or (0.0, 0.0)
+        low, high = chosen(coarse_and_fine(cost_weight=0.0).decide(ask("e1"))).interval or (0.0, 0.0)
         assert betainc(14.625, 3.375, low) == pytest.approx(0.025)
         assert betainc(14.625, 3.375, high) == pytest.approx(0.975)
         assert low < 0.8125 < high
@@ -321,12 +321,12 @@ class TestAverage:
         assert low < 0.45 < high
 
     def test_a_limit_holds_for_the_mean_cost(self) -> None:
-        router = coarse_and_fine(alpha=0.0)
+        router = coarse_and_fine(cost_weight=0.0)
         assert router.decide(ask("e1", max_cost_usd=0.00376)).pair == DEAR
         assert router.decide(ask("e1", max_cost_usd=0.00374)).pair == CHEAP
 
     def test_best_tells_of_the_cluster_alone(self) -> None:
-        best = coarse_and_fine(alpha=0.0).best(0)
+        best = coarse_and_fine(cost_weight=0.0).best(0)
         assert (best.pair, best.expected_success, best.evidence) == (DEAR, pytest.approx(0.875), 24)
 
 
@@ -346,7 +346,7 @@ class TestFallback:
         )
         compass = Compass({**DIRECTIONS, **{f"w{at}": 180.0 for at in range(12)}})
         return ClusterRouter(
-            compass, n_clusters=n_clusters, n_refinements=n_refinements, view="text", strength=0.0, alpha=0.0
+            compass, n_clusters=n_clusters, n_refinements=n_refinements, view="text", strength=0.0, cost_weight=0.0
         ).fit(table)
 
     def test_each_clustering_goes_to_its_nearest_with_outcomes(self) -> None:
@@ -383,7 +383,9 @@ class TestFallback:
 class TestLearning:
     def test_fresh_outcomes_count_once_in_each_clustering(self) -> None:
         router = coarse_and_fine()
-        router.add_pairs(table_of(row("e1", "new", 1.0, 0.002), row("n1", "new", 0.0, 0.002), row("e2", "new", 1.0)))
+        router = router.add_pairs(
+            table_of(row("e1", "new", 1.0, 0.002), row("n1", "new", 0.0, 0.002), row("e2", "new", 1.0))
+        )
         east, north = 1 + int(router.clusterings_.centres[1, 0] < 0.5), 1 + int(router.clusterings_.centres[1, 0] > 0.5)
         np.testing.assert_array_equal(router.statistics_.count[[0, east, north], 2], [3, 2, 1])
         np.testing.assert_array_equal(router.statistics_.success[[0, east, north], 2], [2, 2, 0])
@@ -403,8 +405,8 @@ class TestLearning:
 
     def test_a_new_pair_is_averaged_like_the_others(self) -> None:
         # To the east new is right 2 of 2, over all 2 of 3: (1 + 2/3) / 2.
-        router = coarse_and_fine(alpha=0.0)
-        router.add_pairs(table_of(row("e1", "new", 1.0), row("n1", "new", 0.0), row("e2", "new", 1.0)))
+        router = coarse_and_fine(cost_weight=0.0)
+        router = router.add_pairs(table_of(row("e1", "new", 1.0), row("n1", "new", 0.0), row("e2", "new", 1.0)))
         decision = router.decide(ask("e1"))
         assert (decision.pair, chosen(decision).expected_success) == (Pair("new"), pytest.approx(5 / 6))
         assert chosen(decision).evidence == 3
@@ -430,7 +432,7 @@ class TestLearning:
 
 class TestRestrict:
     def test_the_clusterings_are_kept(self) -> None:
-        small = coarse_and_fine(alpha=0.0).restrict([DEAR])
+        small = coarse_and_fine(cost_weight=0.0).restrict([DEAR])
         assert small.statistics_.repeats == 2
         assert small.clusterings_.sizes == (1, 2)
         np.testing.assert_allclose(overall_success(small.statistics_, 0.0), [0.875])
@@ -446,7 +448,7 @@ class TestRestrict:
 
 class TestSaved:
     def test_all_clusterings_come_back(self, tmp_path: Path) -> None:
-        router = coarse_and_fine(alpha=0.2).add_pairs(table_of(row("e1", "new", 1.0)))
+        router = coarse_and_fine(cost_weight=0.2).add_pairs(table_of(row("e1", "new", 1.0)))
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", Compass(DIRECTIONS))
         assert isinstance(again, ClusterRouter)

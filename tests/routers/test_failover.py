@@ -39,7 +39,9 @@ def fitted(*names: str, **settings: Any) -> ClusterRouter:
         for number in range(len(names))
         for place, name in enumerate(names)
     ]
-    return ClusterRouter.as_in_paper(Compass({"q0": 0.0}), n_clusters=1, alpha=0.0, **settings).fit(table_of(*rows))
+    return ClusterRouter.as_in_paper(Compass({"q0": 0.0}), n_clusters=1, cost_weight=0.0, **settings).fit(
+        table_of(*rows)
+    )
 
 
 def down_but(*up: str) -> ScriptedExecutor:

@@ -13,7 +13,7 @@ from recorded import kinds_of_query
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.testing import FakeEncoder, RouterConformance
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Trajectory
@@ -121,7 +121,7 @@ class TestOfARouterThatDoesNotFail(RouterConformance):
         return FakeEncoder()
 
     def test_settings_reach_it(self) -> None:
-        router = self.make_router().configure(alpha=0.7)
+        router = self.make_router().configure(cost_weight=0.7)
         assert isinstance(router, FallbackRouter)
-        assert router.settings["alpha"] == 0.7
+        assert router.settings["cost_weight"] == 0.7
         assert router.pair == Pair("large")

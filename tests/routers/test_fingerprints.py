@@ -9,26 +9,26 @@ from asking import sums
 from recorded import kinds_of_query, row
 from safetensors.numpy import load_file
 
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import ARRAYS, CONFIG, Artifact, read_artifact, write_artifact
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import SinglePairRouter
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
 from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.lazy import LazyRouter
-from langchain_atlas.routers.linear import LinearRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
-from langchain_atlas.routers.rl import RLRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.learned.linear import LinearRouter
+from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Query
 
-QUICK = TrainingConfig(lesson=LessonConfig(belief_steps=1, gain_steps=1, batch=16), ppo=PPOConfig(steps=0))
+QUICK = TrainingConfig(pretraining=PretrainingConfig(belief_steps=1, gain_steps=1, batch=16), ppo=PPOConfig(steps=0))
 
 
 def cluster(table: OutcomeTable) -> ClusterRouter:
@@ -41,7 +41,7 @@ def trained(table: OutcomeTable) -> RLRouter:
 
 MAKERS: dict[str, Callable[[OutcomeTable], Router]] = {
     "cluster": cluster,
-    "knn": lambda table: NeighbourRouter(FakeEncoder()).fit(table),
+    "knn": lambda table: KNNRouter(FakeEncoder()).fit(table),
     "linear": lambda table: LinearRouter(FakeEncoder()).fit(table),
     "rl": trained,
     "dual": lambda table: DualRouter(cluster(table), trained(table)),
@@ -153,4 +153,4 @@ def test_a_router_that_learned_from_nothing_says_nothing(tmp_path: Path) -> None
 
 def test_a_query_asked_twice_counts_once() -> None:
     table = OutcomeTable.from_rows([row(name, "a@@none", 1.0, query="Why?") for name in "pq"])
-    assert len(known_to(NeighbourRouter(FakeEncoder()).fit(table))) == 1
+    assert len(known_to(KNNRouter(FakeEncoder()).fit(table))) == 1

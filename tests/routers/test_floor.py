@@ -16,32 +16,32 @@ from langchain_atlas.learning.rollout import follow
 from langchain_atlas.loop import solve
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
-from langchain_atlas.routers.floor import with_floor
-from langchain_atlas.routers.outlook import Seen
-from langchain_atlas.routers.policy import Assessment, CompactPolicy, PolicyConfig
-from langchain_atlas.routers.rl import DEFAULT_USD_PER_SECOND, RLRouter
-from langchain_atlas.routers.situation import (
+from langchain_atlas.routers.policy.featurizer import EncodedQueries
+from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.network import Assessment, CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.router import DEFAULT_USD_PER_SECOND, RLRouter
+from langchain_atlas.routers.policy.state import (
+    ANSWER_FEATURES,
     MAX_CALLS,
-    N_ANSWER_FEATURES,
     PAIR_FEATURES,
     QUERY_FEATURES,
-    Prospect,
-    Situation,
+    PriorFeatures,
+    State,
 )
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import START, Constraints, Observation, Query
 
-NEVER = -1e9
+NEVER = -math.inf
 CHANCE = math.log(3)
 """Logit of three in four."""
 PAIRS = 3
 DEFAULT = 1
 
 
-def situation(**changes: Any) -> Situation:
-    """Return one situation of three pairs after a call of the first, at a price of 0.1.
+def state(**changes: Any) -> State:
+    """Return one state of three pairs after a call of the first, at a price of 0.1.
 
     Of the default pair three in four are expected to be right, overall and around; its call costs half of the dearest.
     """
@@ -51,7 +51,7 @@ def situation(**changes: Any) -> Situation:
     query = torch.zeros((1, len(QUERY_FEATURES)))
     query[0, QUERY_FEATURES.index("near")] = changes.pop("near", 1.0)
     square = torch.zeros((1, PAIRS, PAIRS))
-    prospect = Prospect(
+    prior = PriorFeatures(
         pairs=pairs,
         query=query,
         cost=torch.tensor([[0.1, 0.5, 1.0]]),
@@ -64,12 +64,12 @@ def situation(**changes: Any) -> Situation:
         same_tool=torch.eye(PAIRS),
         likeness=torch.eye(PAIRS),
     )
-    made = Situation(
-        prospect=prospect,
+    made = State(
+        prior=prior,
         allowed=torch.tensor([[False, True, True]]),
         called=torch.tensor([[0, -1, -1, -1]]),
         same=torch.eye(MAX_CALLS, dtype=torch.bool)[None],
-        answers=torch.zeros((1, MAX_CALLS, N_ANSWER_FEATURES)),
+        answers=torch.zeros((1, MAX_CALLS, len(ANSWER_FEATURES))),
         styles=torch.zeros((1, MAX_CALLS), dtype=torch.long),
         turns=torch.tensor([3]),
         price=torch.tensor([0.1]),
@@ -81,7 +81,7 @@ WORTH = torch.tensor([[0.7, NEVER, NEVER, NEVER, NEVER, 0.6, 0.65]])
 """The answer that is held, calls not made, and the three pairs, of which the first was asked already."""
 
 
-def floored(made: Situation, margin: float = 0.0, worth: Tensor = WORTH) -> list[float]:
+def floored(made: State, margin: float = 0.0, worth: Tensor = WORTH) -> list[float]:
     found = with_floor(worth, made, torch.tensor([DEFAULT]), margin)
     return [round(value, 6) for value in found[0].tolist()]
 
@@ -96,26 +96,26 @@ UNCHANGED = expected(0.6)
 class TestWithFloor:
     def test_asking_the_default_pair_is_worth_no_less_than_that_pair_alone(self) -> None:
         """0.75 less its price, 0.1 x 0.5; nothing else is touched."""
-        assert floored(situation()) == expected(0.70)
+        assert floored(state()) == expected(0.70)
 
     def test_errors_count_for_the_default_pair(self) -> None:
         """Near what is remembered the standard error is 0.02, and 0.05 more for each usual distance beyond it."""
-        assert floored(situation(), margin=1.0) == expected(0.72)
-        assert floored(situation(near=3.0), margin=1.0) == expected(0.70 + 0.02 + 0.1)
-        assert floored(situation(near=3.0), margin=2.0) == expected(0.70 + 2 * 0.12)
-        assert floored(situation(near=0.2), margin=1.0) == expected(0.72)  # nearer than usual is no surer
+        assert floored(state(), margin=1.0) == expected(0.72)
+        assert floored(state(near=3.0), margin=1.0) == expected(0.70 + 0.02 + 0.1)
+        assert floored(state(near=3.0), margin=2.0) == expected(0.70 + 2 * 0.12)
+        assert floored(state(near=0.2), margin=1.0) == expected(0.72)  # nearer than usual is no surer
 
     def test_what_is_known_overall_and_around_counts_alike(self) -> None:
         """The mean of the logits: of 0 and twice log 3 it is log 3."""
-        assert floored(situation(success=0.0, success_around=2 * CHANCE)) == expected(0.70)
+        assert floored(state(success=0.0, success_around=2 * CHANCE)) == expected(0.70)
 
     def test_what_the_policy_thinks_more_of_stays(self) -> None:
         worth = WORTH.clone()
         worth[0, MAX_CALLS + DEFAULT] = 0.9
-        assert floored(situation(), worth=worth)[MAX_CALLS + DEFAULT] == 0.9
+        assert floored(state(), worth=worth)[MAX_CALLS + DEFAULT] == 0.9
 
     def test_a_high_price_leaves_the_floor_below_the_policy(self) -> None:
-        assert floored(situation(price=torch.tensor([10.0]))) == UNCHANGED
+        assert floored(state(price=torch.tensor([10.0]))) == UNCHANGED
 
     @pytest.mark.parametrize(
         "closed",
@@ -127,11 +127,11 @@ class TestWithFloor:
         ids=["before the first call", "no turns are left", "not allowed"],
     )
     def test_it_is_raised_only_where_it_may_be_asked_instead_of_answering(self, closed: dict[str, Tensor]) -> None:
-        assert floored(situation(), margin=2.0) != UNCHANGED
-        assert floored(situation(**closed), margin=2.0) == UNCHANGED
+        assert floored(state(), margin=2.0) != UNCHANGED
+        assert floored(state(**closed), margin=2.0) == UNCHANGED
 
     def test_each_situation_has_a_default_of_its_own(self) -> None:
-        both = situation().rows(torch.tensor([0, 0]))
+        both = state().rows(torch.tensor([0, 0]))
         found = with_floor(WORTH.repeat(2, 1), both, torch.tensor([1, 2]), 0.0)
         assert found[0].tolist() == pytest.approx(expected(0.70))
         # Of the last pair nothing is known: one in two, less 0.1.
@@ -150,14 +150,13 @@ class Stubborn(nn.Module):
         super().__init__()
         self.held, self.config = held, PolicyConfig(cautious=cautious)
 
-    def forward(self, situation: Situation) -> Assessment:
-        made = situation.made
+    def forward(self, state: State) -> Assessment:
+        made = state.made
         right = torch.where(made, self.held, 0.0)
-        routes = torch.zeros(situation.allowed.shape)
+        routes = torch.zeros(state.allowed.shape)
         routes[:, 0] = 0.5
-        may = situation.allowed & (situation.turns > 0)[:, None]
-        worth = torch.cat([torch.where(made, right, NEVER), torch.where(may, routes, NEVER)], dim=1)
-        return Assessment(right=right, worth=worth, value=torch.zeros(len(worth)))
+        values = torch.cat([right, routes], dim=1)
+        return Assessment(right=right, action_values=values, mask=state.mask, value=torch.zeros(len(values)))
 
 
 def router(policy: Any = None, table: OutcomeTable = TABLE, **settings: Any) -> RLRouter:
@@ -165,7 +164,7 @@ def router(policy: Any = None, table: OutcomeTable = TABLE, **settings: Any) -> 
     if policy is None:
         torch.manual_seed(0)
         policy = CompactPolicy(PolicyConfig())
-    return RLRouter(policy, Recordings.of(table, FakeEncoder()).outlook, FakeEncoder(), **settings)
+    return RLRouter(policy, Recordings.of(table, FakeEncoder()).featurizer, FakeEncoder(), **settings)
 
 
 def calls(made: RLRouter, table: OutcomeTable = TABLE) -> float:
@@ -224,21 +223,21 @@ class TestRouter:
         """Also where the default differs by query, as when it is chosen without the query's part."""
         recordings = Recordings.of(TABLE, FakeEncoder())
         made = router(Stubborn(0.8), cost_weight=0.0, usd_per_second=0.0)
-        seen, _ = Seen.of(TABLE.queries, made.encoder, made.outlook.view)
-        prospect, n = made.outlook.prospect(seen), len(recordings)
+        seen, _ = EncodedQueries.of(TABLE.queries, made.encoder, made.featurizer.view)
+        prior, n = made.featurizer.prior(seen), len(recordings)
         assert made.margin is not None
         default = torch.full((n,), made.default)
-        found = follow(made.policy, recordings, prospect, made.price, floor=(default, made.margin))
+        found = follow(made.policy, recordings, prior, made.price, floor=(default, made.margin))
         executor = ReplayExecutor(TABLE)
         for query, called, count in zip(TABLE.queries, found.called, found.calls, strict=True):
             trajectory = solve(query, made, executor)
-            assert [made.outlook.numbers[seen.pair] for seen in trajectory.observations] == called[:count].tolist()
+            assert [made.featurizer.numbers[seen.pair] for seen in trajectory.observations] == called[:count].tolist()
             assert (called[count:] == -1).all()
         assert found.calls.tolist() == [2] * n
-        without = follow(made.policy, recordings, prospect, made.price)
+        without = follow(made.policy, recordings, prior, made.price)
         assert without.calls.tolist() == [1] * n
         assert without.called[:, 0].tolist() == [0] * n
-        other = follow(made.policy, recordings, prospect, made.price, floor=(torch.arange(n) % 2 + 1, made.margin))
+        other = follow(made.policy, recordings, prior, made.price, floor=(torch.arange(n) % 2 + 1, made.margin))
         asked = [row[1].item() for row in other.called]
         assert set(asked[0::2]) <= {1, -1}
         assert set(asked[1::2]) <= {2, -1}
@@ -304,12 +303,12 @@ class TestSeconds:
     def test_a_call_costs_dollars_and_seconds(self) -> None:
         """Half a second at a cent is half a cent: a quarter of the dearest call, which is 2 cents."""
         made = router(usd_per_second=0.01)
-        seen, _ = Seen.of(TABLE.queries[:2], made.encoder, made.outlook.view)
-        before = made.outlook.prospect(seen)
+        seen, _ = EncodedQueries.of(TABLE.queries[:2], made.encoder, made.featurizer.view)
+        before = made.featurizer.prior(seen)
         after = made.priced(before)
         np.testing.assert_allclose((after.cost - before.cost).numpy(), 0.25, rtol=1e-5)
         assert made.configure(usd_per_second=0).priced(before) is before
-        assert made.outlook.prospect(seen).cost.tolist() == before.cost.tolist()
+        assert made.featurizer.prior(seen).cost.tolist() == before.cost.tolist()
 
     def test_as_it_comes_seconds_are_not_free(self) -> None:
         assert router().settings["usd_per_second"] == DEFAULT_USD_PER_SECOND > 0
@@ -331,8 +330,8 @@ class TestSeconds:
         seconds = {"cheap": 0.5, "small": 1.5, "other": 4.0, "large": None}
         rows = [{**one, "latency_s": seconds[one["model"]]} for one in TABLE.table.to_pylist()]
         made = router(table=OutcomeTable.from_rows(rows), usd_per_second=0.01)
-        seen, _ = Seen.of(TABLE.queries[:1], made.encoder, made.outlook.view)
-        before = made.outlook.prospect(seen)
+        seen, _ = EncodedQueries.of(TABLE.queries[:1], made.encoder, made.featurizer.view)
+        before = made.featurizer.prior(seen)
         added = (made.priced(before).cost - before.cost)[0].tolist()
         by_pair = dict(zip(made.pairs, added, strict=True))
         assert [by_pair[pair] for pair in (CHEAP, SMALL, OTHER, LARGE)] == pytest.approx(
@@ -343,8 +342,8 @@ class TestSeconds:
         rows = [{**one, "latency_s": None} for one in TABLE.table.to_pylist()]
         table = OutcomeTable.from_rows(rows)
         made = router(table=table, usd_per_second=0.01)
-        seen, _ = Seen.of(table.queries[:1], made.encoder, made.outlook.view)
-        before = made.outlook.prospect(seen)
+        seen, _ = EncodedQueries.of(table.queries[:1], made.encoder, made.featurizer.view)
+        before = made.featurizer.prior(seen)
         np.testing.assert_allclose((made.priced(before).cost - before.cost).numpy(), 0.5, rtol=1e-5)
         decision = made.decide(table.queries[0])
         assert decision.kind == "route"
@@ -379,7 +378,7 @@ class TestPrice:
 
 class TestDual:
     def made(self) -> DualRouter:
-        cluster = ClusterRouter(FakeEncoder(), n_clusters=2, alpha=0.4, always=str(LARGE)).fit(TABLE)
+        cluster = ClusterRouter(FakeEncoder(), n_clusters=2, cost_weight=0.4, always=str(LARGE)).fit(TABLE)
         return DualRouter(cluster, router(always=str(LARGE)), path="cluster")
 
     def test_what_both_paths_know_goes_to_both(self) -> None:
@@ -392,12 +391,11 @@ class TestDual:
             made = self.made().configure(**knob)
             assert made.cluster.settings[name] == made.rl.settings[name] == made.settings[name] == value
 
-    def test_each_has_a_cost_weight_of_its_own(self) -> None:
-        made = self.made().configure(alpha=0.3, cost_weight=0.2)
-        assert (made.cluster.settings["alpha"], made.rl.settings["cost_weight"]) == (0.3, 0.2)
+    @pytest.mark.parametrize("name", ["cost_weight", "alpha"])
+    def test_both_paths_take_one_cost_weight(self, name: str) -> None:
+        made = self.made().configure(**{name: 0.2})
+        assert made.cluster.settings["cost_weight"] == made.rl.settings["cost_weight"] == 0.2
         assert made.cluster.settings["always"] is made.rl.settings["always"] is None
-        made = self.made().configure(cost_weight=0.2)
-        assert (made.cluster.settings["alpha"], made.rl.settings["cost_weight"]) == (0.4, 0.2)
 
     @pytest.mark.parametrize("path", ["cluster", "rl"])
     def test_one_pair_always_is_asked_on_either_path(self, path: str) -> None:

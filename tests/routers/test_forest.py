@@ -16,8 +16,8 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
-from langchain_atlas.routers.forest import Forest
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.cluster.trees import Forest
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Query
 
@@ -39,7 +39,9 @@ def by_length(n_queries: int = 120, **scores: float) -> OutcomeTable:
 
 def one_cluster(**settings: Any) -> ClusterRouter:
     """Return a router that can't tell queries apart by their cluster, as there is but one."""
-    return ClusterRouter(FakeEncoder(), **{"n_clusters": 1, "n_refinements": 0, "alpha": 0.2, "guard": 0.0, **settings})
+    return ClusterRouter(
+        FakeEncoder(), **{"n_clusters": 1, "n_refinements": 0, "cost_weight": 0.2, "guard": 0.0, **settings}
+    )
 
 
 def estimates_of(router: ClusterRouter, text: str) -> NDArray[np.float64]:
@@ -62,7 +64,7 @@ def expected(router: ClusterRouter, text: str) -> float:
 
 class TestOpinion:
     def test_it_tells_the_hard_from_the_easy_within_one_cluster(self) -> None:
-        router = one_cluster(alpha=0.3).fit(by_length())
+        router = one_cluster(cost_weight=0.3).fit(by_length())
         assert router.decide(Query(text=f"{SHORT} 3")).pair == Pair("cheap")
         assert router.decide(Query(text=f"{LONG} 3")).pair == Pair("dear")
 
@@ -83,7 +85,7 @@ class TestOpinion:
         assert one_cluster().fit(by_length(100)).forest_ is not None
 
     def test_it_counts_the_more_the_more_it_learned_from(self) -> None:
-        router = one_cluster(strength=0.0, alpha=1.0).fit(by_length())
+        router = one_cluster(strength=0.0, cost_weight=1.0).fit(by_length())
         others = estimates_of(router, f"{LONG} 3")[:, 0]
         assert others[0] < 0.2
         # Half of the cluster's outcomes were right; of 120 outcomes, at 20 the others count half.
@@ -95,30 +97,30 @@ class TestOpinion:
         assert expected(router, f"{LONG} 3") == pytest.approx(mean(1.0, others, 1 / 21))
 
     def test_it_counts_less_as_fresh_outcomes_come_in(self) -> None:
-        router = one_cluster(strength=0.0, alpha=1.0).fit(by_length())
+        router = one_cluster(strength=0.0, cost_weight=1.0).fit(by_length())
         others = estimates_of(router, f"{LONG} 3")[:, 0]
         router.partial_fit(table_of(*(row(f"n{at}", "cheap", 1.0, 0.1, query=f"{LONG} 3") for at in range(360))))
         # A quarter of 480 outcomes were learned from, and 420 were right.
         assert expected(router, f"{LONG} 3") == pytest.approx(mean(420 / 480, others, 120 / 140 / 4))
 
     def test_of_a_new_pair_it_says_nothing(self) -> None:
-        router = one_cluster(strength=0.0, alpha=0.0).fit(by_length())
-        router.add_pairs(table_of(*(row(f"n{at}", "new", float(at > 0), 0.1, query=SHORT) for at in range(4))))
+        router = one_cluster(strength=0.0, cost_weight=0.0).fit(by_length())
+        router = router.add_pairs(table_of(*(row(f"n{at}", "new", float(at > 0), 0.1, query=SHORT) for at in range(4))))
         alone = router.restrict([Pair("new")])
         assert expected(alone, LONG) == 0.75
 
     def test_a_restricted_router_keeps_it(self) -> None:
-        router = one_cluster(strength=0.0, alpha=1.0).fit(by_length(other=0.0))
+        router = one_cluster(strength=0.0, cost_weight=1.0).fit(by_length(other=0.0))
         both = router.restrict([Pair("dear"), Pair("cheap")])
         assert expected(both, f"{LONG} 3") == expected(router.restrict([Pair("cheap")]), f"{LONG} 3")
 
     def test_a_pair_that_was_not_recorded_everywhere_is_no_hindrance(self) -> None:
-        router = one_cluster(alpha=0.0).fit(by_length(rare=1.0))
+        router = one_cluster(cost_weight=0.0).fit(by_length(rare=1.0))
         assert 0 <= expected(router.restrict([Pair("rare")]), LONG) <= 1
 
     def test_it_is_saved(self, tmp_path: Path) -> None:
         router = one_cluster().fit(by_length())
-        router.add_pairs(table_of(row("n", "new", 1.0)))
+        router = router.add_pairs(table_of(row("n", "new", 1.0)))
         router.save(tmp_path / "router")
         again = Router.load(tmp_path / "router", FakeEncoder())
         queries = [Query(text=text) for text in (LONG, SHORT, "", "something else: 3.5%")]
@@ -181,14 +183,14 @@ class TestForest:
     def test_it_agrees_with_the_trees_of_scikit_learn(self) -> None:
         from sklearn.ensemble import ExtraTreesRegressor
 
-        from langchain_atlas.routers import forest
+        from langchain_atlas.routers.cluster import trees
 
         random = np.random.default_rng(1)
         texts = [" ".join(random.choice(["alpha", "beta", "gamma", "delta"], 6)) for _ in range(300)]
         seen, scores = random.normal(size=(300, 5)), random.random((300, 4))
         learned = Forest.learn(texts, seen, scores, 7, seed=3)
         order = np.random.default_rng(3).permutation(300)
-        features = forest._features(texts, seen, learned.projection)
+        features = trees._features(texts, seen, learned.projection)
         common = np.argsort(-(features[:, 5:] > 0).sum(axis=0), kind="stable")[:400]
         features = features[:, [*range(5), *(5 + np.sort(common))]]
         trees = ExtraTreesRegressor(7, min_samples_leaf=5, max_features=0.3, max_depth=24, random_state=3).fit(

@@ -13,7 +13,7 @@ from recorded import Compass, row, table_of
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE, PairedOutcomes, most_accurate
 from langchain_atlas.trajectory import Constraints, Query
 
@@ -238,7 +238,7 @@ def table(times: int = 1) -> OutcomeTable:
 def router(times: int = 1, **settings: Any) -> ClusterRouter:
     """Return a router of one clustering of texts without shrinkage, so that sums are those of `SCORES`."""
     made = ClusterRouter(
-        Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", strength=0.0, **{"alpha": 0.0, **settings}
+        Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", strength=0.0, **{"cost_weight": 0.0, **settings}
     )
     return made.fit(table(times))
 
@@ -302,7 +302,7 @@ class TestClusterRouter:
     @pytest.mark.parametrize("guard", [0.0, 0.85, 0.995])
     def test_saved_and_loaded_it_decides_the_same(self, guard: float, tmp_path: Path) -> None:
         made = router(guard=guard)
-        made.add_pairs(table_of(row("e1", "new", 1.0), row("e2", "new", 1.0), row("e1", "steady", 0.0)))
+        made = made.add_pairs(table_of(row("e1", "new", 1.0), row("e2", "new", 1.0), row("e1", "steady", 0.0)))
         made.save(tmp_path / "router")
         loaded = Router.load(tmp_path / "router", Compass(COMPASS))
         assert isinstance(loaded, ClusterRouter)
@@ -322,7 +322,7 @@ class TestClusterRouter:
         """Right on two of three queries where the default is right on one: more, but not more than luck makes."""
         made, new = router(guard=0.95), Pair("new")
         probes = {"e0": (0.0, 1.0), "e1": (0.0, 1.0), "e4": (1.0, 0.0)}
-        made.add_pairs(
+        made = made.add_pairs(
             table_of(
                 *(
                     row(name, str(pair), score)
@@ -339,7 +339,7 @@ class TestClusterRouter:
 
     def test_a_router_without_its_default_gets_a_new_one(self) -> None:
         rows = [*table().table.to_pylist(), *(row(f"{name}-0", "third", 0.0, query=name) for name in EAST)]
-        made = ClusterRouter(Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", alpha=0.0).fit(
+        made = ClusterRouter(Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", cost_weight=0.0).fit(
             OutcomeTable.from_rows(rows)
         )
         left = made.restrict([SPECIAL, Pair("third")])
@@ -372,7 +372,7 @@ class TestClusterRouter:
             if model == "a" or generator.random() < 0.8
         ]
         made = ClusterRouter(
-            Compass(COMPASS), n_clusters=2, n_refinements=1, view="text", alpha=float(generator.random()) / 3
+            Compass(COMPASS), n_clusters=2, n_refinements=1, view="text", cost_weight=float(generator.random()) / 3
         ).fit(table_of(*rows))
         default = made.pairs[made.paired_.default]
         guarded, bare = made.configure(guard=guard), made.configure(guard=0.0)

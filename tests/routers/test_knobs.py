@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from recorded import Compass, row, table_of
 
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.belief import Belief, highest, scaled
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.estimates import PairEstimates, highest, scaled
 from langchain_atlas.routers.utility import UtilityRouter
 from langchain_atlas.trajectory import Candidate, Decision, Query
 
@@ -27,17 +27,17 @@ SEEDS = pytest.mark.parametrize("seed", range(6))
 class Believer(UtilityRouter):
     """Believes what it is told."""
 
-    def __init__(self, belief: Belief, **settings: Any) -> None:
+    def __init__(self, expected: PairEstimates, **settings: Any) -> None:
         super().__init__(**settings)
-        self.belief = belief
-        self._pairs = tuple(Pair(f"pair{number}") for number in range(len(belief.success)))
+        self.expected = expected
+        self._pairs = tuple(Pair(f"pair{number}") for number in range(len(expected.success)))
 
     def _prepare(self, queries: Sequence[Query]) -> Sequence[Any]:
         return list(queries)
 
-    def _believe(self, item: Any, permitted: NDArray[np.bool_]) -> Belief:
+    def _expect(self, item: Any, permitted: NDArray[np.bool_]) -> PairEstimates:
         del item, permitted
-        return self.belief
+        return self.expected
 
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Any:
         raise NotImplementedError
@@ -48,10 +48,10 @@ def belief_of(
     cost: Sequence[float],
     latency: Sequence[float] | None = None,
     spread: Sequence[float] | None = None,
-) -> Belief:
+) -> PairEstimates:
     dollars = np.array(cost, dtype=float)
     seconds = np.full(len(success), np.nan) if latency is None else np.array(latency, dtype=float)
-    return Belief(
+    return PairEstimates(
         success=np.array(success, dtype=float),
         cost=dollars,
         latency=seconds,
@@ -66,7 +66,7 @@ def belief_of(
 
 
 @st.composite
-def beliefs(draw: st.DrawFn, *, unknown: bool = False) -> Belief:
+def beliefs(draw: st.DrawFn, *, unknown: bool = False) -> PairEstimates:
     """Draw two to five pairs, the first the default; costs and latencies in tenths of a cent and of a second."""
     count = draw(st.integers(2, 5))
 
@@ -119,7 +119,7 @@ class TestByHand:
         """At a confidence of 0.8413 one standard error: 0.9 - 0.35 is less than 0.6, 0.9 - 0.25 is more."""
         for spread, number in ((0.35, 0), (0.25, 1)):
             told = belief_of([0.6, 0.9], [0.001, 0.001], spread=[0.0, spread])
-            router = Believer(told, alpha=0.0, guard=0.841345)
+            router = Believer(told, cost_weight=0.0, guard=0.841345)
             assert router.utility(told).tolist() == pytest.approx([0.6, 0.9 - spread], abs=1e-5)
             assert router.decide(Query(text="q")).pair == Pair(f"pair{number}")
 
@@ -152,59 +152,62 @@ class TestByHand:
 
 class TestAnyBelief:
     @GUARDS
-    @given(belief=beliefs())
+    @given(expected=beliefs())
     def test_a_right_answer_that_is_worth_more_is_never_asked_of_a_cheaper_pair(
-        self, guard: float, belief: Belief
+        self, guard: float, expected: PairEstimates
     ) -> None:
-        router, query = Believer(belief, guard=guard), Query(text="q")
+        router, query = Believer(expected, guard=guard), Query(text="q")
         assert_rises([dollars(router.configure(value_usd=float(value)).decide(query)) for value in VALUES])
 
     @GUARDS
-    @given(belief=beliefs())
-    def test_a_falling_cost_weight_never_takes_a_cheaper_pair(self, guard: float, belief: Belief) -> None:
-        router, query = Believer(belief, guard=guard), Query(text="q")
-        costs = [dollars(router.configure(alpha=float(weight)).decide(query)) for weight in WEIGHTS[::-1]]
+    @given(expected=beliefs())
+    def test_a_falling_cost_weight_never_takes_a_cheaper_pair(self, guard: float, expected: PairEstimates) -> None:
+        router, query = Believer(expected, guard=guard), Query(text="q")
+        costs = [dollars(router.configure(cost_weight=float(weight)).decide(query)) for weight in WEIGHTS[::-1]]
         assert_rises(costs)
         assert costs == [dollars(router.decide(Query(text="q", cost_weight=float(w)))) for w in WEIGHTS[::-1]]
-        cheapest = float(belief.cost.min())
+        cheapest = float(expected.cost.min())
         assert costs[0] == pytest.approx(cheapest)  # cost alone
 
     @GUARDS
-    @given(belief=beliefs(), weight=st.floats(0.0, 1.0), by_value=st.booleans())
+    @given(expected=beliefs(), weight=st.floats(0.0, 1.0), by_value=st.booleans())
     def test_dearer_seconds_never_take_a_slower_pair(
-        self, guard: float, *, belief: Belief, weight: float, by_value: bool
+        self, guard: float, *, expected: PairEstimates, weight: float, by_value: bool
     ) -> None:
-        setting = {"value_usd": 0.001 + weight} if by_value else {"alpha": weight}
-        router, query = Believer(belief, guard=guard, **setting), Query(text="q")
+        setting = {"value_usd": 0.001 + weight} if by_value else {"cost_weight": weight}
+        router, query = Believer(expected, guard=guard, **setting), Query(text="q")
         prices = [0.0, *np.geomspace(1e-6, 10.0, 19)]
         waits = [
             taken(router.configure(usd_per_second=float(price)).decide(query)).expected_latency_s for price in prices
         ]
         assert_rises([-(wait or 0.0) for wait in waits])
 
-    @given(belief=beliefs(unknown=True), value=st.floats(1e-5, 1.0), guard=st.sampled_from([0.0, 0.85, 0.99]))
+    @given(expected=beliefs(unknown=True), value=st.floats(1e-5, 1.0), guard=st.sampled_from([0.0, 0.85, 0.99]))
     def test_a_value_chooses_as_the_cost_weight_that_says_the_same(
-        self, belief: Belief, value: float, guard: float
+        self, expected: PairEstimates, value: float, guard: float
     ) -> None:
-        unit = belief.highest[0]
-        router = Believer(belief, guard=guard)
+        unit = expected.highest[0]
+        router = Believer(expected, guard=guard)
         weight = unit / (unit + value)
-        by_value, by_weight = router.configure(value_usd=value), router.configure(alpha=weight)
-        assert by_value.utility(belief).tolist() == pytest.approx(by_weight.utility(belief).tolist())
+        by_value, by_weight = router.configure(value_usd=value), router.configure(cost_weight=weight)
+        assert by_value.utility(expected).tolist() == pytest.approx(by_weight.utility(expected).tolist())
         assert by_value.decide(Query(text="q")).pair == by_weight.decide(Query(text="q")).pair
 
-    @given(belief=beliefs(unknown=True), guard=st.sampled_from([0.0, 0.85]), price=st.sampled_from([0.0, 0.001]))
-    def test_a_sweep_chooses_as_each_setting_by_itself(self, belief: Belief, guard: float, price: float) -> None:
-        router = Believer(belief, guard=guard, usd_per_second=price, always="pair1@@none", alpha=0.7)
+    @given(expected=beliefs(unknown=True), guard=st.sampled_from([0.0, 0.85]), price=st.sampled_from([0.0, 0.001]))
+    def test_a_sweep_chooses_as_each_setting_by_itself(
+        self, expected: PairEstimates, guard: float, price: float
+    ) -> None:
+        router = Believer(expected, guard=guard, usd_per_second=price, always="pair1@@none", cost_weight=0.7)
         # Odd numbers, so that no two pairs are worth exactly the same.
         values = np.array([np.inf, 0.7031, 0.05017, 0.003137, 1.7e-5])
         query = Query(text="q")
         found = router.sweep([query, query], np.ones((2, len(router.pairs)), dtype=bool), values)
         singly = [
-            router.configure(**({"alpha": 0.0} if np.isinf(value) else {"value_usd": float(value)})) for value in values
+            router.configure(**({"cost_weight": 0.0} if np.isinf(value) else {"value_usd": float(value)}))
+            for value in values
         ]
         for row_, setting in zip(found, singly, strict=True):
-            worth = setting.utility(belief)
+            worth = setting.utility(expected)
             assert worth[row_].tolist() == pytest.approx([worth.max()] * 2)
         only = np.zeros((1, len(router.pairs)), dtype=bool)
         only[0, 1] = True
@@ -243,7 +246,7 @@ class TestClusterRouter:
             [list(map(dollars, router.configure(value_usd=float(v)).decide_batch(queries))) for v in VALUES]
         )
         by_weight = np.array(
-            [list(map(dollars, router.configure(alpha=float(w)).decide_batch(queries))) for w in WEIGHTS[::-1]]
+            [list(map(dollars, router.configure(cost_weight=float(w)).decide_batch(queries))) for w in WEIGHTS[::-1]]
         )
         for costs in (*by_value.T, *by_weight.T):
             assert_rises(costs.tolist())
@@ -267,5 +270,5 @@ class TestClusterRouter:
         values = np.array([np.inf, 0.5003, 0.02017, 0.000137])
         found = router.sweep(queries, np.ones((len(queries), 4), dtype=bool), values)
         for chosen, value in zip(found, values, strict=True):
-            made = router.configure(**({"alpha": 0.0} if np.isinf(value) else {"value_usd": float(value)}))
+            made = router.configure(**({"cost_weight": 0.0} if np.isinf(value) else {"value_usd": float(value)}))
             assert [router.pairs[column] for column in chosen] == [d.pair for d in made.decide_batch(queries)]

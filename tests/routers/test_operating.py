@@ -13,7 +13,7 @@ from langchain_atlas.errors import ArtifactError, SettingError
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact import load_with_settings
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint, check_budget, resolved
 from langchain_atlas.trajectory import Query
 
@@ -152,7 +152,7 @@ class TestAnyCurve:
         assert OperatingCurve.from_json(curve.to_json()) == curve
 
 
-ONCE: dict[str, Any] = {"alpha": 0.5, "value_usd": None, "usd_per_second": 0.0, "guard": 0.85, "always": STRONG}
+ONCE: dict[str, Any] = {"cost_weight": 0.5, "value_usd": None, "usd_per_second": 0.0, "guard": 0.85, "always": STRONG}
 """Settings of a router that routes once, which one pair was found to be the best for."""
 LOOP: dict[str, Any] = {"cost_weight": 0.1, "value_usd": None, "max_turns": 4, "guard": 0.85, "always": STRONG}
 """Settings of one that goes round the loop."""
@@ -162,16 +162,16 @@ class TestResolved:
     @pytest.mark.parametrize(
         ("known", "asked", "settings"),
         [
-            (ONCE, {"alpha": 0.2}, {"alpha": 0.2, "value_usd": None, "always": None}),
-            (ONCE, {"cost_weight": 0.2}, {"alpha": 0.2, "value_usd": None, "always": None}),
-            (LOOP, {"cost_weight": 0.2}, {"cost_weight": 0.2, "value_usd": None, "always": None}),
+            (ONCE, {"alpha": 0.2}, {"cost_weight": 0.2, "value_usd": None, "always": None}),
+            (ONCE, {"cost_weight": 0.2}, {"cost_weight": 0.2, "value_usd": None, "always": None}),
             (LOOP, {"alpha": 0.2}, {"cost_weight": 0.2, "value_usd": None, "always": None}),
+            (LOOP, {"cost_weight": 0.2}, {"cost_weight": 0.2, "value_usd": None, "always": None}),
             (ONCE, {"value": 0.05}, {"value_usd": 0.05, "always": None}),
             (ONCE, {"value_usd": 0.05}, {"value_usd": 0.05, "always": None}),
-            (ONCE, {"target": 1.0}, {"alpha": 0.0, "value_usd": 0.01, "always": None}),
+            (ONCE, {"target": 1.0}, {"cost_weight": 0.0, "value_usd": 0.01, "always": None}),
             (LOOP, {"target": 1.0}, {"cost_weight": 0.0, "value_usd": 0.01, "always": None}),
             (LOOP, {"budget": 0.5}, {"cost_weight": 0.0, "value_usd": 0.001, "always": None}),
-            (ONCE, {"budget": 3, "guard": 0.0}, {"guard": 0.0, "alpha": 0.0, "value_usd": 0.1, "always": None}),
+            (ONCE, {"budget": 3, "guard": 0.0}, {"guard": 0.0, "cost_weight": 0.0, "value_usd": 0.1, "always": None}),
             # Settings that say nothing of what accuracy is worth leave alone what does.
             (ONCE, {"guard": 0.0}, {"guard": 0.0}),
             (ONCE, {"usd_per_second": 0.1, "always": None}, {"usd_per_second": 0.1, "always": None}),
@@ -179,11 +179,11 @@ class TestResolved:
             (ONCE, {}, {}),
             # Whoever names a pair and a value wants both.
             (ONCE, {"value": 0.05, "always": "a@@b"}, {"value_usd": 0.05, "always": "a@@b"}),
-            (ONCE, {"alpha": 0.2, "always": "a@@b"}, {"alpha": 0.2, "value_usd": None, "always": "a@@b"}),
+            (ONCE, {"cost_weight": 0.2, "always": "a@@b"}, {"cost_weight": 0.2, "value_usd": None, "always": "a@@b"}),
             # Names that nobody knows are left for the router to refuse.
             (ONCE, {"alhpa": 0.2}, {"alhpa": 0.2}),
             # One that knows no value, such as a baseline's, is left alone.
-            ({"alpha": 0.5}, {"alpha": 0.2}, {"alpha": 0.2}),
+            ({"cost_weight": 0.5}, {"cost_weight": 0.2}, {"cost_weight": 0.2}),
         ],
     )
     def test_knobs_become_settings(
@@ -193,7 +193,7 @@ class TestResolved:
 
     def test_a_setting_that_was_one_pair_is_one_pair(self) -> None:
         curve = curve_of(point(1.0, 0.7, 4.0), point(None, 0.9, 2.0, always=STRONG))
-        expected = {"alpha": 0.0, "value_usd": None, "always": STRONG}
+        expected = {"cost_weight": 0.0, "value_usd": None, "always": STRONG}
         assert resolved({"target": 0.5}, {**ONCE, "always": None}, curve) == expected
 
     @pytest.mark.parametrize(
@@ -201,9 +201,9 @@ class TestResolved:
         [
             {"target": 1.0, "budget": 2},
             {"target": 1.0, "value": 0.05},
-            {"budget": 1.0, "alpha": 0.3},
+            {"budget": 1.0, "cost_weight": 0.3},
             {"value": 0.05, "cost_weight": 0.3},
-            {"alpha": 0.3, "value_usd": 0.05},
+            {"cost_weight": 0.3, "value_usd": 0.05},
         ],
     )
     @pytest.mark.parametrize("known", [ONCE, LOOP])
@@ -234,7 +234,14 @@ ROWS = [
 
 def fitted() -> ClusterRouter:
     router = ClusterRouter(
-        Compass(COMPASS), n_clusters=2, n_refinements=0, view="text", strength=0.0, guard=0.0, alpha=0.0, always=STRONG
+        Compass(COMPASS),
+        n_clusters=2,
+        n_refinements=0,
+        view="text",
+        strength=0.0,
+        guard=0.0,
+        cost_weight=0.0,
+        always=STRONG,
     )
     return router.fit(table_of(*ROWS))
 
@@ -269,13 +276,13 @@ class TestSaved:
     @pytest.mark.parametrize(
         ("knob", "settings"),
         [
-            ("target=1.0", {"alpha": 0.0, "value_usd": 0.01, "always": None}),
-            ("target=0", {"alpha": 0.0, "value_usd": 0.1, "always": None}),
-            ("budget=2", {"alpha": 0.0, "value_usd": 0.01, "always": None}),
-            ("budget=0.3", {"alpha": 0.0, "value_usd": 0.0001, "always": None}),
+            ("target=1.0", {"cost_weight": 0.0, "value_usd": 0.01, "always": None}),
+            ("target=0", {"cost_weight": 0.0, "value_usd": 0.1, "always": None}),
+            ("budget=2", {"cost_weight": 0.0, "value_usd": 0.01, "always": None}),
+            ("budget=0.3", {"cost_weight": 0.0, "value_usd": 0.0001, "always": None}),
             ("value=0.05", {"value_usd": 0.05, "always": None}),
-            ("cost_weight=0.2", {"alpha": 0.2, "value_usd": None, "always": None}),
-            ("alpha=0.2", {"alpha": 0.2, "value_usd": None, "always": None}),
+            ("cost_weight=0.2", {"cost_weight": 0.2, "value_usd": None, "always": None}),
+            ("alpha=0.2", {"cost_weight": 0.2, "value_usd": None, "always": None}),
             ("guard=0", {"guard": 0, "always": STRONG}),
             ("target=1.0&guard=0.9", {"value_usd": 0.01, "always": None, "guard": 0.9}),
         ],

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from langchain_atlas import NO_TOOL, Model, Pair, Pool, Query, Tool, solve
 from langchain_atlas.errors import PoolError, SettingError
-from langchain_atlas.routers.prompted import PromptedRouter
+from langchain_atlas.routers.prompted.router import PromptedRouter
 from langchain_atlas.testing import RouterConformance, ScriptedExecutor
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation
 

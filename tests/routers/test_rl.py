@@ -11,26 +11,28 @@ from asking import COSTS, sums
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import ArtifactError, ConstraintError, PoolError, SettingError
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.learning.belief import LessonConfig
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.loop import solve
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.cluster import ClusterRouter
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter, calibrate
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
-from langchain_atlas.routers.policy import CompactPolicy, PolicyConfig
-from langchain_atlas.routers.rl import RLRouter, price_of
+from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.router import RLRouter, price_of
 from langchain_atlas.testing import FakeEncoder, RouterConformance
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query
 
 TABLE = sums()
 QUICK = TrainingConfig(
-    lesson=LessonConfig(belief_steps=30, gain_steps=30, batch=64), ppo=PPOConfig(steps=3, batch=64), cautious=False
+    pretraining=PretrainingConfig(belief_steps=30, gain_steps=30, batch=64),
+    ppo=PPOConfig(steps=3, batch=64),
+    cautious=False,
 )
-CAUTIOUS = TrainingConfig(lesson=QUICK.lesson, ppo=QUICK.ppo, cautious=True)
+CAUTIOUS = TrainingConfig(pretraining=QUICK.pretraining, ppo=QUICK.ppo, cautious=True)
 _MADE: dict[bool, RLRouter] = {}
 
 
@@ -165,7 +167,7 @@ def test_members_that_join_are_used_without_training() -> None:
     newcomer = Pair("newcomer", "none")
     assert newcomer in joined.pairs
     assert newcomer not in trained().pairs
-    assert len(joined.outlook.memory.vectors) == len(TABLE.query_ids)
+    assert len(joined.featurizer.memory.vectors) == len(TABLE.query_ids)
     whole = TABLE.joined(OutcomeTable.from_rows([*rows]))
     asked = [solve(query, joined, ReplayExecutor(whole)) for query in whole.queries[:30]]
     assert any(seen.pair == newcomer for trajectory in asked for seen in trajectory.observations)
@@ -174,7 +176,7 @@ def test_members_that_join_are_used_without_training() -> None:
 def test_answers_of_members_that_join_are_compared_with_those_remembered() -> None:
     known = TABLE.select(pairs=TABLE.pairs[:1]).table.to_pylist()
     rows = [{**row, "model": "echo", "tool": "none", "response": f"The answer is {row['response']}.0"} for row in known]
-    record = trained().add_pairs(OutcomeTable.from_rows(rows)).outlook.record
+    record = trained().add_pairs(OutcomeTable.from_rows(rows)).featurizer.record
     pairs = trained().add_pairs(OutcomeTable.from_rows(rows)).pairs
     echo, first = pairs.index(Pair("echo", "none")), pairs.index(TABLE.pairs[0])
     others = [number for number in range(len(pairs)) if number not in (echo, first)]
@@ -183,7 +185,7 @@ def test_answers_of_members_that_join_are_compared_with_those_remembered() -> No
 
 
 def test_pairs_in_another_order_get_the_same_decisions() -> None:
-    router, turned = trained(), trained()._with(trained().outlook.restrict(tuple(reversed(trained().pairs))))
+    router, turned = trained(), trained()._with(trained().featurizer.restrict(tuple(reversed(trained().pairs))))
     executor = ReplayExecutor(TABLE)
     for query in TABLE.queries[:10]:
         one, two = solve(query, router, executor), solve(query, turned, executor)

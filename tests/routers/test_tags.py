@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas.pool import Pair
-from langchain_atlas.routers.tags import (
+from langchain_atlas.routers.prompted.tags import (
     Block,
     TagError,
     check_transcript,

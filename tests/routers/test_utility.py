@@ -12,7 +12,7 @@ FIRST, SECOND = Pair("first", "none"), Pair("second", "none")
 def router() -> ClusterRouter:
     """Give a router of two pairs: one is right and costs 4 tenths of a cent, one is wrong and costs 2."""
     rows = [row(f"q{n}", str(pair), score, cost) for n in range(4) for pair, score, cost in PAIRS]
-    return ClusterRouter.as_in_paper(Compass({"q0": 0.0}), n_clusters=1, alpha=0.0).fit(table_of(*rows))
+    return ClusterRouter.as_in_paper(Compass({"q0": 0.0}), n_clusters=1, cost_weight=0.0).fit(table_of(*rows))
 
 
 PAIRS = ((FIRST, 1.0, 0.004), (SECOND, 0.0, 0.002))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.reporting.sweeps import Setting, Sweep
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool import Pair
-    from langchain_atlas.routers.cluster import Cluster
+    from langchain_atlas.routers.cluster.kmeans import Cluster
     from langchain_atlas.trajectory import Candidate, Query
 
 MOST_POINTS = 1500

@@ -134,14 +134,15 @@ function choose(number) {
   show(true);
 }
 
-/** Follow the part of the address after "#": alpha=0.8 or value=0.05 sets the slider, router=1 chooses the second router. */
+/** Follow the part of the address after "#": cost_weight=0.8 or value=0.05 sets the slider, router=1 chooses the second router. */
 function follow() {
   const wanted = new URLSearchParams(location.hash.slice(1));
   const number = Number(wanted.get("router") || 0);
   choose(content.routers[number] ? number : 0);
   const router = content.routers[state.router];
-  if (router.knob === null || !wanted.has(router.knob)) return;
-  const value = Number(wanted.get(router.knob));
+  const name = wanted.has(router.knob) ? router.knob : "alpha"; // another name of the cost weight
+  if (router.knob === null || !wanted.has(name) || (name === "alpha" && router.knob !== "cost_weight")) return;
+  const value = Number(wanted.get(name));
   const scale = router.knob === "value" ? Math.log : (number) => number;
   const apart = router.steps.map((step) => (step.value === null ? Infinity : Math.abs(scale(step.value) - scale(value))));
   state.at = apart.indexOf(Math.min(...apart));

@@ -16,7 +16,7 @@ def setting_of(router: Router) -> dict[str, Any]:
 
 def point_of(router: Router, curve: OperatingCurve | None) -> OperatingPoint | None:
     """Return what was measured of a router's setting when it was fitted; None where nothing was."""
-    if curve is None or router.settings.get("alpha") or router.settings.get("cost_weight"):
+    if curve is None or router.settings.get("cost_weight"):
         return None
     return next((point for point in curve.points if point.settings == setting_of(router)), None)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.operating import OperatingPoint
 
-WEIGHTS = ("alpha", "cost_weight")
+WEIGHTS = ("cost_weight",)
 """Settings that trade accuracy for cost, 0 to 1; a router has one of them at most."""
 
 VALUE = "value"

@@ -1,0 +1,255 @@
+"""What of a query is looked at: text, context, how the two fit, shape, and the outcomes that these predict.
+
+The text alone can't tell apart two queries that differ only in the functions on offer; and of all that distinguishes
+texts, only some decides which pair is right. So the view of a query adds to its embedding:
+
+- the mean embedding of the items of its context, how well the best of them fits the text, and how many there are;
+- its shape: length, numbers, lines, symbols;
+- a few directions in which recorded outcomes vary, found by ridge regression and cross-fitted, so that the clusters are
+  made of predictions like those a new query will get.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.trajectory import Query
+
+_FIT_WEIGHT = 2.0
+_COUNT_WEIGHT = 0.3
+_SHAPE_WEIGHT = 0.1
+_DIRECTION_WEIGHT = 0.7
+_RIDGE = 30.0
+_FOLDS = 5
+_FEWEST_QUERIES = 100
+_MOST_ITEMS = 32
+_LONGEST_ITEM = 1000
+_MOST_DEVIATIONS = 3.0
+
+SHAPE_FEATURES = ("length", "words", "numbers", "lines", "sentences", "capitals", "symbols", "word_length")
+"""Names of the numbers about the shape of a text, in their order."""
+
+_NUMBERS = re.compile(r"\d[\d,.]*")
+_ENDS = re.compile(r"[.!?;]")
+
+
+@dataclass(frozen=True)
+class QueryFeatures:
+    """Everything that is seen of some queries, before anything is learned; arrays have one row a query."""
+
+    text: NDArray[np.float32]
+    """Embedding of the text, shape [n, dimension]."""
+    shape: NDArray[np.float64]
+    """Length, numbers, lines and symbols of the text, shape [n, len(SHAPE_FEATURES)]."""
+    context: NDArray[np.float32]
+    """Mean embedding of the items of the context, shape [n, dimension]; zero where there is none."""
+    best: NDArray[np.float32]
+    """Embedding of the item that fits the text best, likewise."""
+    fit: NDArray[np.float64]
+    """Cosine of that item with the text, shape [n, 1]."""
+    items: NDArray[np.float64]
+    """Logarithm of one plus the number of items, shape [n, 1]."""
+
+    def shape_of(self, name: str) -> NDArray[np.float64]:
+        """Return one of `SHAPE_FEATURES` of every text, shape [n]."""
+        return self.shape[:, SHAPE_FEATURES.index(name)]
+
+    @classmethod
+    def of(cls, queries: Sequence[Query], encoder: Encoder) -> QueryFeatures:
+        """Look at some queries: one pass of the encoder over all texts and items."""
+        items = [context_items(query.context) for query in queries]
+        texts = [query.text for query in queries]
+        vectors = encoder.encode([*texts, *(item for group in items for item in group)])
+        text, rest = vectors[: len(texts)], vectors[len(texts) :]
+        context, best = np.zeros_like(text), np.zeros_like(text)
+        start = 0
+        for row, group in enumerate(items):
+            if group:
+                members = rest[start : start + len(group)]
+                context[row], best[row] = members.mean(axis=0), members[np.argmax(members @ text[row])]
+                start += len(group)
+        return cls(
+            text=text,
+            shape=np.array([shape_of(text) for text in texts]),
+            context=context,
+            best=best,
+            fit=(text * best).sum(axis=1, keepdims=True).astype(np.float64),
+            items=np.log1p([[len(group)] for group in items]),
+        )
+
+
+@dataclass(frozen=True)
+class Featurizer:
+    """Turns what is seen of queries into vectors; learned once, on the queries that a router is fitted to."""
+
+    centre: NDArray[np.float64]
+    """Mean of each part of the shape, shape [8]."""
+    spread: NDArray[np.float64]
+    """Standard deviation of each part, shape [8]; zero where it did not vary, and so tells nothing."""
+    directions: NDArray[np.float64]
+    """From what is seen to what outcomes it predicts, shape [n_seen + 1, n_directions], the last row a constant."""
+
+    @classmethod
+    def learn(
+        cls, features: QueryFeatures, scores: NDArray[np.float64], n_directions: int, seed: int
+    ) -> tuple[Featurizer, Any]:
+        """Learn the view.
+
+        Args:
+            features: what is seen of the queries.
+            scores: outcomes, shape [n_queries, n_pairs]; NaN where nothing is recorded.
+            n_directions: how many directions of the outcomes to keep; none with fewer than 100 queries.
+            seed: seed of the folds.
+
+        Returns:
+            The view, and the vectors of these queries, in which each query's directions were predicted from the others.
+        """
+        centre = features.shape.mean(axis=0)
+        # Of equal numbers, rounding may leave a tiny deviation, by which any other number would be huge.
+        spread = np.where(np.ptp(features.shape, axis=0) > 0, features.shape.std(axis=0), 0.0)
+        empty = cls(centre, spread, np.zeros((1, 0)))
+        if n_directions == 0 or len(scores) < _FEWEST_QUERIES or scores.shape[1] < 2:  # noqa: PLR2004  # a choice
+            return empty, empty.vectors(features)
+        seen = empty.seen(features)
+        targets = filled(scores)
+        coefficients = ridge_coefficients(seen, targets)
+        apart = np.zeros_like(targets)
+        order = np.random.default_rng(seed).permutation(len(seen))
+        for fold in range(_FOLDS):
+            held = order[fold::_FOLDS]
+            kept = np.setdiff1d(order, held)
+            apart[held] = affine(seen[held], ridge_coefficients(seen[kept], targets[kept]))
+        mean = apart.mean(axis=0)
+        axes = np.linalg.svd(apart - mean, full_matrices=False)[2][:n_directions].T
+        size = np.sqrt(((apart - mean) @ axes).var(axis=0).sum())
+        axes = axes * (_DIRECTION_WEIGHT / max(float(size), 1e-9))
+        directions = coefficients @ axes
+        directions[-1] -= mean @ axes
+        view = cls(centre, spread, directions)
+        return view, np.hstack([view._plain(features), (apart - mean) @ axes])
+
+    def vectors(self, features: QueryFeatures, seen: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Return the vectors of some queries, shape [n_queries, dimension]; `seen` of them, where it is at hand."""
+        if not self.directions.shape[1]:
+            return self._plain(features)
+        seen = self.seen(features) if seen is None else seen
+        return np.hstack([self._plain(features), affine(seen, self.directions)])
+
+    def dimension(self, encoded: int) -> int:
+        """Return the length of its vectors, given the length of the encoder's."""
+        return int(2 * encoded + 2 + len(self.centre) + self.directions.shape[1])
+
+    def n_seen(self, encoded: int) -> int:
+        """Return how many numbers it sees of a query, given the length of the encoder's vectors."""
+        return int(4 * encoded + 2 + len(self.centre))
+
+    def _shape(self, features: QueryFeatures) -> NDArray[np.float64]:
+        varied = self.spread > 0
+        deviations = np.where(varied, (features.shape - self.centre) / np.where(varied, self.spread, 1.0), 0.0)
+        return np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+
+    def _plain(self, features: QueryFeatures) -> NDArray[np.float64]:
+        fit, items, shape = (
+            _FIT_WEIGHT * features.fit,
+            _COUNT_WEIGHT * features.items,
+            _SHAPE_WEIGHT * self._shape(features),
+        )
+        return np.hstack([features.text, features.context, fit, items, shape])
+
+    def seen(self, features: QueryFeatures) -> NDArray[np.float64]:
+        """Return all that outcomes are predicted from, shape [n_queries, n_seen]."""
+        # Weights bring the parts to like lengths, so that one penalty serves all.
+        both = [8.0 * features.text * features.best, 3.0 * np.abs(features.text - features.best) * (features.items > 0)]
+        return np.hstack(
+            [
+                features.text,
+                features.context,
+                *both,
+                3.0 * features.fit,
+                0.3 * features.items,
+                0.2 * self._shape(features),
+            ]
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Featurizer:
+        """Rebuild a view from what `arrays` gave."""
+        return cls(arrays["view_centre"], arrays["view_spread"], arrays["view_directions"])
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return what was learned by name, for saving."""
+        return {"view_centre": self.centre, "view_spread": self.spread, "view_directions": self.directions}
+
+
+def context_items(context: str | None) -> list[str]:
+    """Part a context into items that can be compared with a query: functions, documents, or the text as a whole.
+
+    A JSON list gives one item an entry, by its name and description where it has them.
+    """
+    if not context or not context.strip():
+        return []
+    try:
+        value = json.loads(context)
+        entries = value if isinstance(value, list) else [value]
+        texts = [_item_text(entry) for entry in entries[:_MOST_ITEMS]]
+    except (ValueError, RecursionError):
+        texts = [context]
+    # JSON may escape half of a surrogate pair, which tokenizers refuse.
+    whole = (text.strip()[:_LONGEST_ITEM].encode("utf-8", "replace").decode() for text in texts)
+    return [text for text in whole if text]
+
+
+def _item_text(entry: Any) -> str:
+    if isinstance(entry, dict):
+        inner: dict[str, Any] = entry["function"] if isinstance(entry.get("function"), dict) else entry
+        named = [str(inner[key]) for key in ("name", "description") if inner.get(key)]
+        return ": ".join(named) if named else json.dumps(entry, ensure_ascii=False)
+    return entry if isinstance(entry, str) else json.dumps(entry, ensure_ascii=False)
+
+
+def shape_of(text: str) -> list[float]:
+    """Return the numbers about the shape of a text, in the order of `SHAPE_FEATURES`."""
+    words, length = len(text.split()), max(len(text), 1)
+    symbols = len(text) - sum(map(str.isalnum, text)) - sum(map(str.isspace, text))
+    capitals = sum(map(str.isupper, text))
+    counts = (len(text), words, len(_NUMBERS.findall(text)), text.count("\n"), len(_ENDS.findall(text)))
+    return [*np.log1p(counts), 10 * capitals / length, 10 * symbols / length, length / max(words, 1) / 3]
+
+
+def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fill empty cells with the pair's mean, moved by how the query's other cells differ from theirs."""
+    known = ~np.isnan(scores)
+    values = np.where(known, scores, 0.0)
+    pair_means = values.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    moved = np.where(known, scores - pair_means, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known, values, pair_means + moved[:, None])
+
+
+def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
+    """Return ``seen @ coefficients`` with the last row of the coefficients as a constant."""
+    products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
+    return products
+
+
+def ridge_coefficients(
+    seen: NDArray[np.float64], targets: NDArray[np.float64], penalty: float = _RIDGE
+) -> NDArray[np.float64]:
+    """Return the coefficients of a ridge regression, the last row a constant, shape [n_seen + 1, n_targets]."""
+    from sklearn.linear_model import Ridge
+
+    model = Ridge(penalty).fit(seen, targets)
+    coefficients: NDArray[np.float64] = np.vstack(
+        [np.atleast_2d(model.coef_).T, model.intercept_]
+    )  # one target comes flat
+    return coefficients

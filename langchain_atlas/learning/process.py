@@ -1,0 +1,151 @@
+"""The decision process of path two: where an episode is, what an action leads to, and what it earns.
+
+An episode is one query. Actions are the answers got so far (giving one ends the episode), then the pairs (calling one).
+PPO, replay of a policy and the Gymnasium environment all take their steps here, many episodes at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from langchain_atlas.errors import SettingError
+from langchain_atlas.learning.rewards import RIGHT, Rewards
+from langchain_atlas.routers.policy.state import MAX_CALLS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
+    from langchain_atlas.routers.policy.state import PriorFeatures, State
+
+PRICES = (0.003, 6.0)
+"""Lowest and highest price in training, drawn log-uniformly; see `State.price`."""
+
+
+@dataclass(frozen=True)
+class Episodes:
+    """A batch of episodes as they are now; shape [B] unless said otherwise."""
+
+    rows: Tensor
+    """The query of each, by number."""
+    prior: PriorFeatures
+    """What is known before anything is called."""
+    pool: Tensor
+    """Which pairs may be called at all, shape [B, P]."""
+    price: Tensor
+    """Score that one unit of cost is worth."""
+    called: Tensor
+    """Columns of the calls, -1 for calls not made, shape [B, T]."""
+    turns: Tensor
+    """Calls that may still be made."""
+    done: Tensor
+    """Whether an answer was given."""
+    answered: Tensor
+    """Column whose answer was given, -1 where none was."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class DecisionProcess:
+    """Episodes over recorded outcomes.
+
+    Raises:
+        SettingError: `horizon` is out of range.
+    """
+
+    recordings: Recordings
+    """What is replayed."""
+    rewards: Rewards = field(default_factory=Rewards)
+    """What is rewarded."""
+    horizon: int = MAX_CALLS
+    """Most calls of an episode, 1 to 4."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.horizon <= MAX_CALLS:
+            raise SettingError(f"horizon is {self.horizon!r}; it must be a whole number from 1 to {MAX_CALLS}.")
+
+    def start(self, rows: Tensor, prior: PriorFeatures, pool: Tensor, price: Tensor) -> Episodes:
+        """Start episodes on some queries; see `Episodes`."""
+        size = len(rows)
+        return Episodes(
+            rows=rows,
+            prior=prior,
+            pool=pool,
+            price=price,
+            called=torch.full((size, MAX_CALLS), -1),
+            turns=torch.full((size,), self.horizon),
+            done=torch.zeros(size, dtype=torch.bool),
+            answered=torch.full((size,), -1),
+        )
+
+    def draw(self, held_out: HeldOutStatistics, size: int, generator: torch.Generator) -> Episodes:
+        """Start episodes on random queries, each through a random view, from a random pool, at a random price."""
+        rows = torch.randint(len(self.recordings), (size,), generator=generator)
+        prior = held_out.rows(rows, torch.randint(held_out.n_views, (size,), generator=generator))
+        pool, price = draw_pool(self.recordings.recorded[rows], generator), draw_prices(size, generator)
+        return self.start(rows, prior, pool, price)
+
+    def state(self, episodes: Episodes) -> State:
+        """Return what the policy sees; its `mask` says which actions can be taken."""
+        return self.recordings.state(
+            episodes.prior, episodes.rows, episodes.pool, episodes.called, episodes.price, episodes.turns
+        )
+
+    def transition(self, episodes: Episodes, action: Tensor) -> Episodes:
+        """Return the episodes after an action each, shape [B]; those that are done stay as they are."""
+        gives = ~episodes.done & (action < MAX_CALLS)
+        calls = ~episodes.done & (action >= MAX_CALLS) & (episodes.turns > 0)
+        called, slot = episodes.called.clone(), (episodes.called >= 0).sum(1)
+        called[calls, slot[calls]] = action[calls] - MAX_CALLS
+        return replace(
+            episodes,
+            called=called,
+            turns=episodes.turns - calls.long(),
+            done=episodes.done | gives,
+            answered=torch.where(gives, _given(episodes, action), episodes.answered),
+        )
+
+    def cost(self, episodes: Episodes, action: Tensor) -> Tensor:
+        """Return what an action costs, 1 for a call of the dearest pair, shape [B]; giving an answer costs nothing."""
+        calls = ~episodes.done & (action >= MAX_CALLS) & (episodes.turns > 0)
+        return torch.where(calls, self.recordings.costs[episodes.rows, (action - MAX_CALLS).clamp(min=0)], 0.0)
+
+    def reward(self, episodes: Episodes, action: Tensor) -> dict[str, Tensor]:
+        """Return what an action earns, by component, shape [B] each; nothing where the episode is done."""
+        gives, given = ~episodes.done & (action < MAX_CALLS), _given(episodes, action)
+        answered, column = gives & (given >= 0), given.clamp(min=0)
+        right, costs = self.recordings.scores[episodes.rows], self.recordings.costs[episodes.rows]
+        cheapest = torch.where(episodes.pool & (right >= RIGHT), costs, torch.inf).min(dim=1).values
+        mine = costs.gather(1, column[:, None]).squeeze(1)
+        optimal = (cheapest == torch.inf) | (mine <= cheapest) | ~gives
+        score = torch.where(answered, right.gather(1, column[:, None]).squeeze(1), 0.0)
+        parts = self.rewards.components(score, answered | ~gives, optimal, self.cost(episodes, action), episodes.price)
+        return {name: part * ~episodes.done for name, part in parts.items()}
+
+    def score(self, episodes: Episodes) -> Tensor:
+        """Return the score of the answers given, shape [B]; 0 where none was."""
+        column = episodes.answered.clamp(min=0)
+        return torch.where(episodes.answered >= 0, self.recordings.scores[episodes.rows, column], 0.0)
+
+
+def _given(episodes: Episodes, action: Tensor) -> Tensor:
+    """Return the column whose answer an action gives, shape [B]; of no meaning where it calls a pair."""
+    return episodes.called.gather(1, action.clamp(max=MAX_CALLS - 1)[:, None]).squeeze(1)
+
+
+def draw_prices(count: int, generator: torch.Generator) -> Tensor:
+    """Draw prices for training, log-uniformly."""
+    low, high = (torch.tensor(price).log() for price in PRICES)
+    return (low + (high - low) * torch.rand(count, generator=generator)).exp()
+
+
+def draw_pool(recorded: Tensor, generator: torch.Generator) -> Tensor:
+    """Leave a random part of the pairs out of each state, shape [B, P], so that any pool will do."""
+    share = 0.3 + 0.7 * torch.rand(len(recorded), 1, generator=generator)
+    kept = recorded & (torch.rand(recorded.shape, generator=generator) < share)
+    return torch.where(kept.sum(1, keepdim=True) >= min(MAX_CALLS + 1, recorded.shape[1]), kept, recorded)

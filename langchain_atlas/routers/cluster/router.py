@@ -1,0 +1,391 @@
+"""Cluster routing: embed the query, find its cluster, take the pair that did best there (section 2 of the paper)."""
+
+from __future__ import annotations
+
+import copy
+import sys
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+import numpy as np
+
+from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
+from langchain_atlas.errors import PoolError, SettingError
+from langchain_atlas.features import Featurizer, QueryFeatures
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
+from langchain_atlas.pool import Pair
+from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
+from langchain_atlas.routers.cluster.ridge import Ridge
+from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
+from langchain_atlas.routers.cluster.trees import FEWEST_QUERIES, Forest
+from langchain_atlas.routers.estimates import PairEstimates
+from langchain_atlas.routers.fingerprints import fingerprints, united
+from langchain_atlas.routers.guard import PairedOutcomes
+from langchain_atlas.routers.utility import UtilityRouter, check_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.trajectory import Candidate, Query
+
+_REFINEMENTS = (2, 2, 2, 3, 3)
+"""How many times as many clusters each finer clustering has."""
+_FEWEST_IN_CLUSTER = 10
+_HALFWAY = 20
+"""Outcomes of a pair at which forest and ridge regression count half of what they do with many."""
+_HIGHEST_SEED = 2**32 - 1
+
+
+class ClusterRouter(UtilityRouter):
+    """Routes each query to the pair with the highest utility in the query's cluster.
+
+    By default it goes beyond the paper in five ways, each of which can be turned off: queries are seen with what comes
+    with them (see `features.Featurizer`), finer clusterings stand beside the first and their estimates are averaged, a
+    pair's record in a cluster leans on its overall record, a forest and a ridge regression say how pairs differ on
+    queries like this one (see `trees.Forest` and `ridge.Ridge`; each counts a third, and less as outcomes come in
+    later), and a guard keeps to one pair where nothing tells pairs apart (see `guard.py`).
+    `ClusterRouter.as_in_paper` has none of them. What the paper calls alpha is the cost weight.
+
+    Args:
+        encoder: text to vectors; the default encoder when left out.
+        n_clusters: number of clusters of the first clustering; no more than there are queries.
+        strength: the pair's overall record counts as this many outcomes in every cluster; when left out, `fit` takes
+            it from the data, see `statistics.natural_strength`.
+        n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
+        view: ``full``, or ``text`` for the embedding of the text alone.
+        n_directions: how many directions of the outcomes the full view has.
+        n_trees: how many trees the forest has; 0 for neither forest nor ridge regression. They need the full view and
+            100 queries.
+        random_state: seed of the clustering.
+        settings: those of `UtilityRouter`.
+
+    Raises:
+        SettingError: a parameter is out of range.
+    """
+
+    kind: ClassVar[str] = "cluster"
+
+    def __init__(
+        self,
+        encoder: Encoder | None = None,
+        *,
+        n_clusters: int = 8,
+        strength: float | None = None,
+        n_refinements: int = len(_REFINEMENTS),
+        view: Literal["full", "text"] = "full",
+        n_directions: int = 3,
+        n_trees: int = 50,
+        random_state: int = 0,
+        **settings: Any,
+    ) -> None:
+        super().__init__(**settings)
+        for name, value, low, high in (
+            ("n_clusters", n_clusters, 1, sys.maxsize),
+            ("n_refinements", n_refinements, 0, len(_REFINEMENTS)),
+            ("n_directions", n_directions, 0, sys.maxsize),
+            ("n_trees", n_trees, 0, sys.maxsize),
+            ("random_state", random_state, 0, _HIGHEST_SEED),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                top = f" to {high}" if high < sys.maxsize else ""
+                raise SettingError(f"{name} is {value!r}; it must be a whole number from {low}{top}.")
+        if view not in ("full", "text"):
+            raise SettingError(f"view is {view!r}; it must be 'full' or 'text'.")
+        self.encoder = encoder or SentenceTransformerEncoder()
+        self.n_clusters = n_clusters
+        self.strength = strength
+        self.n_refinements = n_refinements
+        self.view = view
+        self.n_directions = n_directions
+        self.n_trees = n_trees
+        self.random_state = random_state
+        self._learning = threading.Lock()
+        check_settings(self.settings)
+
+    @classmethod
+    def as_in_paper(cls, encoder: Encoder | None = None, **settings: Any) -> Self:
+        """Return a router that does just what section 2 of the paper says: one clustering of texts, raw statistics."""
+        return cls(encoder, **{"n_refinements": 0, "view": "text", "strength": 0.0, "guard": 0.0, **settings})
+
+    def fit(self, table: OutcomeTable) -> Self:
+        """Cluster the table's queries and add up its outcomes.
+
+        Args:
+            table: the experience.
+
+        Returns:
+            The router itself.
+        """
+        vectors: NDArray[np.floating]
+        self.view_: Featurizer | None = None
+        self.forest_: Forest | None = None
+        self.ridge_: Ridge | None = None
+        outcomes = OutcomeMatrix.of(table)
+        scores = outcomes.scores
+        if self.view == "text":
+            vectors = self._vectors(table.queries)
+        else:
+            features = QueryFeatures.of(table.queries, self.encoder)
+            self.view_, vectors = Featurizer.learn(features, scores, self.n_directions, self.random_state)
+            if self.n_trees and len(scores) >= FEWEST_QUERIES:
+                seen = self.view_.seen(features)
+                self.forest_ = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
+                self.ridge_ = Ridge.learn(seen, scores, self.random_state)
+        finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
+        finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
+        self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
+        distances = self.clusterings_.distances(vectors)
+        rows = self.clusterings_.nearest(distances)
+        self.statistics_ = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
+        away = np.take_along_axis(distances, rows, axis=1).mean(axis=1)
+        self.paired_ = PairedOutcomes.of(scores, rows, self.clusterings_.sizes, away)
+        self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
+        self.clusters_ = labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
+        self.fitted_on = united(fingerprints(table.queries))
+        return self
+
+    def partial_fit(self, table: OutcomeTable) -> Self:
+        """Add fresh outcomes of known pairs; the clusters stay where they are.
+
+        Raises:
+            PoolError: a pair is new; `add_pairs` takes those.
+        """
+        new = [str(pair) for pair in table.pairs if pair not in self.pairs]
+        if new:
+            raise PoolError(f"Pair {new[0]!r} is new to this router; add it with 'add_pairs'.")
+        self._take_in(table)
+        return self
+
+    def add_pairs(self, probes: OutcomeTable) -> Self:
+        """Return a router that also knows new pairs: a few probe queries are enough for a first estimate.
+
+        Args:
+            probes: outcomes of the new pairs, on whatever queries; those of known pairs are added too.
+        """
+        router = copy.copy(self)
+        router._learning = threading.Lock()  # noqa: SLF001  # of its own class
+        router._take_in(probes)  # noqa: SLF001
+        return router
+
+    def _take_in(self, probes: OutcomeTable) -> None:
+        """Add outcomes, of new pairs too."""
+        rows = self.clusterings_.nearest(self._distances(probes.queries))
+        outcomes = OutcomeMatrix.of(probes)
+        fresh = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
+        with self._learning:  # else of two threads that learn at once, the slower would undo the faster
+            joined = self.statistics_ + fresh
+            paired = self.paired_.plus(outcomes.with_pairs(joined.pairs).scores, rows)
+            # One assignment, so that a thread that decides meanwhile sees the old outcomes or the new ones, whole.
+            self.__dict__.update(statistics_=joined, paired_=paired)
+            self.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
+
+    def place(self, queries: Sequence[Query]) -> NDArray[np.int64]:
+        """Return the cluster of each query in the first clustering, shape [n_queries]."""
+        return self.clusterings_.nearest(self._distances(queries))[:, 0]
+
+    def best(self, cluster: int) -> Candidate:
+        """Return the pair with the highest utility in a cluster of the first clustering, with the evidence."""
+        rows = [cluster]
+        expected = self._average(rows, "nearest-cluster", None)
+        expected = self._with_spread(expected, rows, None, expected.success[None])
+        utility = self.utility(expected)
+        return self._candidate(expected, int(np.argmax(utility)), utility)
+
+    def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
+        if self.view_ is None:
+            return self.encoder.encode(_texts(queries))
+        return self.view_.vectors(QueryFeatures.of(queries, self.encoder))
+
+    def _distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
+        return self.clusterings_.distances(self._vectors(queries))
+
+    def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
+        """Return each query's distances to all centres, and the further estimates, shape [2, n_known_pairs]."""
+        if self.view_ is None or self.forest_ is None or self.ridge_ is None:
+            return [(distances, None) for distances in self._distances(queries)]
+        features = QueryFeatures.of(queries, self.encoder)
+        seen = self.view_.seen(features)
+        distances = self.clusterings_.distances(self.view_.vectors(features, seen))
+        further = np.stack([self.forest_.success(_texts(queries), seen), self.ridge_.success(seen)], axis=1)
+        return list(zip(distances, further, strict=True))
+
+    def _expect(
+        self, item: tuple[NDArray[np.float64], NDArray[np.float64] | None], permitted: NDArray[np.bool_]
+    ) -> PairEstimates:
+        distances, further = item
+        rows, rule = self._speaking(distances, permitted)
+        away = None if rule == "best-overall" else float(distances[rows].mean())
+        expected = self._average(rows, rule, float(distances[rows[0]]))
+        if further is None or self.forest_ is None or expected.solved is None or expected.failed is None:
+            return self._with_spread(expected, rows, away, expected.success[None])
+        # Pairs that came later stand last; of them, and of what came later of the others, the rest know nothing.
+        known, total = further.shape[1], self.statistics_.outcomes
+        weight, said = np.zeros(len(total)), np.repeat(expected.success[None], len(further), axis=0)
+        counts = self.forest_.counts
+        weight[:known] = counts / (counts + _HALFWAY) * np.minimum(counts / np.maximum(total[:known], 1), 1)
+        said[:, :known] = weight[:known] * further + (1 - weight[:known]) * expected.success[:known]
+        estimates = np.concatenate([expected.success[None], said])
+        success = estimates.mean(axis=0)
+        counted = expected.solved + expected.failed
+        expected = replace(expected, success=success, solved=success * counted, failed=(1 - success) * counted)
+        return self._with_spread(expected, rows, away, estimates)
+
+    def _with_spread(
+        self, expected: PairEstimates, rows: list[int], away: float | None, estimates: NDArray[np.float64]
+    ) -> PairEstimates:
+        """Say how far the estimates can be trusted against the default pair, where there is a guard to know it."""
+        outcomes = self.statistics_.outcomes
+        if not self._margin or not outcomes[self.paired_.default]:  # without a score nothing makes a default
+            return expected
+        return replace(
+            expected,
+            default=self.paired_.default,
+            spread=np.sqrt(self.paired_.variance(rows, away, estimates, self._cells())),
+            paired=self.paired_.count[rows[0]],
+            far=self.paired_.beyond(away) > 1,
+        )
+
+    def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return how uncertain each cell is, reckoned anew only after something was learned."""
+        known = self.__dict__.get("_known_cells")
+        if known is None or known[0] is not self.paired_ or known[1] is not self.statistics_:
+            paired, statistics = self.paired_, self.statistics_
+            known = (paired, statistics, paired.cells((statistics.count, statistics.outcomes)))
+            self.__dict__["_known_cells"] = known
+        cells: tuple[NDArray[np.float64], NDArray[np.float64]] = known[2]
+        return cells
+
+    def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
+        """Return the nearest cluster of each clustering with outcomes of a permitted pair, and the rule.
+
+        The paper leaves open what happens where a cluster has no statistics: here the next nearest one speaks, and with
+        none at all the overall records.
+        """
+        count, parts = self.statistics_.count, self.clusterings_.parts
+        rows = [part.start + int(item[part].argmin()) for part in parts]
+        evidenced = np.asarray((count[rows] * permitted).any(axis=1))
+        for number in np.flatnonzero(~evidenced):
+            part = parts[number]
+            speaking = count[part][:, permitted].any(axis=1)
+            if not speaking.any():
+                return rows[:1], "best-overall"
+            rows[number] = part.start + int(np.where(speaking, item[part], np.inf).argmin())
+        return rows, "nearest-cluster" if evidenced[0] else "nearby-cluster"
+
+    def _average(self, rows: list[int], rule: str, distance: float | None) -> PairEstimates:
+        strength = self.natural_strength_ if self.strength is None else self.strength
+        known, cluster = self.statistics_.estimates(strength), rows[0]
+        where = f"cluster {cluster} ({self.clusters_[cluster].label})"
+        success, total, cost, latency, scaled_cost, scaled_latency = known.averaged(rows)
+        return PairEstimates(
+            success=success,
+            cost=cost,
+            latency=latency,
+            scaled_cost=scaled_cost,
+            scaled_latency=scaled_latency,
+            highest=known.highest,
+            rule=rule,
+            where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
+            evidence=self.statistics_.count[cluster],
+            solved=success * total,  # not the mean of the counts: the interval is to be one about `success`
+            failed=(1 - success) * total,
+            cluster=cluster,
+            distance=distance,
+        )
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs it chooses from."""
+        return self.statistics_.pairs
+
+    @property
+    def settings(self) -> Mapping[str, float | int | str | None]:
+        """What `configure` can change."""
+        return {**super().settings, "strength": self.strength}
+
+    def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
+        router = copy.copy(self)
+        router.statistics_ = self.statistics_.with_pairs(pairs)
+        columns = np.array([self.statistics_.pairs.index(pair) for pair in pairs])
+        router.paired_ = self.paired_.with_pairs(columns)
+        if self.forest_ is not None and self.ridge_ is not None:
+            learned = np.where(columns < len(self.forest_.counts), columns, -1)
+            router.forest_, router.ridge_ = self.forest_.with_pairs(learned), self.ridge_.with_pairs(learned)
+        return router
+
+    @property
+    def _default(self) -> Pair | None:
+        return self.pairs[self.paired_.default]
+
+    def save(self, folder: str | Path) -> None:
+        """Write the router to a folder; see `Router.save`."""
+        write_artifact(folder, self.artifact())
+
+    def artifact(self) -> Artifact:
+        """Return everything that `save` writes."""
+        learned = (self.clusterings_, self.statistics_, self.paired_, self.view_, self.forest_, self.ridge_)
+        return Artifact(
+            kind=self.kind,
+            pairs=self.pairs,
+            encoder=self.encoder.identity(),
+            settings=dict(self.settings),
+            facts={
+                "parameters": {
+                    "n_clusters": self.n_clusters,
+                    "n_refinements": self.n_refinements,
+                    "view": self.view,
+                    "n_directions": self.n_directions,
+                    "n_trees": self.n_trees,
+                    "random_state": self.random_state,
+                },
+                "natural_strength": self.natural_strength_,
+                "sizes": list(self.clusterings_.sizes),
+                "default": str(self.pairs[self.paired_.default]),
+                "distances": list(self.paired_.distances),
+                "clusters": [[cluster.queries, cluster.label] for cluster in self.clusters_],
+            },
+            arrays={name: array for part in learned if part is not None for name, array in part.arrays().items()},
+            fitted_on=self.fitted_on,
+            curve=self.curve,
+        )
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
+        """Rebuild the router from what `save` wrote."""
+        facts, arrays = artifact.facts, dict(artifact.arrays)
+        router = cls(encoder, **facts["parameters"], **artifact.settings)
+        router.view_ = Featurizer.from_arrays(arrays) if router.view == "full" else None
+        router.forest_, router.ridge_ = Forest.from_arrays(arrays), Ridge.from_arrays(arrays)
+        router.clusterings_ = Clusterings(arrays.pop("centres"), tuple(facts["sizes"]))
+        router.statistics_ = ClusterStatistics(
+            pairs=artifact.pairs, repeats=len(facts["sizes"]), **{name: arrays[name] for name in SUMS}
+        )
+        default = artifact.pairs.index(Pair.parse(facts["default"]))
+        low, high = map(float, facts["distances"])
+        router.paired_ = PairedOutcomes.from_arrays(arrays, default, tuple(facts["sizes"]), (low, high))
+        router.natural_strength_ = float(facts["natural_strength"])
+        router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
+        rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
+        seen = encoded if router.view_ is None else router.view_.dimension(encoded)
+        sums = (router.statistics_, router.paired_)
+        shapes = {array.shape for part in sums for array in part.arrays().values()}
+        view, further = router.view_, [part for part in (router.forest_, router.ridge_) if part is not None]
+        if (
+            any(not (view and part.fits(view.n_seen(encoded), len(artifact.pairs))) for part in further)
+            or len(further) == 1
+            or shapes != {(rows, len(artifact.pairs))}
+            or router.clusterings_.centres.shape != (rows, seen)
+            or len(router.clusters_) != router.clusterings_.sizes[0]
+        ):
+            raise ValueError("its clusters, its pairs and its statistics don't fit together")
+        return router
+
+
+def _texts(queries: Sequence[Query]) -> list[str]:
+    return [query.text for query in queries]

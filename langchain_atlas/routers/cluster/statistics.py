@@ -1,0 +1,220 @@
+"""What is known of each pair in each cluster: sums over outcomes, and the estimates made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.routers.estimates import highest, scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.outcomes import OutcomeMatrix
+    from langchain_atlas.pool import Pair
+
+SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
+"""The sums that are kept, in the order of `ClusterStatistics`."""
+
+
+_STRENGTHS = (1.0, 100.0)
+
+
+@dataclass(frozen=True)
+class ClusterStatistics:
+    """Sums of outcomes by cluster and pair; every array has shape [n_clusters, n_pairs]."""
+
+    pairs: tuple[Pair, ...]
+    """The pairs, in the order of the columns."""
+    count: NDArray[np.float64]
+    """Number of outcomes with a score."""
+    success: NDArray[np.float64]
+    """Sum of their scores."""
+    cost_count: NDArray[np.float64]
+    """Number of outcomes with a known cost."""
+    cost: NDArray[np.float64]
+    """Sum of their costs, in dollars."""
+    latency_count: NDArray[np.float64]
+    """Number of outcomes with a known latency."""
+    latency: NDArray[np.float64]
+    """Sum of their latencies, in seconds."""
+    repeats: int = 1
+    """How many clusterings the rows hold: each outcome is counted once in each of them."""
+    _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, outcomes: OutcomeMatrix, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
+        """Add up outcomes.
+
+        Args:
+            outcomes: the outcomes.
+            clusters: cluster of each of the queries, shape [n_queries]; with several clusterings, one column
+                for each, shape [n_queries, n_clusterings], clusters numbered through.
+            n_clusters: how many clusters there are in all.
+        """
+        columns = clusters.reshape(len(clusters), -1)
+        sums: dict[str, NDArray[np.float64]] = {}
+        for values, total, count in (
+            (outcomes.scores, "success", "count"),
+            (outcomes.costs, "cost", "cost_count"),
+            (outcomes.latencies, "latency", "latency_count"),
+        ):
+            known = ~np.isnan(values)
+            sums[total] = _by_cluster(np.where(known, values, 0.0), columns, n_clusters)
+            sums[count] = _by_cluster(known.astype(np.float64), columns, n_clusters)
+        return cls(pairs=outcomes.pairs, repeats=columns.shape[1], **sums)
+
+    @cached_property
+    def outcomes(self) -> NDArray[np.float64]:
+        """Number of each pair's outcomes with a score, shape [n_pairs]."""
+        total: NDArray[np.float64] = self.count.sum(axis=0) / self.repeats
+        return total
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return the sums by name, for saving."""
+        return {name: getattr(self, name) for name in SUMS}
+
+    def with_pairs(self, pairs: Sequence[Pair]) -> ClusterStatistics:
+        """Return the statistics of these pairs, in this order; one that has none so far starts empty."""
+        numbers = {pair: number for number, pair in enumerate(self.pairs)}
+        taken = np.array([numbers.get(pair, -1) for pair in pairs])
+        # Choosing columns lays them in memory by column, where means round otherwise than those of a loaded router.
+        columns = {
+            name: np.ascontiguousarray(np.where(taken >= 0, array[:, taken], 0.0))
+            for name, array in self.arrays().items()
+        }
+        return ClusterStatistics(pairs=tuple(pairs), repeats=self.repeats, **columns)
+
+    def __add__(self, other: ClusterStatistics) -> ClusterStatistics:
+        """Add up two sets of outcomes over the same clusters; pairs of either are kept."""
+        pairs = tuple(dict.fromkeys((*self.pairs, *other.pairs)))
+        mine, theirs = self.with_pairs(pairs).arrays(), other.with_pairs(pairs).arrays()
+        sums = {name: mine[name] + theirs[name] for name in mine}
+        return ClusterStatistics(pairs=pairs, repeats=self.repeats, **sums)
+
+    def estimates(self, strength: float) -> Estimates:
+        """Estimate every cell, a pair's overall record counted as `strength` outcomes in every cluster."""
+        if strength not in self._estimated:
+            self._estimated[strength] = Estimates.of(self, strength)
+        return self._estimated[strength]
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """What is expected of each pair in each cluster; every array has shape [n_clusters, n_pairs]."""
+
+    solved: NDArray[np.float64]
+    """First count of the Beta belief about the success: outcomes that were right, and the prior's share."""
+    failed: NDArray[np.float64]
+    """Second count of that belief: outcomes that were wrong, and the prior's share."""
+    success: NDArray[np.float64]
+    """Mean of that belief."""
+    cost: NDArray[np.float64]
+    """Mean dollars a call; the pair's overall mean where the cell has none, NaN where unknown."""
+    latency: NDArray[np.float64]
+    """Mean seconds a call; the pair's overall mean where the cell has none, NaN where unknown."""
+    scaled_cost: NDArray[np.float64]
+    """Cost scaled to [0, 1] over the pool."""
+    scaled_latency: NDArray[np.float64]
+    """Latency scaled to [0, 1] over the pool."""
+    highest: tuple[float, float]
+    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
+
+    @cached_property
+    def _together(self) -> NDArray[np.float64]:
+        each = (self.success, self.solved + self.failed, self.cost, self.latency, self.scaled_cost, self.scaled_latency)
+        return np.stack(each)
+
+    def averaged(self, rows: Sequence[int]) -> NDArray[np.float64]:
+        """Average over some clusters, by pair, shape [6, n_pairs].
+
+        Args:
+            rows: the clusters.
+
+        Returns:
+            Success, number of outcomes and of the prior's, cost, latency, scaled cost and scaled latency.
+        """
+        mean: NDArray[np.float64] = self._together[:, rows].mean(axis=1)
+        return mean
+
+    @classmethod
+    def of(cls, sums: ClusterStatistics, strength: float) -> Estimates:
+        """Make the estimates; see `ClusterStatistics.estimates`."""
+        prior = overall_success(sums, strength)
+        solved = sums.success + strength * prior
+        failed = sums.count - sums.success + strength * (1 - prior)
+        total = solved + failed
+        cost, latency = _means(sums.cost, sums.cost_count), _means(sums.latency, sums.latency_count)
+        return cls(
+            solved=solved,
+            failed=failed,
+            success=np.where(total > 0, solved / np.maximum(total, 1e-12), prior),
+            cost=cost,
+            latency=latency,
+            scaled_cost=scaled(cost),
+            scaled_latency=scaled(latency),
+            highest=(highest(cost), highest(latency)),
+        )
+
+
+def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.float64]:
+    """Estimate each pair's success over all clusters, shape [n_pairs].
+
+    A pair with few outcomes leans on the mean of all pairs, counted as `strength` outcomes.
+    """
+    count, success = sums.count.sum(axis=0) / sums.repeats, sums.success.sum(axis=0) / sums.repeats
+    seen = count > 0
+    mean = float(np.mean(success[seen] / count[seen])) if seen.any() else 0.5
+    weight = count + strength
+    return np.where(weight > 0, (success + strength * mean) / np.maximum(weight, 1e-12), mean)
+
+
+def natural_strength(sums: ClusterStatistics, sizes: Sequence[int]) -> float:
+    """Find how many outcomes a pair's overall record is worth in a cluster, from how much its clusters differ.
+
+    By analysis of variance, for every pair and clustering: the variance of outcomes within clusters, over what the
+    clusters' means vary beyond that. Where clusters hardly differ the overall record is worth much, where they differ
+    widely it is worth little. The ratio is doubled, as the best of many pairs is looked for, and the best of many
+    estimates is too high.
+
+    Args:
+        sums: the outcomes.
+        sizes: number of clusters of each clustering, in the order of the rows.
+
+    Returns:
+        A number of outcomes, 1 to 100.
+    """
+    within, between, start = [], [], 0
+    for size in sizes:
+        count, success = sums.count[start : start + size], sums.success[start : start + size]
+        start += size
+        total, filled = count.sum(axis=0), (count > 0).sum(axis=0)
+        usable = (filled > 1) & (total > filled)
+        count, success, total, filled = count[:, usable], success[:, usable], total[usable], filled[usable]
+        mean = success / np.maximum(count, 1)
+        inner = (count * mean * (1 - mean)).sum(axis=0) / (total - filled)
+        outer = (count * (mean - success.sum(axis=0) / total) ** 2).sum(axis=0) / (filled - 1)
+        usual_count = (total - (count**2).sum(axis=0) / total) / (filled - 1)
+        within.extend(inner)
+        between.extend((outer - inner) / usual_count)
+    if not within:
+        return _STRENGTHS[1]
+    return float(np.clip(2 * np.mean(within) / max(float(np.mean(between)), 1e-9), *_STRENGTHS))
+
+
+def _by_cluster(values: NDArray[np.float64], clusters: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:
+    sums = np.zeros((n_clusters, values.shape[1]))
+    for column in clusters.T:
+        np.add.at(sums, column, values)
+    return sums
+
+
+def _means(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        overall = total.sum(axis=0) / count.sum(axis=0)
+        return np.where(count > 0, total / count, overall)

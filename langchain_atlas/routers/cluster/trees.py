@@ -1,0 +1,208 @@
+"""A second opinion beside the clusters: a forest whose leaves are small clusters, made by what tells outcomes apart.
+
+A cluster says the same of all its queries, and was made of queries that look alike, whatever came of them. The trees of
+a forest (extremely randomised trees: Geurts, Ernst and Wehenkel 2006) part the same queries by single words and by
+directions of what is seen of them, wherever pairs fare differently on the two sides. In each leaf a pair's record is
+its mean score; the opinion is the mean over the trees. Only how pairs differ on a query decides where to part, as what
+is hard or easy for all of them does not matter to a choice.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_atlas.features import affine, filled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+FEWEST_QUERIES = 100
+_MOST_QUERIES = 20_000
+_COMPONENTS = 20
+_BUCKETS = 2048
+"""Number of different words that are told apart, by their hash; no word itself is kept."""
+_MOST_WORDS = 400
+"""The words that the trees may ask about are those of most queries."""
+_FEWEST_IN_LEAF = 5
+_MOST_LEAVES = 2000
+_FEATURES_TRIED = 0.3
+_DEPTH = 24
+_LONGEST_TEXT = 20_000
+_DECIMALS = 6
+_PREFIX = "forest_"
+_WORDS = re.compile(r"\w\w+")
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Estimates each pair's success from the leaves that a query falls into; the trees stand one below the other."""
+
+    projection: NDArray[np.float64]
+    """From what is seen, and a constant, to the principal components, shape [n_seen + 1, n_components]."""
+    roots: NDArray[np.int32]
+    """The node that each tree begins with, shape [n_trees]; leaves are nodes, too, and stand last."""
+    features: NDArray[np.int32]
+    """Which feature each node looks at: a component, or else a word's bucket; shape [n_nodes]."""
+    thresholds: NDArray[np.float64]
+    """Up to where a query goes left, shape [n_nodes]; infinity in a leaf."""
+    children: NDArray[np.int32]
+    """Nodes on the left and on the right, shape [n_nodes, 2]; a leaf is its own."""
+    records: NDArray[np.float32]
+    """Mean score of each pair in each leaf, shape [n_leaves, n_pairs]."""
+    counts: NDArray[np.float64]
+    """Number of each pair's outcomes that were learned from, shape [n_pairs]."""
+
+    @classmethod
+    def learn(
+        cls, texts: Sequence[str], seen: NDArray[np.float64], scores: NDArray[np.float64], n_trees: int, seed: int
+    ) -> Forest:
+        """Grow the trees.
+
+        Args:
+            texts: texts of the logged queries, `FEWEST_QUERIES` or more.
+            seen: what a `Featurizer` sees of them, shape [n_queries, n_seen].
+            scores: outcomes, shape [n_queries, n_pairs]; NaN where nothing is recorded.
+            n_trees: how many trees.
+            seed: seed of everything random.
+        """
+        from sklearn.decomposition import PCA
+        from sklearn.ensemble import ExtraTreesRegressor
+
+        order = np.random.default_rng(seed).permutation(len(seen))[:_MOST_QUERIES]
+        counts = (~np.isnan(scores)).sum(axis=0).astype(np.float64)
+        seen, targets = seen[order], np.clip(filled(scores)[order], 0, 1)
+        size = min(_COMPONENTS, *seen.shape)
+        solver = "randomized" if size < min(seen.shape) else "full"
+        with np.errstate(invalid="ignore"):  # where all queries look the same, it divides by a variance of zero
+            components = PCA(size, svd_solver=solver, random_state=seed).fit(seen)
+        turned = components.components_.T
+        projection = np.vstack([turned, -components.mean_ @ turned])
+        features = _features([texts[row] for row in order], seen, projection)
+        common = np.argsort(-(features[:, size:] > 0).sum(axis=0), kind="stable")[:_MOST_WORDS]
+        used = np.concatenate([np.arange(size), size + np.sort(common)])
+        apart = targets - targets.mean(axis=1, keepdims=True)
+        trees = ExtraTreesRegressor(
+            n_trees,
+            min_samples_leaf=max(_FEWEST_IN_LEAF, len(order) // _MOST_LEAVES),
+            max_features=_FEATURES_TRIED,
+            max_depth=_DEPTH,
+            random_state=seed,
+        ).fit(features[:, used], apart[:, 0] if apart.shape[1] == 1 else apart)
+        reached = trees.apply(features[:, used]).T
+        return cls(projection=projection, counts=counts, **_joined(trees.estimators_, used, reached, targets))
+
+    def success(self, texts: Sequence[str], seen: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Estimate each pair's success, shape [n_queries, n_pairs]."""
+        features = _features(texts, seen, self.projection)
+        values, children = features.ravel(), self.children.ravel()
+        starts = np.arange(0, features.size, features.shape[1])[:, None]
+        at = np.tile(self.roots, (len(features), 1))
+        for _ in range(_DEPTH):
+            right = values.take(starts + self.features.take(at)) > self.thresholds.take(at)
+            at = children.take(2 * at + right)
+        reached = self.records.take(at - self._n_inner, axis=0)
+        estimates: NDArray[np.float64] = reached.mean(axis=1, dtype=np.float64)
+        return estimates
+
+    @property
+    def _n_inner(self) -> int:
+        return len(self.features) - len(self.records)
+
+    def with_pairs(self, columns: NDArray[np.int64]) -> Forest:
+        """Return the same for other pairs: their columns, or -1 for one of which nothing was learned."""
+        known = columns >= 0
+        records = np.ascontiguousarray(np.where(known, self.records[:, columns], np.float32(0)))
+        return replace(self, records=records, counts=np.where(known, self.counts[columns], 0.0))
+
+    def fits(self, n_seen: int, n_pairs: int) -> bool:
+        """Say whether the arrays fit one another, a view and the number of pairs."""
+        n_nodes, n_components = len(self.features), self.projection.shape[1]
+        if (
+            self.projection.shape != (n_seen + 1, n_components)
+            or self.thresholds.shape != (n_nodes,)
+            or self.children.shape != (n_nodes, 2)
+            or self.records.shape[1:] != self.counts.shape
+            or len(self.counts) > n_pairs
+            or not _all_within(self.features, n_components + _BUCKETS)
+            or not _all_within(self.children, n_nodes)
+            or not _all_within(self.roots, n_nodes)
+        ):
+            return False
+        at = self.roots
+        for _ in range(_DEPTH):
+            at = np.unique(self.children[at])
+        return bool((at >= self._n_inner).all())  # every way ends in a leaf
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what was learned by name, for saving."""
+        return {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Forest | None:
+        """Rebuild a forest from what `arrays` gave; None where there is none."""
+        if _PREFIX + "roots" not in arrays:
+            return None
+        return cls(**{field.name: arrays[_PREFIX + field.name] for field in fields(cls)})
+
+
+def _joined(
+    trees: Sequence[Any], used: NDArray[np.int64], reached: NDArray[np.int64], targets: NDArray[np.float64]
+) -> dict[str, NDArray[Any]]:
+    """Return roots, features, thresholds, children and records of trees of scikit-learn, by name.
+
+    Args:
+        trees: the trees.
+        used: the features that they were grown from.
+        reached: the leaf of each query in each tree, shape [n_trees, n_queries].
+        targets: scores of the queries, shape [n_queries, n_pairs].
+    """
+    grown = [tree.tree_ for tree in trees]
+    starts = np.cumsum([0, *(tree.node_count for tree in grown)])
+    features, thresholds, left, right = (
+        np.concatenate([getattr(tree, name) for tree in grown])
+        for name in ("feature", "threshold", "children_left", "children_right")
+    )
+    leaf = left < 0
+    number = np.where(leaf, (~leaf).sum() + np.cumsum(leaf), np.cumsum(~leaf)) - 1  # leaves stand last
+    below = np.stack([left, right], axis=1) + np.repeat(starts[:-1], np.diff(starts))[:, None]
+    children = np.where(leaf[:, None], number[:, None], number[np.where(leaf[:, None], 0, below)])
+    total = np.zeros((int(leaf.sum()), targets.shape[1]))
+    count = np.zeros((len(total), 1))
+    for start, at in zip(starts, reached, strict=False):
+        rows = number[start + at] - int((~leaf).sum())
+        np.add.at(total, rows, targets)
+        np.add.at(count, rows, 1.0)
+    order = np.argsort(number)
+    return {
+        "roots": number[starts[:-1]].astype(np.int32),
+        "features": np.where(leaf, 0, used[features])[order].astype(np.int32),
+        "thresholds": np.where(leaf, np.inf, thresholds)[order],
+        "children": children[order].astype(np.int32),
+        "records": (total / count).astype(np.float32),
+    }
+
+
+def _all_within(numbers: NDArray[Any], end: int) -> bool:
+    return bool(((numbers >= 0) & (numbers < end)).all())
+
+
+def _features(texts: Sequence[str], seen: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the components and how often each word stands in the text, shape [n_queries, n_components + buckets].
+
+    Rounded, as the products of one row and of many differ in their last bits.
+    """
+    components = affine(seen, projection).round(_DECIMALS)
+    features = np.zeros((len(texts), components.shape[1] + _BUCKETS), dtype=np.float32)
+    features[:, : components.shape[1]] = components
+    counted = features[:, components.shape[1] :]
+    for row, text in enumerate(texts):
+        for word in _WORDS.findall(text[:_LONGEST_TEXT].lower()):
+            counted[row, zlib.crc32(word.encode("utf-8", "replace")) % _BUCKETS] += 1
+    return features

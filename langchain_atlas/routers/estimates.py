@@ -1,0 +1,65 @@
+"""What a router that compares pairs expects of each of them on one query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class PairEstimates:
+    """What a router expects of every pair on one query; arrays have shape [n_pairs]."""
+
+    success: NDArray[np.float64]
+    """Expected score, 0 to 1."""
+    cost: NDArray[np.float64]
+    """Expected dollars of a call; NaN where unknown."""
+    latency: NDArray[np.float64]
+    """Expected seconds of a call; NaN where unknown."""
+    scaled_cost: NDArray[np.float64]
+    """Cost scaled to [0, 1] over the pool."""
+    scaled_latency: NDArray[np.float64]
+    """Latency scaled to [0, 1] over the pool."""
+    highest: tuple[float, float]
+    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
+    rule: str
+    """The rule by which the expectation was made."""
+    where: str
+    """What the expectation rests on, for the decision's reason, such as ``cluster 3 (java)``."""
+    evidence: NDArray[np.float64] | None = None
+    """Number of outcomes behind each expected score; None when it can't be counted."""
+    solved: NDArray[np.float64] | None = None
+    """First count of a Beta belief about each score, for the interval; None when there is none."""
+    failed: NDArray[np.float64] | None = None
+    """Second count of that belief."""
+    cluster: int | None = None
+    """The cluster that the query fell into."""
+    distance: float | None = None
+    """Distance to what the expectation rests on."""
+    default: int | None = None
+    """Column of the default pair, where the router has one."""
+    spread: NDArray[np.float64] | None = None
+    """Standard error of each pair's success less the default pair's; None where there is no default."""
+    paired: NDArray[np.float64] | None = None
+    """Number of paired outcomes with the default pair near the query."""
+    far: bool = False
+    """Whether the query lies beyond nearly all that was logged."""
+
+
+def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Scale costs or latencies to [0, 1] over the pool; an unknown one counts as the pool's highest.
+
+    Counting it as free would make unpriced pairs win; leaving it out would hide them.
+    """
+    top = highest(values)
+    return np.where(np.isnan(values), 1.0, values / top if top > 0 else 0.0)
+
+
+def highest(values: NDArray[np.float64]) -> float:
+    """Return the highest known cost or latency; 0 where none is known."""
+    return float(np.nanmax(values, initial=0.0))

@@ -1,0 +1,62 @@
+"""The kinds of router: what `fit` makes, what it measures, and what a saved folder may hold, in one place."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from langchain_atlas.routers.base import Router
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of router."""
+
+    home: str
+    """Where its class is, as ``module:class``."""
+    fitted: bool = False
+    """Whether `fit` makes it."""
+    measured: bool = False
+    """Whether `fit` measures it at many settings: it can be fitted twenty times in minutes."""
+    has_clusters: bool = False
+    """Whether the number of its clusters can be chosen."""
+    brings_encoder: bool = False
+    """Whether it fine-tunes an encoder of its own."""
+
+
+_HOME = "langchain_atlas.routers."
+
+KINDS: dict[str, Kind] = {
+    "cluster": Kind(_HOME + "cluster.router:ClusterRouter", fitted=True, measured=True, has_clusters=True),
+    "knn": Kind(_HOME + "learned.knn:KNNRouter", fitted=True, measured=True),
+    "linear": Kind(_HOME + "learned.linear:LinearRouter", fitted=True, measured=True),
+    "mlp": Kind(_HOME + "learned.mlp:MLPRouter", fitted=True, measured=True),
+    "matrix_factorization": Kind(
+        "langchain_atlas.routers.learned.matrix_factorization:MatrixFactorizationRouter", fitted=True, measured=True
+    ),
+    "routerdc": Kind(_HOME + "learned.routerdc:RouterDCRouter", fitted=True, measured=True),
+    "bert": Kind(_HOME + "learned.bert:BertRouter", fitted=True, brings_encoder=True),
+    "dual": Kind(_HOME + "dual:DualRouter", fitted=True),
+    "rl": Kind(_HOME + "policy.router:RLRouter"),
+    "random": Kind(_HOME + "baselines:RandomRouter"),
+    "single": Kind(_HOME + "baselines:SinglePairRouter"),
+}
+"""The kinds, by name: that of the class's `kind`, and of its file among the learned ones."""
+
+ALIASES = {"mf": "matrix_factorization"}
+"""Short names that `fit` takes too."""
+
+FITTED = tuple(name for name, kind in KINDS.items() if kind.fitted)
+"""Kinds that `fit` makes."""
+
+MEASURED = tuple(name for name, kind in KINDS.items() if kind.measured)
+"""Kinds that `fit` measures at many settings."""
+
+
+def class_of(kind: str) -> type[Router]:
+    """Return the class of a kind of router; it is imported now."""
+    module, _, name = KINDS[kind].home.partition(":")
+    found: type[Router] = getattr(importlib.import_module(module), name)
+    return found

@@ -1,0 +1,1 @@
+"""Baselines that are learned from vectors or texts."""

@@ -1,0 +1,1 @@
+"""Path two: a policy that asks again."""

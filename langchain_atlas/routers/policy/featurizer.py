@@ -1,0 +1,240 @@
+"""From queries to the numbers the policy starts from: what is seen of them, and which records are looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from langchain_atlas.features import Featurizer, QueryFeatures
+from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.policy.memory import Memory
+from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
+from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
+from langchain_atlas.routers.policy.state import PriorFeatures, prior_features, relations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.trajectory import Query
+
+_MEMORY, _RECORD = "memory.", "record."
+
+
+@dataclass(frozen=True)
+class EncodedQueries:
+    """What is seen of some queries."""
+
+    vectors: NDArray[np.float32]
+    """For finding neighbours, shape [n, dimension]."""
+    text: NDArray[np.float32]
+    """Embedding of the text, shape [n, encoded]."""
+    fit: NDArray[np.float32]
+    """How well the context fits the text, shape [n]; see `QueryFeatures.fit`."""
+    items: NDArray[np.float32]
+    """How many items the context has, likewise; see `QueryFeatures.items`."""
+    words: NDArray[np.float32]
+    """How many words the text has, likewise: a quarter of the logarithm of one more."""
+    numbers: NDArray[np.float32]
+    """How many numbers the text has, likewise: half of the logarithm of one more."""
+
+    @classmethod
+    def of(
+        cls, queries: Sequence[Query], encoder: Encoder, view: Featurizer | None = None
+    ) -> tuple[EncodedQueries, Featurizer]:
+        """Look at queries; a view is learned on them unless one is given."""
+        features = QueryFeatures.of(queries, encoder)
+        if view is None:
+            view, _ = Featurizer.learn(features, np.zeros((len(queries), 1)), 0, 0)
+        seen = cls(
+            vectors=view.vectors(features).astype(np.float32),
+            text=features.text,
+            fit=features.fit[:, 0].astype(np.float32),
+            items=features.items[:, 0].astype(np.float32),
+            words=(features.shape_of("words") / 4).astype(np.float32),
+            numbers=(features.shape_of("numbers") / 2).astype(np.float32),
+        )
+        return seen, view
+
+    def rows(self, rows: NDArray[np.int64]) -> EncodedQueries:
+        """Return what is seen of some of the queries, by number."""
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
+
+class Scale(NamedTuple):
+    """What counts as 1."""
+
+    dollars: float
+    """Of a call: what one of the dearest pair costs."""
+    seconds: float
+    """Of a call: what one of the slowest pair takes."""
+    distance: float
+    """Between a query and its neighbours: the usual one."""
+
+
+@dataclass(frozen=True)
+class StateFeaturizer:
+    """Everything but the network that is needed to see a query as the policy does."""
+
+    memory: Memory
+    """The outcomes."""
+    record: PairStatistics
+    """What they say overall."""
+    view: Featurizer
+    """How queries are looked at."""
+    descriptions: NDArray[np.float32]
+    """Embedding of each pair's description, shape [n_pairs, encoded]."""
+    scale: Scale
+    """What counts as 1."""
+
+    @classmethod
+    def of(
+        cls,
+        memory: Memory,
+        view: Featurizer,
+        descriptions: NDArray[np.float32],
+        scale: Scale | None = None,
+    ) -> StateFeaturizer:
+        """Make the featurizer of a whole memory; what counts as 1 is measured on it unless given."""
+        record = PairStatistics.of(memory, memory.recorded)
+        return cls(memory, record, view, descriptions, scale or _scale(memory, record))
+
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs."""
+        return self.memory.pairs
+
+    @cached_property
+    def default(self) -> int:
+        """Column of the default pair: the most accurate one."""
+        return most_accurate(self.memory.outcomes.scores)
+
+    @cached_property
+    def numbers(self) -> dict[Pair, int]:
+        """Number of each pair among them."""
+        return {pair: number for number, pair in enumerate(self.pairs)}
+
+    @cached_property
+    def styles(self) -> dict[str, int]:
+        """Number of each style of answer that is known."""
+        return {name: number for number, name in enumerate(self.memory.answers.style_names)}
+
+    def prior(self, seen: EncodedQueries) -> PriorFeatures:
+        """Look up what is known of every pair on some queries."""
+        everything = self.memory.recorded
+        nearby = NearbyStatistics.of(seen.vectors, self.memory, self.record, everything)
+        numbers = prior_features(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
+        return assemble(numbers, np.zeros(len(seen.text), dtype=np.int64), [self.record], self)
+
+    def priced(self, prior: PriorFeatures, usd_per_second: float) -> PriorFeatures:
+        """Return features whose costs also count the seconds that a call is expected to take, in dollars a second."""
+        known = self.record.latency.astype(np.float64)
+        usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
+        waiting = usd_per_second / self.scale.dollars * np.where(np.isnan(known), usual, known)
+        return replace(prior, cost=prior.cost + torch.from_numpy(waiting.astype(np.float32)))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the numbers by name, for saving."""
+        return {
+            **{_MEMORY + name: value for name, value in self.memory.arrays().items()},
+            **{_RECORD + name: value for name, value in self.record.arrays().items()},
+            **self.view.arrays(),
+            "descriptions": self.descriptions,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return the rest, as JSON, for saving."""
+        return {
+            "scale": list(self.scale),
+            "styles": list(self.memory.answers.style_names),
+            "domains": list(self.memory.outcomes.domain_names),
+        }
+
+    @classmethod
+    def from_arrays(
+        cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], pairs: Sequence[Pair]
+    ) -> StateFeaturizer:
+        """Rebuild it from what `arrays` and `facts` gave.
+
+        Raises:
+            ValueError: what it remembers is of other pairs.
+        """
+        memory = Memory.from_arrays(
+            under(_MEMORY, arrays), pairs, domain_names=facts["domains"], style_names=facts["styles"]
+        )
+        record = PairStatistics.from_arrays(under(_RECORD, arrays))
+        if memory.outcomes.scores.shape[1] != len(pairs) or len(record.success) != len(pairs):
+            raise ValueError("its pairs and what it remembers don't fit together")
+        scale = Scale(*map(float, facts["scale"]))
+        return cls(memory, record, Featurizer.from_arrays(arrays), arrays["descriptions"], scale)
+
+    def restrict(self, pairs: Sequence[Pair]) -> StateFeaturizer:
+        """Return the featurizer on some of the pairs."""
+        columns = [self.numbers[pair] for pair in pairs]
+        memory = self.memory.columns(columns)
+        return replace(
+            self, memory=memory, record=_columns(self.record, columns), descriptions=self.descriptions[columns]
+        )
+
+
+def assemble(
+    numbers: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    which: NDArray[np.int64],
+    records: Sequence[PairStatistics],
+    featurizer: StateFeaturizer,
+) -> PriorFeatures:
+    """Put a prior together from numbers by query and one or more records."""
+    pairs, query, cost = numbers
+    same_model, same_tool = relations(
+        [pair.model for pair in featurizer.pairs], [pair.tool for pair in featurizer.pairs]
+    )
+    stacked = {
+        name: torch.from_numpy(np.stack([getattr(record, name) for record in records]))
+        for name in ("rescue", "if_agreed", "if_differed", "by_style")
+    }
+    likeness = torch.from_numpy(featurizer.descriptions @ featurizer.descriptions.T)
+    return PriorFeatures(
+        pairs=pairs,
+        query=query,
+        cost=cost,
+        record=torch.from_numpy(which),
+        same_model=same_model,
+        same_tool=same_tool,
+        likeness=likeness,
+        **stacked,
+    )
+
+
+def describe(pair: Pair, descriptions: Mapping[str, str]) -> str:
+    """Return the text by which a pair is known: the descriptions of its model and tool, or their names."""
+    model, tool = (descriptions.get(name) or name for name in (pair.model, pair.tool))
+    return f"{model} with {tool}"
+
+
+def _scale(memory: Memory, record: PairStatistics) -> Scale:
+    dollars = float(np.nanmax(record.cost)) if (~np.isnan(record.cost)).any() else 1.0
+    seconds = float(np.nanmax(record.latency)) if (~np.isnan(record.latency)).any() else 1.0
+    nearby = NearbyStatistics.of(memory.vectors[:500], memory, record, memory.recorded)
+    return Scale(max(dollars, 1e-12), max(seconds, 1e-9), max(float(nearby.near.mean()), 1e-6))
+
+
+def _columns(record: PairStatistics, columns: list[int]) -> PairStatistics:
+    arrays = record.arrays()
+    square = ("rescue", "if_agreed", "if_differed")
+    taken = {
+        name: array[np.ix_(columns, columns)] if name in square else array[columns] for name, array in arrays.items()
+    }
+    return PairStatistics.from_arrays({name: np.ascontiguousarray(array) for name, array in taken.items()})
+
+
+def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,313 @@
+"""The record of every pair, as a memory or part of it has it, wherever the query lies.
+
+A record can be made from part of the memory. In training every query is seen through a memory without it and its like,
+as a live query will be; see ``docs/rl.md``.
+
+A pair that joins brings 20 to 50 probes. Whether these were easy, and whether a query at hand is, pairs with many
+outcomes tell. Where every pair has as many outcomes as the others, that changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.pool import Pair
+    from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
+
+EDGE = 0.02
+"""Chances are kept this far from 0 and 1."""
+
+_SETTLED = 0.5
+
+_SHARED_EASE = 0.5
+"""How much of what makes a query easy for the settled pairs is taken to make it easy for a newcomer."""
+
+_OVERALL_STRENGTH = 8.0
+_JOINT_STRENGTH = 8.0
+_STYLE_STRENGTH = 6.0
+_DOMAIN_STRENGTH = 10.0
+_MOST_EVIDENCE = 3.0
+_PESSIMISM = 0.05
+
+
+@dataclass(frozen=True)
+class PairStatistics:
+    """What a memory, or part of it, says of its pairs wherever the query lies. Chances are given as logits."""
+
+    success: NDArray[np.float32]
+    """Overall success, shape [n_pairs]; one with few outcomes leans on what is usual for its tool and model."""
+    count: NDArray[np.float32]
+    """Number of outcomes, shape [n_pairs]."""
+    worst: NDArray[np.float32]
+    """Success in the domain where it did worst, shape [n_pairs]."""
+    by_model: NDArray[np.float32]
+    """Mean success of the pairs with its model, shape [n_pairs]."""
+    by_tool: NDArray[np.float32]
+    """Mean success of the pairs with its tool, shape [n_pairs]."""
+    rescue: NDArray[np.float32]
+    """Chance that the column's pair is right where the row's was wrong, shape [n_pairs, n_pairs]."""
+    if_agreed: NDArray[np.float32]
+    """Log-likelihood ratio that the row's pair is right when the column's says the same, likewise."""
+    if_differed: NDArray[np.float32]
+    """Log-likelihood ratio that the row's pair is right when the column's says something else, likewise."""
+    by_style: NDArray[np.float32]
+    """How much an answer's style tells: success with it against success with answers of its kind, shape
+    [n_pairs, n_styles + 1]; the last column is for a style never seen."""
+    cost: NDArray[np.float32]
+    """Mean dollars a call, shape [n_pairs]; NaN where unknown."""
+    latency: NDArray[np.float32]
+    """Mean seconds a call, likewise."""
+
+    @classmethod
+    def of(cls, memory: Memory, kept: NDArray[np.bool_]) -> PairStatistics:
+        """Make the record.
+
+        Args:
+            memory: the outcomes.
+            kept: which of them count, shape [n, n_pairs].
+        """
+        rows = np.asarray(kept.any(axis=1))
+        outcomes, answers = memory.outcomes.rows(np.flatnonzero(rows)), memory.answers.rows(rows)
+        known = kept[rows] & outcomes.recorded
+        scores = np.where(known, outcomes.scores, 0.0).astype(np.float64)
+        count = known.sum(axis=0)
+        settled = settled_pairs(count)
+        success = scores.sum(axis=0) - count * luck_of_probes(scores, known, settled)
+        overall = _overall(success.clip(0, count), count, memory.pairs)
+        rescue, agreed, differed = _jointly(scores, known, answers.groups, overall, settled)
+        return cls(
+            success=logit(overall),
+            count=count.astype(np.float32),
+            worst=logit(_worst(scores, known, outcomes.domain_numbers, overall)),
+            by_model=logit(_alike(overall, [pair.model for pair in memory.pairs])),
+            by_tool=logit(_alike(overall, [pair.tool for pair in memory.pairs])),
+            rescue=rescue,
+            if_agreed=agreed,
+            if_differed=differed,
+            by_style=_by_style(scores, known, answers, memory.pairs, overall),
+            cost=_mean(outcomes.costs, known),
+            latency=_mean(outcomes.latencies, known),
+        )
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> PairStatistics:
+        """Rebuild a record from what `arrays` gave."""
+        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+
+    def arrays(self) -> dict[str, NDArray[np.float32]]:
+        """Return the numbers by name, for saving."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+def _overall(success: NDArray[np.float64], count: NDArray[np.int64], pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """Estimate each pair's success; one with few outcomes leans on pairs like it, and a little below them.
+
+    The best of many uncertain estimates is too high, so uncertainty counts against a pair.
+    """
+    seen = count > 0
+    mean = float((success[seen] / count[seen]).mean()) if seen.any() else 0.5
+    raw = np.where(seen, (success + mean) / (count + 1.0), np.nan)
+    likely = np.full(len(pairs), mean)
+    for part in ([pair.model for pair in pairs], [pair.tool for pair in pairs]):
+        for name in set(part):
+            members = np.array([other == name for other in part]) & seen
+            if members.any():
+                likely[[other == name for other in part]] += 0.4 * (float(np.nanmean(raw[members])) - mean)
+    prior = np.clip(likely - _PESSIMISM, EDGE, 1 - EDGE)
+    chances: NDArray[np.float64] = (success + _OVERALL_STRENGTH * prior) / (count + _OVERALL_STRENGTH)
+    return chances
+
+
+def _worst(
+    scores: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    domains: NDArray[np.int64],
+    overall: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    lowest = overall.copy()
+    for domain in np.unique(domains):
+        rows = domains == domain
+        count = known[rows].sum(axis=0)
+        success = scores[rows].sum(axis=0)
+        lowest = np.minimum(lowest, (success + _DOMAIN_STRENGTH * overall) / (count + _DOMAIN_STRENGTH))
+    return lowest
+
+
+def _alike(overall: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
+    return np.array([overall[[other == name for other in names]].mean() for name in names])
+
+
+def _jointly(
+    scores: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    groups: NDArray[np.int64],
+    overall: NDArray[np.float64],
+    settled: NDArray[np.bool_],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Count how pairs fare together; cells with few common queries lean on the mean of all cells."""
+    n_pairs = scores.shape[1]
+    right, wrong, present = scores * known, (1 - scores) * known, known.astype(np.float64)
+    compared = known & (groups >= 0)
+    both_wrong = wrong.T @ present
+    saved = wrong.T @ right
+    usual = saved.sum() / max(float((wrong.T @ (present * overall)).sum()), 1e-9)
+    rescue = (saved + _JOINT_STRENGTH * np.minimum(usual, 1.0) * overall) / (both_wrong + _JOINT_STRENGTH)
+    agreed_right, agreed_wrong = np.zeros((n_pairs, n_pairs)), np.zeros((n_pairs, n_pairs))
+    for column in range(n_pairs):
+        same = (groups == groups[:, [column]]) & compared & compared[:, [column]]
+        agreed_right[column] = right[:, column] @ same
+        agreed_wrong[column] = wrong[:, column] @ same
+    within = compared.astype(np.float64)
+    both_right, both_wrong = (right * within).T @ within, (wrong * within).T @ within
+    off = ~np.eye(n_pairs, dtype=bool)
+    usual_right = agreed_right[off].sum() / max(float(both_right[off].sum()), 1e-9) if off.any() else 0.8
+    usual_wrong = agreed_wrong[off].sum() / max(float(both_wrong[off].sum()), 1e-9) if off.any() else 0.3
+    usual_right, usual_wrong = agreement_by_success((usual_right, usual_wrong), overall, settled)
+    if_right = (agreed_right + _JOINT_STRENGTH * usual_right) / (both_right + _JOINT_STRENGTH)
+    if_wrong = (agreed_wrong + _JOINT_STRENGTH * usual_wrong) / (both_wrong + _JOINT_STRENGTH)
+    if_right, if_wrong = np.clip(if_right, EDGE, 1 - EDGE), np.clip(if_wrong, EDGE, 1 - EDGE)
+    agreed = np.clip(np.log(if_right / if_wrong), -_MOST_EVIDENCE, _MOST_EVIDENCE)
+    differed = np.clip(np.log((1 - if_right) / (1 - if_wrong)), -_MOST_EVIDENCE, _MOST_EVIDENCE)
+    return logit(rescue), agreed.astype(np.float32), differed.astype(np.float32)
+
+
+def _by_style(
+    scores: NDArray[np.float64],
+    known: NDArray[np.bool_],
+    answers: AnswerMatrix,
+    pairs: Sequence[Pair],
+    overall: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Compare success with each style to success overall: by pair, leaning on the pairs with its tool, then on all."""
+    n_styles = len(answers.style_names) + 1
+    styles = np.where(answers.styles < 0, n_styles - 1, answers.styles)
+    count, success, expected = (np.zeros((len(pairs), n_styles)) for _ in range(3))
+    for column in range(len(pairs)):
+        there = known[:, column]
+        count[column] = np.bincount(styles[there, column], minlength=n_styles)
+        success[column] = np.bincount(styles[there, column], scores[there, column], n_styles)
+        expected[column] = count[column] * overall[column]
+    surplus = _within_kinds(success - expected, count, answers.style_names)
+    usual = surplus.sum(axis=0) / (count.sum(axis=0) + _STYLE_STRENGTH)
+    tools = np.array([pair.tool for pair in pairs])
+    shift = np.zeros_like(surplus)
+    for tool in np.unique(tools):
+        members = tools == tool
+        by_tool = (surplus[members].sum(axis=0) + _STYLE_STRENGTH * usual) / (
+            count[members].sum(axis=0) + _STYLE_STRENGTH
+        )
+        shift[members] = (surplus[members] + _STYLE_STRENGTH * by_tool) / (count[members] + _STYLE_STRENGTH)
+    shift[:, -1] = 0.0
+    chances = np.clip(overall[:, None] + shift, EDGE, 1 - EDGE)
+    return np.asarray(logit(chances) - logit(overall)[:, None], dtype=np.float32)
+
+
+def _within_kinds(
+    surplus: NDArray[np.float64], count: NDArray[np.float64], names: Sequence[str]
+) -> NDArray[np.float64]:
+    """Take off what an answer's kind alone tells.
+
+    How often it is right to call nothing is a property of the queries, and goes with them; that a call in a fence is
+    not understood is a property of the pair, and stays.
+    """
+    within = surplus.copy()
+    kinds = np.array([*(name.split()[0] for name in names), ""])
+    for kind in set(kinds):
+        members = kinds == kind
+        total = count[:, members].sum(axis=1, keepdims=True)
+        usual = surplus[:, members].sum(axis=1, keepdims=True) / np.maximum(total, 1)
+        within[:, members] -= count[:, members] * usual
+    return within
+
+
+def _mean(values: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArray[np.float32]:
+    there = known & ~np.isnan(values)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(
+            np.where(there, values, 0.0).sum(axis=0, dtype=np.float64) / there.sum(axis=0), dtype=np.float32
+        )
+
+
+def settled_pairs(count: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Return which pairs have more than half as many outcomes as the pair with the most, shape [n_pairs]."""
+    most = count.max(initial=0)
+    return np.asarray(count > _SETTLED * most) if most else np.ones(len(count), dtype=bool)
+
+
+def luck_of_probes(
+    scores: NDArray[np.float64], known: NDArray[np.bool_], settled: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Return how much better the settled pairs do on each newcomer's queries than on all; 0 for settled pairs.
+
+    Args:
+        scores: shape [n, n_pairs].
+        known: which of them are recorded, likewise.
+        settled: see `settled_pairs`.
+
+    Returns:
+        Parts of a right answer, shape [n_pairs].
+    """
+    count = known[:, settled].sum(axis=1)
+    seen = count > 0
+    if settled.all() or not seen.any():
+        return np.zeros(len(settled))
+    ease = (scores[:, settled] * known[:, settled]).sum(axis=1) / np.maximum(count, 1)
+    above = np.where(seen, ease - ease[seen].mean(), 0.0)
+    luck = (known * above[:, None]).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(settled, 0.0, luck)
+
+
+def agreement_by_success(
+    usual: tuple[float, float], overall: NDArray[np.float64], settled: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return how often the column's pair may say what the row's says, where that is right and where it is wrong.
+
+    A newcomer that is right more often than the settled pairs agrees more with right answers, and less with wrong ones.
+
+    Args:
+        usual: how often any pair agrees with a right answer of another, and with a wrong one.
+        overall: success of each pair, shape [n_pairs].
+        settled: see `settled_pairs`.
+
+    Returns:
+        Two arrays of shape [n_pairs, n_pairs]; `usual` between settled pairs.
+    """
+    between = settled[:, None] & settled[None]
+    mean = float(np.clip(overall[settled].mean(), 1e-3, 1 - 1e-3))
+    with_right = usual[0] * np.broadcast_to(overall / mean, between.shape)
+    with_wrong = usual[1] * np.broadcast_to((1 - overall) / (1 - mean), between.shape)
+    return np.where(between, usual[0], with_right.clip(0, 1)), np.where(between, usual[1], with_wrong.clip(0, 1))
+
+
+def eased(
+    near: NDArray[np.float32], ease: NDArray[np.float32], count: NDArray[np.float32], settled: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Return the newcomers' success near queries, moved part of the way by how easy the settled pairs find these.
+
+    Args:
+        near: success near each query, as logits, shape [n_queries, n_pairs].
+        ease: how much better the settled pairs do near the query than overall, likewise, shape [n_queries].
+        count: outcomes of each pair, shape [n_pairs].
+        settled: see `settled_pairs`.
+    """
+    lacking = np.where(settled, 0.0, 1 - count / max(float(count.max(initial=0)), 1.0))
+    return np.asarray(near + _SHARED_EASE * ease[:, None] * lacking, dtype=np.float32)
+
+
+def logit(chances: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return chances as logits."""
+    inside = np.clip(chances, EDGE, 1 - EDGE)
+    return np.asarray(np.log(inside / (1 - inside)), dtype=np.float32)
+
+
+def chance(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return logits as chances."""
+    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)

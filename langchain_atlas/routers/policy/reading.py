@@ -1,0 +1,107 @@
+"""Reads an outcome table into a memory: every answer once, every query as the policy will see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.outcomes.matrix import OutcomeMatrix
+from langchain_atlas.routers.policy.featurizer import EncodedQueries, describe
+from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
+from langchain_atlas.routers.policy.state import ANSWER_FEATURES, answer_features
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.agreement import Agreement, Reading
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.features import Featurizer
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.policy.featurizer import StateFeaturizer
+
+
+def read_answers(
+    table: OutcomeTable, recorded: NDArray[np.bool_], agreement: Agreement, names: Sequence[str] | None = None
+) -> tuple[AnswerMatrix, NDArray[np.float32]]:
+    """Read all answers of a table.
+
+    Args:
+        table: the outcomes.
+        recorded: which answers to read, shape [n_queries, n_pairs].
+        agreement: compares answers.
+        names: styles to tell apart, and no others; those that occur when left out.
+
+    Returns:
+        What they say, and the numbers about each, shape [n_queries, n_pairs, len(ANSWER_FEATURES)].
+    """
+    groups, styles = np.full(recorded.shape, -1, dtype=np.int64), np.full(recorded.shape, -1, dtype=np.int16)
+    features = np.zeros((*recorded.shape, len(ANSWER_FEATURES)), dtype=np.float32)
+    known = {name: number for number, name in enumerate(names or ())}
+    responses = table.texts("response")
+    for row, query in enumerate(table.queries):
+        columns = np.flatnonzero(recorded[row])
+        readings = [agreement.read(responses[row][column] or "", query) for column in columns]
+        groups[row, columns] = _keys(readings, agreement.groups(readings, query), columns)
+        for column, reading in zip(columns, readings, strict=True):
+            features[row, column] = answer_features(reading)
+            style = f"{reading.kind} {reading.style}"
+            if names is None:
+                known.setdefault(style, len(known))
+            styles[row, column] = known.get(style, -1)
+    return AnswerMatrix(groups, styles, tuple(known)), features
+
+
+@dataclass(frozen=True)
+class ReadTable:
+    """A table, read."""
+
+    memory: Memory
+    """Its outcomes."""
+    answers: NDArray[np.float32]
+    """Numbers about its answers, shape [n_queries, n_pairs, len(ANSWER_FEATURES)]."""
+    seen: EncodedQueries
+    """What is seen of its queries."""
+    view: Featurizer
+    """How they were looked at."""
+    descriptions: NDArray[np.float32]
+    """Embedding of each pair's description, shape [n_pairs, encoded]."""
+
+
+def read_table(
+    table: OutcomeTable,
+    encoder: Encoder,
+    agreement: Agreement,
+    descriptions: Mapping[str, str] | None = None,
+    like: StateFeaturizer | None = None,
+) -> ReadTable:
+    """Read a table.
+
+    Args:
+        table: the outcomes.
+        encoder: embeds queries and descriptions.
+        agreement: compares answers.
+        descriptions: what models and tools are, by name.
+        like: a featurizer learned before, whose view and styles are taken; the table's own otherwise.
+
+    Raises:
+        OutcomeError: the table has no score at all.
+    """
+    outcomes = OutcomeMatrix.of(table).checked(table.source).astype(np.float32)
+    seen, view = EncodedQueries.of(table.queries, encoder, None if like is None else like.view)
+    names = None if like is None else like.memory.answers.style_names
+    answers, features = read_answers(table, outcomes.recorded, agreement, names)
+    memory = Memory(outcomes, answers, seen.vectors)
+    known = encoder.encode([describe(pair, descriptions or {}) for pair in table.pairs])
+    return ReadTable(memory, features, seen, view, known)
+
+
+def _keys(readings: Sequence[Reading], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
+    """Return for each answer the key of its group: that of the group's first answer; one that says nothing is alone."""
+    firsts: dict[int, int] = {}
+    for reading, group, column in zip(readings, groups, columns, strict=True):
+        firsts.setdefault(group, int(column) if reading.kind == "nothing" else reading.key)
+    return [firsts[group] for group in groups]

@@ -1,0 +1,55 @@
+"""The settings of path two, and what they mean for its policy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import SettingError
+from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.utility import check_settings as check_shared
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEFAULT_COST_WEIGHT = 0.1
+"""Cost weight of a router whose user chose none."""
+
+DEFAULT_USD_PER_SECOND = 2e-5
+"""What a second counts as, in dollars, where the user says nothing: 7 cents an hour, so that calls for nothing are not
+free, and few that help are too slow."""
+
+SECONDS_OF_A_CALL = 1.0
+"""What a call is taken to last where no latency of the pool is known."""
+
+SHARED = ("value_usd", "usd_per_second", "guard", "always")
+"""Settings that routers of both paths have."""
+
+SETTINGS = ("cost_weight", "max_turns", *SHARED)
+"""What can be changed without training again."""
+
+HIGHEST_PRICE = 1000.0
+
+
+def price_of(cost_weight: float) -> float:
+    """Return the score that one call of the dearest pair is worth, at a cost weight of 0 to 1."""
+    return min(cost_weight / max(1 - cost_weight, 1e-9), HIGHEST_PRICE)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Make sure that settings are in range.
+
+    Raises:
+        SettingError: one is not.
+    """
+    check_shared({name: settings[name] for name in SHARED if name in settings})
+    for name, value in settings.items():
+        if name == "max_turns":
+            right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CALLS
+            valid = f"a whole number from 1 to {MAX_CALLS}"
+        elif name == "cost_weight":
+            right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+            valid = "a number from 0 (accuracy alone) to 1 (cost alone)"
+        else:
+            continue
+        if not right:
+            raise SettingError(f"{name} is {value!r}; it must be {valid}.")

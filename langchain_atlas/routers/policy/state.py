@@ -1,0 +1,217 @@
+"""What the policy sees when it decides: one batch of states, each a query with the calls made so far.
+
+Nothing here knows a pair by its place: every number about a pair is a property of it, of its record, or of how it
+relates to the pairs already called. Axes are named B (states), P (pairs), T (calls made, at most), V (records).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import torch
+
+from langchain_atlas.agreement import MARKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from langchain_atlas.agreement import Reading
+    from langchain_atlas.routers.policy.featurizer import EncodedQueries, Scale
+    from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
+    from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+
+MAX_CALLS = 4
+"""Most calls of a trajectory (section 3 of the paper)."""
+
+KINDS = ("calls", "no-call", "nothing")
+"""Kinds of answer that are told apart; all others count as one more."""
+
+PAIR_FEATURES = (
+    "success",
+    "count",
+    "success_near",
+    "success_around",
+    "count_around",
+    "worst_domain",
+    "success_of_model",
+    "success_of_tool",
+    "log_cost",
+    "cost",
+    "log_latency",
+    "suits",
+)
+"""Names of the numbers about a pair, in their order."""
+
+QUERY_FEATURES = ("nearest", "near", "ease", "fit", "items", "words", "numbers")
+"""Names of the numbers about a query, in their order."""
+
+ANSWER_FEATURES = (*MARKS, *KINDS, "other")
+"""Names of the numbers about an answer, in their order: its marks, and one for each kind."""
+
+FLAGS = MARKS[: MARKS.index("ungrounded")]
+"""The marks which say that an answer breaks a schema."""
+
+
+@dataclass(frozen=True)
+class PriorFeatures:
+    """What is known of every pair before anything is called."""
+
+    pairs: Tensor
+    """Numbers about each pair on each query, shape [B, P, len(PAIR_FEATURES)]."""
+    query: Tensor
+    """Numbers about each query, shape [B, len(QUERY_FEATURES)]."""
+    cost: Tensor
+    """Expected cost of a call, 1 for the dearest pair of the pool that was learned on, shape [B, P]."""
+    record: Tensor
+    """Which record each state is seen through, shape [B]."""
+    rescue: Tensor
+    """See `PairStatistics.rescue`, shape [V, P, P]."""
+    if_agreed: Tensor
+    """See `PairStatistics.if_agreed`, shape [V, P, P]."""
+    if_differed: Tensor
+    """See `PairStatistics.if_differed`, shape [V, P, P]."""
+    by_style: Tensor
+    """See `PairStatistics.by_style`, shape [V, P, n_styles + 1]."""
+    same_model: Tensor
+    """1 where two pairs have one model, shape [P, P]."""
+    same_tool: Tensor
+    """1 where two pairs have one tool, shape [P, P]."""
+    likeness: Tensor
+    """Cosine of the pairs' descriptions, shape [P, P]."""
+
+    def of_pairs(self, name: str) -> Tensor:
+        """Return one of `PAIR_FEATURES` of every pair, shape [B, P]."""
+        return self.pairs[..., PAIR_FEATURES.index(name)]
+
+    def of_query(self, name: str) -> Tensor:
+        """Return one of `QUERY_FEATURES` of every query, shape [B]."""
+        return self.query[..., QUERY_FEATURES.index(name)]
+
+    def rows(self, rows: Tensor) -> PriorFeatures:
+        """Return the prior of some states."""
+        changed = {name: getattr(self, name)[rows] for name in ("pairs", "query", "cost", "record")}
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True)
+class State:
+    """A batch of queries with what has been called; shape [B, T] unless said otherwise."""
+
+    prior: PriorFeatures
+    """What was known before."""
+    allowed: Tensor
+    """Which pairs may be called now, shape [B, P]."""
+    called: Tensor
+    """Column of each pair called, -1 for calls not made."""
+    same: Tensor
+    """Whether two answers say the same, shape [B, T, T]."""
+    answers: Tensor
+    """Numbers about each answer: its marks and its kind, shape [B, T, len(ANSWER_FEATURES)]."""
+    styles: Tensor
+    """How each answer is written: a column of `by_style`."""
+    turns: Tensor
+    """Calls that may still be made, shape [B]."""
+    price: Tensor
+    """Score that one unit of cost is worth: cost weight over one less it, shape [B]."""
+
+    @property
+    def made(self) -> Tensor:
+        """Which calls were made."""
+        return self.called >= 0
+
+    @property
+    def mask(self) -> Tensor:
+        """Which actions can be taken: giving each answer, then calling each pair, shape [B, T + P]."""
+        return torch.cat([self.made, self.allowed & (self.turns > 0)[:, None]], dim=1)
+
+    @property
+    def kinds(self) -> Tensor:
+        """1 for the kind of each answer, shape [B, T, len(KINDS) + 1]."""
+        return self.answers[..., len(MARKS) :]
+
+    @property
+    def flags(self) -> Tensor:
+        """The marks of each answer which say that it breaks a schema, shape [B, T, len(FLAGS)]."""
+        return self.answers[..., : len(FLAGS)]
+
+    def rows(self, rows: Tensor) -> Self:
+        """Return some of the states."""
+        changed = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "prior"}
+        return replace(self, prior=self.prior.rows(rows), **changed)
+
+
+def answer_features(reading: Reading) -> NDArray[np.float32]:
+    """Return the numbers about an answer, shape [len(ANSWER_FEATURES)]."""
+    kinds = [float(reading.kind == kind) for kind in KINDS]
+    return np.array([*reading.marks, *kinds, float(not any(kinds))], dtype=np.float32)
+
+
+def prior_features(
+    nearby: NearbyStatistics,
+    record: PairStatistics,
+    seen: EncodedQueries,
+    suits: NDArray[np.float32],
+    scale: Scale,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Put the numbers about pairs and queries together.
+
+    Args:
+        nearby: what is recorded near the queries.
+        record: what is recorded overall.
+        seen: what is seen of the queries.
+        suits: cosine of each query with each pair's description, shape [B, P].
+        scale: what counts as 1.
+
+    Returns:
+        `PriorFeatures.pairs`, `PriorFeatures.query` and `PriorFeatures.cost`.
+    """
+    shape = nearby.cost.shape
+    cost = np.where(
+        np.isnan(nearby.cost), 1.0, nearby.cost / scale.dollars
+    )  # unknown counts as the dearest, never as free
+    latency = np.where(np.isnan(nearby.latency), 1.0, nearby.latency / scale.seconds)
+
+    def everywhere(values: NDArray[Any]) -> NDArray[Any]:
+        return np.broadcast_to(values, shape)
+
+    about_pairs = {
+        "success": everywhere(record.success),
+        "count": everywhere(np.log1p(record.count) / 5),
+        "success_near": nearby.success_near,
+        "success_around": nearby.success_around,
+        "count_around": np.log1p(nearby.count) / 4,
+        "worst_domain": everywhere(record.worst),
+        "success_of_model": everywhere(record.by_model),
+        "success_of_tool": everywhere(record.by_tool),
+        "log_cost": np.log10(cost + 1e-4) / 2,
+        "cost": np.minimum(cost, 3.0),
+        "log_latency": np.log10(latency + 1e-3) / 2,
+        "suits": suits,
+    }
+    about_queries = {
+        "nearest": nearby.nearest / scale.distance,
+        "near": nearby.near / scale.distance,
+        "ease": nearby.ease,
+        "fit": seen.fit,
+        "items": seen.items,
+        "words": seen.words,
+        "numbers": seen.numbers,
+    }
+    pairs: NDArray[Any] = np.stack([about_pairs[name] for name in PAIR_FEATURES], axis=-1)
+    query = np.column_stack([about_queries[name] for name in QUERY_FEATURES])
+    return tuple(torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in (pairs, query, cost))  # type: ignore[return-value]
+
+
+def relations(models: Sequence[str], tools: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """Return which pairs have one model, and which have one tool, shape [P, P] each."""
+    return _same(models), _same(tools)
+
+
+def _same(names: Sequence[str]) -> Tensor:
+    column = np.array(names)
+    return torch.from_numpy((column[:, None] == column[None]).astype(np.float32))
