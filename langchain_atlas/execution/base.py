@@ -15,7 +15,7 @@ from langchain_atlas.loop import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:
-    from langchain_atlas.loop import Steps
+    from langchain_atlas.effects import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.trajectory import Query
 

@@ -11,12 +11,13 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 
 from langchain_atlas.asks import sendable
 from langchain_atlas.contracts import suiting
+from langchain_atlas.effects import Call
 from langchain_atlas.error_kinds import execution_error, failures
 from langchain_atlas.errors import AtlasError
 from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.ledger import observed
 from langchain_atlas.integrations.messages import answer_message, read_query
-from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
+from langchain_atlas.loop import ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Trajectory
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
     from langchain.agents.middleware.types import ModelRequest, ModelResponse
 
+    from langchain_atlas.effects import Steps
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.integrations.agent_record import AgentRecord, Kept
-    from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Decision, Observation, Query

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, Sys
 from langchain_atlas.asks import sendable
 from langchain_atlas.contracts import suiting
 from langchain_atlas.error_kinds import execution_error, failures
-from langchain_atlas.errors import ExecutionError
+from langchain_atlas.errors import BrokenStreamError, ExecutionError
 from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.ledger import empty_answer, observed
 from langchain_atlas.integrations.messages import (
@@ -22,7 +22,7 @@ from langchain_atlas.integrations.messages import (
     record,
     usage_metadata,
 )
-from langchain_atlas.loop import BrokenStreamError, Whole, call_model, run_pair, turns
+from langchain_atlas.loop import Whole, call_model, run_pair, turns
 from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
 
+    from langchain_atlas.effects import Steps
     from langchain_atlas.execution.live import LiveExecutor
-    from langchain_atlas.loop import Steps
     from langchain_atlas.pool import Pair
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage, messages_to_dict
 from pydantic import ConfigDict, Field
 
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError, suggest
 from langchain_atlas.integrations.messages import read_ask
-from langchain_atlas.loop import Handler, Steps, adrive, drive, turns
+from langchain_atlas.loop import Handler, adrive, drive, turns
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 from langchain_atlas.trajectory import Decision, Query
+
+if TYPE_CHECKING:
+    from langchain_atlas.effects import Steps
 
 try:
     from langchain_core.decisions import BaseDecisionModel, Choice, ChoiceAnswer, ClassifierResponse

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -109,7 +109,7 @@ class Held:
             return await asyncio.create_task(inside(), context=context)
 
     @contextmanager
-    def _inside(self, config: RunnableConfig) -> Iterator[Any]:
+    def _inside(self, config: RunnableConfig) -> Iterator[Context]:
         from langchain_core.runnables.config import set_config_context
 
         with set_config_context(config) as context:
@@ -148,7 +148,7 @@ class Held:
         manager = manager.copy()
         manager.handlers = [self._instead(one) for one in manager.handlers]
         manager.inheritable_handlers = [self._instead(one) for one in manager.inheritable_handlers]
-        return {**config, "callbacks": manager}  # type: ignore[typeddict-item]
+        return {**config, "callbacks": manager}
 
     def _instead(self, handler: BaseCallbackHandler) -> BaseCallbackHandler:
         if not _listens(handler):
