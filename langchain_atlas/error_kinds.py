@@ -98,7 +98,7 @@ def kinds_of(error: BaseException) -> tuple[str, ...]:
         return ()
     name = f"{own.__module__}:{own.__qualname__}"
     _seen[name] = own
-    common = _common(own, status_of(error))
+    common = _common(error)
     return (name,) if common is None or _is(own, common) else (name, f"{_LANGCHAIN}:{common}")
 
 
@@ -166,12 +166,15 @@ def failures(trajectory: Trajectory) -> str:
     return "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.failed)
 
 
-def _common(own: type, status: int | None) -> str | None:
-    """Return LangChain's name of a failure."""
-    names = {member.__name__ for member in own.__mro__}
-    for name, common in _OF_NAME:
-        if name in names:
-            return common
+def _common(error: BaseException) -> str | None:
+    """Return LangChain's name of a failure; LiteLLM calls a refused connection a server's error, which it was not."""
+    status, cause = status_of(error), error
+    while cause is error or (cause is not None and (status or 0) >= _SERVER_ERROR):
+        names = {member.__name__ for member in type(cause).__mro__}
+        for name, common in _OF_NAME:
+            if name in names:
+                return common
+        cause = cause.__cause__ or cause.__context__
     if status is None:
         return None
     return "ModelAPIError" if status >= _SERVER_ERROR else _OF_STATUS.get(status)

@@ -146,8 +146,9 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
     text = trajectory.answer
     if text is None:
         text = f"No answer: {why_unanswered(trajectory)}"
-    answered_by, extra = trajectory.answered_by, {}
+    answered_by = trajectory.answered_by
     metadata: dict[str, Any] = {RECORD_KEY: record(trajectory)}
+    extra: dict[str, Any] = {}
     if answered_by is not None:
         told = {"finish_reason": answered_by.finish_reason, "model_name": answered_by.model_name}
         metadata |= {name: value for name, value in told.items() if value is not None}

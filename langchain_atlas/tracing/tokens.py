@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -110,7 +110,7 @@ class Held:
             return await asyncio.create_task(inside(), context=context)
 
     @contextmanager
-    def _inside(self, config: RunnableConfig) -> Iterator[Any]:
+    def _inside(self, config: RunnableConfig) -> Iterator[Context]:
         from langchain_core.runnables.config import set_config_context
 
         with set_config_context(config) as context:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import litellm
 import pytest
-from langchain_core.exceptions import ContextOverflowError, ModelAuthenticationError, ModelRateLimitError
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelRateLimitError,
+)
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -140,6 +146,15 @@ class TestAnError:
         assert isinstance(execution_error("", [read]), litellm.RateLimitError)
         foreign = read.replace(error_types=("antigravity:Error", "os:system", "builtins:KeyboardInterrupt"))
         assert type(execution_error("", [foreign])) is ExecutionError
+
+    def test_tells_a_refused_connection_from_a_servers_error(self, serve: Serve, connect: Connect) -> None:
+        server = serve("x")
+        executor = connect(server)
+        server.close()
+        with pytest.raises(ModelConnectionError):
+            AtlasChain(ScriptedRouter("small@@none"), executor).invoke("hello")
+        with pytest.raises(ModelAPIError):
+            AtlasChain(ScriptedRouter("small@@none"), connect(serve(Failure(500)))).invoke("hello")
 
     def test_shows_no_key(self, serve: Serve, connect: Connect) -> None:
         graph = node_graph(
