@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -51,6 +52,9 @@ def text_in(block: Any) -> str | None:
     block = unwrapped(block)
     if isinstance(block, str):
         return block
+    source = block.get("source") if isinstance(block, Mapping) else None
+    if isinstance(source, Mapping) and source.get("type") == "text":  # a document that is a text
+        return str(source.get("data") or "")
     if not isinstance(block, Mapping) or block.get("type") not in _TEXTS:
         return None
     text = block.get("refusal") if block["type"] == "refusal" else block.get("text")
@@ -102,6 +106,17 @@ def portable_media(block: Any) -> dict[str, Any]:
     if media == "audio":
         return _audio(block)
     raise InvalidInputError("It carries text, images, PDF documents and recordings.")
+
+
+def as_text(block: Any) -> str:
+    """Return a block of a tool's result as text: its text, what it is, or its JSON."""
+    text, inner = text_in(block), unwrapped(block)
+    if text is not None:
+        return text
+    if media_of(block) is not None:
+        return described(block)
+    value = inner.get("json", inner) if isinstance(inner, Mapping) else inner
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def readable(block: Any) -> bool:

@@ -22,7 +22,16 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_atlas.content_blocks import THOUGHTS, described, media_of, portable_media, text_block, text_in, unwrapped
+from langchain_atlas.content_blocks import (
+    THOUGHTS,
+    as_text,
+    described,
+    media_of,
+    portable_media,
+    text_block,
+    text_in,
+    unwrapped,
+)
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.text.markup import neutral
 
@@ -247,7 +256,10 @@ def _portable(message: BaseMessage, reads: Collection[str] | None) -> BaseMessag
         message = _as_data(message)
     if isinstance(message.content, str):
         return message
-    blocks = [made for block in message.content if (made := _portable_block(block, reads)) is not None]
+    given: list[Any] = list(message.content)
+    if isinstance(message, ToolMessage):
+        given = [block if media_of(block) is not None else {"type": "text", "text": as_text(block)} for block in given]
+    blocks = [made for block in given if (made := _portable_block(block, reads)) is not None]
     return message if blocks == message.content else message.model_copy(update={"content": blocks})
 
 
@@ -255,8 +267,9 @@ def _portable_block(block: Any, reads: Collection[str] | None) -> Any:
     text, inner, media = text_block(block), unwrapped(block), media_of(block)
     if text is not None:
         return text if text["text"].strip() else None
-    if media is None:
-        return inner
+    if media is None:  # a video, or what one provider alone knows
+        kind = inner.get("type") if isinstance(inner, Mapping) else None
+        return {"type": "text", "text": f"[a block of type {kind!r} that could not be sent]"} if kind else inner
     unread = reads is not None and media not in reads
     if unread and isinstance(inner, Mapping) and inner.get(FROM_TOOL):
         return None  # the text beside it says what it is

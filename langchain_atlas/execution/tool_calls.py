@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.content_blocks import described, media_of, text_in
+from langchain_atlas.content_blocks import as_text, media_of
 from langchain_atlas.images import shown
 from langchain_atlas.secrets import error_text, shortened
 from langchain_atlas.trajectory import Spending, ToolTrace
@@ -64,16 +63,7 @@ def result_text(message: Any) -> str:
     content = getattr(message, "content", None)
     if not isinstance(content, list):
         return str(getattr(message, "text", message))
-    return "\n".join(filter(None, map(_block_text, content)))
-
-
-def _block_text(block: Any) -> str:
-    text = text_in(block)
-    if text is not None:
-        return text
-    if media_of(block) is not None:
-        return described(block)
-    return json.dumps(block.get("json", block) if isinstance(block, dict) else block, ensure_ascii=False, default=str)
+    return "\n".join(filter(None, map(as_text, content)))
 
 
 def _with_media(message: Any) -> tuple[Any, ...]:

@@ -64,6 +64,12 @@ HISTORIES: dict[str, list[Any]] = {
         ),
         AIMessage([{"type": "text", "text": "B", "annotations": [], "index": 0}]),
     ],
+    "blocks that no provider takes": [
+        HumanMessage(["bare", {"type": "text-plain", "text": "doc"}, {"type": "video", "url": "http://x/v.mp4"}]),
+        HumanMessage([{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "doc"}}]),
+        AIMessage("", tool_calls=[{**CALL, "id": "toolu:1/2"}]),
+        ToolMessage([{"type": "json", "json": {"a": 1}}], tool_call_id="toolu:1/2"),
+    ],
     "the system in between": [SystemMessage("Be kind."), HumanMessage("Hello"), SystemMessage("Be brief.")],
 }
 
