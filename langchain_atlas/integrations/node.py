@@ -110,7 +110,7 @@ class AtlasNode(Runnable[Any, Update]):
             fields = {self.output_key: (str, ...)}
         if self.record_key is not None:
             fields[self.record_key] = (dict[str, Any], ...)
-        return create_model(f"{self.get_name()}_output", **fields)  # type: ignore[no-any-return]
+        return create_model(f"{self.get_name()}_output", **fields)
 
     def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
         """Make a tool of it that takes the ask as a text, and returns the answer as a text; see `Runnable.as_tool`."""
@@ -120,7 +120,7 @@ class AtlasNode(Runnable[Any, Update]):
             return {self.input_key: ask}
 
         def answer(update: Update) -> str:
-            written = update.update if isinstance(update, Command) else update
+            written: Any = update.update if isinstance(update, Command) else update
             return str(written[self.output_key] if self.output_key is not None else written[self.messages_key][-1].text)
 
         told = {"name": self.name, "description": "Answers a question with whichever model and tool suits it."}
