@@ -54,6 +54,13 @@ class Encoder(ABC):
         self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def find(self) -> None:  # noqa: B027  # one that is given as an object is there
+        """Make sure that what it is made of is there; worth asking before long work. Loads nothing.
+
+        Raises:
+            SettingError: it is not.
+        """
+
     @abstractmethod
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         """Encode texts, shape [n, dimension]; lengths need not be one."""
@@ -143,7 +150,7 @@ class SentenceTransformerEncoder(Encoder):
         return vectors
 
     def find(self) -> None:
-        """Make sure that the model is there or can be fetched; worth asking before long work. Loads nothing.
+        """Make sure that the model is there or can be fetched; see `Encoder.find`.
 
         Raises:
             SettingError: it is neither on this machine nor is there a network to fetch it from.

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from langchain_atlas.errors import WritingError
 
+_UNTOUCHED = "Nothing was changed"
+
 
 def check_file(target: Path) -> None:
     """Make sure that a file can be written, by trying; worth asking before long work.
@@ -16,10 +18,11 @@ def check_file(target: Path) -> None:
     Raises:
         WritingError: it is a folder, or nothing can be written where it would stand.
     """
-    if target.is_dir():
-        raise WritingError(f"{str(target)!r} is a folder; name a file.")
-    _check_place(target)
-    _try_place(target)
+    with writing(target, _UNTOUCHED):
+        if target.is_dir():
+            raise WritingError(f"{str(target)!r} is a folder; name a file.")
+        _check_place(target)
+        _try_place(target)
 
 
 def check_folder(target: Path) -> None:
@@ -28,10 +31,11 @@ def check_folder(target: Path) -> None:
     Raises:
         WritingError: it is a file, or nothing can be written where it would stand.
     """
-    if target.exists() and not target.is_dir():
-        raise WritingError(f"{str(target)!r} is a file; name a folder.")
-    _check_place(target)
-    _try_place(target)
+    with writing(target, _UNTOUCHED):
+        if target.exists() and not target.is_dir():
+            raise WritingError(f"{str(target)!r} is a file; name a folder.")
+        _check_place(target)
+        _try_place(target)
 
 
 def _check_place(target: Path) -> None:
@@ -49,16 +53,11 @@ def _try_place(target: Path) -> None:
     place = target.parent
     while not place.is_dir():
         place = place.parent
-    try:
-        with tempfile.TemporaryDirectory(dir=place, prefix=".atlas.") as trial:
-            tried = Path(trial) / target.absolute().relative_to(place.absolute())
-            tried.parent.mkdir(parents=True, exist_ok=True)
-            handle, _ = tempfile.mkstemp(dir=tried.parent, prefix=f".{target.name}.", suffix=target.suffix)
-            os.close(handle)
-    except OSError as error:
-        raise WritingError(
-            f"Can't write {str(target)!r}: {error.strerror or error}. Make room, or name another place."
-        ) from error
+    with tempfile.TemporaryDirectory(dir=place, prefix=".atlas.") as trial:
+        tried = Path(trial) / target.absolute().relative_to(place.absolute())
+        tried.parent.mkdir(parents=True, exist_ok=True)
+        handle, _ = tempfile.mkstemp(dir=tried.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        os.close(handle)
 
 
 @contextmanager

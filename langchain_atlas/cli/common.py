@@ -171,13 +171,14 @@ def dollars(value: float | None) -> str:
 def explain(decision: Decision, terminal: Console) -> None:
     """Print a decision with its evidence."""
     from rich.markup import escape
+    from rich.padding import Padding
 
     terminal.print(f"[bold]{escape(str(decision.pair))}[/bold]  (rule: {decision.rule})")
     terminal.print(decision.reason, markup=False)
     for label, candidate in (("chosen", decision.chosen), ("runner-up", decision.runner_up)):
         if candidate is not None:
             terminal.print(f"  {label:10} {candidate.pair}", markup=False)
-            terminal.print(f"  {'':10} {_evidence(candidate)}", style="dim")
+            terminal.print(Padding(_evidence(candidate), (0, 0, 0, 13)), style="dim")
 
 
 def _evidence(candidate: Candidate) -> str:

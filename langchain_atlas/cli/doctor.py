@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _COLOURS = {"route": "green", "do not route": "yellow", "too little data": "yellow"}
 _LISTED = 4
+_INDENTED, _FURTHER = (0, 0, 0, 2), (0, 0, 0, 11)
 
 
 def doctor(
@@ -137,17 +138,20 @@ def _show_tried(diagnosis: Diagnosis, terminal: Console) -> None:
             "unknown" if entry.cost_ratio is None else f"{entry.cost_ratio:.0%}",
         )
     terminal.print()
+    terminal.print("Tried on held-out queries:")
     terminal.print(table)
 
 
 def _show_findings(diagnosis: Diagnosis, terminal: Console) -> None:
     from rich.markup import escape
+    from rich.padding import Padding
 
     terminal.print()
     terminal.print("Findings" if diagnosis.findings else "Nothing is missing or wrong in the data.")
     for finding in diagnosis.findings:
         colour = {"wrong": "red", "missing": "yellow", "note": "dim"}[finding.severity]
-        terminal.print(f"  [{colour}]{finding.severity:8}[/{colour}] {finding.kind}: {escape(finding.message)}")
+        told = f"[{colour}]{finding.severity:8}[/{colour}] {finding.kind}: {escape(finding.message)}"
+        terminal.print(Padding(told, _INDENTED))
         if finding.where:
             more = f" and {finding.count - _LISTED} more" if finding.count > _LISTED else ""
-            terminal.print(f"           {escape(', '.join(finding.where[:_LISTED]))}{more}", soft_wrap=True)
+            terminal.print(Padding(f"{escape(', '.join(finding.where[:_LISTED]))}{more}", _FURTHER))

@@ -61,7 +61,10 @@ def _announced(expected: Estimate) -> str:
 def _show(check: PoolCheck, terminal: Console) -> None:
     from rich.table import Table
 
-    models = Table("model", "answers", "latency", "$/M tokens in, out", "functions", "JSON schema", box=None)
+    models = Table(box=None)
+    models.add_column("model", overflow="fold")  # so that a long name is still whole
+    for heading in ("answers", "latency", "$/M in, out", "functions", "JSON"):
+        models.add_column(heading, no_wrap=True)
     for model in check.models:
         models.add_row(*_model_row(model))
     tools = Table("tool", "used", "works", "latency", "offers", box=None)

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
 
 
+_HEADINGS = ("right", "95%", "$/1000", "s", "calls", "to best single", "to the mix")
+_APART = 5
+"""From here on, headings stand in a table of their own where the terminal is narrow."""
+_WIDE = 110
+
+
 def evaluate(
     data: common.DataOption,
     router: common.RoutersOption,
@@ -158,16 +164,21 @@ def _about_pairs(routers: Mapping[str, Router], before: Mapping[str, set[Pair]],
 def _show(evaluation: Evaluation, terminal: Console) -> None:
     from rich.table import Table
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("", overflow="fold", ratio=1)
-    for heading in ("right", "95%", "$/1000", "s", "calls", "to best single", "to the mix"):
-        table.add_column(heading, justify="right")
-    for name, result in evaluation.routers.items():
-        table.add_row(f"[bold]{_escaped(name)}[/bold]", *_cells(result))
-    table.add_section()
-    for name, result in evaluation.baselines.items():
-        table.add_row(name, *_cells(result))
-    terminal.print(table)
+    parts = [_HEADINGS] if terminal.width >= _WIDE else [_HEADINGS[:_APART], _HEADINGS[_APART:]]
+    for part in parts:
+        first = _HEADINGS.index(part[0])
+        table = Table(box=None, pad_edge=False)
+        table.add_column("", overflow="fold", ratio=1)
+        for heading in part:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for name, result in evaluation.routers.items():
+            table.add_row(f"[bold]{_escaped(name)}[/bold]", *_cells(result)[first : first + len(part)])
+        table.add_section()
+        for name, result in evaluation.baselines.items():
+            cells = _cells(result)[first : first + len(part)]
+            if any(cells):
+                table.add_row(name, *cells)
+        terminal.print(table)
     for name in ("best_single", "cheapest"):
         if name in evaluation.baselines:
             terminal.print(f"{name} is {_escaped(next(iter(evaluation.baselines[name].pair_share)))}.", style="dim")

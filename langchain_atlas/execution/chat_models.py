@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
 
     from langchain_atlas.pool import Model
 
-_LATE = ("openai.resources.chat.completions", "litellm.litellm_core_utils.default_encoding")
+_IMPORTED_LATE = (
+    "langchain_core.messages.block_translators.langchain_v0",
+    "langchain_core.tracers.context",
+    "langchain_core.tracers.stdout",
+    "litellm._service_logger",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.proxy.openai_files_endpoints.common_utils",  # takes 1.5 s
+    "openai.resources.chat.completions",
+)
+"""What LangChain and LiteLLM import when a first call is under way."""
+
 LOCAL_PROVIDER = "atlas-local"
 """LiteLLM provider of the embedded models."""
 
@@ -66,10 +77,9 @@ def build_chat_model(
     chat_litellm = importlib.import_module("langchain_atlas.execution.litellm_chat").RetryingChatLiteLLM
     litellm: Any = importlib.import_module("litellm")
     litellm.suppress_debug_info = True  # else it prints where to report bugs whenever a provider refuses a request
-    for late in _LATE:  # what LiteLLM would import during the first call is not to count as that call's time
-        importlib.import_module(late)
     if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
         importlib.import_module("langchain_atlas.local").register()
+    _warm_up(litellm, model)
     options = filled(model.options)
     known = {name: value for name, value in options.items() if name in chat_litellm.model_fields}
     other = {name: value for name, value in options.items() if name not in known}
@@ -85,6 +95,22 @@ def build_chat_model(
         }
     )
     return chat_model
+
+
+def _warm_up(litellm: Any, model: Model) -> None:
+    """Import now what LiteLLM would import in the midst of a first call, whose latency is recorded. Calls nobody."""
+    for name in _IMPORTED_LATE:
+        with suppress(ImportError):  # other releases have other parts
+            importlib.import_module(name)
+    with suppress(Exception):  # whatever is wrong here, the call itself says better
+        litellm_id, provider, _, _ = litellm.get_llm_provider(
+            model.litellm, model.options.get("custom_llm_provider"), model.options.get("api_base")
+        )
+        litellm.utils.get_optional_params(model=litellm_id, custom_llm_provider=provider, temperature=0.0)
+        if provider in {"openai", "azure", "text-completion-openai", *litellm.openai_compatible_providers}:
+            openai = importlib.import_module("openai")
+            with openai.OpenAI(api_key="none", base_url="http://127.0.0.1") as client:
+                client.chat.completions  # noqa: B018  # OpenAI's client imports its parts where they are first named
 
 
 def _without_gateway() -> dict[str, Any]:

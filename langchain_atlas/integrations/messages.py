@@ -80,8 +80,8 @@ def _names(context: Any) -> list[Any]:
     """Return the names of what a run's context holds: a dict, a dataclass, a pydantic model, anything with fields."""
     if isinstance(context, Mapping):
         return list(context)
-    own: Any = getattr(context, "__dict__", None) or getattr(type(context), "__dataclass_fields__", ())
-    return list(own)
+    held: Any = getattr(context, "__dict__", None) or getattr(type(context), "__dataclass_fields__", ())
+    return list(held)
 
 
 def record(trajectory: Trajectory) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError, suggest
-from langchain_atlas.files import check_folder, write_folder
+from langchain_atlas.files import check_folder, write_folder, writing
 from langchain_atlas.pool import Pair
 from langchain_atlas.routers.artifact_layout import check_layout
 from langchain_atlas.routers.kinds import KINDS, class_of
@@ -62,16 +62,19 @@ def check_target(folder: str | Path) -> None:
         WritingError: nothing can be written where it would stand.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
-    check_folder(folder.resolve())
-    foreign = [path.name for path in folder.iterdir() if path.name not in (CONFIG, ARRAYS)] if folder.exists() else []
-    if (folder / CONFIG).exists() and not _may_be_ours(folder / CONFIG):
-        foreign.append(CONFIG)
-    if foreign:
-        raise ArtifactError(
-            f"{str(folder)!r} holds other files ({foreign[0]!r}); saving would replace the folder. Name an empty one."
-        )
+    with writing(folder, "Nothing was changed"):
+        if folder.exists() and not folder.is_dir():
+            raise ArtifactError(f"{str(folder)!r} is a file; a router is saved to a folder.")
+        check_folder(folder.resolve())
+        there = [path.name for path in folder.iterdir()] if folder.exists() else []
+        foreign = [name for name in there if name not in (CONFIG, ARRAYS)]
+        if (folder / CONFIG).exists() and not _may_be_ours(folder / CONFIG):
+            foreign.append(CONFIG)
+        if foreign:
+            raise ArtifactError(
+                f"{str(folder)!r} holds other files ({foreign[0]!r}); saving would replace the folder. "
+                "Name an empty one."
+            )
 
 
 def write_artifact(folder: str | Path, artifact: Artifact) -> None:
