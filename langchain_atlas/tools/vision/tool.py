@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.images import image_url
+from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
 from langchain_atlas.trajectory import Spending, Usage, add_known
@@ -108,7 +109,7 @@ class _Look:
         usage = Usage(input_tokens=counts["input_tokens"], output_tokens=counts["output_tokens"]) if counts else Usage()
         cost = add_known(self.spent.cost_usd, reply.response_metadata.get("response_cost"))
         self.spent = Spending(usage=self.spent.usage + usage, cost_usd=cost)
-        text = str(reply.text).strip()
+        text = without_thoughts(str(reply.text))
         if not text:
             raise ToolException("The vision model returned no text.")
         try:
