@@ -17,10 +17,9 @@ _GLM = re.compile(
 _GLM_SECOND_TAG = re.compile(r"(<tool_call>\s*[\w.-]+\s*)<tool_call>(\s*[\w.-]+\s*</arg_key>)")
 _GLM_ARGUMENT = re.compile(r"\s*([^<]{1,200})(?=<)(?:</arg_key>\s*)*(?:<arg_value>)?(.*)", re.DOTALL)
 _GLM_TAGS = ("</arg_value>", "<arg_value>", "</arg_key>")
-_PREFIX = r"(?:antml:|[|\uff5c]DSML[|\uff5c])?"
-_INVOKE = re.compile(
-    rf"<{_PREFIX}invoke\s+name=\"?([^\">]+)\"?\s*>(.*?)(?:</{_PREFIX}invoke>|(?=<{_PREFIX}invoke\s)|\Z)", re.DOTALL
-)
+_PREFIX = r"(?:\w{1,20}:|[|\uff5c]DSML[|\uff5c])?"
+_CALL = rf"{_PREFIX}(?:invoke|function_call|function)"
+_INVOKE = re.compile(rf"<{_CALL}\s+name=\"?([^\">]+)\"?\s*>(.*?)(?:</{_CALL}>|(?=<{_CALL}\s+name=)|\Z)", re.DOTALL)
 _INVOKE_ARGUMENT = re.compile(
     rf"<{_PREFIX}parameter\s+name=\"?([^\">\s]+)\"?(?:\s+string=\"?(true|false)\"?)?\s*>(.*?)"
     rf"(?:</{_PREFIX}parameter>|(?=<{_PREFIX}parameter\s)|\Z)",
@@ -47,12 +46,15 @@ _HARMONY = re.compile(
 )
 
 
-_BARRED = re.compile(r"<\|(/?)tool_calls?\|>")
+_BLOCK_BEGINS = re.compile(
+    r"<\|tool_calls?(?:_start)?\|>|<\|python_start\|>|<\|action_start\|>(?:\s*<\|plugin\|>)?|<TOOLCALL>"
+)
+_BLOCK_ENDS = re.compile(r"<\|/tool_calls?\|>|<\|tool_call_end\|>|<\|python_end\|>|<\|action_end\|>|</TOOLCALL>")
 _MISTRAL_ARGUMENTS = re.compile(r"\[CALL_ID\][^\[{]*|\[ARGS\]")
 
 
 def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
-    """Return a text with the calls of GLM, Claude, DeepSeek, Kimi, Gemma and gpt-oss in the one form.
+    """Return a text with the calls of GLM, Claude, DeepSeek, Kimi, Gemma, gpt-oss and others in one form.
 
     Args:
         text: what a model wrote.
@@ -61,13 +63,13 @@ def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
     if "arg_key>" in text or "arg_value>" in text:
         text = _GLM_SECOND_TAG.sub(r"\1<arg_key>\2", text)
         text = _GLM.sub(lambda call: _glm(call[1], call[2], names), text)
-    text = _BARRED.sub(r"<\1tool_call>", text)
     if "[TOOL_CALLS]" in text:
         text = _MISTRAL_ARGUMENTS.sub(" ", text)
-    if "invoke" in text:
+    if "name=" in text:
         text = _INVOKE.sub(lambda call: _marked(call[1], _INVOKE_ARGUMENT.sub(_given, call[2])), text)
     text = _DEEPSEEK.sub(lambda call: _marked(call[1], call[2]), text)
     text = _KIMI.sub(lambda call: _marked(call[1], call[2]), text)
+    text = _BLOCK_ENDS.sub("</tool_call>", _BLOCK_BEGINS.sub("<tool_call>", text))
     text = _GEMMA.sub(lambda call: _marked(call[1], _GEMMA_TEXT.sub(_quoted, call[2])), text)
     return _HARMONY.sub(lambda call: _marked(call[1], call[2]), text)
 

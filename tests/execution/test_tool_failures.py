@@ -127,7 +127,7 @@ class TestFailure:
     [
         (call_tool("nothing", {}), "There is no tool named 'nothing'"),
         (call_tool("broken", '{"number": '), "The call could not be read"),
-        (call_tool("broken", "[1]"), "must be a JSON object"),
+        (call_tool("broken", "[1]"), "its arguments are '[1]', and must be a JSON object"),
     ],
 )
 def test_a_native_call_that_can_not_be_made_is_told_to_the_model_and_leaves_its_trace(

@@ -71,6 +71,14 @@ def read(text: str, offered: Any = OFFERED) -> list[tuple[str, dict[str, Any]]]:
         "<tool_call>weather city</arg_key><arg_value>Oslo</arg_value><arg_key>days</arg_key><arg_value>2</arg_value></tool_call>",  # noqa: E501
         "<tool_call>weather<tool_call>city</arg_key><arg_value>Oslo</arg_value><arg_key>days</arg_key><arg_value>2</arg_value></tool_call>",
         "weather\n<arg_key>city</arg_key>\n<arg_value>Oslo</arg_value></arg_value>\n<arg_key>days</arg_key>\n<arg_value>2</arg_value>",
+        # others
+        '<function name="weather">{"city": "Oslo", "days": 2}</function>',
+        '<xai:function_call name="weather"><parameter name="city">Oslo</parameter><parameter name="days">2</parameter></xai:function_call>',  # noqa: E501
+        '<|tool_call_start|>[weather(city="Oslo", days=2)]<|tool_call_end|>',
+        '<|python_start|>[weather(city="Oslo", days=2)]<|python_end|>',
+        '<|action_start|><|plugin|>{"name": "weather", "parameters": {"city": "Oslo", "days": 2}}<|action_end|>',
+        '<TOOLCALL>[{"name": "weather", "arguments": {"city": "Oslo", "days": 2}}]</TOOLCALL>',
+        "<tool_call>weather<arg_key>city</arg_key><arg_value>Oslo</arg_value><arg_key>days</arg_key><arg_value>2",
         # MiniMax
         '<minimax:tool_call><invoke name="weather"><parameter name="city">Oslo</parameter><parameter name="days">2</parameter></invoke></minimax:tool_call>',  # noqa: E501
     ],

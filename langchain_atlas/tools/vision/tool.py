@@ -14,6 +14,7 @@ from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.images import image_url
 from langchain_atlas.masked_errors import keys_masked
 from langchain_atlas.secrets import error_text
+from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
 from langchain_atlas.trajectory import Spending, Usage, add_known
@@ -117,7 +118,7 @@ class _Look:
         bill = billed(reply)
         cost = add_known(self.spent.cost_usd, bill.cost_usd)
         self.spent = Spending(usage=self.spent.usage + bill.usage, cost_usd=cost)
-        text = str(reply.text).strip()
+        text = without_thoughts(str(reply.text))
         if not text:
             raise ToolException("The vision model returned no text.")
         try:
