@@ -304,7 +304,7 @@ def shortfalls(requests: list[Request], found: Found, slack_s: float) -> dict[st
 
 
 def _can_be_rescued(request: Request) -> bool:
-    """Say whether another pair may answer: there is a healthy one, and money for it, and nothing was streamed before."""
+    """Say whether another pair may answer: one is healthy, there is money for it, and nothing was streamed before."""
     healthy = request.broken < (2 if request.limited else len(MODELS))
     streams = request.integration == "chat model" and request.way in ("stream", "astream")
     return healthy and not (streams and request.failure in BREAKS_STREAMS)

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from langchain_atlas.errors import ReplyTooLongError
 from langchain_atlas.execution.bounds import MAX_REPLY_BYTES, Bounds
+from langchain_atlas.execution.chat_models import LOCAL_PROVIDER
 from langchain_atlas.execution.plain_chat import PlainChatLiteLLM
 from langchain_atlas.execution.receipts import Receipt
 
@@ -204,8 +205,13 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
 
 
 def _in_time(request: dict[str, Any], left: float) -> dict[str, Any]:
-    """Return a request with the time that is left for it."""
-    return request if left == math.inf else {**request, "timeout": left}
+    """Return a request with the time that is left for it, where nothing but the request says so.
+
+    Calls over the network are bounded as they go. There the timeout stays as it is: LiteLLM keeps a client, with its
+    connections, for every timeout that it meets.
+    """
+    embedded = str(request.get("model", "")).startswith(f"{LOCAL_PROVIDER}/")
+    return {**request, "timeout": left} if embedded and left != math.inf else request
 
 
 def _finite(seconds: float) -> float | None:

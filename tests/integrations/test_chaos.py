@@ -14,18 +14,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "chaos.py"
 @pytest.mark.timeout(600)
 def test_whatever_a_provider_does_requests_end_in_time_and_within_limits(tmp_path: Path) -> None:
     out = tmp_path / "chaos.json"
-    command = [
-        sys.executable,
-        str(BENCHMARK),
-        "--requests",
-        "64",
-        "--at-a-time",
-        "8",
-        "--slack",
-        "6",
-        "--out",
-        str(out),
-    ]
+    options = ["--requests", "64", "--at-a-time", "8", "--slack", "6", "--out", str(out)]
     subprocess.run([sys.executable, str(BENCHMARK), *options], check=True, capture_output=True, timeout=580)
     found = json.loads(out.read_text())
     asked = {row["number"]: row for row in found["requests"]}
