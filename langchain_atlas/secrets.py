@@ -12,11 +12,9 @@ import os
 import re
 import sys
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 STARS = "***"
 """What stands in place of a key."""
@@ -148,10 +146,18 @@ def _known(variable: str | None) -> set[str]:
     """Return the keys that are known now."""
     known = set(_REMEMBERED)
     for name, value in os.environ.items():
-        if name == variable or (_VARIABLES.search(name) and _may_be_key(name, value)):
+        if name == variable or (_says_key(name) and _may_be_key(name, value)):
             known.add(value.strip())
-    known.update(_of_litellm())
+    fields = vars(sys.modules["litellm"]) if "litellm" in sys.modules else {}
+    for name in _names_of_litellm(len(fields)):
+        if isinstance(value := fields.get(name), str):
+            known.add(value)
     return {key for key in known if len(key) >= _SHORTEST}
+
+
+@lru_cache(maxsize=4096)
+def _says_key(name: str) -> bool:
+    return _VARIABLES.search(name) is not None
 
 
 def _may_be_key(name: str, value: str) -> bool:
@@ -161,7 +167,9 @@ def _may_be_key(name: str, value: str) -> bool:
     return not ("CREDENTIAL" in name.upper() and _PATH.match(value))
 
 
-def _of_litellm() -> Iterable[str]:
-    """Return the keys that were set on LiteLLM itself, where it is loaded, such as ``litellm.openai_key``."""
-    fields = vars(sys.modules["litellm"]) if "litellm" in sys.modules else {}
-    return [value for name, value in fields.items() if name.endswith(("_key", "_token")) and isinstance(value, str)]
+@lru_cache(maxsize=8)
+def _names_of_litellm(fields: int) -> tuple[str, ...]:
+    """Return the names under which LiteLLM itself holds keys, such as ``openai_key``; looked up anew when it grows."""
+    if not fields:
+        return ()
+    return tuple(name for name in vars(sys.modules["litellm"]) if name.endswith(("_key", "_token")))
