@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ _MOST_REPAIRED = 2
 _LONGEST_REPAIRED = 2_000
 """json-repair takes time that grows with the square of the length where a text is hostile."""
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
+_ENDS = ("}", "]", ")", "`")
+_COMMENT = re.compile(r"//[^\n]*$", re.MULTILINE)
 _WORDS = {"true": True, "false": False, "null": None}
 
 
@@ -53,10 +56,9 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
         if end == start and mended < _MOST_MENDED:
             mended += 1
             end, missing = _extent(text, start)
-            value = _of_python(text[start:end] + missing)
-            if value is None and repaired < _MOST_REPAIRED and text[:end].rstrip().endswith(("}", "]", ")", "`")):
-                repaired += 1
-                value = _repaired(text[start:end])
+            broke_off = not text[:end].rstrip().endswith(_ENDS)
+            value = _mended(text[start:end] + missing, repair=repaired < _MOST_REPAIRED and not broke_off)
+            repaired += value is None
             if value is None or (missing and not value):  # a brace alone is no object
                 value, end = None, start
         if isinstance(value, dict):
@@ -172,19 +174,36 @@ def _is_literal(node: ast.expr) -> bool:
     return False
 
 
-def _of_python(text: str) -> dict[str, Any] | None:
-    """Read an object that is Python's, or nearly: with single quotes, ``True``, or bare keys."""
-    tree = parsed_python(text)
+def python_object(text: str) -> dict[str, Any] | None:
+    """Return the object that a text is in Python, where expressions are texts; None where it is none."""
+    tree = parsed_python(text.strip())
     statement = tree.body[0] if tree is not None and len(tree.body) == 1 else None
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Dict):
         return None
     try:
-        if not _is_plain(statement.value):
-            return None
-        value = python_value(statement.value, text)
+        value = python_value(statement.value, text.strip())
     except RecursionError:
         return None
     return value if isinstance(value, dict) else None
+
+
+def _mended(text: str, *, repair: bool) -> dict[str, Any] | None:
+    """Read an object that is nearly JSON; None where nothing is sure.
+
+    Python's own objects, with single quotes, ``True`` or bare keys, are read as they are. An expression to work out is
+    no value: json-repair would make numbers of its digits.
+    """
+    tree = parsed_python(text)
+    statement = tree.body[0] if tree is not None and len(tree.body) == 1 else None
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Dict):
+        try:
+            if _is_plain(statement.value):
+                return python_object(text)
+            if not _COMMENT.search(text):
+                return None
+        except RecursionError:
+            return None
+    return _repaired(text) if repair and len(text) <= _LONGEST_REPAIRED else None
 
 
 def _is_plain(node: ast.expr | None) -> bool:
@@ -201,8 +220,6 @@ def _is_plain(node: ast.expr | None) -> bool:
 
 def _repaired(text: str) -> dict[str, Any] | None:
     """Read an object that only json-repair makes sense of; None where it finds something else, or nothing."""
-    if len(text) > _LONGEST_REPAIRED:
-        return None
     import json_repair
 
     try:

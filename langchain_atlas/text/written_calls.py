@@ -8,7 +8,14 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.text.json_objects import json_value, loose_object, parsed_python, python_value, values_in_row
+from langchain_atlas.text.json_objects import (
+    json_value,
+    loose_object,
+    parsed_python,
+    python_object,
+    python_value,
+    values_in_row,
+)
 from langchain_atlas.text.signatures import Signature, folded
 
 if TYPE_CHECKING:
@@ -101,7 +108,7 @@ def _native(text: str) -> list[WrittenCall]:
             return []
         name, arguments = next(iter(entry.items()))
         if isinstance(arguments, str):
-            arguments = loose_object(arguments)
+            arguments = loose_object(arguments) or python_object(arguments)
         if not isinstance(arguments, dict):
             return []
         calls.append(WrittenCall(folded(name), arguments, _written(entry)))

@@ -53,3 +53,8 @@ def test_an_object_encoded_as_a_text_is_decoded(text: str, found: dict[str, Any]
 @pytest.mark.parametrize("text", ["{'" * 25_000, "{a:'" * 10_000, '{"a" ' * 10_000, '{"a":' * 10_000])
 def test_hostile_text_takes_no_time(text: str) -> None:
     assert len(list(objects_in(text))) < 65
+
+
+@pytest.mark.parametrize("text", ['{"a": (4 - 12) ** 0.5}', '{"a": Math.sqrt(2)}', '{"a": 10 / 4}'])
+def test_an_expression_is_no_value_and_its_digits_are_no_numbers(text: str) -> None:
+    assert first_object(text) is None
