@@ -51,7 +51,7 @@ PROVIDER = "langchain-atlas"
 OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop")
 """The parameters of `ChatAtlas` beside those that all chat models have."""
 
-NOT_OURS = ("api_key", "timeout", "max_retries")
+NOT_OURS = ("api_key", "timeout", "max_retries", "streaming")
 """Parameters that LangChain gives to every chat model; here the pool and the executor have their own."""
 
 
