@@ -158,7 +158,7 @@ class Router(Runnable[Any, Assignment], ABC):
         Raises:
             SettingError: there is no such setting, or the value is out of range.
         """
-        from langchain_atlas.routers.operating import ALIASES, LOOKED_UP, resolved
+        from langchain_atlas.routers.operating import ALIASES, LOOKED_UP, as_asked, resolved
 
         changes = resolved(settings, self.settings, self.curve)
         for name in changes:
@@ -167,7 +167,12 @@ class Router(Runnable[Any, Assignment], ABC):
                 aliases = [alias for alias, setting in ALIASES.items() if setting in self.settings]
                 valid = suggest(name, [*self.settings, *aliases, *knobs])
                 raise SettingError(f"{type(self).__name__} has no setting {name!r}. {valid}")
-        return self if not changes else self._configured(changes)
+        if not changes:
+            return self
+        try:
+            return self._configured(changes)
+        except SettingError as error:
+            raise as_asked(error, settings) from None
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         raise NotImplementedError  # only reached by a router that names settings and does not apply them

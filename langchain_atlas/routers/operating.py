@@ -150,6 +150,14 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
     return {**changed, "cost_weight": 0.0, **point.settings}
 
 
+def as_asked(error: SettingError, settings: Mapping[str, Any]) -> SettingError:
+    """Return an error about a setting by the name that was asked for, where that is an alias of it."""
+    for alias, name in ALIASES.items():
+        if alias in settings and str(error).startswith(f"{name} is "):
+            return SettingError(alias + str(error).removeprefix(name))
+    return error
+
+
 def check_budget(budget: Any) -> None:
     """Make sure that a budget is one.
 

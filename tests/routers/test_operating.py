@@ -321,7 +321,7 @@ class TestSaved:
             ("target=1.0&budget=2", "give one of them"),
             ("target=much", "target is 'much'"),
             ("budget=0.1", "the least is 0.25"),
-            ("value=0", "value_usd is 0"),
+            ("value=0", "value is 0"),
             ("always=nobody@@none", "always is 'nobody@@none'"),
         ):
             with pytest.raises(SettingError, match=told):
