@@ -13,7 +13,7 @@ from langchain_atlas.asks import with_settings
 from langchain_atlas.contracts import seconds_for, suiting
 from langchain_atlas.errors import AtlasError, ExecutionError
 from langchain_atlas.execution.invocations import Native, NoTool
-from langchain_atlas.execution.ledger import observed
+from langchain_atlas.execution.ledger import EMPTY_ANSWER, observed
 from langchain_atlas.integrations.messages import answer_message, failures, portable, read_query
 from langchain_atlas.loop import Call, ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.trajectory import START, Constraints, Query, Trajectory
@@ -233,6 +233,9 @@ class AgentCall:
         self._response = response
         message = next(message for message in response.result if isinstance(message, AIMessage))
         observation = observed(pair, self._habits.executor.pool.model(pair.model), message, seconds)
+        said = message.content or message.tool_calls or message.invalid_tool_calls or response.structured_response
+        if not said and isinstance(self._request.messages[-1], HumanMessage):  # after a tool, silence may be meant
+            return observation.replace(answer=None, error=EMPTY_ANSWER)
         return observation.replace(message_id=message.id)
 
     def _bound_request(self, pair: Pair, chat_model: Any) -> ModelRequest[Any]:
