@@ -68,6 +68,7 @@ BREAKS_STREAMS = (
     "stream-of-an-error",
     "endless-stream",
     "stream-without-an-end",
+    "usage-of-words",
 )
 """Failures after the first word: what was streamed can't be taken back, so that no other pair may answer."""
 MOST_GROWTH_MB = 48.0
@@ -306,6 +307,10 @@ def shortfalls(requests: list[Request], found: Found, slack_s: float) -> dict[st
 def _can_be_rescued(request: Request) -> bool:
     """Say whether another pair may answer: one is healthy, there is money for it, and nothing was streamed before."""
     healthy = request.broken < (2 if request.limited else len(MODELS))
+    if (
+        request.integration == "middleware" and request.failure in WITH_TOOLS
+    ):  # a call of a tool is no failure to an agent
+        return False
     streams = request.integration == "chat model" and request.way in ("stream", "astream")
     return healthy and not (streams and request.failure in BREAKS_STREAMS)
 

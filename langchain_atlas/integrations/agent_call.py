@@ -18,7 +18,7 @@ from langchain_atlas.execution.invocations import Native, NoTool
 from langchain_atlas.execution.invocations.base import results_in
 from langchain_atlas.execution.invocations.native_calls import read_reply
 from langchain_atlas.execution.invocations.schemas import signatures_of
-from langchain_atlas.execution.ledger import observed
+from langchain_atlas.execution.ledger import empty_answer, observed
 from langchain_atlas.histories import sendable
 from langchain_atlas.integrations.messages import answer_message, last_said, read_query
 from langchain_atlas.loop import ask_router, call_model, failure, run_pair, turns
@@ -257,6 +257,9 @@ class AgentCall:
             response, message = replace(response, result=result), read
         self._response = response
         observation = observed(pair, self._habits.executor.pool.model(pair.model), message, seconds)
+        said = message.content or message.tool_calls or message.invalid_tool_calls or response.structured_response
+        if not said and isinstance(self._request.messages[-1], HumanMessage):  # after a tool, silence may be meant
+            return observation.replace(answer=None, error=empty_answer(message))
         return observation.replace(message_id=message.id)
 
     def _bound_request(self, pair: Pair, chat_model: Any) -> ModelRequest[Any]:
