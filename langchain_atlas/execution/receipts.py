@@ -67,7 +67,7 @@ class Receipt:
         if not plausible(message):
             message.usage_metadata, known[COMPUTED] = None, self.asked_usd
         elif self.cached:
-            message.usage_metadata = {**message.usage_metadata, FROM_CACHE: 0}  # type: ignore[typeddict-unknown-key]
+            message.usage_metadata = {**message.usage_metadata, FROM_CACHE: 0}  # type: ignore[assignment]
         for name, dollars in known.items():
             if dollars is None:
                 metadata.pop(name, None)

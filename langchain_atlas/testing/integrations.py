@@ -228,11 +228,11 @@ class IntegrationConformance:
         assert query.constraints.max_cost_usd == allowed["max_cost_usd"]
 
     def test_calls_no_pair_where_none_is_allowed(self, way: str, noted: Noted) -> None:
-        """Where no pair may be called that is an error; or the integration's own model replies."""
+        """Where no pair may be called that is an error, and no model of the integration's own gets around it."""
         settings = {"pairs": [str(LARGE)]}
         came = self._ask(way, noted, InTurn(noted, SMALL), lambda name: f"from {name}", settings=settings)
-        assert noted.calls == (["own"] if self.has_own_model else [])
-        assert self.has_own_model or isinstance(came.error, ConstraintError)
+        assert noted.calls == []
+        assert isinstance(came.error, ConstraintError)
 
     def test_sends_an_image_to_a_model_that_sees(self, way: str, noted: Noted) -> None:
         """A pair that is said to read images goes before one that is not."""
