@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-import litellm.exceptions
+from litellm.exceptions import Timeout
 from pydantic import Field
 
 from langchain_atlas.errors import ReplyTooLongError
@@ -198,7 +198,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
                     "may be that long, raise max_reply_bytes."
                 ) from error
             if bounds.late or isinstance(error, TimeoutError):
-                raise litellm.exceptions.Timeout(
+                raise Timeout(
                     f"no full answer within {bounds.seconds:.3g} s", self.model, self.custom_llm_provider or ""
                 ) from error
             raise

@@ -229,7 +229,7 @@ class IntegrationConformance:
         assert query.constraints.max_cost_usd == allowed["max_cost_usd"]
 
     def test_calls_no_pair_where_none_is_allowed(self, way: str, noted: Noted) -> None:
-        """Where no pair may be called that is an error: a model of the integration's own knows nothing of limits."""
+        """Where no pair may be called that is an error, and no model of the integration's own gets around it."""
         settings = {"pairs": [str(LARGE)]}
         came = self._ask(way, noted, InTurn(noted, SMALL), lambda name: f"from {name}", settings=settings)
         assert noted.calls == []
