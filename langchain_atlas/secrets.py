@@ -150,8 +150,8 @@ def _known(variable: str | None) -> set[str]:
             known.add(value.strip())
     fields = vars(sys.modules["litellm"]) if "litellm" in sys.modules else {}
     for name in _names_of_litellm(len(fields)):
-        if isinstance(value := fields.get(name), str):
-            known.add(value)
+        if isinstance(key := fields.get(name), str):
+            known.add(key)
     return {key for key in known if len(key) >= _SHORTEST}
 
 
