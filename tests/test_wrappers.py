@@ -72,11 +72,6 @@ class SpyRouter(Router):
         return (A, B)
 
     @property
-    def failures_are_turns(self) -> bool:
-        self.noted.append("failures_are_turns")
-        return False
-
-    @property
     def takes_first_answer(self) -> bool:
         self.noted.append("takes_first_answer")
         return True
@@ -126,10 +121,6 @@ class SpyExecutor(Executor):
         self.noted.append("pairs")
         return (A, B)
 
-    def provider(self, pair: Pair) -> str | None:
-        self.noted.append(("provider", pair))
-        return "somewhere"
-
     def suited(self, query: Query) -> frozenset[Pair] | None:
         self.noted.append(("suited", query))
         return frozenset({A})
@@ -159,7 +150,6 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "curve": (lambda router: router.curve, CURVE),
     "fitted_on": (lambda router: router.fitted_on.tolist(), [7]),
     "pairs": (lambda router: router.pairs, (A, B)),
-    "failures_are_turns": (lambda router: router.failures_are_turns, False),
     "takes_first_answer": (lambda router: router.takes_first_answer, True),
     "failures_are_turns": (lambda router: router.failures_are_turns, True),
     "settings": (lambda router: router.settings, {"alpha": 0.5}),
@@ -173,7 +163,6 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
 """Each member of `Router` that is delegated: a use of it, and what comes of that."""
 EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "pairs": (lambda executor: executor.pairs, (A, B)),
-    "provider": (lambda executor: executor.provider(A), "somewhere"),
     "suited": (lambda executor: executor.suited(QUERY), frozenset({A})),
     "unable": (lambda executor: executor.unable(QUERY, beside="tools"), {B: "too long"}),
     "provider": (lambda executor: executor.provider(A), "here"),
