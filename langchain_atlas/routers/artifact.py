@@ -204,7 +204,7 @@ def read_spec(spec: str) -> tuple[str, dict[str, Any]]:
             raise SettingError(f"{part!r} in {spec!r} is not a setting; write FOLDER?name=value&name=value.")
         settings[name] = _number(value)
         if name in NUMBERS and not isinstance(settings[name], int | float):
-            raise SettingError(f"{name} is {value!r} in {spec!r}; it must be a number.")
+            raise SettingError(f"{name} is {value!r}; it must be a number (in {spec!r}).")
     _read_config(Path(folder))
     return folder, settings
 
