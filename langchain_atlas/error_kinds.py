@@ -168,7 +168,8 @@ def failures(trajectory: Trajectory) -> str:
 
 def _common(error: BaseException) -> str | None:
     """Return LangChain's name of a failure; LiteLLM calls a refused connection a server's error, which it was not."""
-    status, cause = status_of(error), error
+    status = status_of(error)
+    cause: BaseException | None = error
     while cause is error or (cause is not None and (status or 0) >= _SERVER_ERROR):
         names = {member.__name__ for member in type(cause).__mro__}
         for name, common in _OF_NAME:
