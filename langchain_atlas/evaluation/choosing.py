@@ -1,7 +1,7 @@
 """Which setting a router should have: measured on held-out queries, and on held-out kinds of queries.
 
-The rule: the cheapest setting that is within half a point of the best that any setting or single pair reaches, and that
-does not lose to one pair where the kind of query was never seen. Where none is, one pair.
+The rule: of the settings that do not lose to one pair where the kind of query was never seen, and of one pair always, the
+cheapest that is within half a point of the best of them.
 """
 
 from __future__ import annotations
@@ -81,22 +81,22 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     """
     points = _points(trials, seed)
     z = NormalDist().inv_cdf(doubt)
-    # A setting that costs more than the single pair is no bar for others: nobody asked for it.
     single = len(points) - 1
-    dear = [_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points]
-    best = max((n for n in range(len(points)) if not dear[n]), key=lambda n: (points[n].accuracy, -_dollars(points[n])))
     # Few queries, and few kinds of them, lean to the single pair: a setting must then be likely to be as good.
     few = doubt <= 0.5 and trials.score.shape[1] < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
-    fine = _at_least(trials.score - trials.score[best], -WITHIN, min(z, -_SURE) if few else z)
+    sure = min(z, -_SURE) if few else z
     seen_enough = np.zeros(len(points), dtype=bool)
     if trials.unseen is not None:
         few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
         bar = -UNSEEN * (trials.n_kinds + 1)
         seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
+    # What nobody would choose is no bar for others: of many settings, some look good by luck.
+    dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
     worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
-    able = [n for n in range(len(points)) if fine[n] and seen_enough[n] and worthy[n] and not dear[n]]
-    if not able:
-        able = [single]
+    candidates = [n for n in range(len(points)) if n == single or (seen_enough[n] and worthy[n] and not dear[n])]
+    best = max(candidates, key=lambda n: (points[n].accuracy, -_dollars(points[n])))
+    fine = _at_least(trials.score - trials.score[best], -WITHIN, sure)
+    able = [n for n in candidates if fine[n] and seen_enough[n]] or [single]
     chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
     saved = _dollars(points[chosen]) < _dollars(points[single]) * (1 - _SAME) or not isfinite(_dollars(points[chosen]))
     if points[chosen].accuracy <= points[single].accuracy and (not saved or chosen == single):

@@ -91,7 +91,8 @@ def test_calls_nothing_when_told(command: Command, pool: Path) -> None:
 def test_an_embedded_model_needs_no_key(command: Command, tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("models: {own: {litellm: atlas-local/smollm2-135m}, odd: {litellm: nobody/m}}\n")
     done = command("doctor", "--pool", tmp_path / "p.yaml", "--no-calls")
-    assert done.status == 0
+    assert done.status == 1  # nobody knows the provider of the other
+    assert "'nobody'" in done.out
     assert "Provider List" not in done.out + done.error
     assert "which is not set" not in done.out
 

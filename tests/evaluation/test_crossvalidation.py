@@ -120,9 +120,9 @@ class TestCrossValidate:
         monkeypatch.setattr(KNNRouter, "sweep", sweeping)
         measured(table)
         assert held == dict.fromkeys(table.query_ids, 2)
-        assert len(domains) == 5 + 6
-        assert sorted(map(len, domains[5:])) == [1] * 6  # whole kinds, one by one
-        assert all(len(mixed) > 1 for mixed in domains[:5])
+        assert len(domains) == 10 + 6
+        assert sorted(map(len, domains[10:])) == [1] * 6  # whole kinds, one by one
+        assert all(len(mixed) > 1 for mixed in domains[:10])
 
     def test_figures_are_those_of_the_pair_that_was_chosen(self) -> None:
         """With accuracy alone most go to the pair of their kind; where that is worth nothing, all to the cheapest."""
@@ -181,7 +181,7 @@ class TestCrossValidate:
         told: list[tuple[int, int]] = []
         measured(two_kinds(100, domains=2), router, progress=lambda done, total: told.append((done, total)))
         assert vars(router) == before
-        assert told[-1] == (7, 7)  # five parts and two kinds
+        assert told[-1] == (12, 12)  # ten parts and two kinds
 
     def test_the_routers_own_setting_does_not_matter(self) -> None:
         table = one_best(120)

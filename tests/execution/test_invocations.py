@@ -204,7 +204,7 @@ class TestNative:
 
     def test_that_calls_on_when_it_must_answer_has_failed(self, serve: Serve, reach: Reach, run: Run) -> None:
         seen = execute(run, reach(serve({"tool_calls": [CALL]})), tool_of(multiply, max_rounds=1))
-        assert seen.error == "EmptyAnswer: the model returned no text."
+        assert seen.error == "EmptyAnswer: the model returned no text. It ended by 'tool_calls'."
 
     def test_takes_the_tools_word_where_the_tool_says_so(self, serve: Serve, reach: Reach, run: Run) -> None:
         server = serve({"tool_calls": [call_tool("final", {"text": "word"})]})

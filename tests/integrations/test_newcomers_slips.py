@@ -335,7 +335,7 @@ class TestWritten:
         written = repr(router.fit(outcomes).configure(cost_weight=0.25))
         assert written.startswith("ClusterRouter(")
         assert str(outcomes.pairs[0]) in written
-        assert "alpha=0.25" in written
+        assert "cost_weight=0.25" in written
         assert repr(FallbackRouter(ROUTER, Pair("small"))) == "FallbackRouter(ScriptedRouter(small@@none))"
 
     def test_a_router_that_is_not_made_yet_is_not_made_for_that(self) -> None:

@@ -147,7 +147,7 @@ class TestGoto:
             return "praise" if record["answered"] else "scold"
 
         executor = ScriptedExecutor({"small@@none": told})
-        node = AtlasNode(ScriptedRouter("small@@none"), executor, goto=by_record)
+        node = AtlasNode(ScriptedRouter("small@@none"), executor, goto=by_record, on_failure="message")
         assert invoke(self.graph(node), {"messages": [HumanMessage("hello")]})["messages"][-1].content == place
 
     def test_may_end_the_graph(self, invoke: Invoke) -> None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,10 @@ def test_state_lasts_between_the_turns_of_langgraphs_tool_node(sandbox: SessionS
 
 
 def children(pid: int) -> set[int]:
-    listed = (part for task in Path(f"/proc/{pid}/task").iterdir() for part in (task / "children").read_text().split())
+    listed: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError):  # a thread that has ended meanwhile
+            listed += (task / "children").read_text().split()
     found = {int(part) for part in listed}
     return found.union(*(children(child) for child in found))
 
