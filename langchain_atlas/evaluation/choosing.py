@@ -1,7 +1,7 @@
 """Which setting a router should have: measured on held-out queries, and on held-out kinds of queries.
 
-The rule: of the settings that do not lose to one pair where the kind of query was never seen, and of one pair always, the
-cheapest that is within half a point of the best of them.
+The rule: of the settings that do not lose to one pair where the kind of query was never seen, and of one pair always,
+the cheapest that is within half a point of the best of them.
 """
 
 from __future__ import annotations
