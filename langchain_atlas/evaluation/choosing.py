@@ -90,11 +90,13 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
         few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
         bar = -UNSEEN * (trials.n_kinds + 1)
         seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
-    # What nobody would choose is no bar for others: of many settings, some look good by luck.
+    # What nobody would choose is no bar for others, as of many settings some look good by luck; unless there is so little
+    # evidence that the bar is to be high.
     dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
     worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
     candidates = [n for n in range(len(points)) if n == single or (seen_enough[n] and worthy[n] and not dear[n])]
-    best = max(candidates, key=lambda n: (points[n].accuracy, -_dollars(points[n])))
+    rivals = np.flatnonzero(~dear).tolist() if few else candidates
+    best = max(rivals, key=lambda n: (points[n].accuracy, -_dollars(points[n])))
     fine = _at_least(trials.score - trials.score[best], -WITHIN, sure)
     able = [n for n in candidates if fine[n] and seen_enough[n]] or [single]
     chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
