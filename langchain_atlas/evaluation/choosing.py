@@ -90,8 +90,8 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
         few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
         bar = -UNSEEN * (trials.n_kinds + 1)
         seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
-    # What nobody would choose is no bar for others, as of many settings some look good by luck; unless there is so little
-    # evidence that the bar is to be high.
+    # What nobody would choose is no bar for others, as of many settings some look good by luck; unless there is so
+    # little evidence that the bar is to be high.
     dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
     worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
     candidates = [n for n in range(len(points)) if n == single or (seen_enough[n] and worthy[n] and not dear[n])]
