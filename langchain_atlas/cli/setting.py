@@ -93,7 +93,7 @@ def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -
     if curve is None:
         if not given:
             terminal.print(
-                f"Too few queries to tell settings apart: {router.settings['always']} is asked always.", markup=False
+                f"Too few queries to compare settings: every query goes to {router.settings['always']}.", markup=False
             )
         return
     if curve.single.cost_known < 1:

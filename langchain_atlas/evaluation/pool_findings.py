@@ -1,4 +1,4 @@
-"""What a check of a pool means: the troubles, and what to do about each."""
+"""The problems that a check of a pool found, and what to do about each."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def find_in_pool(
     *,
     called: bool = True,
 ) -> tuple[Finding, ...]:
-    """Say what is wrong, missing, or worth knowing.
+    """Return what is wrong, missing, or worth knowing.
 
     Args:
         pool: the pool.
-        models: what its models do.
-        tools: what its tools do.
+        models: the results of its models.
+        tools: the results of its tools.
         hopeless: the pairs that can't work, each with the reason.
         called: whether anything was called.
     """
@@ -48,7 +48,7 @@ def _finding(kind: str, severity: Severity, message: str, *where: str) -> Findin
 
 
 def _abilities(pool: Pool, models: Sequence[ModelCheck]) -> Iterator[Finding]:
-    """Compare what the pool, or LiteLLM's table, says of the models with what they did."""
+    """Compare what the pool, or LiteLLM's table, says about the models with their results."""
     native = any(tool.invocation == "native" for tool in pool.tools)
     for seen in models:
         said = pool.model(seen.name)

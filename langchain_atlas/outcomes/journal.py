@@ -99,7 +99,7 @@ class Journal:
         OutcomeTable.from_rows([dict(row)], f"{self.path}, new outcome")  # the merge must not fail hours later
         known = self.query(row["query_id"])
         if known is not None and known[:2] != (row["query"], row.get("context")):
-            raise OutcomeError(f"Query id {row['query_id']!r} stands for {known[0]!r} already; one id is one query.")
+            raise OutcomeError(f"Query id {row['query_id']!r} already belongs to {known[0]!r}; one id is one query.")
         line = json.dumps(dict(row)).encode() + b"\n"
         with writing(self.path):
             end = self._file.seek(0, os.SEEK_END)

@@ -303,7 +303,7 @@ class OutcomeTable:
             if not pc.all(same).as_py():
                 row = int(np.flatnonzero(~same.to_numpy())[0])
                 raise OutcomeError(
-                    f"{self.source}, row {row + 1}: query_id {self.table['query_id'][row].as_py()!r} stands for "
+                    f"{self.source}, row {row + 1}: query_id {self.table['query_id'][row].as_py()!r} has "
                     f"another {column} than in an earlier row; one id is one query."
                 )
         self._pair_index  # noqa: B018  # names that can't form a pair are refused here, not at first use

@@ -142,7 +142,7 @@ class UtilityRouter(Router):
             only = self.pairs.index(Pair.parse(self.always))
             if allowed[only]:
                 second = best if best != only else second
-                best, rule, said = only, "one-pair", "One pair is asked always. "
+                best, rule, said = only, "one-pair", "Every query goes to one pair. "
         elif best == expected.default and expected.spread is not None:
             taken = (1 - self._weight(expected, query.cost_weight)) * self._margin
             other = int(np.argmax(utility + taken * expected.spread))
@@ -235,7 +235,7 @@ class UtilityRouter(Router):
         if not permitted.any():
             if not pairs:
                 raise ConstraintError(
-                    f"The query allows no pair at all; the router has {len(self.pairs)}: {some(self.pairs)}."
+                    f"The query allows no pair; the router has {len(self.pairs)}: {some(self.pairs)}."
                 )
             raise ConstraintError(f"The router knows none of the pairs that the query allows: {some(pairs)}.")
         return permitted

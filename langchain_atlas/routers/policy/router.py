@@ -149,12 +149,12 @@ class RLRouter(Router):
         made = trajectory.observations
         if made:
             answered = any(seen.pair == pair for seen in made) and any(not seen.failed for seen in made)
-            return last_answer(trajectory, rule="one-pair", reason=f"{pair} is asked always.") if answered else None
+            return last_answer(trajectory, rule="one-pair", reason=f"Every query goes to {pair}.") if answered else None
         column = self.featurizer.numbers[pair]
         if not self._limits(query, trajectory, prior).allowed[column] or not self._turns(trajectory):
             return None
         chosen = self._candidate(column, prior, np.zeros(MAX_CALLS + len(self.pairs), dtype=np.float32))
-        reason = f"{pair} is asked always."
+        reason = f"Every query goes to {pair}."
         return Decision(kind="route", pair=pair, rule="one-pair", chosen=chosen, reason=reason)
 
     def priced(self, prior: PriorFeatures) -> PriorFeatures:

@@ -57,7 +57,7 @@ def read_blocks(transcript: str) -> tuple[Block, ...]:
             blocks.append(Block(name, transcript[opened.end() : tag.start()].strip()))  # type: ignore[arg-type]
             opened = None
         else:
-            raise TagError(f"{tag[0]!r} stands inside {opened[0]!r}.")
+            raise TagError(f"{tag[0]!r} is inside {opened[0]!r}.")
     if opened is not None:
         raise TagError(f"{opened[0]!r} is not closed.")
     return tuple(blocks)
