@@ -226,9 +226,9 @@ def _no_hub(name: str) -> str | None:
     from huggingface_hub import constants
 
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        return "there is no such folder"
+        return "the folder does not exist"
     if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE keeps from fetching it"
+        return "HF_HUB_OFFLINE forbids downloading it"
     if getproxies():
         return None  # a proxy resolves the host
     address = urlsplit(constants.ENDPOINT)

@@ -110,7 +110,7 @@ def _duplicates(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Findin
             kind="contradicting-duplicates",
             severity="wrong",
             message=f"{len(apart)} of the repeated queries have contradicting scores: the same pair is right under one "
-            "id and wrong under another. Either the scorer or the model wavers; no router can learn such a query.",
+            "id and wrong under another. The scorer or the model is inconsistent; no router can learn such a query.",
             where=tuple(table.query_ids[rows[0]] for rows in apart[:_SHOWN]),
             count=len(apart),
         )
@@ -124,7 +124,7 @@ def _leakage(table: OutcomeTable, links: NDArray[np.int64]) -> Iterator[Finding]
             kind="near-duplicates",
             severity="wrong" if number > 0.2 * len(ids) else "note",  # one query in five
             message=f"The texts of {number} queries are nearly the same as another's (cosine above 0.98). A random "
-            "split would put them on both sides and flatter a router; here they are held out together.",
+            "split would put them on both sides and make a router look too good; here they are held out together.",
             where=tuple(f"{ids[first]} ~ {ids[second]}" for first, second in links[:_SHOWN]),
             count=number,
         )
@@ -171,10 +171,10 @@ def _unmeasured(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Findin
         (
             "costs",
             ("cost_usd",),
-            "Routers take it for the pool's highest. Give the models prices.",
+            "Routers count an unknown cost as the pool's highest. Give the models prices.",
         ),
-        ("latencies", ("latency_s",), "Nothing can be said about time."),
-        ("tokens", ("input_tokens", "output_tokens"), "Costs can't be computed anew when prices change."),
+        ("latencies", ("latency_s",), "Latencies can't be compared."),
+        ("tokens", ("input_tokens", "output_tokens"), "Costs can't be recomputed when prices change."),
     ):
         lacking = np.zeros(len(recorded.pairs), dtype=bool)
         for column in columns:
@@ -230,7 +230,7 @@ def _unvaried(recorded: OutcomeMatrix) -> Iterator[Finding]:
         yield Finding(
             kind="constant-scores",
             severity="wrong",
-            message=f"{len(names)} pairs have one and the same score on every query. Look whether the scorer works.",
+            message=f"{len(names)} pairs have the same score on every query. Check whether the scorer works.",
             where=names,
             count=len(names),
         )
@@ -240,8 +240,8 @@ def _unvaried(recorded: OutcomeMatrix) -> Iterator[Finding]:
         yield Finding(
             kind="queries-that-tell-nothing",
             severity="note",
-            message=f"On {same.sum() / several.sum():.0%} of the queries all pairs have the same score. There a router "
-            "can only save money.",
+            message=f"On {same.sum() / several.sum():.0%} of the queries all pairs have the same score. On these, a "
+            "router can only save money.",
             count=int(same.sum()),
         )
 
