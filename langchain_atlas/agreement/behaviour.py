@@ -1,4 +1,4 @@
-"""Code compared by what it does: run on the examples that stand in the query."""
+"""Comparison of code by its behaviour: it is run on the examples in the query."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from langchain_atlas.agreement.readings import Reading
 
 MOST_EXAMPLES = 8
-"""Examples of a query that are run, the first ones."""
+"""Number of a query's examples that are run, from the first."""
 
 _DOCTEST = re.compile(r"^[ \t]*>>>[ \t]*(.+)$", re.MULTILINE)
 _ASSERTION = re.compile(r"^[ \t]*assert[ \t]+(.+)$", re.MULTILINE)
 
 
 class Runs(Protocol):
-    """Runs programs that nobody vouches for, as the sandboxes of `langchain_atlas.tools` do."""
+    """Runs untrusted programs, as the sandboxes of `langchain_atlas.tools` do."""
 
     def run(self, *programs: str) -> Any:
-        """Run programs one after another in one fresh interpreter; the result has ``output`` and ``error``."""
+        """Run programs one after another in a fresh interpreter; the result has ``output`` and ``error``."""
 
 
 def examples_in(text: str) -> tuple[str, ...]:
-    """Return the calls that a query gives as examples: after ``>>>``, and on the left of an assertion's ``==``."""
+    """Return the calls that a query gives as examples: after ``>>>``, and on the left side of an assertion's ``==``."""
     found = [*_DOCTEST.findall(text), *(_left(line) for line in _ASSERTION.findall(text))]
     calls = [call.strip() for call in found if call and _is_call(call.strip())]
     return tuple(dict.fromkeys(calls))[:MOST_EXAMPLES]
 
 
 def behaviour(reading: Reading, examples: tuple[str, ...], sandbox: Runs) -> str | None:
-    """Return what an answer's code gives on the examples; None where it can't be run on any of them.
+    """Return the results of an answer's code on the examples; None if it can't be run on any of them.
 
     Args:
         reading: an answer of the kind ``code``.
@@ -48,12 +48,12 @@ def behaviour(reading: Reading, examples: tuple[str, ...], sandbox: Runs) -> str
     )
     ran = sandbox.run(code_of(reading.text), asked)
     if ran.error is not None or all(line.endswith(" NameError") for line in ran.output.splitlines()):
-        return None  # it does not run, or calls its functions otherwise than the examples do
+        return None  # it does not run, or its functions are called differently from the examples
     return str(ran.output)
 
 
 def _left(assertion: str) -> str:
-    """Return the left side of the ``==`` that an assertion is about; nothing where it is about something else."""
+    """Return the left side of an assertion's ``==``; nothing if the assertion has another form."""
     try:
         tree = ast.parse(f"assert {assertion}")
     except (SyntaxError, ValueError, RecursionError, MemoryError):

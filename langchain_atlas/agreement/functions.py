@@ -1,4 +1,4 @@
-"""The functions on offer in a query's context, and what their schemas say about arguments."""
+"""The functions available in a query's context, and what their schemas say about arguments."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ class Function:
     """A function that a model may call."""
 
     name: str
-    """Its name, folded: see `langchain_atlas.text.signatures`."""
+    """Its normalized name: see `langchain_atlas.text.signatures`."""
     types: Mapping[str, str]
     """Type of each parameter, in the order of the schema, in lower case; empty where none is given."""
     required: frozenset[str]
-    """Parameters that a call must give."""
+    """Parameters that a call must include."""
     choices: Mapping[str, frozenset[str]]
-    """Values that a parameter may take, folded, where the schema lists them."""
+    """Normalized values that a parameter may take, if the schema lists them."""
     defaults: Mapping[str, frozenset[str]]
-    """What the schema, or the words in it, say a parameter is when a call leaves it out, folded."""
+    """Normalized default of a parameter, according to the schema or the description in it."""
 
 
 @lru_cache(maxsize=4096)
 def functions_of(context: str | None) -> tuple[Function, ...]:
-    """Return the functions that a context offers, none where it is not a JSON list of function schemas.
+    """Return the functions in a context; none if it is not a JSON list of function schemas.
 
-    Both forms are read: a bare schema with a name, and OpenAI's ``{"type": "function", "function": schema}``.
+    Two forms are accepted: a bare schema with a name, and OpenAI's ``{"type": "function", "function": schema}``.
     """
     if not context or not context.lstrip().startswith(("[", "{")):
         return ()
@@ -93,7 +93,7 @@ def _function(schema: Mapping[str, Any]) -> Function:
 
 
 def _defaults(parameter: Mapping[str, Any]) -> frozenset[str]:
-    """Return what a parameter's schema gives as its default, and what its description says it is."""
+    """Return a parameter's default from its schema, and the one that its description mentions."""
     kind = str(parameter.get("type", "")).lower()
     stated = ["".join(match).rstrip(".") for match in _STATED.findall(str(parameter.get("description", "")))]
     given = [parameter["default"]] if "default" in parameter else []
@@ -101,7 +101,7 @@ def _defaults(parameter: Mapping[str, Any]) -> frozenset[str]:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """Return a value as a parameter's type would have it: ``"5"`` for an integer is 5; what can't be, stays."""
+    """Convert a value to a parameter's type: ``"5"`` becomes 5 for an integer; one that can't be converted is kept."""
     if isinstance(value, str):
         text = value.strip()
         if kind in _NUMBER_TYPES | _FLOAT_TYPES:
@@ -114,7 +114,7 @@ def typed(value: Any, kind: str) -> Any:
 
 
 def fits(value: Any, kind: str) -> bool:
-    """Whether a value, already `typed`, is of a parameter's type; any value fits a type that is not known."""
+    """Whether a value, already `typed`, has a parameter's type; any value fits an unknown type."""
     wanted = next((types for names, types in _PYTHON if kind in names), None)
     if wanted is None:
         return True
@@ -122,7 +122,7 @@ def fits(value: Any, kind: str) -> bool:
 
 
 def folded_value(value: Any) -> str:
-    """Return a value as text that is the same for values that say the same: case, spaces and number forms aside."""
+    """Return a value as text that is equal for equal values, apart from case, spaces and number formats."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
@@ -135,7 +135,7 @@ def folded_value(value: Any) -> str:
         return "[" + ",".join(folded_value(item) for item in value) + "]"
     if value is None:
         return ""
-    if isinstance(value, set | frozenset):  # sorted, as in every process they are written in another order
+    if isinstance(value, set | frozenset):  # sorted, because their order differs between processes
         value = sorted(map(repr, value))
     return _NAME.sub(" ", str(value).lower()).strip() or str(value).strip()
 

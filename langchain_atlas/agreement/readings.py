@@ -1,4 +1,4 @@
-"""What an answer says, and how it looks: the form in which answers are compared."""
+"""What an answer says, and how it is written: the form in which answers are compared."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ MARKS = (
     "calls",
     "offered_left_out",
 )
-"""Names of the numbers in `Reading.marks`, in their order."""
+"""Names of the numbers in `Reading.marks`, in order."""
 
 SHORT = 60
-"""Most words of a text that is compared word by word."""
+"""Maximum number of words of a text that is compared word by word."""
 
 _CODE = re.compile(r"```[a-zA-Z0-9]*\s*\n(.*?)```", re.DOTALL)
 _NO_MARKS = (0.0,) * len(MARKS)
@@ -55,24 +55,24 @@ _NO_MARKS = (0.0,) * len(MARKS)
 
 @dataclass(frozen=True)
 class Reading:
-    """An answer, read for comparison."""
+    """An answer, parsed for comparison."""
 
     kind: Kind
-    """What it is; ``no-call`` is a text given although functions were on offer, ``nothing`` an empty or failed one."""
+    """Its kind; ``no-call`` is a text although functions were available, ``nothing`` an empty or failed answer."""
     value: Any
     """What it says, equal for answers that say the same; a number for ``number`` and for a fraction."""
     style: str
     """How it is written, such as ``fenced-python-list`` or ``text``."""
     marks: tuple[float, ...] = _NO_MARKS
-    """What the functions on offer say about its calls, in the order of `MARKS`; shares run from 0 to 1."""
+    """How its calls fit the available functions, in the order of `MARKS`; shares run from 0 to 1."""
     text: str = field(default="", repr=False)
-    """The answer itself, where comparing `value` may not be enough."""
+    """The answer itself, if comparing `value` may not be enough."""
 
     @property
     def key(self) -> int:
-        """A number from 0 that stands for what is said, below 2**63; the same in every process.
+        """A number that represents what is said, from 0 to below 2**63; the same in every process.
 
-        Numbers are told apart by four digits. Answers that only resemble each other have different keys.
+        Numbers are distinguished by four digits. Answers that are merely similar have different keys.
         """
         said = f"{self.value:.4g}" if self.kind == "number" else repr(self.value)
         digest = hashlib.blake2b(f"{self.kind} {said}".encode(errors="surrogatepass"), digest_size=8).digest()
@@ -80,11 +80,11 @@ class Reading:
 
 
 def read_answer(answer: str | None, query: Query) -> Reading:
-    """Read an answer to a query.
+    """Parse an answer to a query.
 
     Args:
         answer: the answer; None for a failed call.
-        query: what was asked; its context says which functions were on offer.
+        query: the query; its context contains the available functions.
     """
     if answer is None:
         return Reading("nothing", "", "failed")
@@ -122,7 +122,7 @@ def _read_text(answer: str, query: Query) -> Reading:
 
 @dataclass(frozen=True)
 class _Resolved:
-    """A call beside the function that it names; None where that is not on offer."""
+    """A call with the function that it names; None if that is not available."""
 
     call: WrittenCall
     function: Function | None
@@ -141,7 +141,7 @@ def _resolved(call: WrittenCall, functions: Sequence[Function]) -> _Resolved:
 
 
 def _said(calls: Sequence[_Resolved]) -> tuple[Any, ...]:
-    """Return what calls say, in no order; an argument that only repeats the default is left out."""
+    """Return what calls say, unordered; an argument that only repeats the default is left out."""
     said = []
     for one in calls:
         defaults = one.function.defaults if one.function else {}
@@ -195,7 +195,7 @@ def _leaves(value: Any) -> list[Any]:
 
 
 def code_of(answer: str) -> str:
-    """Return the code in an answer: its fenced blocks, or all from its first function on; nothing where it has none."""
+    """Return the code in an answer: its fenced blocks, or all from its first function on; empty if it has none."""
     blocks = _CODE.findall(answer)
     if blocks:
         return "\n".join(blocks)
@@ -203,7 +203,7 @@ def code_of(answer: str) -> str:
 
 
 def _structure_of(answer: str) -> str | None:
-    """Return an answer's Python as text in which names and layout don't count; None where it holds none."""
+    """Return an answer's Python as text, independent of names and layout; None if it contains none."""
     source = code_of(answer)
     if not source:
         return None

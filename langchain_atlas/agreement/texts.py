@@ -1,4 +1,4 @@
-"""Answers that are no function calls: numbers, choices, short and long texts."""
+"""Answers that are not function calls: numbers, choices, short and long texts."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _MARKDOWN = re.compile(r"[*_`]+")
 
 
 def final_part(text: str) -> str:
-    """Return what is in the last LaTeX box, else what follows the last ``answer is`` or ``####``; else the whole text.
+    """Return the content of the last LaTeX box, else what follows the last ``answer is`` or ``####``; else all.
 
-    Of LaTeX, fractions and the commands that only set type are written plainly.
+    LaTeX fractions are written plainly, and typesetting commands are removed.
     """
     boxes = list(_BOXED.finditer(text))
     if boxes:
@@ -45,7 +45,7 @@ def final_part(text: str) -> str:
 
 
 def _braced(text: str) -> str:
-    """Return the text up to the brace that closes what was opened before it; to the end of its line where none does."""
+    """Return the text up to the brace that closes an earlier one; up to the end of its line if there is none."""
     depth = 1
     for place, char in enumerate(text):
         depth += (char == "{") - (char == "}")
@@ -55,7 +55,7 @@ def _braced(text: str) -> str:
 
 
 def number_of(text: str) -> float | None:
-    """Return the number that a text consists of, currency, percent and thousands marks aside; None if it is none."""
+    """Return the number that a text consists of, ignoring currency, percent and thousands marks; None if it is none."""
     bare = _bare(text)
     if not bare or not any(char.isdigit() for char in bare) or not _NUMBER.fullmatch(bare):
         return None
@@ -64,7 +64,7 @@ def number_of(text: str) -> float | None:
 
 
 def fraction_of(text: str) -> float | None:
-    """Return what a text is that consists of a fraction of whole numbers, such as ``3/4``; None if it is none."""
+    """Return the value of a text that consists of a fraction of whole numbers, such as ``3/4``; else None."""
     bare = _bare(text)
     if not _FRACTION.fullmatch(bare):
         return None
@@ -78,12 +78,12 @@ def _bare(text: str) -> str:
 
 
 def choice_of(text: str, asked: str = "") -> str | None:
-    """Return the capital letter that a text chooses, as in ``B``, ``(B)`` or ``B) because``; None if it is none.
+    """Return the capital letter that a text chooses, as in ``B``, ``(B)`` or ``B) because``; None if it chooses none.
 
     Args:
         text: the answer.
-        asked: what was asked. A letter with a full stop and more behind it may be a name's (``J. Austen``), and is only
-            a choice where this offers that letter.
+        asked: the query's text. A letter followed by a full stop and more may be a name's (``J. Austen``); it is only a
+            choice if the query offers that letter.
     """
     match = _CHOICE.fullmatch(_MARKDOWN.sub("", text).strip())
     if match is None:
@@ -96,7 +96,7 @@ def choice_of(text: str, asked: str = "") -> str | None:
 
 
 def words_of(text: str) -> str:
-    """Return a text with everything but letters (of English) and digits a single space, in lower case."""
+    """Return a text in lower case, with everything except English letters and digits replaced by single spaces."""
     return _WORDS.sub(" ", text.lower()).strip()
 
 
@@ -116,5 +116,5 @@ def says_nothing(text: str) -> bool:
 
 
 def close(first: float, second: float, tolerance: float) -> bool:
-    """Whether two numbers are equal up to a tolerance, absolute below 1 and relative above."""
+    """Whether two numbers are equal within a tolerance, absolute below 1 and relative above."""
     return abs(first - second) <= tolerance * max(1.0, abs(first), abs(second))

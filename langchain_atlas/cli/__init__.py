@@ -12,7 +12,7 @@ _INTERRUPTED = 130
 def main() -> None:
     """Run the command line.
 
-    Exit status 0 when all went well, 2 for a caller's mistake, 1 for a failure, 130 when interrupted.
+    Exit status 0 on success, 2 for a caller's mistake, 1 for a failure, 130 when interrupted.
     """
     from langchain_atlas.cli.app import app
 
@@ -24,7 +24,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as left:
-        if left.code == _INTERRUPTED:  # typer has caught the interrupt, and says nothing
+        if left.code == _INTERRUPTED:  # typer has caught the interrupt, and prints nothing
             _stopped()
         raise
 

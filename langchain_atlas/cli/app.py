@@ -1,4 +1,4 @@
-"""The commands, put together. Only this is imported to show the help, so nothing heavy is."""
+"""The commands, assembled. Only this module is imported to show the help, so it imports nothing heavy."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, profile, repor
 
 app = typer.Typer(
     name="langchain-atlas",
-    help="Which model, with which tool, answers this query best, for what money?",
+    help="Which model, with which tool, answers this query best, and at what cost?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -26,7 +26,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and leave.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     del version

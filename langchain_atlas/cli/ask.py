@@ -19,9 +19,9 @@ def ask(
     text: Annotated[str, typer.Argument(help="The query.")],
     router: common.RouterOption,
     pool: common.PoolOption,
-    context: Annotated[str | None, typer.Option("--context", help="What comes with the query, as text.")] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Context of the query, as text.")] = None,
     image: Annotated[
-        list[str] | None, typer.Option("--image", help="An image that it is about: a file or a URL. May be repeated.")
+        list[str] | None, typer.Option("--image", help="An image for the query: a file or a URL. May be repeated.")
     ] = None,
     json: common.JsonOption = None,
 ) -> None:
@@ -46,7 +46,7 @@ def ask(
     _show(trajectory, terminal)
     common.write_json(json, {"answer": trajectory.answer, **record(trajectory)})
     if trajectory.answer is None:
-        raise ExecutionError("No pair returned an answer; the errors stand above.")
+        raise ExecutionError("No pair returned an answer; see the errors above.")
     terminal.print(trajectory.answer, markup=False)
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, tables on the terminal, progress, JSON files."""
+"""Shared parts of the commands: options, tables on the terminal, progress, JSON files."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 def writable(path: Path | None) -> Path | None:
-    """Give back a file to write to, once it is known that it can be written: before the work, not after it.
+    """Return a file, after checking that it can be written: before the work, not after it.
 
     Raises:
-        WritingError: it can't be.
+        WritingError: it can't be written.
     """
     from langchain_atlas.files import check_file
 
@@ -33,7 +33,7 @@ def writable(path: Path | None) -> Path | None:
 
 
 def writable_folder(path: Path | None) -> Path | None:
-    """Do as `writable` for a folder.
+    """Return a folder, after checking that it can be written.
 
     Raises:
         WritingError: it can't be written.
@@ -46,10 +46,10 @@ def writable_folder(path: Path | None) -> Path | None:
 
 
 def readable_router(spec: str | list[str]) -> str | list[str]:
-    """Give back a saved router's name with its settings, once it is known that they can be read.
+    """Return a saved router's name with its settings, after checking that they can be read.
 
     Raises:
-        ArtifactError: there is no saved router there.
+        ArtifactError: there is no saved router.
         SettingError: a setting can't be read.
     """
     from langchain_atlas.routers.artifact import read_spec
@@ -60,11 +60,11 @@ def readable_router(spec: str | list[str]) -> str | list[str]:
 
 
 def writable_router(path: Path) -> Path:
-    """Give back a folder to save a router to, once it is known that it can be.
+    """Return a folder to save a router to, after checking that it can be saved there.
 
     Raises:
-        ArtifactError: it holds other files.
-        SettingError: settings follow it, as where a router is read.
+        ArtifactError: it contains other files.
+        SettingError: settings follow it, which is only valid where a router is read.
         WritingError: it can't be written.
     """
     from langchain_atlas.errors import SettingError
@@ -81,7 +81,7 @@ def writable_router(path: Path) -> Path:
 
 RouterOut = Annotated[Path, typer.Option("--out", help="Folder to save the router to.", callback=writable_router)]
 DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
-PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File of pairs, one model@@tool a line: the pool.")]
+PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File with one model@@tool per line: the pool.")]
 DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.", callback=writable)]
 RouterOption = Annotated[
@@ -104,7 +104,7 @@ def console() -> Console:
 
 
 def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTable:
-    """Load the outcomes that the options ask for.
+    """Load the outcomes that the options select.
 
     Raises:
         InvalidInputError: a file, a pair or a domain is wrong.
@@ -125,7 +125,7 @@ def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTa
 
 
 def write_json(path: Path | None, figures: Any) -> None:
-    """Write figures to a file in one piece; None writes nothing."""
+    """Write figures to a file atomically; None writes nothing."""
     from langchain_atlas.files import write_text
 
     if path is not None:
@@ -133,7 +133,7 @@ def write_json(path: Path | None, figures: Any) -> None:
 
 
 def saved(terminal: Console, out: Path) -> None:
-    """Say where a router was saved, and what to do with it; the command stays on one line, to be copied."""
+    """Print where a router was saved, and how to use it; the command is on one line, so that it can be copied."""
     terminal.print(f"Saved to {out}. Try:", markup=False)
     terminal.print(f'langchain-atlas route "your query" --router {quote(str(out))}', markup=False, soft_wrap=True)
 
@@ -143,10 +143,10 @@ def progress(label: str) -> Iterator[Progress]:
     """Show a progress bar on a terminal, and nothing in a pipe.
 
     Args:
-        label: what is being done.
+        label: the current activity.
 
     Yields:
-        A function to call with how much is done and how much there is in all.
+        A function to call with how much is done and the total.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -164,7 +164,7 @@ def percent(value: float | None) -> str:
 
 
 def dollars(value: float | None) -> str:
-    """Write dollars a thousand calls; ``unknown`` when they are."""
+    """Write dollars per 1000 calls; ``unknown`` if not known."""
     return "unknown" if value is None else f"${1000 * value:.3g}"
 
 

@@ -1,4 +1,4 @@
-"""``demo``: the whole story, offline, with real embedded models."""
+"""``demo``: the whole workflow, offline, with real embedded models."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def _profile_a_few(pool: Pool, questions: Sequence[CheckableQuery], terminal: Co
 
 
 def _a_few_of_each_kind(questions: Sequence[CheckableQuery], count: int = _ASKED_PER_KIND) -> list[CheckableQuery]:
-    """Take questions spread over each kind, by position, so that nobody picked the nice ones."""
+    """Take evenly spaced questions of each kind, so that they are not hand-picked."""
     kinds: dict[str, list[CheckableQuery]] = {}
     for item in questions:
         kinds.setdefault(item.domain, []).append(item)

@@ -24,21 +24,21 @@ def doctor(
     data: Annotated[Path | None, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")] = None,
     pool: Annotated[
         Path | None,
-        typer.Option("--pool", help="Pool, .yaml: to try out, or with --data to compare the outcomes with."),
+        typer.Option("--pool", help="Pool, .yaml: to check, or with --data to compare the outcomes with."),
     ] = None,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
-    margin: Annotated[float, typer.Option("--margin", help="Points of accuracy you would give up for money.")] = 1.0,
+    margin: Annotated[float, typer.Option("--margin", help="Points of accuracy you would give up to save cost.")] = 1.0,
     encoder: Annotated[
         str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
-    no_calls: Annotated[bool, typer.Option("--no-calls", help="Try the pool without calling anything.")] = False,
-    timeout: Annotated[float, typer.Option("--timeout", help="Seconds that a call of the pool may take.")] = 30.0,
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Most models and tools tried at once.")] = 8,
+    no_calls: Annotated[bool, typer.Option("--no-calls", help="Check the pool without calling anything.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="Maximum seconds of one call of the pool.")] = 30.0,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of checks at once.")] = 8,
     json: common.JsonOption = None,
 ) -> None:
-    """Say whether routing pays on recorded outcomes (--data), or what in a pool works (--pool)."""
+    """Report whether routing pays on recorded outcomes (--data), or what works in a pool (--pool)."""
     from langchain_atlas.cli.doctor_pool import try_pool
     from langchain_atlas.errors import SettingError
 
@@ -115,7 +115,7 @@ def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:
             )
         )
     if diagnosis.curve is not None:
-        terminal.print(f"Left to itself, 'fit' chooses so. {escape(diagnosis.curve.reason)}")
+        terminal.print(f"By default, 'fit' chooses this. {escape(diagnosis.curve.reason)}")
         terminal.print(f"  Expected: {escape(expected(diagnosis.curve.choice, diagnosis.curve))}.")
     _show_tried(diagnosis, terminal)
     _show_findings(diagnosis, terminal)

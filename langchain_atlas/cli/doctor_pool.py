@@ -23,12 +23,12 @@ _MILLION = 1_000_000
 
 
 def try_pool(path: Path, json: Path | None, *, calls: bool, timeout_s: float, concurrency: int) -> None:
-    """Try a pool out, print what was found, write it.
+    """Check a pool, print the findings, and write them.
 
     Raises:
         PoolError: the pool can't be read.
         SettingError: the time limit is not above 0.
-        ExecutionError: something in it does not work.
+        ExecutionError: something does not work.
     """
     from langchain_atlas.errors import ExecutionError, SettingError
     from langchain_atlas.evaluation.pool_check import check_pool, estimate
@@ -36,7 +36,7 @@ def try_pool(path: Path, json: Path | None, *, calls: bool, timeout_s: float, co
 
     if timeout_s <= 0:
         raise SettingError(f"--timeout is {timeout_s!r}; it must be above 0 seconds.")
-    # A tool of the user's own is looked for where the command is run, as python itself does.
+    # A user's own tool is imported from the working directory, as python itself does.
     sys.path.insert(0, str(Path.cwd()))
     pool = Pool.load(path)
     terminal = common.console()
@@ -49,7 +49,7 @@ def try_pool(path: Path, json: Path | None, *, calls: bool, timeout_s: float, co
     common.write_json(json, {"fine": check.fine, "estimate": expected.to_json(), **check.to_json()})
     if not check.fine:
         wrong = sum(finding.severity == "wrong" for finding in check.findings)
-        raise ExecutionError(f"{wrong} thing{'s' if wrong > 1 else ''} in the pool must be mended; see above.")
+        raise ExecutionError(f"{wrong} thing{'s' if wrong > 1 else ''} in the pool must be fixed; see above.")
 
 
 def _announced(expected: Estimate) -> str:
@@ -62,7 +62,7 @@ def _show(check: PoolCheck, terminal: Console) -> None:
     from rich.table import Table
 
     models = Table(box=None)
-    models.add_column("model", overflow="fold")  # so that a long name is still whole
+    models.add_column("model", overflow="fold")  # so that a long name is shown in full
     for heading in ("answers", "latency", "$/M in, out", "functions", "JSON"):
         models.add_column(heading, no_wrap=True)
     for model in check.models:

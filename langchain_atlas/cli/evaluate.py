@@ -1,4 +1,4 @@
-"""``evaluate``: replay routers on recorded outcomes, beside the baselines that they must beat."""
+"""``evaluate``: replay routers on recorded outcomes, and compare them with the baselines that they must beat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("right", "95%", "$/1000", "s", "calls", "to best single", "to the mix")
 _APART = 5
-"""From here on, headings stand in a table of their own where the terminal is narrow."""
+"""From this column on, the headings form a second table if the terminal is narrow."""
 _WIDE = 110
 
 
@@ -36,16 +36,16 @@ def evaluate(
     domains: common.DomainsOption = None,
     probes: Annotated[
         Path | None,
-        typer.Option("--probes", help="Outcomes from which the routers learn about pairs that they have never seen."),
+        typer.Option("--probes", help="Outcomes from which the routers learn about pairs that are new to them."),
     ] = None,
     edits: Annotated[
         int,
-        typer.Option("--edits", help="Slightly edited versions of each query to test robustness on; 0 leaves it out."),
+        typer.Option("--edits", help="Slightly edited versions of each query to test robustness with; 0 for none."),
     ] = 0,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the resamples behind the intervals.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling behind the intervals.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
-    """Replay routers on recorded outcomes, and say whether they were worth it."""
+    """Replay routers on recorded outcomes, and report whether they are better than the baselines."""
     from langchain_atlas.evaluation.benchmark import evaluate as replay
 
     for name, value in (("seed", seed), ("edits", edits)):
@@ -101,7 +101,7 @@ def _refuse_twice(specs: Sequence[str]) -> None:
 
 
 def _load(specs: Sequence[str], table: OutcomeTable) -> dict[str, Router]:
-    """Read the routers; those that were fitted with the same encoder share it, so that each text is encoded once."""
+    """Load the routers; those fitted with the same encoder share it, so that each text is encoded once."""
     from langchain_atlas.encoders import SentenceTransformerEncoder
     from langchain_atlas.routers.artifact import load_with_settings, read_artifact
 
@@ -139,7 +139,7 @@ def _taught(name: str, router: Router, probes: OutcomeTable) -> Router:
             f"Router {name!r} is of kind {router.kind!r}, which can't learn about new pairs from --probes. "
             "Fit it again on outcomes of all pairs, or use a 'cluster' router."
         )
-    return router.add_pairs(probes)  # read from its folder for this command alone; what is saved stays as it is
+    return router.add_pairs(probes)  # for this command alone; the saved router does not change
 
 
 def _about_probes(table: OutcomeTable, probes: OutcomeTable) -> list[str]:

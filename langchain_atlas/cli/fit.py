@@ -35,12 +35,12 @@ def fit(
     value: Annotated[float | None, typer.Option("--value", help="Dollars that a right answer is worth.")] = None,
     cost_weight: Annotated[
         float | None,
-        typer.Option("--cost-weight", help="0 for accuracy alone, 1 for cost alone, relative to the dearest pair."),
+        typer.Option("--cost-weight", help="0 for accuracy alone, 1 for cost alone; relative to the dearest pair."),
     ] = None,
     alpha: Annotated[float | None, typer.Option("--alpha", help="The same as --cost-weight.")] = None,
     parts: Annotated[
         str | None,
-        typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: what a dual router joins; --data then holds other queries."),
+        typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: the parts of a dual router; --data then has other queries."),
     ] = None,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
@@ -95,10 +95,10 @@ def fit(
 def _unfitted(
     kind: str, clusters: int | None, encoder: str | None, settings: dict[str, Any], *, often: bool
 ) -> ClusterRouter | EmbeddingRouter:
-    """Make a router of some kind that has learned nothing yet; one that is fitted often remembers all texts.
+    """Make an unfitted router; the encoder of one that is fitted often caches all texts.
 
     Raises:
-        SettingError: there is no such kind, or an option does not suit it.
+        SettingError: the kind does not exist, or an option does not apply to it.
     """
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError, suggest
@@ -113,7 +113,7 @@ def _unfitted(
         raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
     SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
     made: Any = class_of(kind)
-    if KINDS[kind].brings_encoder:  # it brings an encoder of its own, which it changes
+    if KINDS[kind].brings_encoder:  # its own encoder, which it fine-tunes
         settings["model"] = encoder or DEFAULT_ENCODER
     else:
         settings["encoder"] = (
@@ -124,10 +124,10 @@ def _unfitted(
 
 
 def _check_knob(kind: str, given: dict[str, float], *, every: bool = False) -> None:
-    """Refuse a knob that is looked up among measured settings, of a kind of router that is not measured; or `every`.
+    """Refuse a knob that is looked up among measured settings if the router is not measured, or refuse `every` knob.
 
     Raises:
-        SettingError: it is.
+        SettingError: a knob is refused.
     """
     from langchain_atlas.errors import SettingError
 
@@ -153,7 +153,7 @@ def _single(table: OutcomeTable) -> str:
 
 
 def _check_scores(table: OutcomeTable) -> None:
-    """Refuse a table that teaches nothing: a cluster router could be fitted to it, but chooses by cost alone.
+    """Refuse a table without scores: a cluster router could be fitted to it, but would choose by cost alone.
 
     Raises:
         OutcomeError: no outcome has a score.
@@ -189,7 +189,7 @@ def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
 
 
 def _show(figures: dict[str, Any], wanted: int | None, terminal: Console) -> None:
-    """Print the clusters, where there are any, and whether there are fewer than were wanted."""
+    """Print the clusters, if there are any, and a note if there are fewer than requested."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""``fit --router dual``: join a fitted and a trained router, the switch calibrated on the data."""
+"""``fit --router dual``: join a fitted and a trained router, with the switch calibrated on the data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     """Join two saved routers and save the result.
 
     Raises:
-        SettingError: the options don't go together, or a part is of the wrong kind.
+        SettingError: the options can't be combined, or a part is of the wrong kind.
     """
     from langchain_atlas.evaluation.overlap import learned_from
     from langchain_atlas.evaluation.runs import run_router

@@ -24,29 +24,27 @@ def profile(
     queries: Annotated[Path, typer.Option("--queries", help="Queries with checkable answers, .jsonl.")],
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", help="Outcome table to write or to go on with, .parquet or .jsonl.", callback=common.writable
-        ),
+        typer.Option("--out", help="Outcome table to write or continue, .parquet or .jsonl.", callback=common.writable),
     ],
-    concurrency: Annotated[int, typer.Option("--concurrency", help="Most runs at once.")] = 4,
-    repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run again what failed before.")] = False,
+    concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of runs at once.")] = 4,
+    repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run failed runs again.")] = False,
     max_cost: Annotated[
         float | None,
-        typer.Option("--max-cost", "--budget", help="Start no more runs once this call has spent so many dollars."),
+        typer.Option("--max-cost", "--budget", help="Start no more runs once this call has spent this many dollars."),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take, and run nothing.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Show the number of calls and the cost; run nothing.")] = False,
     json: common.JsonOption = None,
 ) -> None:
     """Run every pair of a pool on every query, score the answers, and record them.
 
-    It says before it starts how many calls it makes and about what they cost. Stopped or killed, the same command goes
-    on where it was.
+    Before it starts, it shows how many calls it will make and about what they cost. If it is stopped or killed, the
+    same command continues where it stopped.
     """
     from langchain_atlas.evaluation.profiling import profile as run
     from langchain_atlas.evaluation.queries import read_queries
     from langchain_atlas.pool import Pool
 
-    # A scoring function or a tool of the user's own is looked for where the command is run, as python itself does.
+    # A user's own scoring function or tool is imported from the working directory, as python itself does.
     sys.path.insert(0, str(Path.cwd()))
     members, asked = Pool.load(pool), read_queries(queries)
     terminal = common.console()
@@ -96,14 +94,14 @@ def profile(
 
 @dataclass
 class _Done:
-    """How many outcomes are there."""
+    """Number of recorded outcomes."""
 
     count: int = 0
 
 
 @contextmanager
 def _stopping(done: _Done, out: Path) -> Iterator[None]:
-    """Say when it is stopped what is kept."""
+    """Report what is kept when the command is stopped."""
     try:
         yield
     except KeyboardInterrupt:

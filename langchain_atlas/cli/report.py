@@ -1,4 +1,4 @@
-"""``report``: routers on recorded outcomes, as one HTML file."""
+"""``report``: routers on recorded outcomes, as a single HTML file."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def report(
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     show_queries: Annotated[
-        bool, typer.Option("--show-queries", help="Write sample query texts into the file; else none is.")
+        bool, typer.Option("--show-queries", help="Include sample query texts in the file; by default, there are none.")
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
-    """Draw routers on recorded outcomes: one HTML file that opens without a network."""
+    """Render routers on recorded outcomes: a single HTML file that opens without a network."""
     from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.report import figures, page, require_plotly
     from langchain_atlas.files import write_text

@@ -10,7 +10,7 @@ from langchain_atlas.cli import common
 def route(
     text: Annotated[str, typer.Argument(help="The query.")],
     router: common.RouterOption,
-    context: Annotated[str | None, typer.Option("--context", help="What comes with the query, as text.")] = None,
+    context: Annotated[str | None, typer.Option("--context", help="Context of the query, as text.")] = None,
     json: common.JsonOption = None,
 ) -> None:
     """Decide which pair should answer a query, and say why. Calls no model."""

@@ -1,4 +1,4 @@
-"""The setting of a router as the commands choose it, say it, and take it: one place for `fit`, `train` and the rest."""
+"""The setting of a router in the commands: chosen, printed and applied in one place for `fit`, `train` and others."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def asked_for(
     budget: float | None = None,
     value: float | None = None,
 ) -> dict[str, float]:
-    """Return the one knob that was given, by the name that `Router.configure` knows; empty where none was.
+    """Return the knob that was given, by its name in `Router.configure`; empty if none was given.
 
     Raises:
-        SettingError: more than one was given, or it is out of range.
+        SettingError: more than one was given, or one is out of range.
     """
     from langchain_atlas.routers.operating import check_budget
 
@@ -55,7 +55,7 @@ def asked_for(
 
 
 def measure(router: Any, table: OutcomeTable, *, seed: int) -> OperatingCurve | None:
-    """Measure a router that was not fitted yet at many settings; None with too few queries."""
+    """Measure an unfitted router at many settings; None with too few queries."""
     from langchain_atlas.evaluation.crossvalidation import measure_router
 
     with common.progress("measuring settings") as bar:
@@ -63,16 +63,16 @@ def measure(router: Any, table: OutcomeTable, *, seed: int) -> OperatingCurve | 
 
 
 def set_as_measured(router: Any, curve: OperatingCurve | None, given: dict[str, float], single: str) -> Router:
-    """Return a fitted router at the setting that was asked for, or else at the one that was chosen.
+    """Return a fitted router at the requested setting, or else at the chosen one.
 
     Args:
         router: the fitted router.
-        curve: what was measured; None where nothing could be.
+        curve: the measurements; None if there are none.
         given: see `asked_for`.
-        single: the best single pair, which is asked where nothing could be measured and no setting is given.
+        single: the best single pair, which is used if nothing was measured and no setting is given.
 
     Raises:
-        OutcomeError: the setting is to be looked up, and nothing was measured.
+        OutcomeError: the setting must be looked up, and nothing was measured.
         SettingError: it is out of range.
     """
     router.curve = curve
@@ -88,12 +88,12 @@ def set_as_measured(router: Any, curve: OperatingCurve | None, given: dict[str, 
 
 
 def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -> None:
-    """Print in two lines which setting was chosen, why, and what to expect of it."""
+    """Print in two lines which setting was chosen, why, and the accuracy and cost to expect."""
     terminal = common.console()
     if curve is None:
         if not given:
             terminal.print(
-                f"Too few queries to tell settings apart: {router.settings['always']} is asked always.", markup=False
+                f"Too few queries to compare settings: every query goes to {router.settings['always']}.", markup=False
             )
         return
     if curve.single.cost_known < 1:

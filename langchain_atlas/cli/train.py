@@ -1,4 +1,4 @@
-"""``train``: learn a policy that asks again, on recorded outcomes."""
+"""``train``: learn a policy that can call several pairs, on recorded outcomes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def train(
     data: common.DataOption,
     out: common.RouterOut,
-    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps what pretraining gave.")] = 250,
+    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps the pretrained policy.")] = 250,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[
@@ -29,11 +29,11 @@ def train(
         bool | None,
         typer.Option(
             "--cautious/--familiar",
-            help="Expect queries unlike those recorded, or like them; by default decided by the number of domains.",
+            help="Expect queries unlike the recorded ones, or like them; by default decided by the number of domains.",
         ),
     ] = None,
     pool: Annotated[
-        Path | None, typer.Option("--pool", help="Pool whose descriptions say what the members are, .yaml.")
+        Path | None, typer.Option("--pool", help="Pool whose descriptions of its members are used, .yaml.")
     ] = None,
     curves: Annotated[
         Path | None, typer.Option("--curves", help="Folder for the learning curves.", callback=common.writable_folder)
@@ -47,7 +47,7 @@ def train(
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
-    """Train a router that compares answers and asks again, and save it."""
+    """Train a router that compares answers and calls further pairs, and save it."""
     from langchain_atlas.cli.setting import say, set_as_measured
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.evaluation.policy_trials import measure_policy
@@ -96,13 +96,13 @@ def _single(recordings: Recordings) -> str:
 
 
 def _manner(told: Mapping[str, Any]) -> str:
-    """Say what queries a policy expects."""
+    """Describe the queries that a policy expects."""
     expects = "cautious: it expects queries unlike" if told["cautious"] else "familiar: it expects queries like"
     return f"The policy is {expects} these ({told['domains']} domains)."
 
 
 def _descriptions(pool: Path) -> dict[str, str]:
-    """Return what a pool says of its models and tools, by name."""
+    """Return a pool's descriptions of its models and tools, by name."""
     from langchain_atlas.pool import Pool
 
     members = Pool.load(pool)

@@ -1,1 +1,1 @@
-"""Is it worth routing at all? Profiling, replay, metrics, reports."""
+"""Is routing worthwhile? Profiling, replay, metrics, reports."""

@@ -1,4 +1,4 @@
-"""Replays routers on recorded outcomes, beside the baselines that they must beat."""
+"""Replays routers on recorded outcomes, and compares them with the baselines that they must beat."""
 
 from __future__ import annotations
 
@@ -39,21 +39,21 @@ def evaluate(
     """Replay routers on recorded outcomes.
 
     Args:
-        routers: who decides, by name; none is allowed, for the baselines alone.
-        table: the outcomes to replay; of queries that no router was fitted on, else the notes say so.
-        seed: seed of the resamples and edits.
+        routers: the routers, by name; may be empty, for the baselines alone.
+        table: the outcomes to replay; if a router was fitted on some of the queries, the notes say so.
+        seed: seed of the resampling and the edits.
         n_bootstrap: number of resamples behind every interval.
-        progress: called with the number of queries done and the number of all, over all routers.
-        max_turns: most turns of a trajectory.
-        edits: how many slightly edited versions of each query to test robustness on; 0 leaves it out.
+        progress: called with the number of queries done, and of all, over all routers.
+        max_turns: maximum number of turns in a trajectory.
+        edits: number of slightly edited versions of each query to test robustness with; 0 for no test.
 
     Returns:
-        What they did, and the baselines.
+        The results of the routers, and of the baselines.
 
     Raises:
         SettingError: `n_bootstrap` or `max_turns` is below 1, or `edits` below 0.
         PoolError: a router knows none of the table's pairs.
-        OutcomeError: no outcome has a score, nothing of a router can be replayed, or it calls what is not recorded.
+        OutcomeError: no outcome has a score, no query can be replayed, or a router calls a pair that is not recorded.
     """
     _check(n_bootstrap, max_turns, edits)
     recorded = OutcomeMatrix.of(table).scored()

@@ -1,4 +1,4 @@
-"""Intervals by resampling the queries; paired, because every column is resampled alike."""
+"""Confidence intervals by resampling the queries; paired, because every column is resampled the same way."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 _PERCENTILES = (2.5, 97.5)
 _BLOCK = 4_000_000
-"""Most draws held at a time, which bounds the memory on large tables."""
+"""Maximum number of draws in memory, which bounds the memory on large tables."""
 
 
 class Difference(Record):
-    """How much better one thing did than another on the same queries."""
+    """The difference between two scores on the same queries."""
 
     difference: float
-    """Mean score of the first less mean score of the second, -1 to 1."""
+    """Mean score of the first minus mean score of the second, -1 to 1."""
     ci95: tuple[float, float]
-    """95% interval of the difference, from a paired bootstrap over queries."""
+    """95% confidence interval of the difference, from a paired bootstrap over queries."""
     n_queries: int
     """Number of queries on which both were measured."""
 
@@ -35,7 +35,7 @@ def bootstrap_means(values: ArrayLike, *, n_bootstrap: int = 1000, seed: int = 0
     (Efron and Tibshirani, An Introduction to the Bootstrap, 1993).
 
     Args:
-        values: shape [n_queries, n_columns]; NaN where a column was not measured, which its mean leaves out.
+        values: shape [n_queries, n_columns]; NaN where a column was not measured, which its mean ignores.
         n_bootstrap: number of resamples.
         seed: seed of the draws.
 
@@ -96,7 +96,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, *, n_bootstrap: int =
 
     Args:
         first: shape [n_queries], each 0 to 1; NaN where not measured.
-        second: likewise, in the same order of queries.
+        second: shape [n_queries], each 0 to 1, in the same order of queries; NaN where not measured.
         n_bootstrap: number of resamples.
         seed: seed of the draws.
 
@@ -104,7 +104,7 @@ def paired_difference(first: ArrayLike, second: ArrayLike, *, n_bootstrap: int =
         The mean of ``first - second`` over the queries on which both were measured, with its 95% interval.
 
     Raises:
-        OutcomeError: there is no such query.
+        OutcomeError: no query was measured on both.
     """
     apart = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
     common = apart[~np.isnan(apart)]

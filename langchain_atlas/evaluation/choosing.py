@@ -1,7 +1,7 @@
-"""Which setting a router should have: measured on held-out queries, and on held-out kinds of queries.
+"""Choosing a router's setting: measured on held-out queries, and on held-out kinds of queries.
 
-The rule: of the settings that do not lose to one pair where the kind of query was never seen, and of one pair always,
-the cheapest that is within half a point of the best of them.
+The rule: among a single pair and the settings that are not worse than it on kinds of query that the router was not
+fitted on, the cheapest one within half a point of the best of them.
 """
 
 from __future__ import annotations
@@ -27,62 +27,62 @@ WITHIN = 0.005
 """Accuracy that may be given up against the best, 0 to 1."""
 
 UNSEEN = 0.001
-"""Accuracy that may be lost on kinds of query that were never seen, for each kind that was, and one more.
+"""Accuracy that may be lost on unseen kinds of query, per seen kind, and one more.
 
-By the rule of succession, one query in k + 1 is of a new kind where k kinds were seen; so this is what all queries
-together may lose."""
+By the rule of succession, one query in k + 1 is of a new kind after k kinds were seen; so this is the loss allowed over
+all queries."""
 
 
 FEW_QUERIES = 300
-"""With fewer queries than this, a setting must likely be as good as the best (70%, one-sided), not only so here."""
+"""With fewer queries than this, a setting must be as good as the best with 70% confidence (one-sided)."""
 
 FEW_KINDS = 6
-"""With fewer kinds of query than this, others are to be expected: that a setting holds up on unseen ones must then be
-likely (70%, one-sided), not only so on average."""
+"""With fewer kinds of query than this, other kinds are expected: a setting must then be as good on unseen kinds with
+70% confidence (one-sided), not only on average."""
 
 _SAME = 1e-3
-"""Part by which costs may differ and still be the same."""
+"""Relative difference up to which costs count as equal."""
 
 _SURE = NormalDist().inv_cdf(0.7)
 
 
 @dataclass(frozen=True)
 class Trials:
-    """What each setting did on each held-out query; the last row is the best single pair, chosen without the query."""
+    """The result of each setting on each held-out query; the last row is the held-out best single pair."""
 
     values: NDArray[np.float64]
-    """What a right answer is worth at each setting, in dollars, descending, shape [n_settings]."""
+    """Dollars that a right answer is worth at each setting, descending, shape [n_settings]."""
     single: str
-    """The best single pair of all queries."""
+    """The best single pair over all queries."""
     score: NDArray[np.float64]
     """Score of the answers, 0 to 1, shape [n_settings + 1, n_queries]."""
     cost: NDArray[np.float64]
-    """Dollars, NaN where unknown, likewise."""
+    """Dollars, shape [n_settings + 1, n_queries]; NaN where unknown."""
     latency: NDArray[np.float64]
-    """Seconds, NaN where unknown, likewise."""
+    """Seconds, shape [n_settings + 1, n_queries]; NaN where unknown."""
     calls: NDArray[np.float64]
-    """Number of calls, likewise."""
+    """Number of calls, shape [n_settings + 1, n_queries]."""
     unseen: NDArray[np.float64] | None
-    """Score less the single pair's where the whole kind of query was held out, likewise; None where that can't be
-    measured."""
+    """Score minus the single pair's, with the whole kind of query held out, shape [n_settings + 1, n_queries]; None if
+    that can't be measured."""
     n_kinds: int
-    """How many kinds of query there are."""
+    """Number of kinds of query."""
 
 
 def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed: int = 0) -> OperatingCurve:
     """Choose a setting by the rule of this module.
 
     Args:
-        trials: what was measured.
-        doubt: confidence with which a setting must be shown to be worse to be ruled out; at 0.5 its mean decides, above
-            that it has the benefit of the doubt.
-        least_value: settings at which a right answer is worth less are measured, and not chosen; in dollars.
-        seed: of the resamples behind the intervals.
+        trials: the measurements.
+        doubt: confidence with which a setting must be shown to be worse to be ruled out; 0.5 decides by the mean, a
+            higher value gives the setting the benefit of the doubt.
+        least_value: settings at which a right answer is worth less, in dollars, are measured but not chosen.
+        seed: seed of the resampling behind the intervals.
     """
     points = _points(trials, seed)
     z = NormalDist().inv_cdf(doubt)
     single = len(points) - 1
-    # Few queries, and few kinds of them, lean to the single pair: a setting must then be likely to be as good.
+    # With few queries or few kinds of them, the single pair is preferred: a setting must then likely be as good.
     few = doubt <= 0.5 and trials.score.shape[1] < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
     sure = min(z, -_SURE) if few else z
     seen_enough = np.zeros(len(points), dtype=bool)
@@ -90,8 +90,8 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
         few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
         bar = -UNSEEN * (trials.n_kinds + 1)
         seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
-    # What nobody would choose is no bar for others, as of many settings some look good by luck; unless there is so
-    # little evidence that the bar is to be high.
+    # A setting that would not be chosen is no standard for the others, because some of many settings look good by
+    # luck. With little evidence the standard is to be high, so there every setting counts.
     dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
     worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
     candidates = [n for n in range(len(points)) if n == single or (seen_enough[n] and worthy[n] and not dear[n])]
@@ -102,7 +102,7 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
     saved = _dollars(points[chosen]) < _dollars(points[single]) * (1 - _SAME) or not isfinite(_dollars(points[chosen]))
     if points[chosen].accuracy <= points[single].accuracy and (not saved or chosen == single):
-        chosen = single  # routing brings nothing
+        chosen = single  # routing gains nothing
     return OperatingCurve(
         points=tuple(points),
         chosen=chosen,
@@ -113,7 +113,7 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
 
 
 def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
-    """Say of which rows the mean is at least `bar`, `z` standard errors in their favour, shape [n_rows]."""
+    """Return the rows whose mean, plus `z` standard errors, is at least `bar`, shape [n_rows]."""
     mean, error = apart.mean(axis=1), apart.std(axis=1) / np.sqrt(max(apart.shape[1], 1))
     found: NDArray[np.bool_] = mean + z * error >= bar - 1e-12
     return found

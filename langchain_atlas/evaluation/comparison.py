@@ -1,4 +1,4 @@
-"""Routers and baselines side by side, with every figure and interval."""
+"""Routers and baselines compared, with every figure and interval."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How routers and baselines did on one table."""
+    """The results of routers and baselines on one table."""
 
     runs: dict[str, Runs]
-    """What each router did, query by query."""
+    """Each router's results, query by query."""
     baseline_runs: dict[str, Runs]
-    """What each baseline did, query by query; see `baselines`."""
+    """Each baseline's results, query by query; see `baselines`."""
     recorded: OutcomeMatrix
     """The outcomes."""
     n_bootstrap: int
@@ -41,9 +41,9 @@ class Evaluation:
     seed: int
     """Seed of the resamples."""
     robustness: dict[str, float]
-    """Share of edited queries for which a router's first choice stayed; empty when not asked for."""
+    """Share of edited queries for which a router's first choice did not change; empty if not requested."""
     learned_from: dict[str, int | None] = field(default_factory=dict)
-    """How many of the table's queries each router was fitted on; None when it does not know."""
+    """Number of the table's queries that each router was fitted on; None when the router does not know."""
 
     @property
     def n_queries(self) -> int:
@@ -57,7 +57,7 @@ class Evaluation:
 
     @cached_property
     def singles(self) -> policies.SinglePairs:
-        """Every pair asked everything."""
+        """Every pair, answering every query."""
         return policies.SinglePairs.of(self.recorded)
 
     @cached_property
@@ -69,22 +69,22 @@ class Evaluation:
     def baselines(self) -> dict[str, Result]:
         """The baselines' figures, by name.
 
-        ``best_single``, ``random`` and ``oracle``; ``cheapest`` where costs are known; ``best_single_filled`` where an
-        incomplete pair, with the best single pair standing in for it, does better than the best single pair.
+        ``best_single``, ``random`` and ``oracle``; ``cheapest`` if costs are known; ``best_single_filled`` if an
+        incomplete pair, with the best single pair filling its gaps, is better than the best single pair.
         """
         return {name: self._result(("baseline", name), runs) for name, runs in self.baseline_runs.items()}
 
     @cached_property
     def pairs(self) -> dict[str, PairResult]:
-        """Every pair's figures when it is asked everything, by its written form."""
+        """Every pair's figures when it answers every query, by its written form."""
         names = [str(pair) for pair in self.recorded.pairs]
         return pair_results(names, self.singles, [self._intervals.get(("pair", name)) for name in names])
 
     def compare(self, first: str, second: str) -> Difference:
-        """Return how much better `first` is than `second`, with a paired interval; routers or baselines.
+        """Return how much better `first` is than `second`, with a paired interval; both are routers or baselines.
 
         Raises:
-            SettingError: there is no such router or baseline.
+            SettingError: a router or baseline does not exist.
         """
         scores = [self._named(name).score for name in (first, second)]
         return paired_difference(*scores, n_bootstrap=self.n_bootstrap, seed=self.seed)
@@ -94,14 +94,14 @@ class Evaluation:
 
         Args:
             names: the routers or baselines of the family.
-            low: dollars for 1000 queries where the range begins; those of the table's cheapest pair when left out.
-            high: where it ends; those of its dearest pair when left out.
+            low: dollars per 1000 queries where the range begins; by default, those of the table's cheapest pair.
+            high: where it ends; by default, those of the most expensive pair.
 
         Returns:
-            Mean accuracy over the range, 0 to 1; None when no cost is known.
+            Mean accuracy over the range, 0 to 1; None if no cost is known.
 
         Raises:
-            SettingError: there is no such router or baseline, or the range is upside down.
+            SettingError: a router or baseline does not exist, or the range is inverted.
         """
         family = [self._named(name) for name in names]
         costs = np.array([_mean(runs.cost) for runs in family])
@@ -118,7 +118,8 @@ class Evaluation:
     def aiq_by_family(self) -> dict[str, float | None]:
         """AIQ of each family of routers and of all single pairs, over the range of the table's pairs.
 
-        A family is what stands before the ``?`` in a router's name: ``DIR?alpha=0.2`` and ``DIR?alpha=0.5`` are one.
+        A family is the part of a router's name before the ``?``: ``DIR?alpha=0.2`` and ``DIR?alpha=0.5`` are one
+        family.
         """
         families: dict[str, list[str]] = {}
         for name in self.runs:
@@ -130,7 +131,7 @@ class Evaluation:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know to trust the figures, one sentence each."""
+        """What a reader must know to interpret the figures, one sentence each."""
         notes = warnings(self.learned_from.items(), self.n_queries)
         for name, result in self.routers.items():
             missing = self.n_queries - result.n_measured
@@ -165,7 +166,7 @@ class Evaluation:
         return tuple(notes)
 
     def _unpriced(self, runs: Runs) -> str:
-        """Name the pairs that answered at an unknown cost, most often first."""
+        """Name the pairs that answered at an unknown cost, the most frequent first."""
         there = runs.answered[runs.measured & np.isnan(runs.cost)]
         found = Counter(str(self.recorded.pairs[column]) for column in there if column >= 0)
         names = [name for name, _ in found.most_common(2)]
@@ -233,12 +234,12 @@ class Evaluation:
     def _mix(self, runs: Runs) -> Mix | None:
         known = ~np.isnan(runs.cost[runs.measured])
         if known.mean() < policies.COVERAGE or not self.singles.priced.any():
-            return None  # what is known of the cost would be taken for all of it
+            return None  # the known part of the cost would be taken for all of it
         return self.singles.mix(_mean(runs.cost))
 
     @cached_property
     def _columns(self) -> dict[tuple[str, ...], NDArray[np.float64]]:
-        """Everything that gets an interval: one number a query, NaN where not measured."""
+        """Everything that gets an interval: one number per query, NaN where not measured."""
         columns: dict[tuple[str, ...], NDArray[np.float64]] = {}
         single = self.baseline_runs["best_single"].score
         for kind, group in (("router", self.runs), ("baseline", self.baseline_runs)):

@@ -1,4 +1,4 @@
-"""Routers against single pairs on queries that neither was chosen on: what `doctor` rests on."""
+"""Routers compared with single pairs, on queries that neither was chosen on: the basis of `doctor`."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     """A router that can be fitted."""
 
 ALIKE = 0.98
-"""Cosine from which two queries are near duplicates."""
+"""Cosine similarity from which two queries are near duplicates."""
 N_FOLDS = 5
 """Number of parts; each is held out once."""
 MOST_QUERIES = 10_000
-"""Of larger tables a random part of this size is used."""
+"""Larger tables are sampled down to this size."""
 
 _VALUES: dict[str, tuple[float, ...]] = {"cluster": (1e4, 4.0, 2.0, 1.0, 0.5, 0.25), "knn": (1e4, 1.0, 0.25)}
-"""What a right answer is worth at the settings that are tried, in calls of the dearest pair."""
+"""Values of a right answer to try, in calls of the most expensive pair."""
 _CHUNK = 256
 _ROWS = 1024
 
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """A router that was tried."""
+    """A kind of router at one setting."""
 
     router: str
-    """Kind of router, as `fit` knows it."""
+    """Kind of router, as in `fit`."""
     value_usd: float
     """Dollars that a right answer is worth."""
 
@@ -55,7 +55,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Held:
-    """What something did on each query while the query was held out; arrays have shape [n_queries]."""
+    """The held-out results of a router or pair on each query; arrays have shape [n_queries]."""
 
     score: NDArray[np.float64]
     """Score of the answer, 0 to 1; NaN where it could not be measured."""
@@ -65,18 +65,18 @@ class Held:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """One kind of router, fitted once for each part without that part, so that any setting can be tried on it."""
+    """One kind of router, fitted once for each part without that part, so that any setting can be evaluated."""
 
     fold: NDArray[np.int64]
     """The part that each query is held out in, shape [n_queries]."""
     routers: tuple[Fitter, ...]
-    """The routers, one a part."""
+    """The routers, one per part."""
     executors: tuple[ReplayExecutor, ...]
     """The outcomes of each part."""
 
     @classmethod
     def fit(cls, router: Fitter, table: OutcomeTable, fold: NDArray[np.int64], step: Callable[[], None]) -> Self:
-        """Fit copies of a router, which itself is left as it is; `step` is called after each."""
+        """Fit copies of a router, which itself is not changed; `step` is called after each."""
         names = np.array(table.query_ids)
         routers, executors = [], []
         for part in range(N_FOLDS):
@@ -87,7 +87,7 @@ class HeldOut:
         return cls(fold, tuple(routers), tuple(executors))
 
     def at(self, value_usd: float) -> Held:
-        """Return what they do at a setting, each query held out; nothing is fitted again."""
+        """Return the results at a setting, with each query held out; nothing is fitted again."""
         held = _empty(len(self.fold))
         for part, (router, executor) in enumerate(zip(self.routers, self.executors, strict=True)):
             runs = run_router(router.configure(value_usd=value_usd), executor)
@@ -97,7 +97,7 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Crossfit:
-    """Held-out results of everything that was tried."""
+    """Held-out results of all routers and single pairs."""
 
     fold: NDArray[np.int64]
     """The part that each query was held out in, shape [n_queries]."""
@@ -118,13 +118,13 @@ def crossfit(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Crossfit:
-    """Hold every part of the queries out once, and try routers and single pairs on it.
+    """Hold out every part of the queries once, and evaluate routers and single pairs on it.
 
     Args:
         table: the outcomes.
-        groups: queries with the same number are held out together, shape [n_queries]; at least `N_FOLDS` of them.
-        encoder: text to vectors, shared by all routers; it should remember all texts of the table.
-        margin: how much less accurate than the best a thrifty pair may be, 0 to 1.
+        groups: queries with the same number are held out together, shape [n_queries]; at least `N_FOLDS` groups.
+        encoder: text to vectors, shared by all routers; its cache should hold all texts of the table.
+        margin: how much less accurate than the best pair a cheaper one may be, 0 to 1.
         seed: seed of the parts and of the clusterings.
         progress: called with the number of fits and trials done and the number of all.
     """
@@ -149,7 +149,7 @@ def crossfit(
 
 
 def dearest(table: OutcomeTable) -> float:
-    """Return dollars of a call of the dearest pair; 1 where no cost is known, or all is free."""
+    """Return dollars per call of the most expensive pair; 1 if no cost is known, or all calls are free."""
     cost = table.matrix("cost_usd")
     known = (~np.isnan(cost)).sum(axis=0)
     means = np.where(known > 0, np.nansum(cost, axis=0) / np.maximum(known, 1), 0.0)
@@ -160,8 +160,8 @@ def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], in
     """Choose single pairs on training queries.
 
     Returns:
-        Columns in the order in which they are asked, the best single pair first and each of the others where those
-        before it are not recorded; and the column of the thrifty pair.
+        Columns in order of preference, the best single pair first, each of the others for queries where those before it
+        are not recorded; and the column of the thrifty pair.
     """
     singles = policies.SinglePairs.of(recorded)
     first, bar = [singles.best], float(singles.accuracy[singles.best])
@@ -178,7 +178,7 @@ def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], in
 
 
 def parts(groups: NDArray[np.int64], *, seed: int = 0, n_parts: int = N_FOLDS) -> NDArray[np.int64]:
-    """Share groups of queries out over parts, so that the parts have like sizes; shape [n_queries]."""
+    """Distribute groups of queries over parts of similar size; shape [n_queries]."""
     names, members = np.unique(groups, return_counts=True)
     shuffled = np.random.default_rng(seed).permutation(len(names))
     sizes = np.zeros(n_parts)
@@ -190,7 +190,7 @@ def parts(groups: NDArray[np.int64], *, seed: int = 0, n_parts: int = N_FOLDS) -
 
 
 def near_duplicates(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Find the pairs of queries that are nearly the same, shape [n_found, 2], the lower number first."""
+    """Find the pairs of queries that are nearly the same, shape [n_found, 2], the lower index first."""
     found: list[NDArray[np.int64]] = [np.zeros((0, 2), dtype=np.int64)]
     for start in range(0, len(vectors), _ROWS):
         rows, columns = np.nonzero(vectors[start : start + _ROWS] @ vectors[start:].T > ALIKE)
@@ -199,9 +199,9 @@ def near_duplicates(vectors: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def grouped(n_queries: int, links: NDArray[np.int64], texts: Sequence[str]) -> NDArray[np.int64]:
-    """Put queries that are linked, directly or through others, into one group, shape [n_queries].
+    """Group queries that are linked, directly or through others, shape [n_queries].
 
-    Where that would chain more than a tenth of all queries together, only those of the same text are grouped.
+    If that would join more than a tenth of all queries in one group, only those with the same text are grouped.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -218,7 +218,7 @@ def grouped(n_queries: int, links: NDArray[np.int64], texts: Sequence[str]) -> N
 def encoded(
     table: OutcomeTable, encoder: Encoder, report: Callable[[str, int, int], None] | None = None
 ) -> NDArray[np.float32]:
-    """Encode all queries, shape [n_queries, dimension]; `report` hears what is done, how much, and of how much."""
+    """Encode all queries, shape [n_queries, dimension]; `report` is called with the activity and its progress."""
     texts = [query.text for query in table.queries]
     vectors = []
     for start in range(0, len(texts), _CHUNK):
@@ -229,7 +229,7 @@ def encoded(
 
 
 def scored(table: OutcomeTable, seed: int) -> OutcomeTable | None:
-    """Return the outcomes of the queries with a score, `MOST_QUERIES` of them at most; None when there are none."""
+    """Return the outcomes of the queries with a score, at most `MOST_QUERIES` of them; None if there are none."""
     there = np.flatnonzero(~np.isnan(table.matrix("score")).all(axis=1))
     if not len(there):
         return None

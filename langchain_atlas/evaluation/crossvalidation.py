@@ -1,4 +1,4 @@
-"""A router that routes once, at every setting, on queries and on kinds of query that it was not fitted on."""
+"""Measures a router that routes once, at every setting, on queries and kinds of query that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.operating import OperatingCurve
 
 FEWEST_QUERIES = 100
-"""Fewer logged queries than this can't tell settings apart."""
+"""With fewer logged queries than this, settings can't be compared."""
 
 _MOST_QUERIES = 3000
-"""Of larger tables a random part of this size is tried; it tells half a point."""
+"""Larger tables are sampled down to this size, which is enough to detect half a point."""
 
 N_PARTS = 10
-"""Parts that are held out one by one. Fitted on nine tenths, a router is judged a little worse than it will be; fitted
-on four fifths, much cheaper settings look worse than they are."""
+"""Number of parts that are held out one by one. A router fitted on nine tenths is measured slightly worse than it will
+be; fitted on four fifths, much cheaper settings look worse than they are."""
 
 _MOST_KINDS = 12
-"""Kinds of query are held out in this many groups at most."""
+"""Maximum number of groups in which kinds of query are held out."""
 
 LEAST_VALUE = 0.5
-"""What a right answer is worth at least where nothing else is said, in calls of the dearest pair. Below it a few points
-of accuracy are given away for cents, and a hundred queries can't tell how many."""
+"""Default minimum value of a right answer, in calls of the most expensive pair. Below it, points of accuracy are given
+up to save cents, and a hundred queries can't show how many."""
 
 _VALUES = np.geomspace(1e4, 1e-2, 61)
-"""What a right answer is worth at the settings that are tried, in calls of the dearest pair."""
+"""Values of a right answer to measure, in calls of the most expensive pair."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What came of each setting on held-out queries; shape [n_settings + 1, n_queries], the last the single pair's."""
+    """Results of each setting on held-out queries; shape [n_settings + 1, n_queries], the single pair last."""
 
     rows: NDArray[np.int64]
     score: NDArray[np.float64]
@@ -59,19 +59,19 @@ class _Part:
 def cross_validate(
     router: Fitter, table: OutcomeTable, *, seed: int = 0, progress: Progress | None = None
 ) -> Trials | None:
-    """Try a router at every setting on queries held out, and on kinds of query held out.
+    """Measure a router at every setting on held-out queries, and on held-out kinds of query.
 
-    The queries are parted into ten, near duplicates together. Each part is held out once, while a copy of the router
-    is fitted on the others. Then kinds of query are held out in the same way, see `kinds_of`.
+    The queries are split into ten parts, near duplicates together. Each part is held out once, while a copy of the
+    router is fitted on the others. Then kinds of query are held out in the same way, see `kinds_of`.
 
     Args:
-        router: not fitted yet; it is left as it is. Its encoder should remember all texts of the table.
+        router: an unfitted router; it is not changed. Its encoder's cache should hold all texts of the table.
         table: the outcomes.
-        seed: of the parts.
-        progress: told how many fits are done, and of how many.
+        seed: seed of the parts.
+        progress: called with the number of fits done, and of all fits.
 
     Returns:
-        What was measured; None with too few queries to tell anything.
+        The measurements; None with too few queries.
 
     Raises:
         OutcomeError: no outcome has a score.
@@ -110,7 +110,7 @@ def cross_validate(
 def measure_router(
     router: Fitter, table: OutcomeTable, *, seed: int = 0, progress: Progress | None = None
 ) -> OperatingCurve | None:
-    """Try a router that was not fitted yet at every setting, and choose one; None with too few queries.
+    """Measure an unfitted router at every setting, and choose one; None with too few queries.
 
     Raises:
         OutcomeError: no outcome has a score.
@@ -120,13 +120,13 @@ def measure_router(
 
 
 def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) -> tuple[NDArray[np.int64], int]:
-    """Part queries by kind, shape [n_queries], and say how many kinds there are.
+    """Group queries by kind, shape [n_queries], and return the number of kinds.
 
-    Kinds are domains, several together where there are more than twelve; without domains, regions of the encoder's
+    Kinds are domains, several together if there are more than twelve; without domains, regions of the embedding
     space.
     """
     names, numbers, sizes = np.unique(np.array(domains), return_inverse=True, return_counts=True)
-    if len(names) < 2:  # noqa: PLR2004  # nothing would be left to fit on
+    if len(names) < 2:  # noqa: PLR2004  # there would be nothing to fit on
         from sklearn.cluster import KMeans
 
         count = min(_MOST_KINDS, len(vectors))

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
 MARGIN = 0.01
-"""Accuracy that may be given up for money, 0 to 1."""
+"""Accuracy that may be given up to save cost, 0 to 1."""
 
 
 class Diagnosis(Record):
-    """What `doctor` says."""
+    """The report of `doctor`."""
 
     verdict: Literal["route", "do not route", "too little data"]
     """Whether routing pays."""
@@ -43,25 +43,25 @@ class Diagnosis(Record):
     use: Advice
     """What to use: a router with its settings, or a single pair."""
     gain: float | None
-    """Accuracy of the router less that of the best single pair, on held-out queries, -1 to 1; None when not tried."""
+    """The router's accuracy minus the best single pair's, on held-out queries, -1 to 1; None if not measured."""
     gain_ci95: tuple[float, float] | None
-    """95% interval of the gain, from a paired bootstrap over queries."""
+    """95% confidence interval of the gain, from a paired bootstrap over queries."""
     cost_ratio: float | None
-    """Dollars of the router over those of the pair that it is compared with; None when unknown."""
+    """The router's cost divided by that of the pair it is compared with; None when unknown."""
     best_single: str | None
     """The best single pair over all queries."""
     headroom: Headroom | None
-    """What a router that is always right would have on top of it; None where nothing is scored."""
+    """What an oracle would gain over it; None where nothing is scored."""
     need: Need | None
-    """How many more queries, and where, when there are too few."""
+    """How many more queries are needed, and in which domains, when there are too few."""
     tried: tuple[Tried, ...] = ()
     """Every router that was tried, most accurate first."""
     curve: OperatingCurve | None = None
-    """What `fit` measures and chooses on this data when nothing is said; None where it can't."""
+    """What `fit` measures and chooses on this data by default; None if it can't."""
     findings: tuple[Finding, ...] = ()
     """What is missing or wrong in the data."""
     margin: float
-    """Accuracy that may be given up for money, 0 to 1."""
+    """Accuracy that may be given up to save cost, 0 to 1."""
     n_queries: int
     """Number of queries with a score."""
     n_pairs: int
@@ -77,15 +77,15 @@ def diagnose(
     seed: int = 0,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Diagnosis:
-    """Say whether routing pays on a table of outcomes, and what is missing or wrong in it.
+    """Diagnose whether routing pays on a table of outcomes, and what is missing or wrong in it.
 
     Args:
         table: the outcomes.
         encoder: text to vectors; the default encoder when left out.
-        pool: the pairs that can be asked; those of the table when left out.
-        margin: accuracy that may be given up for money, 0 to 1.
-        seed: seed of the parts, the clusterings and the resamples.
-        progress: called with what is being done, how much of it is done, and how much there is.
+        pool: the pairs that can be called; by default, those of the table.
+        margin: accuracy that may be given up to save cost, 0 to 1.
+        seed: seed of the parts, the clusterings and the resampling.
+        progress: called with the current activity, how much of it is done, and how much there is.
 
     Raises:
         SettingError: `margin` is out of range.
@@ -130,7 +130,7 @@ def diagnose(
 
 
 def default_encoder(name: str | None = None) -> Encoder:
-    """Return an encoder that remembers enough texts for every router to be fitted on one pass over them."""
+    """Return an encoder with a cache large enough for every router to be fitted with one pass over the texts."""
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
 
     return SentenceTransformerEncoder(name or DEFAULT_ENCODER, cache_size=20 * MOST_QUERIES)

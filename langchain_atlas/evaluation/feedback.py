@@ -1,4 +1,4 @@
-"""How well a run went, in the form that LangSmith keeps as feedback."""
+"""Results of a run, in LangSmith's format for feedback."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ if TYPE_CHECKING:
     from langsmith import Client
 
 CORRECT = "atlas_correct"
-"""Score of the answer, 0 to 1, as the caller gives it."""
+"""Score of the answer, 0 to 1, as given by the caller."""
 ANSWERED = "atlas_answered"
-"""1 where there is an answer, 0 where every call failed."""
+"""1 if there is an answer, 0 if every call failed."""
 CALLS = "atlas_calls"
-"""How many pairs were run."""
+"""Number of pairs that were run."""
 COST = "atlas_cost_usd_per_1k"
-"""Dollars that 1000 such runs cost, as LangSmith keeps four decimals; left out when unknown."""
+"""Dollars per 1000 such runs, because LangSmith keeps four decimals; left out when unknown."""
 LATENCY = "atlas_latency_s"
-"""Seconds of all calls; left out when unknown."""
+"""Total seconds of all calls; left out when unknown."""
 SURPRISE = "atlas_surprise"
-"""Score less the success that the router expected of the pair that answered, -1 to 1. Its mean over many runs is 0
-where the router judges rightly; below 0 it expects too much."""
+"""Score minus the success that the router expected of the pair that answered, -1 to 1. Its mean over many runs is 0 if
+the router's estimates are right; below 0, they are too high."""
 
 KEYS = (CORRECT, ANSWERED, CALLS, COST, LATENCY, SURPRISE)
 """All feedback keys."""
 
 
 def feedback(outcome: Trajectory | Mapping[str, Any], *, score: float | None = None) -> list[dict[str, Any]]:
-    """Return feedback on a run: one entry with ``key`` and ``score`` for each thing that is known.
+    """Return feedback on a run: one entry with ``key`` and ``score`` for each known value.
 
     Args:
-        outcome: the trajectory, or the record of it that stands in a graph's state under ``atlas``.
-        score: how right the answer is, 0 to 1; None when nobody knows.
+        outcome: the trajectory, or its record in a graph's state under ``atlas``.
+        score: how right the answer is, 0 to 1; None when unknown.
 
     Raises:
-        InvalidInputError: `score` is out of range, or `outcome` is no record.
+        InvalidInputError: `score` is out of range, or `outcome` is not a record.
     """
     if score is not None and not 0 <= score <= 1:
         raise InvalidInputError(f"score is {score!r}; it must be a number from 0 (wrong) to 1 (right), or None.")
@@ -72,7 +72,7 @@ def send_feedback(
         run_id: the run, such as the ``run_id`` that the graph was invoked with.
         outcome: see `feedback`.
         score: see `feedback`.
-        project: LangSmith's project that holds the run; the one that ``LANGSMITH_PROJECT`` names when left out.
+        project: the LangSmith project of the run; by default, the one that ``LANGSMITH_PROJECT`` names.
     """
     from langsmith.utils import get_tracer_project
 
@@ -88,7 +88,7 @@ def evaluator(
     """Make an evaluator for ``langsmith.evaluate`` whose target returns a graph's state, or its record.
 
     Args:
-        scorer: given the target's outputs and the example's reference outputs, says how right the answer is, 0 to 1.
+        scorer: given the target's outputs and the example's reference outputs, returns how right the answer is, 0 to 1.
     """
 
     def evaluate_run(outputs: dict[str, Any], reference_outputs: dict[str, Any]) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def evaluator(
 
 
 def _expected(trajectory: Trajectory) -> float | None:
-    """Return the success that was expected of the pair that answered."""
+    """Return the expected success of the pair that answered."""
     source = trajectory.steps[-1].decision.source if trajectory.done else None
     chosen = None if source is None else trajectory.steps[source].decision.chosen
     return None if chosen is None else chosen.expected_success

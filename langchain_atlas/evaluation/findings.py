@@ -1,4 +1,4 @@
-"""What is missing or wrong in an outcome table, one finding for each kind of trouble."""
+"""What is missing or wrong in an outcome table, one finding for each kind of problem."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
 
 FEWEST_OUTCOMES = 30
-"""A pair with fewer outcomes is hardly known: the 95% interval of its accuracy is up to 36 points wide."""
+"""With fewer outcomes, little is known of a pair: the 95% interval of its accuracy is up to 36 points wide."""
 
 _CONTRADICTION = 0.5
 _SHOWN = 5
@@ -33,30 +33,30 @@ Severity = Literal["wrong", "missing", "note"]
 
 
 class Finding(Record):
-    """One kind of trouble, with where it is."""
+    """One kind of problem, and where it is."""
 
     kind: str
-    """What it is, such as ``duplicated-queries``; see ``docs/doctor.md`` for all kinds."""
+    """The kind of problem, such as ``duplicated-queries``; see ``docs/doctor.md`` for all kinds."""
     severity: Severity
-    """``wrong``: mend it before you trust the figures. ``missing``: less can be said. ``note``: worth knowing."""
+    """``wrong``: fix it before you trust the figures. ``missing``: limits the analysis. ``note``: worth knowing."""
     message: str
     """The finding in a sentence or two, with what to do."""
     where: tuple[str, ...] = ()
-    """Pairs, domains or query ids that it is about: all of the pairs and domains, the first few of the queries."""
+    """The pairs, domains or query ids concerned: all of the pairs and domains, the first few of the queries."""
     count: int
-    """How many of them there are."""
+    """Number of pairs, domains or queries concerned."""
 
 
 def find(table: OutcomeTable, links: NDArray[np.int64], pool: Iterable[Pair] | None = None) -> tuple[Finding, ...]:
-    """Look for everything that can be seen without a router.
+    """Look for all problems that can be found without a router.
 
     Args:
         table: the outcomes.
         links: queries that are nearly the same, shape [n, 2]; see `crossfit.near_duplicates`.
-        pool: the pairs that ought to be there; None does not ask.
+        pool: the pairs that should have outcomes; None skips this check.
 
     Returns:
-        The findings, what is wrong before what is missing before what is worth knowing.
+        The findings: first what is wrong, then what is missing, then notes.
     """
     recorded = OutcomeMatrix.of(table).scored()
     found = [
@@ -110,7 +110,7 @@ def _duplicates(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Findin
             kind="contradicting-duplicates",
             severity="wrong",
             message=f"{len(apart)} of the repeated queries have contradicting scores: the same pair is right under one "
-            "id and wrong under another. Either the scorer or the model wavers; no router can learn such a query.",
+            "id and wrong under another. The scorer or the model is inconsistent; no router can learn such a query.",
             where=tuple(table.query_ids[rows[0]] for rows in apart[:_SHOWN]),
             count=len(apart),
         )
@@ -124,7 +124,7 @@ def _leakage(table: OutcomeTable, links: NDArray[np.int64]) -> Iterator[Finding]
             kind="near-duplicates",
             severity="wrong" if number > 0.2 * len(ids) else "note",  # one query in five
             message=f"The texts of {number} queries are nearly the same as another's (cosine above 0.98). A random "
-            "split would put them on both sides and flatter a router; here they are held out together.",
+            "split would put them on both sides and make a router look too good; here they are held out together.",
             where=tuple(f"{ids[first]} ~ {ids[second]}" for first, second in links[:_SHOWN]),
             count=number,
         )
@@ -171,10 +171,10 @@ def _unmeasured(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Findin
         (
             "costs",
             ("cost_usd",),
-            "Routers take it for the pool's highest. Give the models prices.",
+            "Routers count an unknown cost as the pool's highest. Give the models prices.",
         ),
-        ("latencies", ("latency_s",), "Nothing can be said about time."),
-        ("tokens", ("input_tokens", "output_tokens"), "Costs can't be computed anew when prices change."),
+        ("latencies", ("latency_s",), "Latencies can't be compared."),
+        ("tokens", ("input_tokens", "output_tokens"), "Costs can't be recomputed when prices change."),
     ):
         lacking = np.zeros(len(recorded.pairs), dtype=bool)
         for column in columns:
@@ -230,7 +230,7 @@ def _unvaried(recorded: OutcomeMatrix) -> Iterator[Finding]:
         yield Finding(
             kind="constant-scores",
             severity="wrong",
-            message=f"{len(names)} pairs have one and the same score on every query. Look whether the scorer works.",
+            message=f"{len(names)} pairs have the same score on every query. Check whether the scorer works.",
             where=names,
             count=len(names),
         )
@@ -240,8 +240,8 @@ def _unvaried(recorded: OutcomeMatrix) -> Iterator[Finding]:
         yield Finding(
             kind="queries-that-tell-nothing",
             severity="note",
-            message=f"On {same.sum() / several.sum():.0%} of the queries all pairs have the same score. There a router "
-            "can only save money.",
+            message=f"On {same.sum() / several.sum():.0%} of the queries all pairs have the same score. On these, a "
+            "router can only save money.",
             count=int(same.sum()),
         )
 
@@ -253,7 +253,7 @@ def _unneeded(recorded: OutcomeMatrix) -> Iterator[Finding]:
         rows = np.flatnonzero(domains == domain)
         singles = policies.SinglePairs.of(recorded.rows(rows))
         needed |= {*pareto_frontier(singles.cost, singles.accuracy).tolist(), singles.best}
-        needed |= set(np.flatnonzero((singles.coverage > 0) & np.isnan(singles.cost)).tolist())  # who knows
+        needed |= set(np.flatnonzero((singles.coverage > 0) & np.isnan(singles.cost)).tolist())  # may be cheap
     scored = ~np.isnan(recorded.scores).all(axis=0)
     idle = scored & np.array([column not in needed for column in range(len(recorded.pairs))])
     if idle.any():
@@ -292,7 +292,7 @@ def _pool(table: OutcomeTable, pool: Sequence[Pair]) -> Iterator[Finding]:
 
 
 def _spread(score: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the highest less the lowest of each column, 0 where there is none."""
+    """Return the highest minus the lowest value of each column, 0 if there is none."""
     spread: NDArray[np.float64] = np.where(np.isnan(score), -np.inf, score).max(axis=0) - np.where(
         np.isnan(score), np.inf, score
     ).min(axis=0)

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mix:
-    """A coin toss between two points: the best that can be had at a cost without looking at the query."""
+    """A random mix of two points: the best that can be reached at a cost without looking at the query."""
 
     cheap: int
     """Index of the cheaper point."""
     dear: int
-    """Index of the dearer point; the same as `cheap` where one point is all there is to it."""
+    """Index of the more expensive point; the same as `cheap` if the mix is a single point."""
     dear_share: float
-    """Share of the queries that go to the dearer point, 0 to 1."""
+    """Share of the queries that go to the more expensive point, 0 to 1."""
 
 
 def pareto_frontier(costs: ArrayLike, qualities: ArrayLike) -> NDArray[np.int64]:
@@ -33,8 +33,8 @@ def pareto_frontier(costs: ArrayLike, qualities: ArrayLike) -> NDArray[np.int64]
         qualities: shape [n], higher is better.
 
     Returns:
-        Indices of those points, cheapest first; each is better than all that are cheaper. A point with an unknown
-        (NaN) cost or quality is left out. Of equal points the first is kept.
+        Indices of those points, cheapest first; each is better than all cheaper ones. Points with an unknown (NaN) cost
+        or quality are left out. Of equal points, the first is kept.
     """
     cost, quality = np.asarray(costs, dtype=np.float64), np.asarray(qualities, dtype=np.float64)
     kept: list[int] = []
@@ -49,8 +49,8 @@ def pareto_frontier(costs: ArrayLike, qualities: ArrayLike) -> NDArray[np.int64]
 def convex_hull(costs: ArrayLike, qualities: ArrayLike) -> NDArray[np.int64]:
     """Find the corners of the non-decreasing convex hull of cost and quality (RouterBench, section 3).
 
-    A router that tosses a coin between two others reaches every point of the line between theirs, so the upper hull
-    of a set of routers can be reached by mixing them; spending more never makes it worse.
+    A router that tosses a coin between two others reaches every point on the line between theirs, so the upper hull
+    of a set of routers can be reached by mixing them; a higher cost never makes it worse.
 
     Args:
         costs: shape [n], 0 or more, in any one unit.
@@ -76,8 +76,8 @@ def convex_hull(costs: ArrayLike, qualities: ArrayLike) -> NDArray[np.int64]:
 def hull_quality(costs: ArrayLike, qualities: ArrayLike, at: ArrayLike) -> NDArray[np.float64]:
     """Read the non-decreasing convex hull at given costs.
 
-    Left of the cheapest point the hull is the line from (0, 0), where nothing is asked and nothing answered, to that
-    point; right of the best point it stays level. Both are RouterBench's ways to extend it (section 3).
+    Left of the cheapest point, the hull is the line from (0, 0), where no pair is called, to that point; right of the
+    best point it is constant. Both are RouterBench's ways to extend it (section 3).
 
     Args:
         costs: shape [n], the points' costs.
@@ -85,7 +85,7 @@ def hull_quality(costs: ArrayLike, qualities: ArrayLike, at: ArrayLike) -> NDArr
         at: the costs to read at, any shape, same unit.
 
     Returns:
-        Quality, of the shape of `at`.
+        Quality, with the shape of `at`.
 
     Raises:
         SettingError: no point has both a known cost and a known quality.
@@ -112,14 +112,14 @@ def average_quality(
     Args:
         costs: shape [n], mean cost of each setting of one router, in any one unit.
         qualities: shape [n], mean quality of each setting, such as accuracy from 0 to 1.
-        low: where the range begins; the lowest of the known costs when left out.
-        high: where it ends; the highest of the known costs when left out.
+        low: where the range begins; by default, the lowest known cost.
+        high: where it ends; by default, the highest known cost.
 
     Returns:
-        The average, in the unit of quality. A range of no width gives the hull's quality there.
+        The average, in the unit of quality. For a range of width zero, the hull's quality there.
 
     Raises:
-        SettingError: the range is upside down or begins below 0, or no point is known.
+        SettingError: the range is inverted or begins below 0, or no point is known.
     """
     cost = np.asarray(costs, dtype=np.float64)
     if np.isnan(cost).all():
@@ -146,7 +146,7 @@ def mix_at(costs: ArrayLike, qualities: ArrayLike, at: float) -> Mix:
         at: the cost to match, same unit.
 
     Returns:
-        The mix. Below the cheapest corner of the hull it is that corner alone, though that costs more; above the
+        The mix. Below the cheapest corner of the hull it is that corner alone, although that costs more; above the
         best corner it is the best alone, which costs less.
 
     Raises:
@@ -166,5 +166,5 @@ def mix_at(costs: ArrayLike, qualities: ArrayLike, at: float) -> Mix:
 
 
 def trapezoid(y: NDArray[np.float64], x: NDArray[np.float64]) -> float:
-    """Integrate a curve of straight lines through the points (x, y), x ascending."""
+    """Integrate a piecewise linear curve through the points (x, y), x ascending."""
     return float((np.diff(x) * (y[1:] + y[:-1]) / 2).sum())

@@ -1,6 +1,6 @@
-"""Numbers that say how good a router is; pure functions over arrays. ``docs/metrics.md`` has them all in one place.
+"""Metrics of routers; pure functions over arrays. ``docs/metrics.md`` lists them all.
 
-Arrays have one number a query, NaN where a value is unknown; scores run from 0 to 1, costs are dollars.
+Arrays have one number per query, NaN where a value is unknown; scores run from 0 to 1, costs are dollars.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 COLLAPSE_SHARE = 0.95
-"""A router that had a choice and gave this share of its answers through one pair is said to have collapsed."""
+"""Share of the answers from one pair at which a router that had a choice counts as collapsed."""
 
 _SAME_COST = 1e-9
 
 
 def known_mean(values: ArrayLike) -> float | None:
-    """Return the mean of what is known; None when nothing is. An unknown number is never read as 0."""
+    """Return the mean of the known values; None when there are none. An unknown number is never read as 0."""
     column = np.asarray(values, dtype=np.float64)
     known = column[~np.isnan(column)]
     return float(known.mean()) if known.size else None
 
 
 def regret(scores: ArrayLike, best: ArrayLike) -> float | None:
-    """Return how much score the oracle would have had on top.
+    """Return how much higher the oracle's score is.
 
     Args:
         scores: score of the answers given, shape [n].
@@ -48,10 +48,10 @@ def normalized_entropy(shares: ArrayLike, choices: int | None = None) -> float:
 
     Args:
         shares: share of each pair; they need not add up to 1.
-        choices: how many pairs there were to choose from; all of `shares` when left out.
+        choices: number of pairs to choose from; by default, all of `shares`.
 
     Returns:
-        ``-sum(p * ln p) / ln(choices)``: 0 for one pair alone, 1 for all alike. 0 where there was no choice.
+        ``-sum(p * ln p) / ln(choices)``: 0 for one pair alone, 1 for equal shares. 0 if there was no choice.
     """
     share = np.asarray(shares, dtype=np.float64)
     n = len(share) if choices is None else choices
@@ -63,14 +63,14 @@ def normalized_entropy(shares: ArrayLike, choices: int | None = None) -> float:
 
 
 def is_collapsed(shares: ArrayLike, choices: int | None = None, *, at: float = COLLAPSE_SHARE) -> bool:
-    """Say whether a router that had a choice used one pair for nearly everything.
+    """Return whether a router that had a choice used one pair for nearly everything.
 
-    It may be right to: where one pair is best everywhere, there is nothing to route. It is an alarm, not a verdict.
+    That may be right: if one pair is best everywhere, there is nothing to route. It is a warning, not a verdict.
 
     Args:
         shares: share of each pair; they need not add up to 1.
-        choices: how many pairs there were to choose from; all of `shares` when left out.
-        at: share of one pair from which on it is said, above 0 and up to 1.
+        choices: number of pairs to choose from; by default, all of `shares`.
+        at: share of one pair from which the router counts as collapsed, above 0 and up to 1.
     """
     share = np.asarray(shares, dtype=np.float64)
     n = len(share) if choices is None else choices
@@ -78,7 +78,7 @@ def is_collapsed(shares: ArrayLike, choices: int | None = None, *, at: float = C
 
 
 def performance_gap_recovered(qualities: ArrayLike, *, weak: float, strong: float) -> NDArray[np.float64]:
-    """Return the PGR (RouteLLM, section 2): how much of the way from the weak to the strong model was gone.
+    """Return the PGR (RouteLLM, section 2): the fraction of the gap between the weak and the strong model recovered.
 
     Args:
         qualities: quality of a router, any shape.
@@ -86,7 +86,7 @@ def performance_gap_recovered(qualities: ArrayLike, *, weak: float, strong: floa
         strong: quality of the strong model alone, same unit.
 
     Returns:
-        ``(quality - weak) / (strong - weak)``: 0 as the weak model, 1 as the strong one; it may be outside.
+        ``(quality - weak) / (strong - weak)``: 0 like the weak model, 1 like the strong one; it may be outside.
 
     Raises:
         SettingError: the strong model is not better than the weak one.
@@ -99,8 +99,8 @@ def performance_gap_recovered(qualities: ArrayLike, *, weak: float, strong: floa
 def average_gap_recovered(strong_shares: ArrayLike, qualities: ArrayLike, *, weak: float, strong: float) -> float:
     """Return the APGR (RouteLLM, section 2): the PGR, averaged over the share of calls to the strong model.
 
-    The curve runs in straight lines through the measured points, from (0, weak) to (1, strong). RouteLLM's paper
-    takes ten steps of the share; this is the area itself.
+    The curve is linear between the measured points, from (0, weak) to (1, strong). RouteLLM's paper takes ten steps of
+    the share; this is the exact area.
 
     Args:
         strong_shares: share of queries that went to the strong model at each threshold, shape [n], 0 to 1.
@@ -121,10 +121,10 @@ def average_gap_recovered(strong_shares: ArrayLike, qualities: ArrayLike, *, wea
 def call_performance_threshold(
     target: float, strong_shares: ArrayLike, qualities: ArrayLike, *, weak: float, strong: float
 ) -> float:
-    """Return the CPT (RouteLLM, section 2): the least share of strong calls that recovers a part of the gap.
+    """Return the CPT (RouteLLM, section 2): the least share of strong calls that recovers a fraction of the gap.
 
     Args:
-        target: the part of the gap to recover, 0 to 1; 0.5 gives CPT(50%).
+        target: the fraction of the gap to recover, 0 to 1; 0.5 gives CPT(50%).
         strong_shares: share of queries that went to the strong model at each threshold, shape [n], 0 to 1.
         qualities: quality of the router at each threshold, shape [n].
         weak: quality of the weak model alone.
@@ -139,7 +139,7 @@ def call_performance_threshold(
     if not 0 <= target <= 1:
         raise SettingError(f"target is {target!r}; it is a part of the gap, from 0 to 1.")
     share, gap = _gap_curve(strong_shares, qualities, weak, strong)
-    first = int(np.argmax(gap >= target))  # the curve ends at 1, so that there is one
+    first = int(np.argmax(gap >= target))  # the curve ends at 1, so there is one
     if first == 0:
         return float(share[0])
     rise = (target - gap[first - 1]) / (gap[first] - gap[first - 1])
@@ -171,7 +171,7 @@ def arena_score(
 
     Args:
         accuracy: mean score, 0 to 1.
-        cost_usd_per_1k: dollars for 1000 queries; taken as `cost_min` or `cost_max` when outside.
+        cost_usd_per_1k: dollars per 1000 queries; clipped to `cost_min` and `cost_max`.
         cost_max: dollars at which cheapness is 0; RouterArena's leaderboard has 200.
         cost_min: dollars at which cheapness is 1; RouterArena's leaderboard has 0.0044.
         beta: weight of cheapness; accuracy has 1.
@@ -199,14 +199,14 @@ def arena_score(
 
 @dataclass(frozen=True)
 class Optimality:
-    """How close choices came to the best that was possible on each query (RouterArena)."""
+    """How close choices came to the best possible on each query (RouterArena)."""
 
     selection: float | None
-    """Share of queries answered rightly by the cheapest right pair, 0 to 1; None when no cost is known."""
+    """Share of queries answered correctly by the cheapest right pair, 0 to 1; None when no cost is known."""
     cost: float | None
-    """Dollars of the cheapest right pairs over dollars spent, on queries answered rightly, 0 to 1; None as above."""
+    """Dollars of the cheapest right pairs over dollars spent, on correctly answered queries, 0 to 1; None as above."""
     accuracy: float | None
-    """Accuracy over the oracle's, 0 to 1; None when the oracle solves nothing."""
+    """Accuracy divided by the oracle's, 0 to 1; None when the oracle solves nothing."""
 
 
 def optimality(
@@ -214,9 +214,9 @@ def optimality(
 ) -> Optimality:
     """Compare choices with the cheapest right pair of each query (RouterArena, arXiv 2510.00202).
 
-    A pair is right where its score is 1. Queries that no pair with a known cost gets right have no cheapest right
-    pair; selection and cost leave them out. As on RouterArena's leaderboard, cost looks at queries answered rightly
-    only, so that being cheap and wrong earns nothing.
+    A pair is right if its score is 1. Queries that no pair with a known cost gets right have no cheapest right pair;
+    selection and cost leave them out. As on RouterArena's leaderboard, cost considers only correctly answered queries,
+    so that being cheap and wrong gains nothing.
 
     Args:
         scores: score of each answer given, shape [n]; NaN where not measured.

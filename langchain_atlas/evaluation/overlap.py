@@ -1,4 +1,4 @@
-"""How many of the evaluated queries a router learned from, and what to say of it."""
+"""How many of the evaluated queries a router learned from, and the warning about it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _MOST_NAMES = 3
 def learned_from(routers: Mapping[str, Router], table: OutcomeTable) -> dict[str, int | None]:
     """Count the queries of a table that each router learned from, by the router's name.
 
-    Two queries are the same when text and context are, whatever their ids. None where the router does not know what it
-    learned from, or learned from nothing.
+    Queries with the same text and context are the same, regardless of their ids. None if the router does not know what
+    it learned from, or learned from nothing.
     """
     marks = fingerprints(table.queries)
     return {
@@ -32,12 +32,12 @@ def learned_from(routers: Mapping[str, Router], table: OutcomeTable) -> dict[str
 
 
 def warnings(counts: Iterable[tuple[str, int | None]], n_queries: int) -> list[str]:
-    """Say which routers learned from the queries that they are judged on, and what to do.
+    """Return warnings about routers that learned from the queries they are evaluated on, with what to do.
 
     Args:
-        counts: name of each router, and how many of the queries it learned from; routers that differ in settings alone
+        counts: name of each router, and how many of the queries it learned from; routers that differ only in settings
             (``DIR?alpha=0.2`` and ``DIR?alpha=0.5``) are named once, those with the same count in one sentence.
-        n_queries: number of queries that they are judged on.
+        n_queries: number of evaluated queries.
     """
     alike: dict[int, dict[str, None]] = {}
     for name, count in counts:

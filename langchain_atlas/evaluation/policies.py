@@ -1,4 +1,4 @@
-"""Policies that need no router: single pairs, chance, and the oracle, read straight off the recorded outcomes."""
+"""Policies that need no router: single pairs, random choice, and the oracle, computed from the recorded outcomes."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeMatrix
 
 COVERAGE = 0.9
-"""Part of the best-covered pair's queries that a pair must be recorded on to be compared as a single pair."""
+"""Fraction of the best-covered pair's queries that a pair must be recorded on to be compared as a single pair."""
 
 
 FILL_COVERAGE = 0.5
-"""Part of the queries that a pair must be recorded on to be filled in by another: see `filled_pair`."""
+"""Fraction of the queries that a pair must be recorded on to be filled in by another: see `filled_pair`."""
 
 
 @dataclass(frozen=True)
 class SinglePairs:
-    """Every pair asked for everything; arrays have shape [n_pairs]."""
+    """Every pair, answering every query; arrays have shape [n_pairs]."""
 
     accuracy: NDArray[np.float64]
     """Mean score over the queries that the pair is recorded on; NaN when there are none."""
@@ -38,14 +38,14 @@ class SinglePairs:
     comparable: NDArray[np.bool_]
     """Whether the pair is recorded on enough queries to be compared with others: see `COVERAGE`."""
     priced: NDArray[np.bool_]
-    """Whether it is comparable and the cost of enough of its calls is known, too."""
+    """Whether it is comparable, and the cost of enough of its calls is known."""
 
     @classmethod
     def of(cls, recorded: OutcomeMatrix) -> SinglePairs:
-        """Add up the outcomes of each pair.
+        """Aggregate the outcomes of each pair.
 
         A pair that was run on a few easy queries would win by luck. So only pairs count whose coverage is at least
-        `COVERAGE` of the highest coverage: 90% of the queries where one pair was run on all of them.
+        `COVERAGE` of the highest coverage: 90% of the queries if one pair was run on all of them.
         """
         coverage = (~np.isnan(recorded.scores)).mean(axis=0)
         comparable = (coverage > 0) & (coverage >= COVERAGE * coverage.max())
@@ -80,7 +80,7 @@ class SinglePairs:
         return np.where(self.priced, self.cost, np.nan)
 
     def mix(self, cost: float) -> Mix:
-        """Return the random mix of two pairs that costs as much and is right most often.
+        """Return the random mix of two pairs with this cost and the highest accuracy.
 
         Raises:
             SettingError: no pair is priced.
@@ -89,7 +89,7 @@ class SinglePairs:
 
 
 def single_pair(recorded: OutcomeMatrix, column: int) -> Runs:
-    """Ask one pair everything; a query on which it is not recorded is left out."""
+    """Give every query to one pair; a query on which it is not recorded is left out."""
     score = recorded.scores[:, column]
     there = ~np.isnan(score)
     answered = np.where(there, column, -1)
@@ -106,10 +106,10 @@ def single_pair(recorded: OutcomeMatrix, column: int) -> Runs:
 
 
 def filled_pair(recorded: OutcomeMatrix, singles: SinglePairs) -> Runs | None:
-    """Ask a pair that is too incomplete to be compared, and the best single pair where it is not recorded.
+    """Give every query to an incomplete pair or, where it is not recorded, to the best single pair.
 
-    The stricter bar on incomplete records: of the pairs recorded on at least `FILL_COVERAGE` of the queries, the one
-    with the highest accuracy when filled in that way; None when none is better than the best single pair alone.
+    The stricter baseline on incomplete records: of the pairs recorded on at least `FILL_COVERAGE` of the queries, the
+    one with the highest accuracy when filled in that way; None if none is better than the best single pair alone.
     """
     column, stand_in = singles.best, singles.best
     score = _filled(recorded.scores, column, stand_in)
@@ -135,7 +135,7 @@ def filled_pair(recorded: OutcomeMatrix, singles: SinglePairs) -> Runs | None:
 
 
 def random_pair(recorded: OutcomeMatrix) -> Runs:
-    """Ask a pair drawn evenly from those recorded on the query: the exact expectation, nothing is drawn.
+    """Give every query to a pair drawn uniformly from those recorded on it: the exact expectation, nothing is drawn.
 
     Cost and latency are expectations over the pairs for which they are known.
     """
@@ -157,11 +157,11 @@ def random_pair(recorded: OutcomeMatrix) -> Runs:
 
 
 def oracle(recorded: OutcomeMatrix) -> Runs:
-    """Ask the best pair for each query, the cheapest among equals; one of unknown cost comes last among them."""
+    """Give each query to its best pair, the cheapest among equals; a pair of unknown cost comes last among them."""
     score = np.where(np.isnan(recorded.scores), -np.inf, recorded.scores)
     best = score.max(axis=1, keepdims=True)
     column = np.argmin(np.where(score == best, _last_if_unknown(recorded.costs), np.inf), axis=1)
-    # where all of the best have an unknown cost, every one of them stands at infinity, and so do the others
+    # if all of the best have an unknown cost, each of them is infinite, and so are the others
     column = np.where(np.take_along_axis(score, column[:, None], 1)[:, 0] < best[:, 0], score.argmax(axis=1), column)
     rows = np.arange(len(column))
     measured = np.isfinite(best[:, 0])
@@ -179,7 +179,7 @@ def oracle(recorded: OutcomeMatrix) -> Runs:
 
 
 def mixed_scores(recorded: OutcomeMatrix, mix: Mix) -> NDArray[np.float64]:
-    """Return what a mix of two pairs is expected to score on each query, shape [n]; NaN where one is not recorded."""
+    """Return the expected score of a mix of two pairs on each query, shape [n]; NaN where one is not recorded."""
     if mix.cheap == mix.dear:
         return recorded.scores[:, mix.cheap]
     mixed: NDArray[np.float64] = (

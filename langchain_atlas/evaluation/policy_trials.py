@@ -1,7 +1,7 @@
-"""A policy that asks again, at every setting, on queries and on kinds of query that its memory did not hold.
+"""Measures a policy that calls several pairs, at every setting, on queries and kinds of query not in its memory.
 
-The networks are those that were trained on all queries, as they hold no query: every query is seen through a memory
-without its part, or without its whole kind, as a live one would be.
+The networks were trained on all queries, but store none of them: every query is seen through a memory without its
+part, or without its whole kind, as a live one would be.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.router import RLRouter
 
 LEAST_VALUE = {False: 0.25, True: 1.86}
-"""What a right answer is worth at least where nothing else is said, in calls of the dearest pair; for a familiar policy
-and for a cautious one. Less was measured to lose too often to be a default."""
+"""Default minimum value of a right answer, in calls of the most expensive pair, for a familiar policy and for a
+cautious one. Smaller values lost accuracy too often in measurements to be a default."""
 
 DOUBT = 0.8
 """Confidence with which a setting must be shown to be worse to be ruled out."""
 
 FEWEST_QUERIES = 300
-"""With fewer logged queries a policy is not set by what it did on them: one pair is asked."""
+"""With fewer logged queries, settings are not compared: one pair is used."""
 
 _VALUES = np.geomspace(500.0, 0.05, 33)
 
@@ -38,16 +38,16 @@ _VALUES = np.geomspace(500.0, 0.05, 33)
 def policy_trials(
     router: RLRouter, recordings: Recordings, *, seed: int = 0, progress: Progress | None = None
 ) -> Trials | None:
-    """Try a trained router at every setting.
+    """Measure a trained router at every setting.
 
     Args:
-        router: the router, as training left it.
-        recordings: what it was trained on.
-        seed: of the parts.
-        progress: told how many settings are done, and of how many.
+        router: the router after training.
+        recordings: the outcomes that it was trained on.
+        seed: seed of the parts.
+        progress: called with the number of settings done, and of all settings.
 
     Returns:
-        What was measured; None with too few queries to tell anything.
+        The measurements; None with too few queries.
     """
     from langchain_atlas.learning.recordings import held_out_statistics
 

@@ -1,4 +1,4 @@
-"""Does everything in a pool work? One cheap call per model and per tool, and what follows for the pairs."""
+"""Does everything in a pool work? One cheap call per model and per tool, and the consequences for the pairs."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Model, Pool, Tool
 
 MODEL_CALLS = 4
-"""Most calls of one model: an answer, a tool call, a forced one where that brings none, a reply kept to a schema.
+"""Maximum number of calls of one model: an answer, a tool call, a forced one if that fails, a reply in a JSON schema.
 
-One more for each parameter that tools of the pool send unasked, and where there are several, one for all of them.
+One more for each parameter that the pool's tools send by default, and if there are several, one for all together.
 """
 
 _INPUT_TOKENS = 600
 _OUTPUT_TOKENS = 256
-"""Tokens that the calls of one model read and write at most, roughly."""
+"""Approximate maximum number of tokens that the calls of one model read and write."""
 
 
 class PairCheck(Record):
-    """Whether a pair can work, as far as its model and its tool say."""
+    """Whether a pair can work, judging by its model and its tool."""
 
     pair: Pair
     """The pair."""
     works: bool | None = None
-    """None when nothing was called."""
+    """None if nothing was called."""
     reason: str | None = None
-    """Why it can't."""
+    """Why it can't work."""
 
 
 class PoolCheck(Record):
-    """What a check of a pool found."""
+    """The result of checking a pool."""
 
     called: bool
-    """Whether models and tools were called at all."""
+    """Whether models and tools were called."""
     models: tuple[ModelCheck, ...]
-    """The models, as the pool has them."""
+    """The models, in the order of the pool."""
     tools: tuple[ToolCheck, ...]
-    """The tools, as the pool has them."""
+    """The tools, in the order of the pool."""
     pairs: tuple[PairCheck, ...]
-    """All pairs that are not excluded by choice."""
+    """All pairs that are not excluded in the pool."""
     findings: tuple[Finding, ...]
-    """What is wrong, missing, or worth knowing, in this order."""
+    """What is wrong, then what is missing, then notes."""
 
     @property
     def fine(self) -> bool:
@@ -59,18 +59,18 @@ class PoolCheck(Record):
 
 
 class Estimate(Record):
-    """What a check will cost at most."""
+    """The maximum cost of a check."""
 
     model_calls: int
-    """Calls of models."""
+    """Number of model calls."""
     cost_usd: float
     """Dollars of the models whose prices are known."""
     unpriced: tuple[str, ...] = ()
-    """Models whose prices are not."""
+    """Models whose prices are unknown."""
 
 
 def estimate(pool: Pool) -> Estimate:
-    """Say what `check_pool` will cost at most."""
+    """Estimate the maximum cost of `check_pool`."""
     costs = {model.name: model.price(_INPUT_TOKENS, _OUTPUT_TOKENS) for model in pool.models}
     more = len(_unasked(pool))
     return Estimate(
@@ -92,11 +92,11 @@ def check_pool(
 
     Args:
         pool: the pool.
-        calls: whether anything is called. Without, keys and prices are looked at and tools are built, except those
-            for which a server must be started or reached.
-        timeout_s: seconds that one call may take.
-        concurrency: most models and tools tried at once.
-        progress: called with how many are done, and how many there are.
+        calls: whether anything is called. If not, keys and prices are checked and tools are built, except those that
+            need a server to be started or reached.
+        timeout_s: maximum number of seconds of one call.
+        concurrency: maximum number of models and tools checked at once.
+        progress: called with the number done, and the total number.
 
     Raises:
         SettingError: a number is out of range.
@@ -134,7 +134,7 @@ def check_pool(
 
 
 def _unasked(pool: Pool) -> dict[str, Any]:
-    """Return the parameters that tools of a pool send unasked."""
+    """Return the parameters that tools of a pool send by default."""
     return {name: value for tool in pool.tools for name, value in unasked(tool).items()}
 
 

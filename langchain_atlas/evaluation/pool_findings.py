@@ -1,4 +1,4 @@
-"""What a check of a pool means: the troubles, and what to do about each."""
+"""The problems that a check of a pool found, and what to do about each."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def find_in_pool(
     *,
     called: bool = True,
 ) -> tuple[Finding, ...]:
-    """Say what is wrong, missing, or worth knowing.
+    """Return what is wrong, missing, or worth knowing.
 
     Args:
         pool: the pool.
-        models: what its models do.
-        tools: what its tools do.
+        models: the results of its models.
+        tools: the results of its tools.
         hopeless: the pairs that can't work, each with the reason.
         called: whether anything was called.
     """
@@ -48,7 +48,7 @@ def _finding(kind: str, severity: Severity, message: str, *where: str) -> Findin
 
 
 def _abilities(pool: Pool, models: Sequence[ModelCheck]) -> Iterator[Finding]:
-    """Compare what the pool, or LiteLLM's table, says of the models with what they did."""
+    """Compare what the pool, or LiteLLM's table, says about the models with their results."""
     native = any(tool.invocation == "native" for tool in pool.tools)
     for seen in models:
         said = pool.model(seen.name)
@@ -57,22 +57,22 @@ def _abilities(pool: Pool, models: Sequence[ModelCheck]) -> Iterator[Finding]:
             yield _finding(
                 "no-structured-output",
                 "wrong",
-                f"{seen.name} is said to keep to JSON schemas, and did not: set 'structured_output: false'.",
+                f"{seen.name} is said to follow JSON schemas, but did not: set 'structured_output: false'.",
                 seen.name,
             )
         if seen.refuses:
             yield _finding(
                 "refused-parameters",
                 "wrong",
-                f"{seen.name} refuses {', '.join(seen.refuses)}, which tools of this pool send unasked: set 'refuses: "
-                f"[{', '.join(seen.refuses)}]' on the model, and they are left out.",
+                f"{seen.name} refuses {', '.join(seen.refuses)}, which tools of this pool send by default: set "
+                f"'refuses: [{', '.join(seen.refuses)}]' on the model, and they are left out.",
                 seen.name,
             )
         if seen.structured_output and not said.structured_output:
             yield _finding(
                 "structured-output",
                 "note",
-                f"{seen.name} keeps to JSON schemas: 'structured_output: true' helps prompted tools.",
+                f"{seen.name} follows JSON schemas: 'structured_output: true' helps prompted tools.",
                 seen.name,
             )
 
@@ -109,7 +109,7 @@ def _prices(models: Sequence[ModelCheck]) -> Iterator[Finding]:
         yield _finding(
             "unknown-prices",
             "missing",
-            "Neither the pool nor LiteLLM's table has prices for these models: their costs stay unknown. Set "
+            "Neither the pool nor LiteLLM's table has prices for these models: their costs are unknown. Set "
             "'input_cost_per_token' and 'output_cost_per_token'; 0 for what is free.",
             *unpriced,
         )
@@ -124,7 +124,7 @@ def _notes(models: Sequence[ModelCheck], tools: Sequence[ToolCheck]) -> Iterator
         yield _finding(
             "not-called",
             "note",
-            "Tools that were built and not called, since a call may have effects. 'check' in the pool names a call "
+            "Tools that were built but not called, because a call may have effects. 'check' in the pool names a call "
             "that is harmless: check: {TOOL: {ARGUMENT: VALUE}}.",
             *idle,
         )

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 
 ANSWER_TOKENS = 32
 CALL_TOKENS = 64
-"""Most tokens that a probe lets a model write; one that reasons first may need more for a call than for a word."""
+"""Maximum number of tokens in a probe's reply; a model that reasons first may need more for a call than for a word."""
 
 HARMLESS = {"calculator": "6*7", "python": "print(6 * 7)", "search": "test", "retriever": "test"}
-"""What the tools that have no effects are called with."""
+"""Arguments with which harmless tools are called."""
 
 _REFUSED = frozenset({400, 404, 405, 415, 422, 501})
-"""HTTP statuses that say: this can't be done. Others may pass."""
+"""HTTP statuses that mean: not supported. Others may be temporary."""
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"state": {"type": "string", "enum": ["ready", "busy"]}},
@@ -51,21 +51,21 @@ _SCHEMA: dict[str, Any] = {
 }
 _SECRET = re.compile(r"\b(sk|pk|rk|key|xoxb|ghp)[-_][\w*-]{6,}|(?<=Bearer )\S+", re.IGNORECASE)
 _TWICE = re.compile(r"^(\w+): (?:litellm\.)?\1: (?:\1: )?")
-"""LiteLLM names an error's kind up to three times."""
+"""LiteLLM repeats an error's name up to three times."""
 _LONGEST_ERROR = 300
 
 
 class ModelCheck(Record):
-    """What one model does."""
+    """The results of checking one model."""
 
     name: str
     """Its name in the pool."""
     litellm: str
     """LiteLLM's id."""
     answers: bool | None = None
-    """Whether it gave an answer; None when it was not asked."""
+    """Whether it answered; None if it was not called."""
     error: str | None = None
-    """Why not; no key stands in it."""
+    """Why it does not work; keys are masked."""
     latency_s: float | None = None
     """Seconds of its answer to one short question."""
     input_cost_per_token: float | None = None
@@ -73,21 +73,21 @@ class ModelCheck(Record):
     output_cost_per_token: float | None = None
     """Dollars per token written; None when unknown."""
     function_calling: Literal["yes", "forced", "no"] | None = None
-    """Whether it calls a function when asked in words, only when forced, or not at all; None when that is not known."""
+    """Whether it calls a function when asked in words, only when forced, or never; None when unknown."""
     structured_output: bool | None = None
-    """Whether it keeps to a JSON schema that is sent along; None when that is not known."""
+    """Whether it follows a given JSON schema; None when unknown."""
     refuses: tuple[str, ...] = ()
-    """Parameters that tools of the pool send unasked, and that the model refuses."""
+    """Parameters that the pool's tools send by default, and that the model refuses."""
     notes: tuple[str, ...] = ()
-    """Why something is not known, or what the provider said."""
+    """Why something is unknown, or what the provider said."""
     calls: int = 0
-    """How often it was called."""
+    """Number of calls made."""
     cost_usd: float | None = None
     """Dollars of these calls; None when unknown."""
 
 
 class ToolCheck(Record):
-    """What one tool does."""
+    """The results of checking one tool."""
 
     name: str
     """Its name in the pool."""
@@ -98,15 +98,15 @@ class ToolCheck(Record):
     called: tuple[str, ...] = ()
     """Those of them that were called."""
     works: bool | None = None
-    """Whether it was built and the calls succeeded; None when nothing of it was called."""
+    """Whether it was built and the calls succeeded; None if nothing was called."""
     error: str | None = None
-    """Why not."""
+    """Why it does not work."""
     latency_s: float | None = None
     """Seconds of the slowest call."""
 
 
 def unasked(tool: Tool) -> dict[str, Any]:
-    """Return the parameters that a tool's calls send where nobody asks for any; empty for most."""
+    """Return the parameters that a tool's calls send by default; empty for most."""
     options = tool.settings.get("options") or {}
     sent: dict[str, Any] = {}
     if tool.invocation == "ranked" and "temperature" not in tool.settings:
@@ -120,13 +120,13 @@ def unasked(tool: Tool) -> dict[str, Any]:
 def probe_model(
     model: Model, timeout_s: float, *, calls: bool = True, defaults: Mapping[str, Any] | None = None
 ) -> ModelCheck:
-    """Ask a model for a word, for a tool call, and for a reply that keeps to a schema.
+    """Request a word, a tool call, and a reply in a JSON schema from a model.
 
     Args:
         model: the model.
-        timeout_s: seconds that one call may take.
+        timeout_s: maximum number of seconds of one call.
         calls: whether anything is called.
-        defaults: parameters that tools of the pool send unasked; a call more shows whether the model takes them.
+        defaults: parameters that the pool's tools send by default; one more call shows whether the model accepts them.
     """
     known: dict[str, Any] = {
         "name": model.name,
@@ -139,12 +139,12 @@ def probe_model(
         if not calls:
             return ModelCheck(**known, error=_unknown_provider(model) or _missing_key(model))
         probe = _Probe(model, build_chat_model(model, timeout_s=timeout_s, retries=1))
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with it is what the check is for
+    except Exception as error:  # noqa: BLE001  # any error is a result of the check
         return ModelCheck(**known, answers=False if calls else None, error=describe(error, model.api_key_env))
     start = time.perf_counter()
     try:
         probe.ask("Reply with the word: ready", ANSWER_TOKENS)
-    except Exception as error:  # noqa: BLE001  # likewise
+    except Exception as error:  # noqa: BLE001  # any error is a result of the check
         return ModelCheck(**known, answers=False, error=describe(error, model.api_key_env), calls=probe.calls)
     latency = time.perf_counter() - start
     functions, schema = probe.function_calling(), probe.structured_output()
@@ -163,7 +163,7 @@ def probe_model(
 
 
 def _unknown_provider(model: Model) -> str | None:
-    """Say so where LiteLLM knows no provider that a model's id names."""
+    """Return a message if LiteLLM does not know the provider in a model's id."""
     if model.litellm.startswith(f"{LOCAL_PROVIDER}/") or "custom_llm_provider" in model.options:
         return None
     litellm = _litellm()
@@ -184,12 +184,12 @@ def _unknown_provider(model: Model) -> str | None:
 def _litellm() -> Any:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # as in `build_chat_model`
     litellm: Any = import_module("litellm")
-    litellm.suppress_debug_info = True  # likewise; it prints a lot about providers that it does not know
+    litellm.suppress_debug_info = True  # as in `build_chat_model`; it prints a lot about unknown providers
     return litellm
 
 
 def _missing_key(model: Model) -> str | None:
-    """Say which key LiteLLM would look for and not find; a server of one's own may need none."""
+    """Return a message about a missing key that LiteLLM would look for; a local server may need none."""
     embedded = model.litellm.startswith(f"{LOCAL_PROVIDER}/")  # LiteLLM does not know it before a model of it is built
     if embedded or model.api_key_env is not None or "api_base" in model.options:
         return None
@@ -198,7 +198,7 @@ def _missing_key(model: Model) -> str | None:
 
 
 class _Probe:
-    """Calls one model, and adds up what that costs."""
+    """Calls one model, and adds up the cost."""
 
     def __init__(self, model: Model, chat_model: BaseChatModel) -> None:
         self._model = model
@@ -235,7 +235,7 @@ class _Probe:
         return "no"
 
     def refused(self, parameters: Mapping[str, Any]) -> tuple[str, ...]:
-        """Return those of some parameters that the model refuses: tried together, and one by one where that fails."""
+        """Return the parameters that the model refuses: tried together, and one by one if that fails."""
         if not parameters:
             return ()
         try:
@@ -250,7 +250,7 @@ class _Probe:
     def structured_output(self) -> bool | None:
         try:
             reply = self.ask("How are you?", CALL_TOKENS, response_format=schema_format(_SCHEMA))
-        except Exception as error:  # noqa: BLE001  # and schemas
+        except Exception as error:  # noqa: BLE001  # providers refuse schemas in many ways
             self.notes.append(f"JSON schema: {describe(error, self._model.api_key_env)}")
             return False if _is_refusal(error) else None
         try:
@@ -265,14 +265,14 @@ def _report() -> BaseTool:
 
 
 def probe_tool(tool: Tool, timeout_s: float, *, calls: bool = True) -> ToolCheck:
-    """Build a tool, and call what of it is harmless or has arguments for a check."""
+    """Build a tool, and call those parts that are harmless or have arguments for a check."""
     check = ToolCheck(name=tool.name, invocation=tool.invocation)
     if not calls and tool.use == "mcp":
         return check  # building it would start the server
     try:
         offered = _built(tool)
         wanted = _wanted(tool, offered)
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with it is what the check is for
+    except Exception as error:  # noqa: BLE001  # any error is a result of the check
         return check.replace(works=False, error=describe(error))
     check = check.replace(offers=tuple(offered))
     if not calls:
@@ -295,15 +295,15 @@ def _built(tool: Tool) -> dict[str, BaseTool]:
 
 
 def _anybody(tool: Tool) -> Model:
-    """A model that goes with any tool, so that the tool alone is at stake."""
+    """Return a model that suits any tool, so that only the tool is tested."""
     return Model(name="anybody", modalities=frozenset({"text", *tool.needs}))
 
 
 def _wanted(tool: Tool, offered: dict[str, BaseTool]) -> dict[str, dict[str, Any]]:
-    """Return the calls to make: those that the pool names, else a harmless one of a tool of ours.
+    """Return the calls to make: those that the pool names, else a harmless one of a built-in tool.
 
     Raises:
-        PoolError: the pool names a tool that is not there.
+        PoolError: the pool names a tool that does not exist.
     """
     for name in tool.check or {}:
         if name not in offered:
@@ -316,11 +316,11 @@ def _wanted(tool: Tool, offered: dict[str, BaseTool]) -> dict[str, dict[str, Any
 
 
 def _call(tool: BaseTool, arguments: dict[str, Any], timeout_s: float) -> str | None:
-    """Call a tool; return what went wrong."""
+    """Call a tool; return the error, if any."""
     wanted = {"name": tool.name, "args": arguments, "id": "check", "type": "tool_call"}
     try:
         message = within(timeout_s, lambda: invoke(tool, wanted))
-    except Exception as error:  # noqa: BLE001  # whatever a tool raises is what the check is for
+    except Exception as error:  # noqa: BLE001  # any error of a tool is a result of the check
         return describe(error)
     return describe(str(message.text)) if getattr(message, "status", "success") == "error" else None
 
@@ -334,7 +334,7 @@ def describe(error: Exception | str, key_env: str | None = None) -> str:
 
     Args:
         error: the error.
-        key_env: an environment variable that holds one, whatever its name says.
+        key_env: name of an environment variable that contains a secret, even if its name does not look like it.
     """
     name = "" if isinstance(error, str | AtlasError) else f"{type(error).__name__}: "
     text = _SECRET.sub("***", masked(_TWICE.sub(r"\1: ", " ".join(f"{name}{error}".split())), key_env))

@@ -1,4 +1,4 @@
-"""What profiling will take: how many runs and model calls, and about how many dollars."""
+"""The effort of profiling: the number of runs and model calls, and the approximate cost."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 _CHARACTERS_PER_TOKEN = 4
 _PROMPT_TOKENS = 50
-"""What stands around a query."""
+"""Tokens of the prompt in addition to the query."""
 _TOOL_TOKENS = 200
-"""What a tool's description adds to a prompt, and its result to the next."""
+"""Tokens that a tool's description adds to a prompt, and its result to the next."""
 _OUTPUT_TOKENS = 250
-"""What a model writes a call, where nothing is recorded."""
+"""Tokens that a model writes per call, if nothing is recorded."""
 _CALLS = {"none": 1, "grounded": 1, "native": 2, "prompted": 2, "backtracked": 3, "debugged": 3, "segmented": 3}
 _MORE_CALLS = 4
 """Model calls of a run with any other invocation."""
@@ -33,13 +33,13 @@ class ProfilePlan(Record):
     """What a call of `profile` will do."""
 
     runs: int
-    """Outcomes that are not recorded yet."""
+    """Number of outcomes that are not recorded yet."""
     calls: int
-    """About how many model calls they make."""
+    """Approximate number of model calls for them."""
     cost_usd: float | None = None
-    """About how many dollars they cost; None where no price is known at all."""
+    """Approximate cost in dollars; None if no price is known."""
     unpriced: tuple[str, ...] = Field(default=())
-    """Pairs whose cost can't be told: their models have no known price, and no run of theirs is recorded."""
+    """Pairs whose cost can't be estimated: their models have no known price, and no run of theirs is recorded."""
 
     def __str__(self) -> str:
         if not self.runs:
@@ -51,7 +51,7 @@ class ProfilePlan(Record):
 
 
 class Expectation:
-    """What a run of each pair is expected to cost: what its recorded runs cost, or else by its tokens and prices.
+    """Estimates the cost of a run of each pair: from its recorded runs, or else from its tokens and prices.
 
     Args:
         pool: the pairs.
@@ -65,13 +65,13 @@ class Expectation:
             self.note(row)
 
     def note(self, row: Mapping[str, Any]) -> None:
-        """Take note of an outcome."""
+        """Add an outcome to the estimates."""
         cost = known_dollars(row.get("cost_usd"))
         if cost is not None and not row.get("error"):
             self._seen[row["model"], row["tool"]].append(cost)
 
     def cost(self, item: CheckableQuery, pair: Pair) -> float | None:
-        """Return the dollars that a run is expected to cost; None when unknown."""
+        """Return the expected dollars of a run; None when unknown."""
         seen = self._seen.get((pair.model, pair.tool))
         if seen:
             return sum(seen) / len(seen)
@@ -81,7 +81,7 @@ class Expectation:
         return self._pool.model(pair.model).price(calls * prompt, calls * _OUTPUT_TOKENS)
 
     def calls(self, pair: Pair) -> int:
-        """Return about how many model calls a run makes."""
+        """Return the approximate number of model calls in a run."""
         return _CALLS.get(self._pool.tool(pair.tool).invocation, _MORE_CALLS)
 
 
@@ -90,11 +90,11 @@ def _has_tool(tool: Tool) -> bool:
 
 
 def plan_of(jobs: Sequence[tuple[CheckableQuery, Pair]], expected: Expectation) -> ProfilePlan:
-    """Say what some runs will take.
+    """Estimate the effort of some runs.
 
     Args:
-        jobs: queries with the pairs that are to be run on them.
-        expected: what a run is expected to cost.
+        jobs: queries with the pairs that will be run on them.
+        expected: the estimates of a run's cost.
     """
     costs = [(pair, expected.cost(item, pair)) for item, pair in jobs]
     known = [cost for _, cost in costs if cost is not None]

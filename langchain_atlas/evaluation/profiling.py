@@ -21,37 +21,37 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Observation
 
 OnOutcome = Callable[[int, int, dict[str, Any] | None], None]
-"""Called with the outcomes that are there, those wanted, and the newest; None for the newest before the first run."""
+"""Called with the number of recorded outcomes, of all wanted ones, and the newest; None before the first run."""
 
 OnPlan = Callable[[ProfilePlan], bool | None]
-"""Called with what will be done before it is; False ends it there."""
+"""Called with the plan before the first run; returning False stops there."""
 
 
 class ProfileReport(Record):
     """What a call of `profile` did."""
 
     total: int
-    """Outcomes wanted: queries times pairs."""
+    """Number of outcomes wanted: queries times pairs."""
     done_before: int
-    """How many of them were recorded already, and not repeated."""
+    """Number of outcomes that were already recorded, and not repeated."""
     run_now: int
-    """How many were run by this call."""
+    """Number of outcomes that this call ran."""
     failed: int
-    """How many of all wanted outcomes are failed runs, with score 0; `repeat_failed` runs them again."""
+    """Number of failed runs among all wanted outcomes, with score 0; `repeat_failed` runs them again."""
     cost_usd: float | None = None
-    """Dollars of the runs of this call; None when the cost of one is unknown."""
+    """Dollars of this call's runs; None when the cost of one is unknown."""
     known_cost_usd: float = 0.0
-    """Dollars of those runs of this call whose cost is known."""
+    """Dollars of this call's runs with a known cost."""
     unpriced: int = 0
-    """How many runs of this call have an unknown cost."""
+    """Number of this call's runs with an unknown cost."""
     left: int = 0
-    """How many of the outcomes wanted are not recorded: the call was stopped before. The same call goes on there."""
+    """Number of wanted outcomes that are not recorded because the call was stopped. The same call continues there."""
     stopped: str = ""
-    """Why it was stopped; empty where everything was run."""
+    """Why it was stopped; empty if everything was run."""
 
     @property
     def nothing_left(self) -> bool:
-        """Whether everything was recorded before."""
+        """Whether everything was already recorded."""
         return self.run_now == 0
 
 
@@ -69,21 +69,21 @@ def profile(
 ) -> ProfileReport:
     """Run every pair of a pool on every query, score the answers, and write the outcome table.
 
-    Outcomes are recorded one by one in a journal beside the table. After a kill or Ctrl-C the same call goes on where
-    it stopped. A run that fails is recorded with score 0 and its error. Outcomes of other queries and pairs that the
-    table holds stay there.
+    Outcomes are recorded one by one in a journal next to the table. After a kill or Ctrl-C, the same call continues
+    where it stopped. A run that fails is recorded with score 0 and its error. Outcomes of other queries and pairs in
+    the table are kept.
 
     Args:
-        pool: who is asked.
-        queries: what is asked; each needs an answer and a scorer.
-        out: the outcome table, ``.parquet`` or ``.jsonl``; one that is there is completed.
-        executor: who acts; by default a `LiveExecutor` for the pool.
-        concurrency: most runs at once.
-        repeat_failed: run again what failed before; the new outcome takes the old one's place.
+        pool: the pairs to run.
+        queries: the queries; each needs an answer and a scorer.
+        out: the outcome table, ``.parquet`` or ``.jsonl``; an existing one is completed.
+        executor: runs the pairs; by default a `LiveExecutor` for the pool.
+        concurrency: maximum number of runs at once.
+        repeat_failed: run failed ones again; the new outcome replaces the old one.
         progress: called before the first run and after each; see `OnOutcome`.
-        max_cost_usd: once this call has spent so many dollars, no more runs are started; those that are under way end,
-            and what is there is written to the table. A run of unknown cost counts as was expected of it; where
-            nothing was, none is started after it.
+        max_cost_usd: once this call has spent this many dollars, no more runs are started; running ones are completed,
+            and all outcomes are written to the table. A run of unknown cost counts as its estimate; if there is no
+            estimate, no run is started after it.
         on_plan: called before the first run; see `OnPlan`.
 
     Raises:
@@ -152,7 +152,7 @@ async def aprofile(
 
 
 class _Work:
-    """One call of `profile`: what is left, and what came of it so far."""
+    """One call of `profile`: the remaining runs, and the results so far."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _Work:
         self._done_before = self._total - sum(1 for _ in self._jobs())
         self._costs: list[float | None] = []
         self._expected = Expectation(pool, journal.rows())
-        self._spent: float | None = 0.0  # with what is expected where it is not known
+        self._spent: float | None = 0.0  # includes the estimate of runs with an unknown cost
         self.max_cost_usd: float | None = None
         self.stopped = ""
 
@@ -183,9 +183,9 @@ class _Work:
         return plan_of(list(self._jobs()), self._expected)
 
     async def run(self, concurrency: int) -> None:
-        """Run what is left, query by query, so that whatever is recorded at any time is balanced over the pairs."""
+        """Run the remaining jobs, query by query, so that the outcomes are always balanced over the pairs."""
         self._tell(None)
-        jobs = self._jobs()  # shared: each worker takes the next one, and no task waits in memory
+        jobs = self._jobs()  # shared: each worker takes the next one, so no task waits in memory
         count = min(concurrency, self._total - self._done_before)
         workers = [asyncio.create_task(self._worker(jobs)) for _ in range(count)]
         try:
@@ -207,7 +207,7 @@ class _Work:
             if self._is_spent():
                 return
             observation = await self._executor.arun(pair, item.query)
-            # A scorer may run the answer's code or a function of the user's: not on the event loop.
+            # A scorer may run the answer's code or a user's function: not on the event loop.
             score = 0.0 if observation.failed else await asyncio.to_thread(_score, item, pair, observation)
             row = _row(item, pair, observation, score)
             self._journal.append(row)
@@ -218,7 +218,7 @@ class _Work:
             self._tell(row)
 
     def _is_spent(self) -> bool:
-        """Say whether no run may be started any more, and note why."""
+        """Return whether no more runs may be started, and record why."""
         if self.max_cost_usd is None or (self._spent is not None and self._spent < self.max_cost_usd):
             return False
         self.stopped = f"the limit of ${self.max_cost_usd:g} is reached"
@@ -300,7 +300,7 @@ def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: floa
         "score": score,
         "input_tokens": observation.usage.input_tokens,
         "output_tokens": observation.usage.output_tokens,
-        # What a cache saved belongs to what the run costs: else whoever learns from it takes the pair to be free.
+        # Cached calls count towards the run's cost; otherwise a router would learn that the pair is free.
         "cost_usd": add_known(observation.cost_usd, observation.saved_usd),
         "latency_s": observation.latency_s,
         "response": None if observation.failed else _storable(observation.answer or ""),
@@ -310,5 +310,5 @@ def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: floa
 
 
 def _storable(text: str) -> str:
-    """Return the text with halves of characters, which models do write, replaced: no file can hold them."""
+    """Return the text with unpaired surrogates, which models sometimes write, replaced: no file can store them."""
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,6 +1,6 @@
 """Queries whose answers can be checked, and the files they come in.
 
-A query file has one JSON object a line: ``{"query": "What is 2 + 2?", "answer": 4, "scorer": "numeric"}``.
+A query file has one JSON object per line: ``{"query": "What is 2 + 2?", "answer": 4, "scorer": "numeric"}``.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _FIELDS = ("id", "query", "context", "images", "domain", "answer", "scorer")
 
 @dataclass(frozen=True)
 class CheckableQuery:
-    """A query with what its answer should be. `CheckableQuery.of` makes one of plain values."""
+    """A query with its expected answer. `CheckableQuery.of` makes one from plain values."""
 
     query: Query
     """The query; it has an id."""
     domain: str = "default"
-    """What it is about; outcomes can be selected by it."""
+    """Its domain; outcomes can be selected by it."""
     answer: Any = None
     """The expected answer, as JSON values; None when unknown."""
     scorer: Scorer | None = None
     """Compares answers with the expected one; None when unknown."""
     extra: Mapping[str, Any] = field(default_factory=dict)
-    """What else the query came with; nothing here reads it."""
+    """Other fields of the query; they are kept but not used."""
 
     def __post_init__(self) -> None:
-        """Refuse what can't be recorded or scored.
+        """Refuse a query that can't be recorded or scored.
 
         Raises:
             OutcomeError: the query has no id, or the answer does not fit the scorer.
@@ -65,22 +65,23 @@ class CheckableQuery:
         scorer: Scorer | str | Mapping[str, Any] | None = None,
         **extra: Any,
     ) -> CheckableQuery:
-        """Make one of the fields of a query file.
+        """Make one from the fields of a query file.
 
         Args:
-            query: what is asked.
-            id: identifies it; by default made of query, context and images, so that it stays when lines move.
-            context: what comes with it.
+            query: the text of the query.
+            id: identifies it; by default derived from query, context and images, so that it does not change when lines
+                move.
+            context: the context of the query.
             images: images, each a URL, a `Path`, or bytes.
-            domain: what it is about.
-            answer: what the answer should be, as JSON values.
+            domain: the domain of the query.
+            answer: the expected answer, as JSON values.
             scorer: a scorer, its kind, or its kind and settings.
-            **extra: kept aside.
+            **extra: other fields, which are kept.
 
         Raises:
             OutcomeError: a field is not text where it must be, or the answer does not fit the scorer.
-            InvalidInputError: something is not an image.
-            SettingError: there is no such scorer.
+            InvalidInputError: an image is invalid.
+            SettingError: the scorer does not exist.
         """
         if isinstance(images, str | bytes) or not isinstance(images, Sequence):
             raise OutcomeError(f"'images' is {str(images)[:60]!r}; it must be a list of images.")
@@ -96,7 +97,7 @@ class CheckableQuery:
 
 
 def stable_id(query: str, context: str | None, images: Sequence[str] = ()) -> str:
-    """Return the id of a query that came without one: ``q-`` and twelve hex digits of query, context and images."""
+    """Return the id of a query without one: ``q-`` and twelve hex digits derived from query, context and images."""
     parts = [query, context, *images]
     return "q-" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:12]
 
@@ -105,12 +106,12 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
     """Read a query file.
 
     Args:
-        path: a JSONL file, in UTF-8 or with a byte order mark. Each line needs ``query``; it may have ``id``,
-            ``context``, ``images`` (URLs, or paths from where the file lies), ``domain``, ``answer`` and ``scorer``,
-            see `CheckableQuery.of`, and other fields, which are kept aside.
+        path: a JSONL file, in UTF-8, with or without a byte order mark. Each line needs ``query``; it may have ``id``,
+            ``context``, ``images`` (URLs, or paths relative to the file), ``domain``, ``answer`` and ``scorer``,
+            see `CheckableQuery.of`, and other fields, which are kept.
 
     Raises:
-        OutcomeError: the file can't be read, holds no query, or a line is wrong; the message names file and line.
+        OutcomeError: the file can't be read, has no queries, or a line is invalid; the message names file and line.
     """
     try:
         lines = read_text(Path(path)).split("\n")
@@ -129,13 +130,13 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
             raise OutcomeError(f"{path}, line {number}: {error}") from error
         if item.query.id in seen:
             raise OutcomeError(
-                f"{path}, line {number}: the query {item.query.id!r} stands in line {seen[item.query.id]} already; "
-                "give each line an 'id' of its own, or drop one of the two."
+                f"{path}, line {number}: the query {item.query.id!r} is already in line {seen[item.query.id]}; "
+                "give each line an 'id' of its own, or remove one of the two."
             )
         seen[item.query.id] = number
         queries.append(item)
     if not queries:
-        raise OutcomeError(f"The query file {str(path)!r} is empty; write one JSON object with a 'query' a line.")
+        raise OutcomeError(f"The query file {str(path)!r} is empty; write one JSON object with a 'query' per line.")
     return tuple(queries)
 
 
@@ -145,7 +146,7 @@ def _read_line(text: str, folder: Path) -> CheckableQuery:
     except OutcomeError:
         raise
     except (ValueError, RecursionError) as error:
-        raise OutcomeError(f"{text[:40]!r} is not JSON: {error}. A query file has one JSON object a line.") from error
+        raise OutcomeError(f"{text[:40]!r} is not JSON: {error}. A query file has one JSON object per line.") from error
     if not isinstance(data, dict):
         raise OutcomeError(f"{text[:40]!r} is not a JSON object; write such as {{'query': 'What is 2 + 2?'}}.")
     if "query" not in data:
@@ -162,7 +163,7 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data: dict[str, Any] = {}
     for name, value in pairs:
         if name in data:
-            raise OutcomeError(f"the field {name!r} stands twice.")
+            raise OutcomeError(f"the field {name!r} occurs twice.")
         data[name] = value
     return data
 

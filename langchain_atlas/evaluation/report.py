@@ -46,30 +46,30 @@ def report(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> str:
-    """Draw routers on a table of outcomes.
+    """Render routers on a table of outcomes.
 
     Args:
-        routers: who decides, by name; at least one.
-        table: the outcomes; best those of queries that no router was fitted on, else the page says so.
-        show_queries: whether to write the texts of some queries into the file.
-        seed: seed of the resamples and of the choice of queries.
+        routers: the routers, by name; at least one.
+        table: the outcomes; if a router was fitted on some of the queries, the page says so.
+        show_queries: whether to include the texts of some queries in the file.
+        seed: seed of the resampling and of the choice of queries.
         progress: called with how much is done and how much there is.
 
     Returns:
-        An HTML page, complete in itself.
+        A self-contained HTML page.
 
     Raises:
         InvalidInputError: there is no router.
         MissingExtraError: plotly is not installed.
         PoolError: a router knows none of the table's pairs.
-        OutcomeError: no outcome has a score, or nothing of a router can be replayed.
+        OutcomeError: no outcome has a score, or no query can be replayed.
     """
     require_plotly()
     return page(figures(routers, table, show_queries=show_queries, seed=seed, progress=progress))
 
 
 def require_plotly() -> None:
-    """Make sure that the page can be drawn, before anything is worked out.
+    """Check that the page can be drawn, before anything is computed.
 
     Raises:
         MissingExtraError: plotly is not installed.
@@ -86,7 +86,7 @@ def figures(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Work out everything that the page shows, as plain JSON values; takes and raises what `report` does."""
+    """Compute everything that the page shows, as plain JSON values; takes and raises what `report` does."""
     if not routers:
         raise InvalidInputError("A report needs a router; name at least one.")
     step = Steps(sum(len(settings_of(router)[1]) for router in routers.values()) * len(table.query_ids), progress)
@@ -127,7 +127,7 @@ def figures(
 
 
 def page(content: dict[str, Any]) -> str:
-    """Put what `figures` worked out on a page.
+    """Put the result of `figures` on a page.
 
     Raises:
         MissingExtraError: plotly is not installed.
@@ -145,18 +145,18 @@ def page(content: dict[str, Any]) -> str:
         "SCRIPT": (folder / "page.js").read_text(encoding="utf-8"),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")
-    # In one pass, so that nothing that stands in a value is taken for a place to fill.
+    # In one pass, so that a value that looks like a placeholder is not replaced.
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda match: values[match[1]], template)
 
 
 def embedded(content: Any) -> str:
-    """Write JSON that can't end the script element it stands in, whatever texts it holds."""
+    """Write JSON that can't close the script element that contains it, whatever its texts are."""
     text = json.dumps(content, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _hull(evaluation: Evaluation) -> dict[str, list[float]]:
-    """Draw what random mixes of single pairs reach: points enough for the line to look right on a logarithmic axis."""
+    """Return the line that random mixes of single pairs reach, smooth enough for a logarithmic axis."""
     cost, quality = 1000 * evaluation.singles.priced_cost, evaluation.singles.accuracy
     known = cost[~np.isnan(cost)]
     if not known.size or known.min() <= 0:
@@ -207,7 +207,7 @@ def _router(
 
 
 def _label(name: str) -> str:
-    """Shorten a router's name to its folder's own, with its settings: where the folder lies is nobody's business."""
+    """Shorten a router's name to its folder's name and settings; the page does not reveal where the folder is."""
     folder, mark, settings = name.partition("?")
     return (Path(folder).name or folder) + mark + settings
 

@@ -1,4 +1,4 @@
-"""What an evaluation says about each router: records, and how they are made from runs."""
+"""The results of an evaluation for each router: records, and how they are computed from runs."""
 
 from __future__ import annotations
 
@@ -22,34 +22,34 @@ if TYPE_CHECKING:
 
 
 class MixComparison(Record):
-    """A router against the random mix of two pairs that costs as much."""
+    """A router compared with the random mix of two pairs that costs the same."""
 
     pairs: tuple[str, ...]
-    """The pairs of the mix, the cheaper first; one where one is all there is to it."""
+    """The pairs of the mix, the cheaper first; one if the mix is a single pair."""
     shares: tuple[float, ...]
-    """Share of queries that each is asked, 0 to 1."""
+    """Share of queries that go to each, 0 to 1."""
     accuracy: float
     """Accuracy of the mix, 0 to 1."""
     cost_usd_per_1k: float
-    """Dollars of the mix for 1000 queries: the router's, unless no mix costs that."""
+    """The mix's dollars per 1000 queries: equal to the router's, unless no mix costs that."""
     versus: Difference
-    """How much better the router is."""
+    """How much better the router is than the mix."""
 
 
 class Result(Record):
-    """How a router, or a baseline, did. See ``docs/metrics.md`` for the definitions."""
+    """The results of a router or a baseline. See ``docs/metrics.md`` for the definitions."""
 
     accuracy: float
     """Mean score of the answers given, 0 to 1."""
     accuracy_ci95: tuple[float, float]
-    """95% interval of the accuracy, from a bootstrap over queries."""
+    """95% confidence interval of the accuracy, from a bootstrap over queries."""
     cost_usd_per_1k: float | None
-    """Dollars for 1000 queries, all calls added up, over the queries whose cost is known; None when none is."""
+    """Dollars per 1000 queries, over all calls, for the queries whose cost is known; None when none is."""
     cost_usd_per_1k_least: float | None
-    """Dollars that 1000 queries cost at least: the known ones alone, over all queries. Where every cost is known it is
-    the cost."""
+    """Lower bound of the dollars per 1000 queries: the known costs, divided by all queries. Equal to the cost if every
+    cost is known."""
     latency_s_mean: float | None
-    """Mean seconds a query, all calls one after the other; None when none is known."""
+    """Mean seconds per query, over all calls in sequence; None when none is known."""
     calls_per_query: float
     """Mean number of calls."""
     per_domain: dict[str, float | None]
@@ -59,27 +59,27 @@ class Result(Record):
     call_share: dict[str, float]
     """Share of the calls that went to each pair, for pairs that were called."""
     pair_entropy: float
-    """How evenly the answers came from the pairs, 0 (one pair) to 1 (all alike)."""
+    """How evenly the answers are spread over the pairs, 0 (one pair) to 1 (equal shares)."""
     collapsed: bool
-    """Whether one of several pairs gave nearly all answers: an alarm, see `metrics.is_collapsed`."""
+    """Whether one of several pairs gave nearly all answers: a warning, see `metrics.is_collapsed`."""
     regret: float
-    """Mean score that the oracle had on top, 0 to 1."""
+    """Mean score of the oracle minus the router's, 0 to 1."""
     arena_score: float | None
     """RouterArena's score of accuracy and cost, 0 to 1; None when no cost is known."""
     optimal_selection: float | None
     """Share of solvable queries answered by the cheapest right pair, 0 to 1; None when no cost is known."""
     optimal_cost: float | None
-    """Dollars of the cheapest right pairs over dollars spent, on queries answered rightly, 0 to 1; None as above."""
+    """Dollars of the cheapest right pairs over dollars spent, on correctly answered queries, 0 to 1; None as above."""
     optimal_accuracy: float | None
-    """Accuracy over the oracle's, 0 to 1; None when the oracle solves nothing."""
+    """Accuracy divided by the oracle's, 0 to 1; None when the oracle solves nothing."""
     robustness: float | None = None
-    """Share of slightly edited queries for which the first choice stays the same; None when not asked for."""
+    """Share of slightly edited queries for which the first choice does not change; None if not requested."""
     versus_best_single: Difference | None = None
     """How much better than the best single pair; None for that pair itself."""
     versus_mix: MixComparison | None = None
-    """How much better than the mix of two pairs of its cost; None for baselines, or when no cost is known."""
+    """How much better than the mix of two pairs of the same cost; None for baselines, or when no cost is known."""
     n_measured: int
-    """Queries that could be measured: one of its pairs is recorded there."""
+    """Number of queries that could be measured: one of its pairs is recorded there."""
     cost_known: float
     """Share of the measured queries whose cost is known, 0 to 1; the others are left out of the mean."""
     latency_known: float
@@ -93,16 +93,16 @@ class Result(Record):
 
 
 class PairResult(Record):
-    """How one pair did when it was asked everything."""
+    """The results of one pair when it answers every query."""
 
     accuracy: float | None
     """Mean score over the queries that it is recorded on, 0 to 1; None when there are none."""
     accuracy_ci95: tuple[float, float] | None
-    """95% interval of the accuracy."""
+    """95% confidence interval of the accuracy."""
     cost_usd_per_1k: float | None
-    """Dollars for 1000 queries; None when no cost is known."""
+    """Dollars per 1000 queries; None when no cost is known."""
     latency_s_mean: float | None
-    """Mean seconds a query; None when none is known."""
+    """Mean seconds per query; None when none is known."""
     coverage: float
     """Share of the queries that it is recorded on, 0 to 1."""
     comparable: bool
@@ -114,13 +114,13 @@ class PairResult(Record):
 
 
 def result_of(runs: Runs, recorded: OutcomeMatrix, best: NDArray[np.float64], interval: tuple[float, float]) -> Result:
-    """Turn runs into figures.
+    """Compute figures from runs.
 
     Args:
-        runs: what was done.
-        recorded: the outcomes it was done on.
+        runs: the results on each query.
+        recorded: the recorded outcomes.
         best: the oracle's score on each query, shape [n_queries].
-        interval: of the accuracy.
+        interval: confidence interval of the accuracy.
     """
     measured = runs.measured
     accuracy = float(runs.score[measured].mean())
@@ -154,12 +154,12 @@ def result_of(runs: Runs, recorded: OutcomeMatrix, best: NDArray[np.float64], in
 def pair_results(
     names: Sequence[str], singles: SinglePairs, intervals: Sequence[tuple[float, float] | None]
 ) -> dict[str, PairResult]:
-    """Turn the outcomes of single pairs into figures.
+    """Compute figures from the outcomes of single pairs.
 
     Args:
         names: the pairs in their written form, in the order of the columns.
-        singles: every pair asked everything.
-        intervals: of the accuracies; None for a pair that is not recorded.
+        singles: every pair, answering every query.
+        intervals: confidence intervals of the accuracies; None for a pair that is not recorded.
     """
     frontier = set(pareto_frontier(singles.priced_cost, singles.accuracy).tolist())
     hull = set(convex_hull(singles.priced_cost, singles.accuracy).tolist())

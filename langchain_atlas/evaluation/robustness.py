@@ -1,4 +1,4 @@
-"""Does a router choose alike when a query is worded a little differently?"""
+"""Does a router make the same choice when a query is worded slightly differently?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FIRST_LETTER = re.compile(r"[A-Za-z]")
 
 
 def perturb(text: str, rng: np.random.Generator) -> str:
-    """Make one small edit that leaves the meaning as it was.
+    """Make one small edit that does not change the meaning.
 
     One of: the case of the first letter, a second space between two words, two neighbouring letters swapped inside a
     long word, a letter doubled there, a full stop or question mark at the end added or dropped. Numbers are never
@@ -30,7 +30,7 @@ def perturb(text: str, rng: np.random.Generator) -> str:
 
     Args:
         text: the query's text.
-        rng: where chance comes from.
+        rng: source of randomness.
 
     Returns:
         The edited text; it always differs from `text`.
@@ -46,11 +46,11 @@ def choices_kept(choices: Sequence[object], edited_choices: Sequence[Sequence[ob
     """Return RouterArena's robustness: the share of edited queries for which the choice stayed the same.
 
     Args:
-        choices: what was chosen for each query, length n.
-        edited_choices: what was chosen for each edited version, n lists, each of one or more.
+        choices: the choice for each query, length n.
+        edited_choices: the choices for the edited versions, n lists, each of one or more.
 
     Returns:
-        0 (every choice flipped) to 1 (none did); the share of flips is 1 less this.
+        0 (every choice changed) to 1 (none did); the share of changes is 1 minus this.
 
     Raises:
         SettingError: there is no edited query.
@@ -65,14 +65,14 @@ def robustness(router: Router, queries: Sequence[Query], *, versions: int = 1, s
     """Measure how often a router's first choice stays the same under small edits of the query.
 
     Args:
-        router: who decides.
-        queries: what is asked; only their text is edited.
+        router: the router.
+        queries: the queries; only their text is edited.
         versions: edited versions of each query.
         seed: seed of the edits.
 
     Returns:
-        Share of edited queries whose first decision names the same pair, 0 to 1. To refuse a query, or to go on
-        without a call, is a choice, too.
+        Share of edited queries whose first decision names the same pair, 0 to 1. Refusing a query, or going on without
+        a call, counts as a choice too.
 
     Raises:
         SettingError: there are no queries, or `versions` is below 1.
@@ -138,7 +138,7 @@ def _end_mark(text: str, _: np.random.Generator) -> str | None:
 
 
 def _inner_letters(text: str) -> list[int]:
-    """Return where letters stand that are neither first nor among the last two of a long word."""
+    """Return the positions of letters that are neither first nor among the last two of a long word."""
     return [place for word in _LONG_WORD.finditer(text) for place in range(word.start() + 1, word.end() - 2)]
 
 

@@ -1,4 +1,4 @@
-"""What a router did on every recorded query: arrays with one number a query."""
+"""A router's results on every recorded query: arrays with one number per query."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
 
 _BATCH = 512
-"""Queries whose first step is decided at once."""
+"""Number of queries whose first step is decided at once."""
 
 _REFUSED = "refused"
 
 
 @dataclass(frozen=True)
 class Runs:
-    """What one router, or one fixed policy, did on each query of a table; arrays have shape [n_queries]."""
+    """The results of one router, or one fixed policy, on each query of a table; arrays have shape [n_queries]."""
 
     score: NDArray[np.float64]
     """Score of the answer given, 0 to 1: 0 when none was given, NaN when none of the router's pairs is recorded."""
     cost: NDArray[np.float64]
     """Dollars over all calls; NaN when one is unknown or the query was not measured."""
     latency: NDArray[np.float64]
-    """Seconds over all calls, one after the other; NaN as for cost."""
+    """Seconds over all calls, in sequence; NaN as for cost."""
     calls: NDArray[np.float64]
     """Number of calls; NaN when the query was not measured."""
     answered: NDArray[np.int64]
@@ -48,11 +48,11 @@ class Runs:
     call_share: NDArray[np.float64]
     """Share of the calls that went to each pair, shape [n_pairs]; adds up to 1 unless there was no call."""
     choices: int
-    """How many pairs there were to choose from."""
+    """Number of pairs to choose from."""
     refused: int = 0
-    """On how many queries the router raised `ConstraintError` although one of its pairs is recorded; they score 0."""
+    """Number of queries where the router raised `ConstraintError` although a pair of it is recorded; they score 0."""
     drawn: bool = False
-    """Whether these are expectations over pairs drawn by chance, so that no one pair gave the answer."""
+    """Whether these are expectations over randomly drawn pairs, so that no single pair gave the answer."""
 
     @property
     def measured(self) -> NDArray[np.bool_]:
@@ -69,19 +69,19 @@ def run_router(
 ) -> Runs:
     """Send every query of a recorded table round the loop.
 
-    First steps are decided in batches, the rest by the very loop that serves users. A pair that was not recorded on a
-    query can't be called there: the query's constraints say so. A query on which none of the router's pairs is
-    recorded is left out.
+    First steps are decided in batches, the rest by the same loop that serves users. A pair that is not recorded for a
+    query can't be called: the query's constraints exclude it. A query for which none of the router's pairs is recorded
+    is left out.
 
     Args:
-        router: who decides; it is restricted to the table's pairs.
+        router: the router; it is restricted to the table's pairs.
         executor: the recorded outcomes.
-        max_turns: most turns of a trajectory.
+        max_turns: maximum number of turns in a trajectory.
         on_query: called after every query.
 
     Raises:
         PoolError: the router knows none of the table's pairs.
-        OutcomeError: the router calls a pair that is not recorded, against the query's constraints; or none of its
+        OutcomeError: the router calls a pair that is not recorded, against the query's constraints, or none of its
             pairs has a score on any query.
     """
     table = executor.table
@@ -118,7 +118,7 @@ def _allowing(query: Query, pairs: frozenset[Pair]) -> Query:
 
 
 class _Prepared(RouterWrapper):
-    """A router whose first steps were decided beforehand, and whose refusals end the loop without an answer."""
+    """A router whose first steps were decided in advance, and whose refusals end the loop without an answer."""
 
     def __init__(self, router: Router, queries: Sequence[Query]) -> None:
         super().__init__(router)
@@ -126,7 +126,7 @@ class _Prepared(RouterWrapper):
         try:
             decisions = router.decide_batch(queries) if queries else []
         except ConstraintError:
-            return  # one of them was refused: each is asked by itself
+            return  # one of them was refused: each is decided alone
         self._first = {query.id: decision for query, decision in zip(queries, decisions, strict=True)}
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -145,7 +145,7 @@ class _Prepared(RouterWrapper):
 
 
 class _Tally:
-    """Adds trajectories up."""
+    """Aggregates trajectories."""
 
     def __init__(self, executor: ReplayExecutor) -> None:
         n = len(executor.table.query_ids)
@@ -182,7 +182,7 @@ class _Tally:
 
 
 def shares(columns: NDArray[np.int64], n_pairs: int) -> NDArray[np.float64]:
-    """Return how often each column occurs among those from 0, as parts of 1, shape [n_pairs]."""
+    """Return the share of each column among those from 0, shape [n_pairs]."""
     return _portions(np.bincount(columns[columns >= 0], minlength=n_pairs))
 
 

@@ -24,17 +24,17 @@ from langchain_atlas.records import Record
 from langchain_atlas.text.thoughts import without_thoughts
 
 _END_PUNCTUATION = ".!?,;: \u3002\u3001\uff61\u061f\u060c\u061b\u0964\u0965\u104b\u1362\u17d4\u2026"
-"""What ends a sentence in the scripts that have their own signs for it; full-width ones are made narrow before."""
+"""Sentence endings of scripts that have their own; full-width ones are normalized before."""
 
 _LETTER = rf"(?!{UNSPACED}|[\ufe00-\ufe0f])[\w\p{{M}}]"
 _BEGINS_UNSPACED, _ENDS_UNSPACED = regex.compile(UNSPACED), regex.compile(rf"{UNSPACED}\p{{M}}*$")
 _ENDS_KOREAN = regex.compile(r"\p{Hangul}$")
 _NOT_MARKED = r"(?!(?![\ufe00-\ufe0f])\p{M})"
-"""A vowel sign or an accent belongs to the character before it; what chooses between two pictures does not count."""
+"""A vowel sign or an accent belongs to the character before it; variation selectors are ignored."""
 
 
 class Scorer(Record):
-    """Compares an answer with what was expected. A setting that is unknown or out of range is a `SettingError`."""
+    """Compares an answer with the expected one. A setting that is unknown or out of range raises a `SettingError`."""
 
     kind: str
     """Its name in `SCORERS`."""
@@ -44,18 +44,18 @@ class Scorer(Record):
         return SettingError(message)
 
     def check(self, expected: Any) -> None:
-        """Make sure that `expected` is something this scorer can compare with.
+        """Check that this scorer can compare with `expected`.
 
         Raises:
-            OutcomeError: it is not; the message says what would be.
+            OutcomeError: it can't; the message says what would be valid.
         """
         self._target(expected)
 
     def score(self, answer: str, expected: Any) -> float:
-        """Return how right `answer` is, 0 to 1; a model's thoughts are no part of its answer.
+        """Return how right `answer` is, 0 to 1; a model's thoughts are not part of its answer.
 
         Raises:
-            OutcomeError: `expected` does not fit this scorer, or a scoring function of the user's failed.
+            OutcomeError: `expected` does not fit this scorer, or a user's scoring function failed.
         """
         return self._compare(without_thoughts(answer), self._target(expected))
 
@@ -69,7 +69,7 @@ class Scorer(Record):
 
 
 class _TextScorer(Scorer):
-    """Expects a text, a number, true or false, or a list of these of which any will do."""
+    """Expects a text, a number, true or false, or a list of these, any of which is right."""
 
     ignore_case: bool = True
     """Whether ``Paris`` is ``paris``."""
@@ -90,7 +90,7 @@ class _TextScorer(Scorer):
 
 
 class ExactScorer(_TextScorer):
-    """1 when the answer is the expected text, or one of several, else 0; how it is spaced does not count."""
+    """1 when the answer is the expected text, or one of several, else 0; spacing does not matter."""
 
     kind: Literal["exact"] = "exact"
     """Its name in `SCORERS`."""
@@ -106,16 +106,16 @@ class ExactScorer(_TextScorer):
 
 
 class ContainsScorer(_TextScorer):
-    """1 when the expected text, or one of several, stands in the answer as whole words, else 0.
+    """1 when the answer contains the expected text, or one of several, as whole words, else 0.
 
     A number is not found inside a longer one: neither ``17`` in ``17.5`` nor ``234`` in ``1,234``. Chinese, Japanese,
-    Thai and other scripts put no spaces between words; there a text is found wherever it stands.
+    Thai and other scripts put no spaces between words; in them, a text is found at any position.
     """
 
     kind: Literal["contains"] = "contains"
     """Its name in `SCORERS`."""
     unless: tuple[str, ...] = ()
-    """Texts that make an answer wrong in which they stand, so that one which lists all there is does not count."""
+    """Texts that make an answer wrong if it contains them, so that an answer that lists all options does not count."""
 
     @field_validator("unless")
     @classmethod
@@ -129,8 +129,8 @@ class ContainsScorer(_TextScorer):
         for wrong in self.unless:
             if any(_stands_in(wanted, self._normal(wrong)) for wanted in target):
                 raise OutcomeError(
-                    f"Scorer 'contains' takes {expected!r} for the answer, unless {wrong!r} stands in it, which it "
-                    "does. Leave one of them out."
+                    f"Scorer 'contains' expects {expected!r}, but that contains {wrong!r} from 'unless', "
+                    "and would be wrong. Remove one of them."
                 )
         return target
 
@@ -141,10 +141,10 @@ class ContainsScorer(_TextScorer):
 
 
 def _stands_in(text: str, wanted: str) -> bool:
-    """Whether a text stands in another one between edges of words and numbers."""
+    """Whether a text occurs in another one between boundaries of words and numbers."""
     before = "" if _BEGINS_UNSPACED.match(wanted) else rf"(?<!{_LETTER})"
     behind = "" if _ENDS_UNSPACED.search(wanted) else rf"(?!{_LETTER})"
-    if _ENDS_KOREAN.search(wanted):  # which puts endings behind its words
+    if _ENDS_KOREAN.search(wanted):  # Korean appends endings to its words
         behind = rf"(?!(?!\p{{Hangul}}){_LETTER})"
     if wanted[0].isdecimal():
         before += r"(?<![0-9][.,])"
@@ -156,8 +156,8 @@ def _stands_in(text: str, wanted: str) -> bool:
 class NumericScorer(Scorer):
     """1 when a number in the answer is the expected one within the tolerance, else 0.
 
-    Read are ``1,234.5``, ``-7``, ``.5``, ``1.2e-3``, ``3 x 10^8``, ``45%``, and what LaTeX and other languages make of
-    them; see `written_numbers`. Where only one of the two has a percent sign, ``45%`` may mean 45 as well as 0.45.
+    Recognized are ``1,234.5``, ``-7``, ``.5``, ``1.2e-3``, ``3 x 10^8``, ``45%``, and the forms of LaTeX and other
+    languages; see `written_numbers`. If only one of the two has a percent sign, ``45%`` may mean 45 or 0.45.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -193,10 +193,10 @@ class NumericScorer(Scorer):
 
 
 class PythonTestsScorer(Scorer):
-    """1 when the answer's Python, in a fence or bare, passes the expected tests in the sandbox, else 0.
+    """1 when the answer's Python code, with or without a fence, passes the expected tests in the sandbox, else 0.
 
-    Expects Python with at least one assert statement, as a text or a list of lines. Code that needs what the sandbox
-    lacks scores 0, right or not.
+    Expects Python with at least one assert statement, as a text or a list of lines. Code that needs something that the
+    sandbox lacks scores 0, even if it is right.
     """
 
     kind: Literal["python_tests"] = "python_tests"
@@ -230,12 +230,12 @@ def _parsed(code: str) -> ast.Module | None:
 
 
 class FunctionScorer(Scorer):
-    """What a function of the user's says: ``function(answer, expected)``, 0 to 1. Threads may call it side by side."""
+    """Calls a user's function: ``function(answer, expected)``, 0 to 1. Threads may call it concurrently."""
 
     kind: Literal["function"] = "function"
     """Its name in `SCORERS`."""
     name: str
-    """Where the function is, as ``package.module:attribute``; it is imported when the scorer is made."""
+    """Where the function is, as ``package.module:attribute``; it is imported when the scorer is created."""
 
     @field_validator("name")
     @classmethod
@@ -286,10 +286,10 @@ SCORERS: dict[str, type[Scorer]] = {
 
 
 def build_scorer(given: Scorer | str | Mapping[str, Any]) -> Scorer:
-    """Return the scorer that a kind, or a kind with settings, names.
+    """Return a scorer, given its kind, or its kind and settings.
 
     Raises:
-        SettingError: there is none of that kind, or a setting is unknown or out of range.
+        SettingError: the kind does not exist, or a setting is unknown or out of range.
     """
     if isinstance(given, Scorer):
         return given

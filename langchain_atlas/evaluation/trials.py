@@ -1,4 +1,4 @@
-"""Routers tried on held-out queries, against three goals: what the verdict of `doctor` is made of."""
+"""Routers on held-out queries, for three goals: the basis of the verdict of `doctor`."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 Goal = Literal["accuracy", "thrift", "premium"]
 
 GOALS: tuple[Goal, ...] = ("accuracy", "thrift", "premium")
-"""What a router may be good for: more accurate at no more cost; as accurate for less; more accurate for more."""
+"""What a router may gain: more accurate at no more cost; as accurate for less; more accurate for more."""
 
 SAVING = 0.7
-"""A router that is only as accurate must cost at most this part of the single pair's dollars."""
+"""A router that is only as accurate must cost at most this fraction of the single pair's cost."""
 WORTH = 0.02
-"""A gain in accuracy that is worth more dollars, and that must not be missed for want of data, 0 to 1."""
+"""A gain in accuracy that is worth more cost, and that too little data must not hide, 0 to 1."""
 
 _N_BOOTSTRAP = 2000
 _NORMAL = 1.96
 
 
 class Tried(Record):
-    """A router on held-out queries, beside the best single pair chosen on the other parts."""
+    """A router on held-out queries, compared with the best single pair chosen on the other parts."""
 
     router: str
     """Kind of router."""
@@ -41,11 +41,11 @@ class Tried(Record):
     accuracy: float
     """Mean score, 0 to 1."""
     cost_usd_per_1k: float | None
-    """Dollars for 1000 queries; None when unknown."""
+    """Dollars per 1000 queries; None when unknown."""
     gain: float
-    """Accuracy less that of the best single pair, -1 to 1."""
+    """Accuracy minus that of the best single pair, -1 to 1."""
     cost_ratio: float | None
-    """Dollars over those of the best single pair; None when unknown."""
+    """Cost divided by that of the best single pair; None when unknown."""
 
 
 @dataclass(frozen=True)
@@ -53,18 +53,18 @@ class Trial:
     """The router that is best for one goal, on held-out queries."""
 
     goal: Goal
-    """What it was chosen for."""
+    """The goal that it was chosen for."""
     setting: Setting
-    """The one chosen on all queries."""
+    """The setting chosen on all queries."""
     gain: Difference
-    """Accuracy less that of the best single pair. On each part, the router is the one chosen on the other parts."""
+    """Accuracy minus that of the best single pair. On each part, the router is the one chosen on the other parts."""
     ratio: float | None
-    """Dollars over those of the single pair that it must undercut; None when unknown."""
+    """Cost divided by that of the single pair that it must undercut; None when unknown."""
     apart: NDArray[np.float64]
-    """Score less that of the best single pair, shape [n_queries]."""
+    """Score minus that of the best single pair, shape [n_queries]."""
 
     def passed(self, margin: float) -> bool:
-        """Whether it reaches its goal beyond doubt."""
+        """Whether it reaches its goal with statistical confidence."""
         low = self.gain.ci95[0]
         if self.goal == "accuracy":
             return low > 0 and (self.ratio is None or self.ratio <= 1)
@@ -75,18 +75,18 @@ class Trial:
 
 @dataclass(frozen=True)
 class Case:
-    """All that is known on the question whether routing pays."""
+    """The evidence for and against routing."""
 
     crossed: Crossfit
-    """What was tried."""
+    """The held-out results."""
     single: str
     """The single pair to use instead of a router."""
     frugal: bool
-    """Whether a cheaper pair than the best is as accurate within the margin, and so is the one to undercut."""
+    """Whether a cheaper pair is as accurate as the best within the margin, and is therefore the one to undercut."""
     margin: float
-    """Accuracy that may be given up for money, 0 to 1."""
+    """Accuracy that may be given up to save cost, 0 to 1."""
     seed: int
-    """Seed of the resamples."""
+    """Seed of the resampling."""
 
     @classmethod
     def of(cls, crossed: Crossfit, recorded: OutcomeMatrix, *, margin: float, seed: int) -> Self:
@@ -99,7 +99,7 @@ class Case:
         return cls(crossed=crossed, single=single, frugal=frugal, margin=margin, seed=seed)
 
     def trial(self, goal: Goal) -> Trial | None:
-        """Return how the router that is best for a goal does where it was not chosen; None when none is eligible."""
+        """Return the result of the best router for a goal where it was not chosen; None if none is eligible."""
         setting = self._pick(goal, np.ones(len(self.crossed.fold), dtype=bool))
         if setting is None:
             return None
@@ -161,7 +161,7 @@ class Case:
         return tuple(sorted(found, key=lambda entry: -entry.accuracy))
 
     def why(self, trial: Trial) -> str:
-        """Say why to route."""
+        """Explain why to route."""
         told = f"A {trial.setting.router} router that takes a right answer to be worth ${trial.setting.value_usd:.3g}"
         paid = "" if trial.ratio is None else f" at {_share(trial.ratio)} of the cost"
         beaten = "the best single pair, chosen without the queries it is judged on"
@@ -180,7 +180,7 @@ class Case:
         )
 
     def told(self, trial: Trial | None) -> str:
-        """Say how the best router did that did not pay."""
+        """Describe the result of the best router that did not pay."""
         if trial is None:
             return "No router could be tried."
         paid = "." if trial.ratio is None else f", at {_share(trial.ratio)} of the cost."
@@ -196,20 +196,20 @@ class Case:
         return text
 
     def instead(self) -> str:
-        """Say what to use instead."""
+        """Return what to use instead."""
         kind = "It is as accurate as the best and cheaper." if self.frugal else "It is the best single pair."
         return f"Use {self.single} for everything. {kind}"
 
 
 def ratio_of(cost: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
-    """Return dollars over other dollars, where both are known; None when nowhere, or when the other is free."""
+    """Return the ratio of two costs, where both are known; None if they never are, or if the other is free."""
     both = ~np.isnan(cost) & ~np.isnan(other)
     total = float(other[both].sum())
     return float(cost[both].sum()) / total if total > 0 else None
 
 
 def points(value: float) -> str:
-    """Write a difference of accuracies in points."""
+    """Format a difference of accuracies in points."""
     number = f"{100 * value:.1f}".removesuffix(".0")
     return f"{number} point" if number == "1" else f"{number} points"
 

@@ -1,4 +1,4 @@
-"""The rules by which `doctor` comes to its verdict; ``docs/doctor.md`` gives the reasons."""
+"""The rules for the verdict of `doctor`; ``docs/doctor.md`` gives the reasons."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FEWEST_QUERIES = 50
 """With fewer, a single query is more than `WORTH`."""
 LITTLE_HEADROOM = 0.01
-"""When even the oracle gains less than this, there is nothing to gain."""
+"""If even the oracle gains less than this, routing can gain nothing."""
 
 _POWER = 1.96 + 0.84
 """Normal quantiles: a two-sided 95% interval that excludes 0 with a chance of 80%."""
@@ -43,16 +43,16 @@ class Advice(Record):
 
 
 class Headroom(Record):
-    """What perfect choice would bring, in hindsight."""
+    """What a perfect choice would gain, in hindsight."""
 
     pair: str
     """The best single pair."""
     accuracy: float
     """Its accuracy (another pair's where it is not recorded), 0 to 1."""
     gain: float
-    """The oracle's accuracy less that, 0 to 1."""
+    """The oracle's accuracy minus that of the best single pair, 0 to 1."""
     cost_ratio: float | None
-    """The oracle's dollars, the cheapest right pair on each query, over that pair's; None when unknown."""
+    """The oracle's cost (the cheapest right pair for each query) divided by that pair's; None when unknown."""
     cheapest_and_best: bool
     """Whether in every domain no pair is more accurate than that one, and all others cost more."""
 
@@ -80,12 +80,12 @@ class Headroom(Record):
 
 
 class Need(Record):
-    """How much more data would settle the question."""
+    """How much more data would give a clear result."""
 
     more_queries: int
-    """Number of queries to record on top, each with every pair."""
+    """Number of additional queries to record, each with every pair."""
     where: dict[str, int]
-    """How to share them out over the domains that are least certain."""
+    """How to distribute them over the domains with the least certainty."""
 
 
 def nothing_scored() -> dict[str, Any]:
@@ -98,7 +98,7 @@ def nothing_scored() -> dict[str, Any]:
 
 
 def before_trying(recorded: OutcomeMatrix, headroom: Headroom, *, n_groups: int) -> dict[str, Any] | None:
-    """Return the verdict where trying routers would tell nothing; else None."""
+    """Return the verdict if evaluating routers would be uninformative; otherwise None."""
     single, n_queries = Advice(pair=headroom.pair), len(recorded.domains)
     if len(recorded.pairs) == 1:
         return _verdict("do not route", f"There is one pair, {headroom.pair}; nothing to choose from.", single)
@@ -120,10 +120,10 @@ def after_trying(
     """Return the verdict on held-out results.
 
     Args:
-        crossed: what was tried.
+        crossed: the held-out results.
         recorded: the outcomes.
         headroom: what the oracle would gain.
-        margin: accuracy that may be given up for money, 0 to 1.
+        margin: accuracy that may be given up to save cost, 0 to 1.
         seed: seed of the resamples.
     """
     case = Case.of(crossed, recorded, margin=margin, seed=seed)
@@ -147,14 +147,14 @@ def after_trying(
 
 
 def needed(apart: NDArray[np.float64], domains: Sequence[str]) -> Need | None:
-    """Say how many more queries would show a gain of `WORTH`, and in which domains.
+    """Estimate how many more queries would show a gain of `WORTH`, and in which domains.
 
     ``n = ((1.96 + 0.84) * sd / WORTH) ** 2``, where sd is the standard deviation of the differences: the number at
-    which a 95% interval around a true gain of `WORTH` excludes 0 with a chance of 80%. They are shared out in
+    which a 95% interval around a true gain of `WORTH` excludes 0 with a probability of 80%. They are distributed in
     proportion to each domain's number of queries times its own standard deviation (Neyman's allocation).
 
     Args:
-        apart: score of the router less that of the single pair on each query; NaN where not measured.
+        apart: the router's score minus the single pair's on each query; NaN where not measured.
         domains: domain of each query.
 
     Returns:
@@ -170,7 +170,7 @@ def needed(apart: NDArray[np.float64], domains: Sequence[str]) -> Need | None:
 
 
 def _shared(weight: Mapping[str, float], number: int) -> dict[str, int]:
-    """Share a number out over domains by weight, the largest part first."""
+    """Distribute a number over domains by weight, the largest first."""
     total = sum(weight.values())
     shares = {str(name): round(number * value / total) for name, value in weight.items()} if total > 0 else {}
     return {name: share for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share}
@@ -206,7 +206,7 @@ def _dominates(recorded: OutcomeMatrix, column: int) -> bool:
         rows = domains == domain
         score, cost = _means(recorded.scores[rows]), _means(recorded.costs[rows])
         others = ~np.isnan(score) & (np.arange(len(score)) != column)
-        # A comparison with NaN fails: of what is unknown it can't be said that it costs more.
+        # A comparison with NaN is False: an unknown cost is never known to be higher.
         if not score[column] >= np.nanmax(score) or not (cost[column] < cost[others]).all():
             return False
     return True

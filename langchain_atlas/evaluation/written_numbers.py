@@ -48,25 +48,25 @@ class WrittenNumber(NamedTuple):
     """A number in a text."""
 
     value: float
-    """What it is; of a percentage, the number before the sign."""
+    """Its value; for a percentage, the number before the sign."""
     percent: bool
-    """Whether a percent sign stands behind it."""
+    """Whether a percent sign follows."""
 
     @property
     def readings(self) -> tuple[float, ...]:
-        """What it may mean next to a number without a percent sign."""
+        """The values that it may have next to a number without a percent sign."""
         return (self.value, self.value / 100) if self.percent else (self.value,)
 
 
 def number_in(text: str, *, fractions: bool) -> WrittenNumber | None:
-    """Return the number that a text is; None when it is not one, or not a finite one."""
+    """Return the number that a text consists of; None if it is not one, or not finite."""
     match = (_WITH_FRACTIONS if fractions else _PLAIN).fullmatch(_simplified(text).strip())
     number = _read(match) if match else None
     return number if number and math.isfinite(number.value) else None
 
 
 def numbers_in(text: str, *, fractions: bool) -> list[WrittenNumber]:
-    """Return the finite numbers in a text, in their order.
+    """Return the finite numbers in a text, in order.
 
     Args:
         text: an answer.
@@ -77,7 +77,7 @@ def numbers_in(text: str, *, fractions: bool) -> list[WrittenNumber]:
 
 
 def narrow(text: str) -> str:
-    """Return a text in which full-width letters, digits and signs are the usual ones."""
+    """Return a text with full-width letters, digits and signs replaced by the usual ones."""
     return text if text.isascii() else text.translate(_WIDE)
 
 
@@ -93,7 +93,7 @@ def _simplified(text: str) -> str:
 
 
 def _ascii(character: str) -> str:
-    """A digit of any script as an ASCII one, and a fraction that is one character as LaTeX has it."""
+    """Return a digit of any script in ASCII, and a fraction character as LaTeX."""
     if character.isascii():
         return character
     if character.isdecimal():

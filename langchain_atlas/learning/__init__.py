@@ -1,1 +1,1 @@
-"""How path two learns: on recorded outcomes, replayed."""
+"""How path two learns: by replay of recorded outcomes."""

@@ -1,8 +1,8 @@
 """Routing as a Gymnasium environment, so that any algorithm can be tried on recorded outcomes.
 
 An episode is one query. Actions are the answers got so far (give it, which ends the episode), then the pairs (call it).
-What is seen is what a live router sees: never the score of a call. Our own PPO plays the same episodes, many at once;
-see `langchain_atlas.learning.ppo`.
+The observation is what a live router sees: never the score of a call. Our own PPO plays the same episodes, many at
+once; see `langchain_atlas.learning.ppo`.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ class RoutingEnvironment(gymnasium.Env[Observed, np.int64]):
     """Episodes over recorded outcomes; at most `horizon` calls.
 
     Observations are dicts: ``pairs`` [n_pairs, features] and ``query`` [features] (names in `PAIR_FEATURES` and
-    `QUERY_FEATURES`), ``cost`` [n_pairs] (1 for the dearest pair), ``answers`` [4, features], ``called`` [4] (column
-    plus one; 0 for none), ``same`` [4, 4], ``turns`` and ``price`` [1], ``action_mask`` [4 + n_pairs].
+    `QUERY_FEATURES`), ``cost`` [n_pairs] (1 for the most expensive pair), ``answers`` [4, features], ``called`` [4]
+    (column plus one; 0 for none), ``same`` [4, 4], ``turns`` and ``price`` [1], ``action_mask`` [4 + n_pairs].
 
     Args:
-        recordings: what is replayed.
-        held_out: the memories that queries are seen through.
-        rewards: what is rewarded.
-        horizon: most calls of an episode, 1 to 4.
+        recordings: the outcomes to replay.
+        held_out: the memories through which queries are seen.
+        rewards: the weights of the reward's components.
+        horizon: maximum number of calls in an episode, 1 to 4.
 
     Raises:
         SettingError: `horizon` is out of range.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # declared so by Gymnasium
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  # declared like this by Gymnasium
 
     def __init__(
         self,

@@ -1,8 +1,8 @@
 """Proximal policy optimisation on recorded outcomes, short enough to read.
 
 Every step plays a batch of whole trajectories, estimates advantages (GAE), and makes a few clipped updates, held near a
-reference policy by a KL term. Advantages are centred and not divided by their deviation: groups that differ in cost
-alone would be blown up.
+reference policy by a KL term. Advantages are centred but not divided by their standard deviation, which would inflate
+batches whose trajectories differ only in cost.
 """
 
 from __future__ import annotations
@@ -30,56 +30,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PPOConfig:
-    """How the policy learns."""
+    """Hyperparameters of PPO."""
 
     steps: int = 250
-    """Batches of trajectories."""
+    """Number of steps: batches of trajectories."""
     batch: int = 256
-    """Trajectories a step."""
+    """Trajectories per step."""
     epochs: int = 2
-    """Passes over each batch."""
+    """Passes over each batch (epochs)."""
     learning_rate: float = 1e-4
-    """Adam's step size."""
+    """Learning rate of Adam."""
     gamma: float = 1.0
-    """How much a later reward counts."""
+    """Discount factor of later rewards."""
     gae_lambda: float = 0.95
-    """How far advantages look ahead."""
+    """Lambda of generalized advantage estimation."""
     clip_coef: float = 0.2
-    """How far the chance of an action may move in one step."""
+    """Clipping range of the probability ratio."""
     value_weight: float = 0.5
-    """Weight of the value's loss."""
+    """Weight of the value loss."""
     entropy_weight: float = 0.001
     """Weight of the entropy bonus."""
     kl_weight: float = 0.05
-    """Weight of the KL divergence from the reference, which is the policy as it was at the start."""
+    """Weight of the KL divergence from the reference, the policy as it was at the start."""
     belief_weight: float = 1.0
-    """Weight of the belief's own loss, which keeps chances calibrated while actions are learned."""
+    """Weight of the belief's own loss, which keeps probabilities calibrated while actions are learned."""
     turns: int = MAX_CALLS
-    """Most calls of a trajectory."""
+    """Maximum number of calls in a trajectory."""
     clipped: bool = True
     """Whether updates are clipped; False with one epoch is plain policy gradient."""
     rewards: Rewards = field(default_factory=Rewards)
-    """What is rewarded."""
+    """Weights of the reward's components."""
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """Trajectories that were played; one row a decision, those of one turn after those of the turn before."""
+    """Trajectories that were played; one row per decision, turn after turn."""
 
     state: State
-    """What was seen, rows [N]."""
+    """The states, rows [N]."""
     right: Tensor
-    """Score of each answer got so far, shape [N, T]; the belief's own lesson, never seen by the policy."""
+    """Score of each answer so far, shape [N, T]; the target of the belief, never seen by the policy."""
     action: Tensor
-    """What was done, shape [N]."""
+    """The actions taken, shape [N]."""
     logp: Tensor
-    """Logarithm of its chance then, shape [N]."""
+    """Log-probability of each action when it was taken, shape [N]."""
     advantage: Tensor
-    """How much better it turned out than expected, shape [N]."""
+    """Advantage of each action, shape [N]."""
     returns: Tensor
-    """What the rest of the trajectory brought, shape [N]."""
+    """Return of the rest of the trajectory, shape [N]."""
     components: dict[str, float]
-    """Mean of each component of the reward, of all of it (``reward``), and of the number of calls."""
+    """Mean of each component of the reward, of their sum (``reward``), and of the number of calls."""
 
 
 def advantages(
@@ -88,14 +88,14 @@ def advantages(
     """Estimate advantages (Schulman et al. 2016, arXiv 1506.02438).
 
     Args:
-        rewards: of each turn, shape [T, B].
-        values: expected at each turn, shape [T, B].
-        alive: whether a decision was made at that turn, shape [T, B]; once False it stays so.
-        gamma: how much a later reward counts.
-        gae_lambda: how far they look ahead.
+        rewards: reward of each turn, shape [T, B].
+        values: value of the state at each turn, shape [T, B].
+        alive: whether a decision was made at that turn, shape [T, B]; once False, always False.
+        gamma: discount factor.
+        gae_lambda: lambda of generalized advantage estimation.
 
     Returns:
-        Advantages and returns, shape [T, B] each; 0 where nothing was decided.
+        Advantages and returns, shape [T, B] each; 0 where no decision was made.
     """
     found = torch.zeros_like(rewards)
     running = torch.zeros_like(rewards[0])
@@ -116,7 +116,7 @@ def play(
     config: PPOConfig,
     generator: torch.Generator,
 ) -> Rollout:
-    """Play one batch of trajectories with the policy as it is, exploring."""
+    """Play one batch of trajectories with the current policy, sampling its actions."""
     policy.eval()
     process = DecisionProcess(recordings, config.rewards, config.turns)
     episodes = process.draw(held_out, config.batch, generator)
@@ -164,7 +164,7 @@ def _rollout(seen: list[State], turns: list[dict[str, Tensor]], scores: list[Ten
 
 
 def _joined(parts: list[State]) -> State:
-    """Put states of several turns one after the other; they share everything but what is by row."""
+    """Concatenate the states of several turns; they share everything that is not by row."""
     first = parts[0]
     prior: PriorFeatures = replace(
         first.prior,
@@ -188,14 +188,14 @@ def update(
     optimiser: torch.optim.Optimizer,
     config: PPOConfig,
 ) -> dict[str, float]:
-    """Make the updates that one batch of trajectories allows; return their statistics."""
+    """Make the updates for one batch of trajectories; return their statistics."""
     with torch.no_grad():
         before = torch.log_softmax(reference(rollout.state).logits, dim=1)
     advantage = rollout.advantage - rollout.advantage.mean()
     right, made = rollout.right, rollout.state.made
     statistics: dict[str, float] = {}
     for _ in range(config.epochs):
-        policy.eval()  # the chances compared must be of one network, so no unit is left out
+        policy.eval()  # the probabilities compared must be of the same network, so dropout is off
         assessed = policy(rollout.state)
         chances = torch.log_softmax(assessed.logits, dim=1)
         logp = chances.gather(1, rollout.action[:, None]).squeeze(1)
@@ -245,12 +245,12 @@ def improve(
     """Improve a policy in place.
 
     Args:
-        policy: the policy; as it is now it is the reference.
-        recordings: what is replayed.
-        held_out: the memories that queries are seen through.
-        config: how.
-        seed: of everything random.
-        on_step: told the number of the step and its statistics.
+        policy: the policy; its current state is the reference.
+        recordings: the outcomes to replay.
+        held_out: the memories through which queries are seen.
+        config: the hyperparameters.
+        seed: seed of everything random.
+        on_step: called with the number of the step and its statistics.
     """
     reference = copy.deepcopy(policy).eval()
     generator = torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Pretraining: from random states, which answers are right, and what one more call brings."""
+"""Pretraining: learn, from random states, which answers are right and what one more call brings."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PretrainingConfig:
-    """How the policy is pretrained."""
+    """Hyperparameters of pretraining."""
 
     belief_steps: int = 800
     """Updates of the belief alone."""
     gain_steps: int = 1200
     """Updates of the gain."""
     batch: int = 384
-    """States a step."""
+    """States per step."""
     learning_rate: float = 2e-3
-    """Adam's step size."""
+    """Learning rate of Adam."""
     weight_decay: float = 1e-3
-    """Pull of the weights towards zero."""
+    """Weight decay."""
     candidates: int = 4
-    """Pairs tried in every state, for the gain."""
+    """Number of pairs tried in every state, for the gain."""
 
 
 def draw_calls(scores: Tensor, count: Tensor) -> Tensor:
-    """Draw calls without repetition: those with the highest scores, `count` of them, shape [B, MAX_CALLS]."""
+    """Draw calls without repetition: the `count` calls with the highest scores, shape [B, MAX_CALLS]."""
     width = min(MAX_CALLS, scores.shape[1])
     top = scores.topk(width, dim=1).indices
     top = functional.pad(top, (0, MAX_CALLS - width), value=-1)
@@ -50,7 +50,7 @@ def draw_calls(scores: Tensor, count: Tensor) -> Tensor:
 def draw_states(
     recordings: Recordings, held_out: HeldOutStatistics, size: int, generator: torch.Generator, *, most: int = MAX_CALLS
 ) -> tuple[Tensor, State]:
-    """Draw states: any query, through any memory without it, any pool and few calls, good and cheap ones more often."""
+    """Draw states: any query, any memory without it, any pool and a few calls, more often good and cheap ones."""
     rows = torch.randint(len(recordings), (size,), generator=generator)
     prior = held_out.rows(rows, torch.randint(held_out.n_views, (size,), generator=generator))
     allowed, price = draw_pool(recordings.recorded[rows], generator), draw_prices(size, generator)
@@ -73,7 +73,7 @@ def pretrain(
     seed: int,
     on_step: Callable[[], None] | None = None,
 ) -> dict[str, float]:
-    """Teach the policy what answers and calls are worth; returns the last losses; `on_step` is called after each."""
+    """Train the policy's values of answers and calls; return the last losses; `on_step` is called after each step."""
     generator = torch.Generator().manual_seed(seed)
     losses = {"belief": 0.0, "gain": 0.0}
     for part, steps in (("belief", config.belief_steps), ("gain", config.gain_steps)):

@@ -1,7 +1,7 @@
-"""The decision process of path two: where an episode is, what an action leads to, and what it earns.
+"""The decision process of path two: the state of an episode, the transition of an action, and its reward.
 
-An episode is one query. Actions are the answers got so far (giving one ends the episode), then the pairs (calling one).
-PPO, replay of a policy and the Gymnasium environment all take their steps here, many episodes at once.
+An episode is one query. Actions are the answers so far (giving one ends the episode), then the pairs (calling one).
+PPO, replay of a policy and the Gymnasium environment all use this process, for many episodes at once.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ PRICES = (0.003, 6.0)
 
 @dataclass(frozen=True)
 class Episodes:
-    """A batch of episodes as they are now; shape [B] unless said otherwise."""
+    """The current state of a batch of episodes; shape [B] unless noted otherwise."""
 
     rows: Tensor
-    """The query of each, by number."""
+    """Index of each query."""
     prior: PriorFeatures
-    """What is known before anything is called."""
+    """What is known before any call."""
     pool: Tensor
-    """Which pairs may be called at all, shape [B, P]."""
+    """Which pairs may be called, shape [B, P]."""
     price: Tensor
     """Score that one unit of cost is worth."""
     called: Tensor
     """Columns of the calls, -1 for calls not made, shape [B, T]."""
     turns: Tensor
-    """Calls that may still be made."""
+    """Number of calls that may still be made."""
     done: Tensor
     """Whether an answer was given."""
     answered: Tensor
@@ -59,11 +59,11 @@ class DecisionProcess:
     """
 
     recordings: Recordings
-    """What is replayed."""
+    """The outcomes to replay."""
     rewards: Rewards = field(default_factory=Rewards)
-    """What is rewarded."""
+    """The weights of the reward's components."""
     horizon: int = MAX_CALLS
-    """Most calls of an episode, 1 to 4."""
+    """Maximum number of calls in an episode, 1 to 4."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.horizon <= MAX_CALLS:
@@ -91,13 +91,13 @@ class DecisionProcess:
         return self.start(rows, prior, pool, price)
 
     def state(self, episodes: Episodes) -> State:
-        """Return what the policy sees; its `mask` says which actions can be taken."""
+        """Return what the policy sees; its `mask` marks the actions that can be taken."""
         return self.recordings.state(
             episodes.prior, episodes.rows, episodes.pool, episodes.called, episodes.price, episodes.turns
         )
 
     def transition(self, episodes: Episodes, action: Tensor) -> Episodes:
-        """Return the episodes after an action each, shape [B]; those that are done stay as they are."""
+        """Return the episodes after one action each, shape [B]; finished episodes do not change."""
         gives = ~episodes.done & (action < MAX_CALLS)
         calls = ~episodes.done & (action >= MAX_CALLS) & (episodes.turns > 0)
         called, slot = episodes.called.clone(), (episodes.called >= 0).sum(1)
@@ -111,12 +111,12 @@ class DecisionProcess:
         )
 
     def cost(self, episodes: Episodes, action: Tensor) -> Tensor:
-        """Return what an action costs, 1 for a call of the dearest pair, shape [B]; giving an answer costs nothing."""
+        """Return the cost of an action, 1 for a call of the most expensive pair, shape [B]; an answer costs nothing."""
         calls = ~episodes.done & (action >= MAX_CALLS) & (episodes.turns > 0)
         return torch.where(calls, self.recordings.costs[episodes.rows, (action - MAX_CALLS).clamp(min=0)], 0.0)
 
     def reward(self, episodes: Episodes, action: Tensor) -> dict[str, Tensor]:
-        """Return what an action earns, by component, shape [B] each; nothing where the episode is done."""
+        """Return the reward of an action, by component, shape [B] each; 0 if the episode is finished."""
         gives, given = ~episodes.done & (action < MAX_CALLS), _given(episodes, action)
         answered, column = gives & (given >= 0), given.clamp(min=0)
         right, costs = self.recordings.scores[episodes.rows], self.recordings.costs[episodes.rows]
@@ -128,13 +128,13 @@ class DecisionProcess:
         return {name: part * ~episodes.done for name, part in parts.items()}
 
     def score(self, episodes: Episodes) -> Tensor:
-        """Return the score of the answers given, shape [B]; 0 where none was."""
+        """Return the score of the answers given, shape [B]; 0 where none was given."""
         column = episodes.answered.clamp(min=0)
         return torch.where(episodes.answered >= 0, self.recordings.scores[episodes.rows, column], 0.0)
 
 
 def _given(episodes: Episodes, action: Tensor) -> Tensor:
-    """Return the column whose answer an action gives, shape [B]; of no meaning where it calls a pair."""
+    """Return the column whose answer an action gives, shape [B]; meaningless if the action calls a pair."""
     return episodes.called.gather(1, action.clamp(max=MAX_CALLS - 1)[:, None]).squeeze(1)
 
 
@@ -145,7 +145,7 @@ def draw_prices(count: int, generator: torch.Generator) -> Tensor:
 
 
 def draw_pool(recorded: Tensor, generator: torch.Generator) -> Tensor:
-    """Leave a random part of the pairs out of each state, shape [B, P], so that any pool will do."""
+    """Leave a random set of pairs out of each state, shape [B, P], so that the policy works with any pool."""
     share = 0.3 + 0.7 * torch.rand(len(recorded), 1, generator=generator)
     kept = recorded & (torch.rand(recorded.shape, generator=generator) < share)
     return torch.where(kept.sum(1, keepdim=True) >= min(MAX_CALLS + 1, recorded.shape[1]), kept, recorded)

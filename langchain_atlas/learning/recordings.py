@@ -1,4 +1,4 @@
-"""Recorded outcomes laid out for learning: every answer read once, every query seen through a memory without it."""
+"""Recorded outcomes for learning: every answer is parsed once, every query is seen through a memory without it."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Recordings:
     """A table's outcomes as tensors; rows are queries, columns pairs."""
 
     featurizer: StateFeaturizer
-    """The outcomes, and what they say overall."""
+    """The outcomes, and their overall statistics."""
     seen: EncodedQueries
-    """What is seen of the queries."""
+    """The features of the queries."""
     answers: Tensor
-    """Numbers about every answer, shape [n, n_pairs, len(ANSWER_FEATURES)]."""
+    """Features of every answer, shape [n, n_pairs, len(ANSWER_FEATURES)]."""
 
     @classmethod
     def of(
@@ -53,17 +53,17 @@ class Recordings:
         descriptions: Mapping[str, str] | None = None,
         like: StateFeaturizer | None = None,
     ) -> Recordings:
-        """Read a table.
+        """Parse a table.
 
         Args:
             table: the outcomes.
             encoder: embeds queries and descriptions.
             agreement: compares answers.
-            descriptions: what models and tools are, by name.
-            like: a featurizer learned before, whose view, scale and styles are taken; the table's own otherwise.
+            descriptions: descriptions of models and tools, by name.
+            like: a fitted featurizer, whose view, scale and styles are used; by default, the table's own.
 
         Raises:
-            OutcomeError: the table has no score at all.
+            OutcomeError: the table has no scores.
         """
         read = read_table(table, encoder, agreement or AnswerAgreement(), descriptions, like)
         featurizer = StateFeaturizer.of(read.memory, read.view, read.descriptions, None if like is None else like.scale)
@@ -74,7 +74,7 @@ class Recordings:
 
     @property
     def memory(self) -> Memory:
-        """The outcomes, with what the answers say."""
+        """The outcomes, with their answers compared."""
         return self.featurizer.memory
 
     @property
@@ -84,12 +84,12 @@ class Recordings:
 
     @cached_property
     def scores(self) -> Tensor:
-        """How right every answer is, shape [n, n_pairs]; 0 where not recorded."""
+        """Score of every answer, shape [n, n_pairs]; 0 where not recorded."""
         return torch.from_numpy(np.nan_to_num(self.outcomes.scores))
 
     @cached_property
     def costs(self) -> Tensor:
-        """What every call cost, 1 for the dearest pair, likewise; the pair's mean where unknown."""
+        """Cost of every call, 1 for the most expensive pair, shape [n, n_pairs]; the pair's mean where unknown."""
         known, dollars = self.featurizer.record.cost, self.featurizer.scale.dollars
         usual = np.where(np.isnan(known), dollars, known)
         costs = np.where(np.isnan(self.outcomes.costs), usual, self.outcomes.costs) / dollars
@@ -97,17 +97,17 @@ class Recordings:
 
     @cached_property
     def recorded(self) -> Tensor:
-        """Which calls are recorded, likewise."""
+        """Which calls are recorded, shape [n, n_pairs]."""
         return torch.from_numpy(self.outcomes.recorded)
 
     @cached_property
     def groups(self) -> Tensor:
-        """Answers that say the same have one number, likewise; one that says nothing is alone."""
+        """Group of every answer, shape [n, n_pairs]; answers that agree share one, one that says nothing is alone."""
         return torch.from_numpy(self.memory.answers.groups)
 
     @cached_property
     def styles(self) -> Tensor:
-        """Column of `PriorFeatures.by_style` for every answer, likewise."""
+        """Column of `PriorFeatures.by_style` for every answer, shape [n, n_pairs]."""
         answers = self.memory.answers
         styles = np.where(answers.styles < 0, len(answers.style_names), answers.styles)
         return torch.from_numpy(styles.astype(np.int64))
@@ -121,13 +121,13 @@ class Recordings:
     def state(
         self, prior: PriorFeatures, rows: Tensor, allowed: Tensor, called: Tensor, price: Tensor, turns: Tensor
     ) -> State:
-        """Return the states in which some calls were made.
+        """Return the states after some calls.
 
         Args:
-            prior: of the same states.
+            prior: the prior of the same states.
             rows: query of each state, shape [B].
-            allowed: which pairs each may call, shape [B, P]; those called are taken out.
-            called: columns called, -1 for none, shape [B, T].
+            allowed: which pairs may be called in each state, shape [B, P]; those already called are removed.
+            called: columns of the calls, -1 for none, shape [B, T].
             price: see `State.price`.
             turns: see `State.turns`.
         """
@@ -154,16 +154,16 @@ def _called(called: Tensor, n_pairs: int) -> Tensor:
 
 @dataclass(frozen=True)
 class HeldOutStatistics:
-    """Every query of some recordings, seen through several memories without it."""
+    """Every query of some recordings, seen through several memories that lack it."""
 
     priors: PriorFeatures
     """Rows are memories times queries."""
     n_queries: int
-    """How many queries there are."""
+    """Number of queries."""
     n_views: int
-    """Through how many memories each is seen."""
+    """Number of memories through which each query is seen."""
     parts: tuple[NDArray[np.int64], ...]
-    """Of each view, the part that each query is left out with, shape [n_queries]."""
+    """For each view, the part with which each query is left out, shape [n_queries]."""
 
     def rows(self, queries: Tensor, memories: Tensor) -> PriorFeatures:
         """Return the prior of some queries, each through one of its memories."""
@@ -173,10 +173,10 @@ class HeldOutStatistics:
 def held_out_statistics(
     recordings: Recordings, *, seed: int, n_familiar: int = 2, n_strange: int = 2, thinned: bool = True
 ) -> HeldOutStatistics:
-    """See every query as a live one will be seen: through a memory that does not hold it.
+    """Compute the prior of every query as for a live one: through a memory that does not contain it.
 
     A familiar view leaves out the query's fold, a strange one its whole domain, as if traffic had drifted there. In
-    each, some pairs keep only a few outcomes, as if they had just joined; not so where it is not `thinned`.
+    each, some pairs keep only a few outcomes, as if they were new, unless the view is not `thinned`.
     """
     generator = np.random.default_rng(seed)
     n = len(recordings)

@@ -1,4 +1,4 @@
-"""What a trajectory is rewarded for: section 3 of the paper, and its cost."""
+"""The reward of a trajectory: section 3 of the paper, and cost."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 RIGHT = 0.5
-"""Least score of an answer that counts as right where right and wrong are told apart."""
+"""Lowest score of an answer that counts as right where only right and wrong are distinguished."""
 
 MALFORMED = -1.0
 """`R_fmt` of a trajectory that ends without an answer; a compact policy can't write any other malformed one."""
 
 MISCHOSEN = -0.15
-"""`R_sel` of a trajectory whose answer is by a pair that costs more than the cheapest right one."""
+"""`R_sel` of a trajectory whose answer is from a pair that costs more than the cheapest right one."""
 
 
 @dataclass(frozen=True)
 class Rewards:
-    """Weights of the components; 0 switches one off."""
+    """Weights of the components; 0 turns one off."""
 
     outcome: float = 1.0
     """Weight of the score of the answer given (the paper's gamma)."""
     selection: float = 0.0
-    """Weight of having been answered by no dearer a pair than the cheapest of those that are right (the paper's xi, 1
-    there); whether the answer is right is the outcome's part. Off by default: it rewards agreeing with hindsight,
-    which costs accuracy here; see ``docs/rl.md``."""
+    """Weight of answering with a pair that costs no more than the cheapest right one (the paper's xi, 1 there); whether
+    the answer is right is part of the outcome's component. Off by default: it rewards agreement with hindsight, which
+    costs accuracy here; see ``docs/rl.md``."""
     format: float = 1.0
     """Weight of ending with an answer."""
     cost: float = 1.0
-    """Weight of the cost term: the price times what was spent, 1 for a call of the dearest pair."""
+    """Weight of the cost component: the price times the cost, 1 for a call of the most expensive pair."""
 
     def components(
         self, score: Tensor, answered: Tensor, optimal: Tensor, cost: Tensor, price: Tensor
@@ -39,10 +39,10 @@ class Rewards:
         """Return every component, weighted, shape [B] each.
 
         Args:
-            score: of the answer given, 0 to 1.
+            score: score of the answer given, 0 to 1.
             answered: whether there is an answer.
-            optimal: whether its pair costs no more than the cheapest that is right.
-            cost: of all calls, in units of the dearest pair's.
+            optimal: whether its pair costs no more than the cheapest right one.
+            cost: cost of all calls, 1 for a call of the most expensive pair.
             price: score that one unit of cost is worth.
         """
         return {

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What came of some trajectories, shape [B]."""
+    """The results of some trajectories, shape [B]."""
 
     score: Tensor
     """Score of the answer given; 0 where there was none."""
@@ -45,14 +45,14 @@ def follow(
     turns: int = MAX_CALLS,
     floor: tuple[Tensor, float] | None = None,
 ) -> Outcomes:
-    """Take the best action everywhere, from the start to the answer, on all queries of the recordings.
+    """Take the best action in every state, from the start to the answer, on all queries of the recordings.
 
     Args:
         policy: the policy.
-        recordings: what is replayed.
+        recordings: the outcomes to replay.
         prior: what is known of every pair on each query.
         price: score that one unit of cost is worth.
-        turns: most calls.
+        turns: maximum number of calls.
         floor: column of the default pair on each query, shape [B], and the margin of `with_floor`; None for none.
     """
     policy.eval()

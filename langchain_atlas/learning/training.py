@@ -1,4 +1,4 @@
-"""Training the RL router: read the outcomes, learn what answers are worth, improve by PPO, keep the memory."""
+"""Training the RL router: read the outcomes, pretrain, improve by PPO, keep the memory."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ if TYPE_CHECKING:
 
 
 FEW_DOMAINS = 6
-"""With fewer domains than this in the experience, traffic is expected to bring others: the policy is cautious."""
+"""With fewer domains than this in the table, queries of other domains are expected: the policy is cautious."""
 
 FEWEST_QUERIES = 20
-"""Fewer recorded queries than this teach nothing that holds."""
+"""Minimum number of recorded queries for training."""
 
 CHECKPOINT_EVERY = 50
-"""Updates of PPO between two checkpoints."""
+"""Number of PPO updates between two checkpoints."""
 
 CURVES = "curves.jsonl"
-"""The file of a training's statistics, a line a step."""
+"""File name of the training statistics, one line per step."""
 
 _PAUSE = 10
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """Everything that can be chosen about training."""
+    """All settings of training."""
 
     pretraining: PretrainingConfig = field(default_factory=PretrainingConfig)
-    """What comes before PPO."""
+    """Settings of pretraining."""
     ppo: PPOConfig = field(default_factory=PPOConfig)
-    """The improvement."""
+    """Settings of PPO."""
     policy: PolicyConfig = field(default_factory=PolicyConfig)
-    """The network; `cautious` is overruled by the one below."""
+    """The network; its `cautious` is overridden by the setting below."""
     cautious: bool | None = None
-    """Whether to expect queries unlike those recorded; None decides by the
-    number of domains, see `FEW_DOMAINS`; with a single tool the policy is never cautious of its own accord."""
+    """Whether to expect queries unlike the recorded ones; None decides by the number of domains, see `FEW_DOMAINS`.
+    With a single tool the policy is cautious only if this is True."""
 
 
 def train(
@@ -75,21 +75,21 @@ def train(
     """Train an RL router on recorded outcomes.
 
     Args:
-        table: the experience; without responses the policy can't compare answers, and one pair is mostly the best.
+        table: the outcomes; without responses the policy can't compare answers, and one pair is mostly the best.
         encoder: embeds queries and descriptions.
-        config: how.
-        seed: of everything random.
+        config: the settings of training.
+        seed: seed of everything random.
         agreement: compares answers.
-        descriptions: what models and tools are, by name.
-        recordings: the table as `Recordings.of` reads it, where that was done already.
+        descriptions: descriptions of models and tools, by name.
+        recordings: the table as parsed by `Recordings.of`, if it already is.
         curves: folder for ``curves.jsonl``, a line a step (and TensorBoard's files where it is installed).
-        checkpoints: folder that gets a whole router every `CHECKPOINT_EVERY` updates of PPO, as ``step-50``.
-        progress: told how many updates are done, and of how many.
+        checkpoints: folder for a whole router every `CHECKPOINT_EVERY` updates of PPO, as ``step-50``.
+        progress: called with the number of updates done, and of all updates.
 
     Raises:
         OutcomeError: the table has no score, or too few queries.
         SettingError: `seed` or the number of steps is negative.
-        WritingError: curves or checkpoints can't be written, say because the disk is full.
+        WritingError: curves or checkpoints can't be written, for example because the disk is full.
     """
     config, encoder = config or TrainingConfig(), encoder or SentenceTransformerEncoder()
     check(table, seed, config.ppo.steps)
@@ -128,12 +128,12 @@ def train(
 
 
 def _expects_others(table: OutcomeTable, domains: int) -> bool:
-    """Say whether queries unlike those recorded are to be expected; with one tool there are no witnesses of others."""
+    """Return whether queries unlike the recorded ones are expected; never with a single tool."""
     return domains < FEW_DOMAINS and len({pair.tool for pair in table.pairs}) > 1
 
 
 def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
-    """Save the router as it is now, where that was asked for and it is time."""
+    """Save the router, if a checkpoint is due and wanted."""
     if checkpoints is not None and done % CHECKPOINT_EVERY == 0:
         with writing(checkpoints):
             checkpoints.mkdir(parents=True, exist_ok=True)
@@ -141,7 +141,7 @@ def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
 
 
 def check(table: OutcomeTable, seed: int, steps: int) -> None:
-    """Make sure that a policy can be trained on a table.
+    """Check that a policy can be trained on a table.
 
     Raises:
         OutcomeError: there are too few queries.
@@ -157,7 +157,7 @@ def check(table: OutcomeTable, seed: int, steps: int) -> None:
 
 
 class _Curves:
-    """Writes a line of statistics a step to ``curves.jsonl``, and to TensorBoard where that is installed."""
+    """Writes a line of statistics per step to ``curves.jsonl``, and to TensorBoard if it is installed."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -171,7 +171,7 @@ class _Curves:
 
             with self._writing():
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._file = (self._folder / CURVES).open("w", encoding="utf-8", buffering=1)  # a line at a time
+                self._file = (self._folder / CURVES).open("w", encoding="utf-8", buffering=1)  # line-buffered
                 if find_spec("tensorboard") is not None:
                     from torch.utils.tensorboard import SummaryWriter
 
@@ -190,7 +190,7 @@ class _Curves:
     def __exit__(self, kind: object, *error: object) -> None:
         for log in (self._file, self._board):
             if log is not None:
-                with suppress(OSError) if kind is not None else self._writing():  # what went wrong first is told
+                with suppress(OSError) if kind is not None else self._writing():  # the first error is the one to raise
                     log.close()
 
     def _writing(self) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""Experience: recorded outcomes of pairs on queries."""
+"""Recorded outcomes of pairs on queries."""
 
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.outcomes.table import COLUMNS, OutcomeTable

@@ -29,7 +29,7 @@ _TYPES: dict[Kind, pa.DataType] = {
 }
 
 _MISFITS = (pa.ArrowException, OverflowError, UnicodeEncodeError)
-"""What Arrow raises for a value that a column can't hold."""
+"""The errors that Arrow raises for a value that does not fit a column."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Column:
     name: str
     """Name in the file."""
     kind: Kind
-    """What its values are."""
+    """Type of its values."""
     required: bool = False
     """Whether every row must have a value."""
     low: float | None = None
-    """Smallest value allowed."""
+    """Smallest valid value."""
     high: float | None = None
-    """Largest value allowed."""
+    """Largest valid value."""
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -64,7 +64,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("error", "text"),
     Column("tokens_estimated", "boolean"),
 )
-"""What a table must have; other columns are kept as they are. A column without values is all null."""
+"""The columns that a table must have; others are kept unchanged. A column without values is all null."""
 
 
 def checked(table: pa.Table, source: str) -> pa.Table:
@@ -72,7 +72,7 @@ def checked(table: pa.Table, source: str) -> pa.Table:
 
     Args:
         table: any Arrow table.
-        source: what to call it in messages, usually the file.
+        source: the table's name in messages, usually the file.
 
     Raises:
         OutcomeError: a column is missing or mistyped, or a value is missing or out of range; the message names
@@ -102,10 +102,10 @@ def checked(table: pa.Table, source: str) -> pa.Table:
 
 
 def _refuse_questions(names: Collection[str], source: str) -> None:
-    """Say so where questions, which nobody has answered yet, are given for outcomes.
+    """Raise a helpful error if the table contains questions instead of outcomes.
 
     Raises:
-        OutcomeError: that is what they are, by the names of their columns.
+        OutcomeError: it contains questions, judging by the names of its columns.
     """
     if "query" in names and {"answer", "scorer"} & set(names) and not {"model", "score"} & set(names):
         raise OutcomeError(
@@ -184,20 +184,20 @@ def _article(kind: Kind) -> str:
 
 
 def read_jsonl(path: Path) -> pa.Table:
-    """Read one JSON object a line into a table.
+    """Read one JSON object per line into a table.
 
     Raises:
         OutcomeError: a line is not a JSON object, or a value does not fit its column; the message names the line.
     """
     rows: list[dict[str, Any]] = []
     lines: list[int] = []
-    # Not splitlines: texts may hold U+2028 and other characters that it takes for the end of a line.
+    # Not splitlines: texts may contain U+2028 and other characters that it treats as line ends.
     for number, line in enumerate(read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError) as error:  # beside broken JSON: numbers too long, brackets too deep
+        except (ValueError, RecursionError) as error:  # broken JSON, or too long numbers, or too deep brackets
             raise OutcomeError(f"{path}, line {number} is not JSON: {error}.") from error
         if not isinstance(row, dict):
             raise OutcomeError(f"{path}, line {number} is {line.strip()[:40]!r}; it must be a JSON object.")
@@ -211,9 +211,9 @@ def table_of(rows: Sequence[dict[str, Any]], source: str, lines: Sequence[int] |
     """Make a table of rows given as dicts.
 
     Args:
-        rows: the rows; a key that some rows lack is null there.
-        source: what to call them in messages.
-        lines: line of each row in its file; the row's number where not given.
+        rows: the rows; a key that a row lacks is null there.
+        source: their name in messages.
+        lines: line of each row in its file; by default, the row's number.
 
     Raises:
         OutcomeError: a value does not fit its column.

@@ -1,6 +1,6 @@
-"""The journal: outcomes on disk one by one while they are made, merged into the table at the end.
+"""The journal: outcomes are written to disk one by one as they are made, and merged into the table at the end.
 
-A run of hours may be killed at any moment. What the journal has taken is on disk, whole, and is not run again.
+A run of hours may be killed at any moment. An outcome in the journal is on disk, complete, and is not run again.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 Key = tuple[str, str, str]
-"""What an outcome is of: query id, model, tool."""
+"""Identifies an outcome: query id, model, tool."""
 
 _KEY_COLUMNS = ("query_id", "model", "tool")
 
 
 class Journal:
-    """An append-only file of outcomes beside the table that they will be merged into.
+    """An append-only file of outcomes next to the table that they will be merged into.
 
-    It holds one JSON object a line. A later outcome of a query and a pair takes the place of an earlier one. While a
-    journal is open no other can be opened for the same table. Use it as a context manager: leaving closes it and keeps
-    the file, so that the next run goes on; `merge` ends it.
+    It contains one JSON object per line. A later outcome of a query and a pair replaces an earlier one. While a journal
+    is open, no other can be opened for the same table. Use it as a context manager: leaving it closes the file and
+    keeps it, so that the next run can continue; `merge` deletes it.
 
     Args:
-        out: the outcome table, ``.parquet`` or ``.jsonl``; the journal's name is that with ``.journal.jsonl`` behind.
+        out: the outcome table, ``.parquet`` or ``.jsonl``; the journal's name is this with ``.journal.jsonl`` appended.
 
     Raises:
-        OutcomeError: the ending is another, the table or the journal can't be read or written, or another run has the
-            journal open.
+        OutcomeError: the file name ends differently, the table or the journal can't be read or written, or another run
+            has the journal open.
     """
 
     def __init__(self, out: str | Path) -> None:
@@ -77,7 +77,7 @@ class Journal:
         return self._failed.get(key, False)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the outcomes that were there when the journal was opened, a later one after an earlier one."""
+        """Yield the outcomes that were recorded when the journal was opened, in order."""
         return self._earlier()
 
     def query(self, query_id: str) -> tuple[str, str | None, str] | None:
@@ -91,14 +91,15 @@ class Journal:
             row: values by the names of `COLUMNS`.
 
         Raises:
-            OutcomeError: the row breaks the contract of the columns, or its query id stands for another query already;
-                nothing is written.
-            WritingError: it could not be written, say because the disk is full; nothing of it stays.
+            OutcomeError: the row violates the contract of the columns, or its query id belongs to another query;
+                nothing is
+                written.
+            WritingError: it could not be written, for example because the disk is full; no part of it is kept.
         """
         OutcomeTable.from_rows([dict(row)], f"{self.path}, new outcome")  # the merge must not fail hours later
         known = self.query(row["query_id"])
         if known is not None and known[:2] != (row["query"], row.get("context")):
-            raise OutcomeError(f"Query id {row['query_id']!r} stands for {known[0]!r} already; one id is one query.")
+            raise OutcomeError(f"Query id {row['query_id']!r} already belongs to {known[0]!r}; one id is one query.")
         line = json.dumps(dict(row)).encode() + b"\n"
         with writing(self.path):
             end = self._file.seek(0, os.SEEK_END)
@@ -107,25 +108,25 @@ class Journal:
                     line = line[self._file.write(line) :]
                 os.fsync(self._file.fileno())
             except BaseException:
-                self._file.truncate(end)  # half a line would spoil the next one
+                self._file.truncate(end)  # an incomplete line would corrupt the next one
                 raise
         self._note(row)
 
     def merge(self, order: Iterable[Key] = ()) -> OutcomeTable:
         """Merge the earlier table and the journal into the table, then delete the journal and close.
 
-        The table is replaced in one piece. Rows of the earlier table stay as they are, except where the journal has a
-        newer outcome. If the process is killed in between, the next journal finds the same outcomes.
+        The table is replaced atomically. Rows of the earlier table are kept, except where the journal has a newer
+        outcome. If the process is killed in between, the next journal finds the same outcomes.
 
         Args:
-            order: how to sort the rows; what it does not name stands before, in the order of recording.
+            order: how to sort the rows; rows it does not mention come first, in the order of recording.
 
         Returns:
-            The table as it was written.
+            The written table.
 
         Raises:
-            OutcomeError: there is no outcome at all.
-            WritingError: the table can't be written; the journal stays.
+            OutcomeError: there are no outcomes.
+            WritingError: the table can't be written; the journal is kept.
         """
         rows = {_key(row): row for row in self._lines()}
         if rows:
@@ -141,7 +142,7 @@ class Journal:
         return merged
 
     def close(self) -> None:
-        """Close and let other runs in; the file stays, unless nothing is in it."""
+        """Close and release the lock; the file is kept, unless it is empty."""
         if self._file.closed:
             return
         if self._file.seek(0, os.SEEK_END) == 0:
@@ -184,7 +185,7 @@ class Journal:
         return OutcomeTable(kept, old.source).joined(new) if kept.num_rows else new
 
     def _drop_torn_line(self) -> None:
-        """Cut off what a killed run has written of a line; it was not recorded yet."""
+        """Truncate an incomplete line of a killed run; its outcome was not recorded."""
         end = self._file.seek(0, os.SEEK_END)
         while end > 0:
             start = max(0, end - 65536)
@@ -213,7 +214,7 @@ class Journal:
             self._file.close()  # an open file can't be deleted there
             self.path.unlink(missing_ok=True)
         elif _is_at(self._file, self.path):
-            self.path.unlink()  # while it is locked, so that no other run gets hold of a file that is about to go
+            self.path.unlink()  # while it is locked, so that no other run opens a file that is about to be deleted
         self._file.close()
 
 
@@ -233,7 +234,7 @@ def _sorted(table: OutcomeTable, order: Iterable[Key]) -> OutcomeTable:
 
 
 def _locked(path: Path) -> BinaryIO | None:
-    """Open and lock the file that is at `path`; None when somebody else has it locked."""
+    """Open and lock the file at `path`; None if another process has locked it."""
     while True:
         file = path.open("a+b", buffering=0)
         try:
@@ -247,7 +248,7 @@ def _locked(path: Path) -> BinaryIO | None:
         file.close()
         if not locked:
             return None
-        # Whoever had it locked has deleted it meanwhile; the next round makes a new one.
+        # The process that had it locked has deleted it meanwhile; the next round creates a new one.
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
@@ -270,7 +271,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: BinaryIO) -> bool:
-        file.seek(1 << 30)  # a byte behind all content: Windows keeps everybody from reading what is locked
+        file.seek(1 << 30)  # a byte beyond all content: Windows prevents others from reading a locked range
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except OSError:

@@ -1,4 +1,4 @@
-"""The outcome matrix: recorded outcomes as arrays of queries by pairs, laid out once for all who learn or measure."""
+"""The outcome matrix: recorded outcomes as arrays of queries by pairs, for everything that learns or measures."""
 
 from __future__ import annotations
 
@@ -21,34 +21,34 @@ ARRAYS = ("scores", "costs", "latencies")
 """Names of the arrays of an `OutcomeMatrix`."""
 
 UNKNOWN_DOMAIN = ""
-"""Domain of a query that was joined from elsewhere."""
+"""Domain of a query that was joined from another matrix."""
 
 
 @dataclass(frozen=True)
 class OutcomeMatrix:
-    """Outcomes as arrays of shape [n_queries, n_pairs], of 64 or 32 bits; NaN where nothing is recorded."""
+    """Outcomes as arrays of shape [n_queries, n_pairs], 64 or 32 bits; NaN where nothing is recorded."""
 
     pairs: tuple[Pair, ...]
     """The pairs, in the order of the columns."""
     domains: tuple[str, ...]
     """Domain of each query, in the order of the rows."""
     scores: NDArray[Any]
-    """How right each answer was, 0 to 1."""
+    """Score of each answer, 0 to 1."""
     costs: NDArray[Any]
-    """Dollars of each call; NaN as well where unknown."""
+    """Dollars of each call; also NaN where unknown."""
     latencies: NDArray[Any]
-    """Seconds of each call; NaN as well where unknown."""
+    """Seconds of each call; also NaN where unknown."""
 
     @classmethod
     def of(cls, table: OutcomeTable, pairs: Sequence[Pair] | None = None) -> OutcomeMatrix:
-        """Lay a table out, in the order of its queries.
+        """Convert a table, in the order of its queries.
 
         Args:
             table: the outcomes.
-            pairs: which pairs, in which order; all of the table's when left out.
+            pairs: the pairs, in this order; by default, all pairs of the table.
 
         Raises:
-            PoolError: the table has no outcome of one of `pairs`.
+            PoolError: the table has no outcome of a pair in `pairs`.
         """
         columns = (table.matrix(column, pairs) for column in ("score", "cost_usd", "latency_s"))
         return cls(table.pairs if pairs is None else tuple(pairs), table.domains, *columns)
@@ -64,44 +64,44 @@ class OutcomeMatrix:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """On how many queries each pair has a score, shape [n_pairs]."""
+        """Number of queries with a score, for each pair, shape [n_pairs]."""
         count: NDArray[np.int64] = self.recorded.sum(axis=0)
         return count
 
     def checked(self, source: str) -> OutcomeMatrix:
-        """Return it, if there is anything to learn from.
+        """Return the matrix, if it contains any score.
 
         Raises:
-            OutcomeError: there is no score at all in `source`, the name of the table.
+            OutcomeError: there are no scores in `source`, the name of the table.
         """
         if not self.recorded.any():
             raise OutcomeError(f"{source} has no score; there is nothing to learn from. Score its responses.")
         return self
 
     def scored(self) -> OutcomeMatrix:
-        """Return it without the costs and latencies of runs that have no score, as if these were not recorded."""
+        """Return the matrix without the costs and latencies of runs without a score, as if they were not recorded."""
         costs, latencies = (np.where(self.recorded, values, np.nan) for values in (self.costs, self.latencies))
         return replace(self, costs=costs, latencies=latencies)
 
     def astype(self, kind: DTypeLike) -> OutcomeMatrix:
-        """Return it with numbers of another width."""
+        """Return the matrix with another floating-point type."""
         arrays: dict[str, Any] = {name: array.astype(kind) for name, array in self.arrays().items()}
         return replace(self, **arrays)
 
     def rows(self, rows: Sequence[int] | NDArray[Any]) -> OutcomeMatrix:
-        """Return the outcomes of some queries, by number."""
+        """Return the outcomes of some queries, by index."""
         taken = np.asarray(rows)
         arrays: dict[str, Any] = {name: array[taken] for name, array in self.arrays().items()}
         return replace(self, domains=tuple(self.domains[row] for row in taken), **arrays)
 
     def columns(self, columns: Sequence[int]) -> OutcomeMatrix:
-        """Return the outcomes of some pairs, by number."""
+        """Return the outcomes of some pairs, by index."""
         taken = list(columns)
         arrays: dict[str, Any] = {name: array[:, taken] for name, array in self.arrays().items()}
         return replace(self, pairs=tuple(self.pairs[column] for column in taken), **arrays)
 
     def with_pairs(self, pairs: Sequence[Pair]) -> OutcomeMatrix:
-        """Return the outcomes of these pairs, in this order; one that is not among them has nothing recorded."""
+        """Return the outcomes of these pairs, in this order; a pair that is missing here has nothing recorded."""
         numbers = {pair: number for number, pair in enumerate(self.pairs)}
         taken = np.array([numbers.get(pair, -1) for pair in pairs], dtype=np.int64)
         arrays: dict[str, Any] = {
@@ -111,11 +111,11 @@ class OutcomeMatrix:
         return replace(self, pairs=tuple(pairs), **arrays)
 
     def joined(self, other: OutcomeMatrix, rows: Sequence[int] | NDArray[np.int64]) -> OutcomeMatrix:
-        """Return it with the outcomes of another one's pairs that this one lacks.
+        """Return the matrix with the outcomes of those pairs of another one that this one lacks.
 
         Args:
-            other: the other one; of pairs that both have, it adds nothing.
-            rows: row of each of its queries here; from ``len(self)`` on for queries that are not among these.
+            other: the other matrix; its outcomes of pairs that are already here are ignored.
+            rows: row of each of its queries here; ``len(self)`` and above for queries that are not here.
         """
         fresh = [column for column, pair in enumerate(other.pairs) if pair not in set(self.pairs)]
         target = np.asarray(rows, dtype=np.int64)
@@ -132,7 +132,7 @@ class OutcomeMatrix:
 
     @property
     def domain_numbers(self) -> NDArray[np.int64]:
-        """Number of each query's domain, in alphabetical order, shape [n_queries]."""
+        """Index of each query's domain, in alphabetical order, shape [n_queries]."""
         order = {name: number for number, name in enumerate(self.domain_names)}
         return np.array([order[name] for name in self.domains], dtype=np.int64)
 
@@ -149,24 +149,24 @@ class OutcomeMatrix:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], pairs: Sequence[Pair], domains: Sequence[str]
     ) -> OutcomeMatrix:
-        """Rebuild it from what `arrays` gave; others than these arrays are passed over."""
+        """Rebuild a matrix from the result of `arrays`; other arrays are ignored."""
         return cls(tuple(pairs), tuple(domains), **{name: arrays[name] for name in ARRAYS})
 
 
 def join_columns(
     mine: NDArray[Any], theirs: NDArray[Any], rows: NDArray[np.int64], n_rows: int, empty: float
 ) -> NDArray[Any]:
-    """Put columns beside those of a matrix, each row at a place of its own; `empty` where neither has a number.
+    """Append columns to those of a matrix, each row at its index; `empty` where neither has a value.
 
     Args:
-        mine: shape [n, n_columns], the first rows and columns of what is returned.
+        mine: shape [n, n_columns], the first rows and columns of the result.
         theirs: shape [m, n_new].
-        rows: place of each row of `theirs`, shape [m].
-        n_rows: number of rows in all.
-        empty: what stands elsewhere.
+        rows: index of each row of `theirs`, shape [m].
+        n_rows: total number of rows.
+        empty: the value of all other cells.
 
     Returns:
-        Shape [n_rows, n_columns + n_new], in the type of `mine`.
+        Shape [n_rows, n_columns + n_new], with the type of `mine`.
     """
     full = np.full((n_rows, mine.shape[1] + theirs.shape[1]), empty, dtype=mine.dtype)
     full[: len(mine), : mine.shape[1]] = mine

@@ -31,16 +31,16 @@ _NAMED = 3
 
 
 class OutcomeTable:
-    """Recorded outcomes, checked on the way in. Immutable: every change gives a new table.
+    """Recorded outcomes, checked at construction. Immutable: every change returns a new table.
 
     Queries and pairs are numbered in order of first appearance; arrays over queries or pairs follow that order.
 
     Args:
         table: an Arrow table with the columns of `COLUMNS`; other columns are kept.
-        source: what to call it in messages, usually the file.
+        source: the table's name in messages, usually the file.
 
     Raises:
-        OutcomeError: the table breaks the contract; the message names column, row and source.
+        OutcomeError: the table violates the contract; the message names column, row and source.
     """
 
     def __init__(self, table: pa.Table, source: str = "the outcome table") -> None:
@@ -50,10 +50,10 @@ class OutcomeTable:
 
     @classmethod
     def load(cls, path: str | Path) -> OutcomeTable:
-        """Read a parquet or JSONL file, by its ending.
+        """Read a parquet or JSONL file, by its file extension.
 
         Raises:
-            OutcomeError: the file is missing, unreadable, or breaks the contract.
+            OutcomeError: the file is missing, unreadable, or violates the contract.
         """
         path = Path(path)
         if (path / "config.json").is_file():
@@ -74,10 +74,10 @@ class OutcomeTable:
 
     @classmethod
     def from_rows(cls, rows: Sequence[dict[str, Any]], source: str = "the rows") -> OutcomeTable:
-        """Make a table of dicts, one a row; columns that no row has are null, except the required ones.
+        """Make a table of dicts, one per row; columns that no row has are null, except the required ones.
 
         Raises:
-            OutcomeError: a row breaks the contract.
+            OutcomeError: a row violates the contract.
         """
         table = table_of(rows, source)
         for column in COLUMNS:
@@ -86,11 +86,11 @@ class OutcomeTable:
         return cls(table, source)
 
     def save(self, path: str | Path) -> None:
-        """Write a parquet or JSONL file, by its ending, in one piece.
+        """Write a parquet or JSONL file, by its file extension, atomically.
 
         Raises:
-            OutcomeError: the ending is neither.
-            WritingError: it can't be written, say because the disk is full.
+            OutcomeError: the file extension is neither.
+            WritingError: it can't be written, for example because the disk is full.
         """
         path = Path(path)
         if path.suffix not in (".parquet", ".jsonl"):
@@ -126,9 +126,9 @@ class OutcomeTable:
 
     @cached_property
     def repeats(self) -> dict[tuple[str, Pair], int]:
-        """How many rows there are of each query and pair that has more than one, in order of first appearance.
+        """Number of rows of each query and pair that has more than one, in order of first appearance.
 
-        They may be runs of their own, and are averaged; or one run recorded twice, which then counts double.
+        They may be separate runs, which are averaged, or one run recorded twice, which then counts double.
         """
         cells = self._query_index[1] * len(self.pairs) + self._pair_index[1]
         found, first, counts = np.unique(cells, return_index=True, return_counts=True)
@@ -155,17 +155,17 @@ class OutcomeTable:
         return tuple(self._per_query("domain"))
 
     def matrix(self, column: str = "score", pairs: Sequence[Pair] | None = None) -> NDArray[np.float64]:
-        """Lay a number column out as queries by pairs.
+        """Arrange a numeric column as queries by pairs.
 
         Args:
-            column: name of a number column.
-            pairs: which pairs, in which order; all by default.
+            column: name of a numeric column.
+            pairs: the pairs, in this order; all by default.
 
         Returns:
             Shape [n_queries, n_pairs]; NaN where nothing is recorded. Repeated runs are averaged.
 
         Raises:
-            OutcomeError: there is no such number column.
+            OutcomeError: the numeric column does not exist.
             PoolError: a pair has no outcomes here.
         """
         if column not in self.table.column_names:
@@ -185,10 +185,10 @@ class OutcomeTable:
         return full if pairs is None else full[:, [self.pair_number(pair) for pair in pairs]]
 
     def texts(self, column: str) -> list[list[str | None]]:
-        """Lay a text column out as queries by pairs; None where nothing is recorded, the last of repeated runs.
+        """Arrange a text column as queries by pairs; None where nothing is recorded, the last one of repeated runs.
 
         Raises:
-            OutcomeError: there is no such column.
+            OutcomeError: the column does not exist.
         """
         if column not in self.table.column_names:
             raise OutcomeError(f"{self.source} has no column {column!r}. {suggest(column, self.table.column_names)}")
@@ -199,10 +199,10 @@ class OutcomeTable:
         return grid
 
     def pair_number(self, pair: Pair) -> int:
-        """Return the position of a pair in `pairs`.
+        """Return the index of a pair in `pairs`.
 
         Raises:
-            PoolError: it has no outcomes here.
+            PoolError: the table has no outcomes of it.
         """
         try:
             return self._pair_numbers[pair]
@@ -219,7 +219,7 @@ class OutcomeTable:
         domains: Iterable[str] | None = None,
         query_ids: Iterable[str] | None = None,
     ) -> OutcomeTable:
-        """Return the rows of some pairs, domains or queries; what is not given does not restrict.
+        """Return the rows of some pairs, domains or queries; an omitted argument does not restrict.
 
         Raises:
             PoolError: a pair has no outcomes here.
@@ -303,7 +303,7 @@ class OutcomeTable:
             if not pc.all(same).as_py():
                 row = int(np.flatnonzero(~same.to_numpy())[0])
                 raise OutcomeError(
-                    f"{self.source}, row {row + 1}: query_id {self.table['query_id'][row].as_py()!r} stands for "
+                    f"{self.source}, row {row + 1}: query_id {self.table['query_id'][row].as_py()!r} has "
                     f"another {column} than in an earlier row; one id is one query."
                 )
         self._pair_index  # noqa: B018  # names that can't form a pair are refused here, not at first use

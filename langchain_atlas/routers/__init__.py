@@ -1,1 +1,1 @@
-"""Who decides: routers."""
+"""Routers: they decide which pair answers a query."""

@@ -1,4 +1,4 @@
-"""Saved routers: a folder with ``config.json`` beside safetensors, written whole and checked when read."""
+"""Saved routers: a folder with ``config.json`` and safetensors, written as a whole and checked when read."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FITTED_ON = "fitted_on"
 
 @dataclass(frozen=True)
 class Artifact:
-    """What a saved router holds."""
+    """The contents of a saved router."""
 
     kind: str
     """Kind of router."""
@@ -45,21 +45,21 @@ class Artifact:
     settings: dict[str, Any]
     """What `Router.configure` can change."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """Whatever else the kind needs, as JSON."""
+    """Anything else that the kind needs, as JSON."""
     arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
     """Learned numbers, by name."""
     fitted_on: np.ndarray[Any, Any] | None = None
-    """`Router.fitted_on`; folders of earlier releases don't say."""
+    """`Router.fitted_on`; None for folders of earlier releases, which lack it."""
     curve: OperatingCurve | None = None
     """`Router.curve`."""
 
 
 def check_target(folder: str | Path) -> None:
-    """Make sure that a router may be saved to a folder; worth asking before a long fit.
+    """Check that a router may be saved to a folder; call it before a long fit.
 
     Raises:
-        ArtifactError: it is a file, or holds other files, which replacing would lose.
-        WritingError: nothing can be written where it would stand.
+        ArtifactError: it is a file, or contains other files, which would be lost.
+        WritingError: nothing can be written there.
     """
     folder = Path(folder)
     with writing(folder, "Nothing was changed"):
@@ -81,8 +81,8 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
     """Write a saved router, replacing the one in `folder` if there is one.
 
     Raises:
-        ArtifactError: `folder` holds other files, which replacing would lose.
-        WritingError: nothing can be written where it would stand.
+        ArtifactError: `folder` contains other files, which would be lost.
+        WritingError: nothing can be written there.
     """
     import numpy as np
     from safetensors import SafetensorError
@@ -92,12 +92,12 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
     check_target(folder)
 
     def fill(temporary: Path) -> None:
-        # safetensors writes memory as it lies and reads it as rows: an array in column order would come back mixed up.
+        # safetensors writes the raw memory and reads it row by row: an array in column order would come back scrambled.
         said = {} if artifact.fitted_on is None else {_FITTED_ON: artifact.fitted_on}
         arrays = {**artifact.arrays, **said}
         try:
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, temporary / ARRAYS)
-        except SafetensorError as error:  # in which it wraps what the operating system says
+        except SafetensorError as error:  # wraps the operating system's error
             raise OSError(str(error)) from error
         pairs = [str(pair) for pair in artifact.pairs]
         config = {
@@ -154,7 +154,7 @@ def read_artifact(folder: str | Path) -> Artifact:
 
 
 def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
-    """Read a saved router of whatever kind; see `Router.load`."""
+    """Read a saved router of any kind; see `Router.load`."""
     artifact = read_artifact(folder)
     if not isinstance(artifact.kind, str):
         raise ArtifactError(f"{folder} holds a router of kind {artifact.kind!r}; a kind is a name.")
@@ -187,14 +187,14 @@ def load_with_settings(spec: str, encoder: Encoder | None = None) -> Router:
 
 
 def read_spec(spec: str) -> tuple[str, dict[str, Any]]:
-    """Read ``FOLDER?setting=value&...`` without loading anything; worth asking before long work.
+    """Read ``FOLDER?setting=value&...`` without loading the arrays; call it before long work.
 
     Returns:
         The folder, and the settings.
 
     Raises:
         ArtifactError: the folder is not a saved router.
-        SettingError: a setting is not written as one, or is a text where a number is wanted.
+        SettingError: a setting is malformed, or is a text where a number is required.
     """
     folder, _, query = spec.partition("?")
     settings: dict[str, Any] = {}
@@ -210,7 +210,7 @@ def read_spec(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 NUMBERS = ("alpha", "cost_weight", "value", "value_usd", "target", "budget", "guard", "max_turns")
-"""Settings in ``FOLDER?setting=value`` that are numbers, whatever the kind of router."""
+"""Settings in ``FOLDER?setting=value`` that are numbers, for all kinds of router."""
 
 
 def _matching_encoder(artifact: Artifact, encoder: Encoder | None) -> Encoder | None:
@@ -247,7 +247,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 
 def _may_be_ours(config: Path) -> bool:
-    """Whether a config file is a router's, or so damaged that nobody can read it."""
+    """Whether a config file belongs to a router, or is too damaged to tell."""
     try:
         content = json.loads(read_text(config))
     except (OSError, ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""What the numbers of a saved router must look like: which kind, how many, and whether they may be unknown.
+"""What the arrays of a saved router must look like: type, shape, and whether a value may be unknown.
 
-A checksum tells that a file is as it was written, not that it was written by us. A router with a NaN in it decides at
-random, and one with a size that is wrong fails at the first query; both are refused when they are loaded.
+A checksum shows that a file was not changed, not that this package wrote it. A router with a NaN in it decides at
+random, and one with an array of the wrong size fails at the first query; both are refused at loading.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.artifact import Artifact
 
 _NAMED = ("styles", "domains")
-"""Arrays of a memory that hold numbers of names; the facts hold the names."""
+"""Arrays of a memory that contain indices of names; the facts contain the names."""
 
 _FREE = ("training",)
-"""Facts that are only shown, and may hold what is unknown."""
+"""Facts that are only displayed, and may contain unknown values."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one array is laid out."""
+    """The layout of one array."""
 
     sizes: tuple[str | int, ...]
-    """Its shape: numbers, or names of sizes that are one and the same in all arrays of a router."""
+    """Its shape: numbers, or names of sizes that are the same in all arrays of a router."""
     numbers: Literal["real", "whole"] = "real"
-    """What it holds."""
+    """Its type of number."""
     unknown: bool = False
-    """Whether NaN may stand for what is not known."""
+    """Whether it may contain NaN, for unknown."""
     low: float = -math.inf
-    """The smallest number that makes sense."""
+    """The smallest valid number."""
     infinite: bool = False
-    """Whether there may be infinity."""
+    """Whether it may contain infinity."""
     optional: bool = False
-    """Whether there are routers of the kind without it."""
+    """Whether a router of the kind may lack it."""
 
 
 def _sums(prefix: str, rows: str | int) -> dict[str, Layout]:
@@ -108,14 +108,14 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         **_VIEW,
     },
 }
-"""The arrays of each kind of router; others than these only have to be numbers."""
+"""The arrays of each kind of router; any other array only has to be numeric."""
 
 
 def check_layout(artifact: Artifact) -> None:
-    """Make sure that what a saved router holds can be what it was saved with.
+    """Check that the contents of a saved router are consistent.
 
     Raises:
-        ArtifactError: a number is not finite, a size does not fit the others, or something is of an odd type; the
+        ArtifactError: a number is not finite, a size does not match the others, or a value has the wrong type; the
             message says which.
     """
     _check_config(artifact)
@@ -144,7 +144,7 @@ def check_layout(artifact: Artifact) -> None:
 
 
 def _parts(artifact: Artifact) -> Iterator[tuple[str, int, Mapping[str, Any], dict[str, np.ndarray[Any, Any]]]]:
-    """Yield kind, number of pairs, facts and arrays of a router, or of each that it is made of."""
+    """Yield kind, number of pairs, facts and arrays of a router, or of each of its parts."""
     told = artifact.facts.get("parts")
     if not isinstance(told, dict):
         yield artifact.kind, len(artifact.pairs), artifact.facts, artifact.arrays
@@ -192,12 +192,12 @@ def _check_shape(name: str, shape: tuple[int, ...], wanted: tuple[str | int, ...
 
 
 def _may_lack(kind: str, facts: Mapping[str, Any]) -> bool:
-    """Whether a router may be without the arrays that are optional: one that turns vectors needs what turns them."""
+    """Whether a router may lack the optional arrays; one that projects vectors needs its projection."""
     return kind != "routerdc" or bool(facts["parameters"].get("fine_tune"))
 
 
 def _check_view(arrays: Mapping[str, np.ndarray[Any, Any]], sizes: Mapping[str, int]) -> None:
-    """Compare what a view is made of to what it looks at: the encoder's vectors, and traits of a text's shape."""
+    """Compare the arrays of a view with the encoder's vectors and the features of a text's shape."""
     from langchain_atlas.features import Featurizer, shape_of
 
     if not {"view_centre", "view_spread", "view_directions"} <= set(arrays) or "dimension" not in sizes:
@@ -214,7 +214,7 @@ def _check_view(arrays: Mapping[str, np.ndarray[Any, Any]], sizes: Mapping[str, 
 
 
 def _check_policy(facts: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    """Compare the width that a network is built with to its weights, before so much memory is taken."""
+    """Compare the configured width of a network with its weights, before memory is allocated for it."""
     width, bias = facts["policy"]["width"], arrays["policy.belief.0.bias"]
     if bias.shape != (width,):
         raise _wrong(f"its policy is {width!r} wide, and its weights are of the shape {bias.shape}")

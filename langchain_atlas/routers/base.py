@@ -1,4 +1,4 @@
-"""The contract of everything that decides."""
+"""The contract of every router."""
 
 from __future__ import annotations
 
@@ -31,46 +31,46 @@ if TYPE_CHECKING:
 __all__ = ["MOST_THOUGHTS", "Router", "last_answer", "read_assignment", "shared_pairs", "some"]
 
 MOST_THOUGHTS = 16
-"""Most thoughts in a row that a router may have as a step of a chain."""
+"""Maximum number of thoughts in a row when a router is a step of a chain."""
 
 
 class Router(Runnable[Any, Assignment], ABC):
     """Decides what to do next for a query: route to a pair, think, or answer.
 
-    One method must be written: `decide`. It must not change the router, so that threads can share one.
+    One method is required: `decide`. It must not change the router, so that threads can share one.
 
-    A router is a LangChain `Runnable`: it takes the ask as a text, a `Query`, or messages, and returns the query with
+    A router is a LangChain `Runnable`: it takes a text, a `Query`, or messages, and returns the query with
     the first decision that is not a thought, as an `Assignment`. ``router | executor`` is a chain that returns an
     `Observation`.
     """
 
     kind: ClassVar[str] = ""
-    """What saved routers of this class are known by; empty for one that can't be saved."""
+    """The name by which saved routers of this class are identified; empty if the class can't be saved."""
 
     fitted_on: NDArray[np.uint64] | None = None
     """Fingerprints of the queries that it learned from, see `fingerprints.fingerprints`, ascending, shape [n_queries];
-    None when that is not known, or when it learned from none."""
+    None when unknown, or when it learned from no queries."""
 
     curve: OperatingCurve | None = None
-    """What it was measured to do at each of its settings; None where that was not measured."""
+    """The measured accuracy and cost of each of its settings; None if they were not measured."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have `decide` take a text for a query, and say what is wrong where it is given something else."""
+        """Let `decide` accept a text as a query, and raise a clear error for any other type."""
         super().__init_subclass__(**kwargs)
         check_methods(cls, ("decide", "adecide"), deciding)
 
     def __repr__(self) -> str:
-        """Say what kind of router it is, of which pairs, and how it is set; nothing is loaded for that."""
+        """Show the router's kind, pairs and settings; nothing is loaded for that."""
         try:
             parts = [some(self.pairs, 3)] if self.pairs else []
             parts += [f"{name}={value!r}" for name, value in self.settings.items() if value is not None]
-        except AttributeError:  # what fitting gives it is not there yet
+        except AttributeError:  # attributes that fitting sets are missing
             parts = ["not fitted"]
         return f"{type(self).__name__}({', '.join(parts)})"
 
     @property
     def InputType(self) -> Any:  # noqa: N802  # LangChain's name
-        """What it takes in a chain; see `Ask`."""
+        """What it accepts as input in a chain; see `Ask`."""
         return Ask
 
     @abstractmethod
@@ -78,8 +78,8 @@ class Router(Runnable[Any, Assignment], ABC):
         """Decide the next step.
 
         Args:
-            query: what is asked, with its constraints.
-            trajectory: what was decided and seen so far.
+            query: the query, with its constraints.
+            trajectory: the decisions and observations so far.
 
         Returns:
             The decision, with its reasons.
@@ -89,19 +89,19 @@ class Router(Runnable[Any, Assignment], ABC):
         """
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Do what `decide` does, in a thread, so that the event loop goes on."""
+        """Do what `decide` does, in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self.decide, query, trajectory)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> Assignment:  # noqa: A002
-        """Decide for an ask, as a step of a chain.
+        """Decide for an input, as a step of a chain.
 
         Args:
             input: a text, a `Query`, a message, messages, or ``{"messages": ...}``.
             config: may set any of the fields of `AtlasContext` under ``configurable``.
-            settings: any of the fields of `AtlasContext`; they win.
+            settings: any of the fields of `AtlasContext`; they override `config`.
 
         Raises:
-            InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
+            InvalidInputError: the input can't be read, or a setting is unknown or out of range.
             ConstraintError: no pair satisfies the query's constraints.
         """
         given = ensure_config(config)
@@ -126,37 +126,37 @@ class Router(Runnable[Any, Assignment], ABC):
         return Handler(self, max_turns=MOST_THOUGHTS)
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
-        """Decide the first step of many queries; faster than one by one where a router can vectorise."""
+        """Decide the first step of many queries; faster than one by one if the router vectorizes it."""
         return [self.decide(query) for query in queries]
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs it chooses from; empty when it takes any."""
+        """The pairs it chooses from; empty when it accepts any."""
         return ()
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether it answers with the first call that succeeds, whatever came of it; such an answer can be streamed."""
+        """Whether it answers with the first call that succeeds, without judging it; such an answer can be streamed."""
         return False
 
     @property
     def failures_are_turns(self) -> bool:
-        """Whether a call that failed uses up a turn of the loop; not where it never asks a failed pair again."""
+        """Whether a failed call uses up a turn of the loop; False if the router never calls a failed pair again."""
         return True
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
-        """What `configure` can change, with the values now."""
+        """What `configure` can change, with the current values."""
         return {}
 
     def configure(self, **settings: Any) -> Self:
-        """Return a router like this one with other settings; nothing is fitted again.
+        """Return a copy of this router with other settings; nothing is fitted again.
 
-        Beside its settings, a router that was measured takes `target` (points below the best) and `budget` (dollars for
-        1000 queries), which are looked up in its `curve`; see `routers/operating.py`.
+        In addition to its settings, a router with measurements takes `target` (points below the best) and `budget`
+        (dollars per 1000 queries), which are looked up in its `curve`; see `routers/operating.py`.
 
         Raises:
-            SettingError: there is no such setting, or the value is out of range.
+            SettingError: a setting does not exist, or its value is out of range.
         """
         from langchain_atlas.routers.operating import ALIASES, LOOKED_UP, as_asked, resolved
 
@@ -175,10 +175,10 @@ class Router(Runnable[Any, Assignment], ABC):
             raise as_asked(error, settings) from None
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
-        raise NotImplementedError  # only reached by a router that names settings and does not apply them
+        raise NotImplementedError  # only reached if a router names settings and does not apply them
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that chooses from these of its pairs only.
+        """Return a router that chooses only from these of its pairs.
 
         Raises:
             PoolError: none of them is one of its pairs.
@@ -196,11 +196,11 @@ class Router(Runnable[Any, Assignment], ABC):
 
     @staticmethod
     def load(folder: str | Path, encoder: Encoder | None = None) -> Router:
-        """Read a saved router of whatever kind.
+        """Read a saved router of any kind.
 
         Args:
-            folder: what `save` wrote.
-            encoder: the encoder it was fitted with; found by its name when left out.
+            folder: a folder that `save` wrote.
+            encoder: the encoder that the router was fitted with; by default, it is found by its name.
 
         Raises:
             ArtifactError: the folder is not a saved router, is damaged, or was fitted with another encoder.
@@ -211,10 +211,10 @@ class Router(Runnable[Any, Assignment], ABC):
 
 
 def read_assignment(asked: Any, config: Mapping[str, Any], settings: Mapping[str, Any]) -> Query:
-    """Return the query of an ask in a chain, as this run wants it answered.
+    """Return the query of a chain's input, with the settings of this run.
 
     Raises:
-        InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
+        InvalidInputError: the input can't be read, or a setting is unknown or out of range.
     """
     refuse_unknown(settings, AtlasContext.__dataclass_fields__, "A run")
     query = asked if isinstance(asked, Query) else read_ask(asked, {})
@@ -222,10 +222,10 @@ def read_assignment(asked: Any, config: Mapping[str, Any], settings: Mapping[str
 
 
 def _assigned(query: Query, trajectory: Trajectory) -> Assignment:
-    """Return the query with what was decided for it.
+    """Return the query with the decision for it.
 
     Raises:
-        ExecutionError: there were thoughts alone.
+        ExecutionError: there are only thoughts.
     """
     decision = trajectory.steps[-1].decision
     if decision.rule == TURN_LIMIT:
@@ -234,10 +234,10 @@ def _assigned(query: Query, trajectory: Trajectory) -> Assignment:
 
 
 def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, ...]:
-    """Return the pairs of a router that are wanted, in its own order.
+    """Return the wanted pairs that a router has, in the router's order.
 
     Raises:
-        PoolError: there is none.
+        PoolError: it has none of them.
     """
     names = set(wanted)
     kept = tuple(pair for pair in known if pair in names)
@@ -249,6 +249,6 @@ def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, .
 
 
 def some(pairs: Iterable[Pair], limit: int = 4) -> str:
-    """Write a few pairs, and how many more there are."""
+    """List a few pairs, and say how many more there are."""
     names = sorted(map(str, pairs))
     return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")

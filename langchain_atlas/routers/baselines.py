@@ -1,4 +1,4 @@
-"""The simplest routers: one pair for everything, and a pair by chance."""
+"""The simplest routers: always the same pair, and a random pair."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 class SinglePairRouter(Router):
-    """Sends every query to one pair: what routing must beat.
+    """Sends every query to one pair: the baseline that routing must beat.
 
     Args:
-        pair: the pair, or its written form.
+        pair: the pair, or its written form ``model@@tool``.
 
     Raises:
-        PoolError: the written form is not one of a pair.
+        PoolError: the written form is not that of a pair.
     """
 
     kind: ClassVar[str] = "single"
@@ -42,7 +42,7 @@ class SinglePairRouter(Router):
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether it answers with the first call that succeeds: it does."""
+        """Whether it answers with the first call that succeeds: yes."""
         return True
 
     @property
@@ -51,10 +51,10 @@ class SinglePairRouter(Router):
         return (self.pair,)
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return the router itself if its pair is among these.
+        """Return the router itself if its pair is in `pairs`.
 
         Raises:
-            PoolError: it is not.
+            PoolError: it is not in `pairs`.
         """
         _shared(self.pairs, pairs)
         return self
@@ -71,14 +71,14 @@ class SinglePairRouter(Router):
 
 
 class RandomRouter(Router):
-    """Sends each query to a pair drawn evenly; the same query always to the same pair.
+    """Sends each query to a pair drawn uniformly; the same query always gets the same pair.
 
     Args:
-        pairs: the pairs to draw from, or their written forms.
-        seed: another seed, another draw.
+        pairs: the pairs to draw from, or their written forms ``model@@tool``.
+        seed: seed of the draw.
 
     Raises:
-        PoolError: there is no pair, or a written form is not one of a pair.
+        PoolError: there is no pair, or a written form is not that of a pair.
         SettingError: `seed` is not a whole number.
     """
 
@@ -103,7 +103,7 @@ class RandomRouter(Router):
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether it answers with the first call that succeeds: it does."""
+        """Whether it answers with the first call that succeeds: yes."""
         return True
 
     @property
@@ -120,7 +120,7 @@ class RandomRouter(Router):
         return type(self)(self._pairs, **{**self.settings, **settings})
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that draws from these of its pairs only.
+        """Return a router that draws only from these of its pairs.
 
         Raises:
             PoolError: none of them is one of its pairs.
@@ -146,7 +146,7 @@ def _allowed(query: Query, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
     """Return the pairs that the query allows.
 
     Raises:
-        ConstraintError: there are none, or the query has a limit that a router without costs can't promise to keep.
+        ConstraintError: it allows none, or it sets a limit that a router without cost estimates can't keep.
     """
     limits = query.constraints
     if limits.max_cost_usd is not None or limits.max_latency_s is not None:

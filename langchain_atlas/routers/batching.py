@@ -1,4 +1,4 @@
-"""Queries of many tasks on one event loop, decided together: one thread and one pass of the encoder for all of them."""
+"""Queries of many tasks on one event loop, decided together: one thread and one encoder pass for all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Decision, Query
 
 _MOST = 256
-"""Most queries of one batch."""
+"""Maximum number of queries in a batch."""
 
 
 class _Gathering:
@@ -27,7 +27,7 @@ class _Gathering:
         self._task: asyncio.Task[None] | None = None
 
     def add(self, query: Query) -> Future[Decision]:
-        """Have a query decided, with whatever else is waiting by then."""
+        """Queue a query; it is decided together with all others that are waiting."""
         future: Future[Decision] = asyncio.get_running_loop().create_future()
         self._waiting.append((query, future))
         if self._task is None:
@@ -52,20 +52,20 @@ class _Gathering:
 
 
 _gatherings: WeakKeyDictionary[AbstractEventLoop, dict[int, _Gathering]] = WeakKeyDictionary()
-"""By event loop and identity of the router, which a gathering keeps alive as long as it is here."""
+"""By event loop and identity of the router; an entry keeps its router alive."""
 
 
 async def decide_together(router: Router, query: Query) -> Decision:
-    """Decide the first step of a query, in one batch with those that other tasks of this event loop ask about.
+    """Decide the first step of a query, in one batch with the queries of other tasks on this event loop.
 
-    While a batch is decided, whoever comes waits for the next one.
+    While a batch is being decided, new queries wait for the next one.
 
     Args:
-        router: who decides.
-        query: what is asked.
+        router: the router that decides.
+        query: the query.
 
     Raises:
-        AtlasError: what `Router.decide` raises for this query; the others of its batch are not touched by it.
+        AtlasError: what `Router.decide` raises for this query; the other queries of the batch are not affected.
     """
     here, key = _gatherings.setdefault(asyncio.get_running_loop(), {}), id(router)
     if key not in here:
@@ -78,7 +78,7 @@ def _decide(router: Router, queries: Sequence[Query]) -> list[Decision | Excepti
     if len(queries) > 1:
         try:
             return [*router.decide_batch(queries)]
-        except Exception:  # noqa: BLE001  # which query it was for shows when each is decided by itself
+        except Exception:  # noqa: BLE001  # deciding each alone shows which query raised it
             return [_decide_one(router, query) for query in queries]
     return [_decide_one(router, query) for query in queries]
 
@@ -86,5 +86,5 @@ def _decide(router: Router, queries: Sequence[Query]) -> list[Decision | Excepti
 def _decide_one(router: Router, query: Query) -> Decision | Exception:
     try:
         return router.decide(query)
-    except Exception as error:  # noqa: BLE001  # handed to whoever asked
+    except Exception as error:  # noqa: BLE001  # handed to the caller
         return error

@@ -1,4 +1,4 @@
-"""Which pairs a query's constraints leave, whichever router asks: the one place where limits are checked."""
+"""Which pairs satisfy a query's constraints, for all routers: the only place where limits are checked."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """What is left of a query's constraints before a decision."""
+    """What a query's constraints permit before a decision."""
 
     allowed: NDArray[np.bool_]
     """Pairs that may be called, shape [n_pairs]."""
     reason: str
-    """Why no pair may be, where none may."""
+    """Why no pair may be called, if none may."""
 
     def checked(self) -> NDArray[np.bool_]:
         """Return the pairs that may be called, shape [n_pairs].
 
         Raises:
-            ConstraintError: none may.
+            ConstraintError: no pair may be called.
         """
         if not self.allowed.any():
             raise ConstraintError(self.reason)
@@ -49,17 +49,17 @@ def feasible(
 ) -> Limits:
     """Return which pairs may be called so that the trajectory is expected to stay within the query's limits.
 
-    Limits hold for the whole trajectory, by expectation. So a call whose cost is not known, such as one that failed,
-    counts as was expected of its pair; where that is not known either, nothing can be said to be left. A pair of
-    unknown cost can't be expected to stay within a limit on cost. It is the same with latency.
+    Limits apply to the whole trajectory, in expectation. A call whose cost is unknown, such as a failed one, counts as
+    the expected cost of its pair; if that is unknown too, nothing is left to spend. A pair of unknown cost can't be
+    expected to stay within a limit on cost. The same applies to latency.
 
     Args:
-        query: what is asked, with its constraints.
+        query: the query, with its constraints.
         trajectory: the calls made for it.
         pairs: the router's pairs.
-        cost: dollars that a call of each is expected to take, shape [n_pairs]; NaN or infinite where unknown.
-        latency: seconds, likewise.
-        permitted: the pairs to choose from, shape [n_pairs]; those that the query allows when left out.
+        cost: expected dollars of a call of each pair, shape [n_pairs]; NaN or infinite where unknown.
+        latency: expected seconds of a call of each pair, shape [n_pairs]; NaN or infinite where unknown.
+        permitted: the pairs to choose from, shape [n_pairs]; by default, those that the query allows.
     """
     if permitted is None:
         wanted = query.constraints.pairs
@@ -84,12 +84,12 @@ def feasible(
 
 
 def untried(query: Query, trajectory: Trajectory, pairs: Sequence[Pair]) -> NDArray[np.bool_]:
-    """Return which pairs the query allows and none of whose calls failed, shape [n_pairs].
+    """Return the pairs that the query allows and that have not failed, shape [n_pairs].
 
-    Those of a provider that failed are among them only where there are no others.
+    Pairs of a provider that failed are included only if there are no others.
 
     Args:
-        query: what is asked.
+        query: the query.
         trajectory: the calls made for it.
         pairs: the router's pairs.
     """
@@ -101,7 +101,7 @@ def untried(query: Query, trajectory: Trajectory, pairs: Sequence[Pair]) -> NDAr
 
 
 def _expected_of(pair: Pair, pairs: Sequence[Pair], expected: NDArray[np.float64]) -> float:
-    """Return what was expected of a call; NaN where that is unknown, as of a pair that somebody else chose."""
+    """Return what was expected of a call; NaN if unknown, as for a pair that is not the router's."""
     value = float(expected[pairs.index(pair)]) if pair in pairs else np.nan
     return value if np.isfinite(value) else np.nan
 

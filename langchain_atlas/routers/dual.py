@@ -1,4 +1,4 @@
-"""The dual path: cluster routing near well-evidenced experience, the policy elsewhere."""
+"""The dual path: cluster routing near well-covered queries, the policy elsewhere."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ PATHS = ("calibrated", "cluster", "rl", "budget")
 """What `path` may be."""
 
 DEFAULT_ERROR = 0.003
-"""Accuracy that using the first path may cost, as measured on held-out queries."""
+"""Accuracy that the first path may cost, as measured on held-out queries."""
 
 _CLUSTER, _RL = "cluster.", "rl."
 _CALLS = 2
 _QUANTILES = np.linspace(0.1, 1.0, 10)
 _RESAMPLES = 10_000
 _CONFIDENCE = 1 - 0.01 / len(_QUANTILES)
-"""Ten distances are tried, and by luck one may look good: so each must hold with 99.9%, for all to with 99%."""
+"""Ten distances are tried, and one may look good by luck: each must pass at 99.9%, so that all pass at 99%."""
 _UNSEEN = (1.0, -1.0)
-"""Changes in score that are counted beside those seen."""
+"""Changes in score that are added to the observed ones."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Where the switch stands, and what that was measured to cost."""
+    """The distance at which the paths switch, and its measured effect."""
 
     distance: float = 0.0
-    """Queries nearer than this to what is remembered take the cluster path; 0 sends all to the policy."""
+    """Queries nearer than this to the remembered ones take the cluster path; 0 sends all to the policy."""
     queries: int = 0
     """Number of held-out queries it was measured on."""
     gain: float = 0.0
-    """Accuracy against the policy alone, measured there."""
+    """Accuracy minus that of the policy alone, on those queries."""
     share: float = 0.0
     """Share of those queries that took the cluster path."""
     error: float = DEFAULT_ERROR
@@ -63,14 +63,14 @@ class Calibration:
 
 
 class DualRouter(Router):
-    """Asks one pair by cluster where that is known to do, and lets the policy go round the loop elsewhere.
+    """Routes once by cluster where that is known to be enough, and lets the policy go round the loop elsewhere.
 
     Args:
         cluster: the first path, which routes once.
         rl: the second path.
-        calibration: where the switch stands; see `calibrate`.
-        path: ``calibrated``; ``cluster`` or ``rl`` to take one path always; ``budget`` for the policy wherever a
-            query's limits on cost and latency leave room for a second call, and the cluster path elsewhere.
+        calibration: the distance at which the paths switch; see `calibrate`.
+        path: ``calibrated``; ``cluster`` or ``rl`` to always take one path; ``budget`` for the policy when a query's
+            limits on cost and latency leave room for a second call, and the cluster path otherwise.
 
     Raises:
         SettingError: a part is of the wrong kind, or `path` is unknown.
@@ -95,7 +95,7 @@ class DualRouter(Router):
         self.rl = rl.restrict(common)
         self.calibration = calibration or Calibration()
         if rl.policy.config.cautious:
-            # Held-out queries of few domains can't tell how the first path fares on others, so it is not taken.
+            # Held-out queries of few domains don't show how the first path does on others, so it is not taken.
             self.calibration = replace(self.calibration, distance=0.0, share=0.0, gain=0.0)
         self.path = path
         self.fitted_on = united(cluster.fitted_on, rl.fitted_on)
@@ -127,19 +127,19 @@ class DualRouter(Router):
         return [(bool(distance < self.calibration.distance), float(distance)) for distance in distances]
 
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
-        """Return how far queries are from what is remembered, 1 for the usual distance, shape [n_queries]."""
+        """Return the distance of queries to the remembered ones, 1 for the usual distance, shape [n_queries]."""
         seen, _ = EncodedQueries.of(queries, self.rl.encoder, self.rl.featurizer.view)
         return self.rl.featurizer.prior(seen).of_query("near").numpy().astype(np.float64)
 
     def _affords_second(self, query: Query) -> bool:
-        """Whether the query's limits leave room for two calls of the cheapest, and of the quickest, pairs allowed."""
+        """Whether the query's limits leave room for two calls of the cheapest and of the fastest allowed pairs."""
         wanted, record = query.constraints.pairs, self.rl.featurizer.record
         allowed = [number for number, pair in enumerate(self.rl.pairs) if wanted is None or pair in wanted]
         for limit, values in (
             (query.constraints.max_cost_usd, record.cost),
             (query.constraints.max_latency_s, record.latency),
         ):
-            known = np.nan_to_num(values[allowed], nan=np.inf)  # what is not known may be anything
+            known = np.nan_to_num(values[allowed], nan=np.inf)  # an unknown value may be arbitrarily high
             least = np.sort(known)[:_CALLS].sum()
             if limit is not None and (len(allowed) < _CALLS or least > limit):
                 return False
@@ -163,16 +163,16 @@ class DualRouter(Router):
 
     @property
     def failures_are_turns(self) -> bool:
-        """Whether a call that failed uses up a turn: by neither path."""
+        """Whether a failed call uses up a turn: no, on either path."""
         return False
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
-        """What `configure` can change, of both paths; the values are the second's, and `max_turns` is its alone."""
+        """What `configure` can change, for both paths; the values, and `max_turns`, are those of the second path."""
         return {"path": self.path, **self.rl.settings}
 
     def configure(self, **settings: Any) -> Self:
-        """Return a router like this one with other settings; `target` and `budget` are looked up by either path."""
+        """Return a copy of this router with other settings; `target` and `budget` are looked up by each path."""
         if not LOOKED_UP & settings.keys():
             return super().configure(**settings)
         rest = {name: settings.pop(name) for name in settings.keys() - TRADES}
@@ -191,14 +191,14 @@ class DualRouter(Router):
         return router
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that chooses from these of its pairs only."""
+        """Return a router that chooses only from these of its pairs."""
         wanted = tuple(pairs)
         router = copy.copy(self)
         router.cluster, router.rl = self.cluster.restrict(wanted), self.rl.restrict(wanted)
         return router
 
     def add_pairs(self, probes: OutcomeTable) -> Self:
-        """Return a router whose paths both know pairs that are new to them, from a few outcomes; the switch stays.
+        """Return a router whose paths both know new pairs, from a few outcomes; the switch does not change.
 
         Raises:
             OutcomeError: the table has no score.
@@ -250,7 +250,7 @@ class DualRouter(Router):
 
 @dataclass(frozen=True)
 class _Side:
-    """The path taken, and why."""
+    """The path taken, and the reason."""
 
     router: Router
     rule: str
@@ -271,20 +271,20 @@ def calibrate(
     error: float = DEFAULT_ERROR,
     seed: int = 0,
 ) -> Calibration:
-    """Find the switch: the largest distance below which the first path costs at most `error` in accuracy.
+    """Find the switch: the largest distance below which the first path loses at most `error` in accuracy.
 
-    Neither a greater loss nor a cost above the policy's may be likely: at the largest of ten distances where the bounds
-    hold with 99.9% (bootstrap), and so with 99% for all of them. Where none will do, all queries go to the policy.
-    A query won and one lost are counted beside those seen: the paths mostly answer alike, and where hardly any query
-    tells them apart, resampling alone would call a loss impossible that was only not met yet.
+    Neither a greater loss nor a cost above the policy's may be likely: the result is the largest of ten distances at
+    which the bounds hold with 99.9% (bootstrap), and so with 99% for all of them. If none qualifies, all queries go to
+    the policy. One query won and one lost are added to the observed ones: the paths mostly answer alike, and where
+    hardly any query separates them, resampling alone would call a loss impossible that merely was not observed.
 
     Args:
         distances: of held-out queries, see `DualRouter.distances`, shape [n].
-        cluster: score and dollars of each by the first path, shape [n] each; NaN for unknown dollars, which count as
-            the most that is known of any, as when routing.
-        rl: score and dollars of each by the second path, likewise.
+        cluster: score and dollars of each query on the first path, shape [n] each; unknown dollars are NaN, and count
+            as the highest known of any query, as in routing.
+        rl: score and dollars of each query on the second path, shape [n] each; NaN for unknown dollars.
         error: accuracy that may be lost.
-        seed: of the resamples.
+        seed: seed of the resampling.
 
     Raises:
         SettingError: there is no held-out query, or `error` is negative.
@@ -316,7 +316,7 @@ def calibrate(
 
 
 def _upper_bounds(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
-    """Return what the mean of each column is hardly above, by bootstrap over the rows."""
+    """Return a bound that the mean of each column is unlikely to exceed, by bootstrap over the rows."""
     generator = np.random.default_rng(seed)
     rows = (generator.integers(0, len(values), len(values)) for _ in range(_RESAMPLES))
     bounds: NDArray[np.float64] = np.quantile([values[drawn].mean(axis=0) for drawn in rows], _CONFIDENCE, axis=0)

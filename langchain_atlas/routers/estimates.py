@@ -1,4 +1,4 @@
-"""What a router that compares pairs expects of each of them on one query."""
+"""What a router expects of each pair on one query."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class PairEstimates:
     scaled_latency: NDArray[np.float64]
     """Latency scaled to [0, 1] over the pool."""
     highest: tuple[float, float]
-    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
+    """Dollars and seconds that correspond to a scaled cost and latency of 1; 0 where none is known."""
     rule: str
-    """The rule by which the expectation was made."""
+    """The rule that produced the estimates."""
     where: str
-    """What the expectation rests on, for the decision's reason, such as ``cluster 3 (java)``."""
+    """What the estimates are based on, for the decision's reason, such as ``cluster 3 (java)``."""
     evidence: NDArray[np.float64] | None = None
     """Number of outcomes behind each expected score; None when it can't be counted."""
     solved: NDArray[np.float64] | None = None
-    """First count of a Beta belief about each score, for the interval; None when there is none."""
+    """First parameter of the Beta distribution of each score, for the interval; None when there is none."""
     failed: NDArray[np.float64] | None = None
-    """Second count of that belief."""
+    """Second parameter of that distribution."""
     cluster: int | None = None
     """The cluster that the query fell into."""
     distance: float | None = None
-    """Distance to what the expectation rests on."""
+    """Distance to the queries that the estimates are based on."""
     default: int | None = None
-    """Column of the default pair, where the router has one."""
+    """Column of the default pair, if the router has one."""
     spread: NDArray[np.float64] | None = None
-    """Standard error of each pair's success less the default pair's; None where there is no default."""
+    """Standard error of each pair's success minus the default pair's; None where there is no default."""
     paired: NDArray[np.float64] | None = None
     """Number of paired outcomes with the default pair near the query."""
     far: bool = False
-    """Whether the query lies beyond nearly all that was logged."""
+    """Whether the query is farther away than nearly all logged queries."""
 
 
 def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""A router that goes on when the one it wraps fails."""
+"""A router that keeps working when the one it wraps fails."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 
 RULE = "router-failed"
-"""The rule of the decisions that are taken in place of a router's."""
+"""The rule of decisions that replace those of a failed router."""
 
 
 OnRouterError = str | Pair
-"""What happens when a router fails: ``raise``, or the pair that is asked instead."""
+"""What happens when a router fails: ``raise``, or the pair that is called instead."""
 
 
 class FallbackRouter(RouterWrapper):
-    """Decides what another router decides; where that one fails, one pair is asked instead.
+    """Delegates to another router; when that fails, one pair is called instead.
 
-    It stands in for a router that raises (its encoder can't be loaded, its policy breaks), logs a warning, and tells
-    the failure in the decision's reason. Once there is an answer, that is given. What a query demands stays in force:
-    `ConstraintError` is no failure, and the pair is not asked where the query does not allow it. Nobody then estimates
-    what the pair will cost.
+    When the router raises (its encoder can't be loaded, its policy breaks), this logs a warning and gives the failure
+    in the decision's reason. If there is already an answer, that is given. The query's constraints stay in force:
+    `ConstraintError` does not count as a failure, and the pair is called only if the query allows it. Its cost is then
+    not estimated.
 
     Args:
-        router: who decides.
-        pair: the pair that is asked when it fails.
+        router: the router to delegate to.
+        pair: the pair that is called when it fails.
     """
 
     def __init__(self, router: Router, pair: Pair) -> None:
@@ -53,7 +53,7 @@ class FallbackRouter(RouterWrapper):
             return self.router.decide(query, trajectory)
         except (ConstraintError, GraphBubbleUp):
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a router raises is a failure
+        except Exception as error:  # noqa: BLE001  # any exception of a router is a failure
             return self._instead(query, trajectory, error)
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -62,14 +62,14 @@ class FallbackRouter(RouterWrapper):
             return await self.router.adecide(query, trajectory)
         except (ConstraintError, GraphBubbleUp):
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a router raises is a failure
+        except Exception as error:  # noqa: BLE001  # any exception of a router is a failure
             return self._instead(query, trajectory, error)
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
-        """Decide the first step of many queries; where that fails, each by itself."""
+        """Decide the first step of many queries; when that fails, one by one."""
         try:
             return self.router.decide_batch(queries)
-        except Exception:  # noqa: BLE001  # which query it was for shows when each is decided by itself
+        except Exception:  # noqa: BLE001  # deciding each alone shows which query raised it
             return [self.decide(query) for query in queries]
 
     def _instead(self, query: Query, trajectory: Trajectory, error: Exception) -> Decision:
@@ -85,10 +85,10 @@ class FallbackRouter(RouterWrapper):
 
 
 def with_fallback(router: Router, pairs: Sequence[Pair], on_router_error: OnRouterError) -> Router:
-    """Return the router, with a pair standing in for it when it fails if one is named.
+    """Return the router, wrapped in a fallback if `on_router_error` is a pair.
 
     Args:
-        router: who decides.
+        router: the router that decides.
         pairs: the pairs that can be run; empty for any.
         on_router_error: ``raise``, or the pair.
 

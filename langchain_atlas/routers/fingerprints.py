@@ -1,4 +1,4 @@
-"""Which queries a router learned from, as short hashes that hold no text."""
+"""Which queries a router learned from, as short hashes that contain no text."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _BYTES = 8
 
 
 def identity(query: Query) -> tuple[str, str]:
-    """Return what makes two queries the same whatever their ids: text, blanks evened out, and context."""
+    """Return what identifies a query regardless of its id: text with normalized blanks, and context."""
     return " ".join(query.text.split()), query.context or ""
 
 
 def fingerprints(queries: Iterable[Query]) -> NDArray[np.uint64]:
     """Return the fingerprint of each query, shape [n_queries]; the same on every machine.
 
-    With 100 000 queries on either side, two that differ have a common fingerprint with a chance below one in a
+    With 100,000 queries on either side, the chance that two different queries share a fingerprint is below one in a
     thousand million.
     """
     digests = (hashlib.blake2b(json.dumps(identity(query)).encode(), digest_size=_BYTES).digest() for query in queries)
@@ -34,6 +34,6 @@ def fingerprints(queries: Iterable[Query]) -> NDArray[np.uint64]:
 
 
 def united(*parts: NDArray[np.uint64] | None) -> NDArray[np.uint64] | None:
-    """Return the fingerprints of all parts, ascending, each once; None, for unknown, when one part is."""
+    """Return the distinct fingerprints of all parts, ascending; None, for unknown, when one part is None."""
     known = [part for part in parts if part is not None]
     return np.unique(np.concatenate(known)) if known and len(known) == len(parts) else None

@@ -1,10 +1,11 @@
 """The guard: one pair is the default, and a query leaves it only on evidence from queries like it.
 
-The default pair is the most accurate of the logged queries. Every other pair was compared with it on the same queries
-(paired outcomes), cluster by cluster. How far such a comparison can be trusted on one query is a standard error: it is
-small where many paired outcomes lie near, larger where the router's estimates disagree, and large far from everything
-logged. A router that takes a multiple of it off every pair but the default leaves the default only where the evidence
-says so. Why the best of many uncertain estimates needs this: it is mostly the luckiest.
+The default pair is the most accurate one on the logged queries. Every other pair was compared with it on the same
+queries (paired outcomes), cluster by cluster. A standard error measures how far such a comparison can be trusted on
+one query: it is small where there are many paired outcomes nearby, larger where the router's estimates disagree, and
+large far from everything logged. A router that subtracts a multiple of it from every pair but the default leaves the
+default only where the evidence supports it. This is needed because the best of many uncertain estimates is mostly the
+luckiest.
 """
 
 from __future__ import annotations
@@ -21,23 +22,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 DEFAULT_CONFIDENCE = 0.85
-"""One-sided confidence with which another pair must be better before the default is left, as it comes."""
+"""Default one-sided confidence with which another pair must be better before the default pair is left."""
 
 _LEAST_VARIANCE = 0.01
 _UNKNOWN_VARIANCE = 0.25
 _LEANING = 10.0
-"""Outcomes that the mean of all pairs counts as in what is known of how a pair's differences vary."""
+"""Number of outcomes that the mean of all pairs counts as in the estimate of how a pair's differences vary."""
 _LEAST_RANGE = 0.05
-"""Least distance between usual and unusual queries, where all that was logged looks alike."""
+"""Least distance between usual and unusual queries, for logs in which all queries look alike."""
 _LEAST_BETWEEN = 1e-4
 _FEWEST_IN_CELL = 5
 _FAR = 3.0
-"""How much a query varies beyond its cluster that is as far beyond nearly all that was logged as these are beyond the
-median, in parts of how much clusters differ. Nearer ones don't: their clusters speak for them."""
+"""How much a query varies beyond its cluster, as a multiple of how much clusters differ, when it is as far beyond the
+95% quantile of the logged distances as that is beyond the median. Nearer queries add none: their clusters suffice."""
 _COMPARABLE = 0.9
-"""Part of the best-covered pair's queries that a pair must be recorded on to be compared by its mean."""
+"""Fraction of the best-covered pair's queries that a pair must be recorded on to be compared by its mean."""
 _COVERED = 0.5
-"""Part of the best-covered pair's queries that a default pair must be recorded on."""
+"""Fraction of the best-covered pair's queries that a default pair must be recorded on."""
 _SURE = 1.645
 _TYPICAL, _RARE = 0.5, 0.95
 _PREFIX = "paired_"
@@ -46,20 +47,20 @@ _SUMS = ("count", "total", "squares")
 
 @dataclass(frozen=True)
 class PairedOutcomes:
-    """How every pair fared against the default pair on the same queries; sums have shape [n_rows, n_pairs]."""
+    """How every pair did against the default pair on the same queries; sums have shape [n_rows, n_pairs]."""
 
     default: int
     """Column of the default pair."""
     count: NDArray[np.float64]
-    """Number of queries of a cluster on which both are recorded."""
+    """Number of a cluster's queries on which both pairs are recorded."""
     total: NDArray[np.float64]
-    """Sum of the differences in score, the pair's less the default's."""
+    """Sum of the differences in score, the pair's minus the default's."""
     squares: NDArray[np.float64]
     """Sum of their squares."""
     sizes: tuple[int, ...]
-    """Number of clusters of each clustering; the rows hold one below the other."""
+    """Number of clusters of each clustering; the rows stack the clusterings."""
     distances: tuple[float, float]
-    """Distance to the nearest centres that half of the logged queries stay below, and that 95% do."""
+    """Median and 95% quantile of the logged queries' distances to their nearest centres."""
 
     @classmethod
     def of(
@@ -69,11 +70,11 @@ class PairedOutcomes:
         sizes: tuple[int, ...],
         distances: NDArray[np.float64],
     ) -> PairedOutcomes:
-        """Add up the paired outcomes of logged queries.
+        """Aggregate the paired outcomes of logged queries.
 
         Args:
             scores: shape [n_queries, n_pairs], NaN where nothing is recorded.
-            rows: cluster of each query in each clustering, numbered through, shape [n_queries, n_clusterings].
+            rows: cluster of each query in each clustering, numbered consecutively, shape [n_queries, n_clusterings].
             sizes: number of clusters of each clustering.
             distances: mean distance of each query to its clusters' centres, shape [n_queries].
         """
@@ -82,7 +83,7 @@ class PairedOutcomes:
         return cls(default, *_sums(scores, default, rows, sum(sizes)), sizes, (float(low), float(high)))
 
     def plus(self, scores: NDArray[np.float64], rows: NDArray[np.int64]) -> PairedOutcomes:
-        """Return it with more outcomes, whose first columns are the pairs known so far; see `of`."""
+        """Return it with more outcomes; their first columns are the pairs known so far; see `of`."""
         fresh = _sums(scores, self.default, rows, sum(self.sizes))
         for name, added in zip(_SUMS, fresh, strict=True):
             added[:, : self.count.shape[1]] += getattr(self, name)
@@ -90,10 +91,10 @@ class PairedOutcomes:
         return replace(self, count=count, total=total, squares=squares)
 
     def with_pairs(self, columns: NDArray[np.int64]) -> PairedOutcomes:
-        """Return the same for other pairs; where the default is left out, the next best becomes it.
+        """Return it for other pairs; if the default pair is left out, the next best becomes the default.
 
         Args:
-            columns: column of each in this one, -1 for a new pair.
+            columns: column of each pair in this one, -1 for a new pair.
         """
         known = columns >= 0
         if self.default in columns.tolist():
@@ -109,7 +110,7 @@ class PairedOutcomes:
         return replace(self, default=default, count=count, total=total, squares=squares)
 
     def _against(self, column: int) -> PairedOutcomes:
-        """Compare with another pair: by way of the old default, so that what both differ by adds up."""
+        """Compare with another pair by way of the old default, adding the variances of both differences."""
         count = np.minimum(self.count, self.count[:, [column]])
         return replace(
             self,
@@ -121,9 +122,9 @@ class PairedOutcomes:
 
     @cached_property
     def _variances(self) -> tuple[NDArray[np.float64], float]:
-        """How much one query's difference varies within clusters, shape [n_pairs], and how much clusters differ.
+        """Return how much a query's difference varies within clusters, shape [n_pairs], and how much clusters differ.
 
-        Pairs with few paired outcomes lean on the mean of all, so that one lucky outcome does not look like certainty.
+        Pairs with few paired outcomes are shrunk towards the mean of all, so that one lucky outcome is not certainty.
         """
         n_clusterings = len(self.sizes)
         count = self.count.sum(axis=0) / n_clusterings
@@ -144,11 +145,11 @@ class PairedOutcomes:
     def cells(
         self, outcomes: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return how uncertain the difference is in each cluster, shape [n_rows, n_pairs], and over all, [n_pairs].
+        """Return the uncertainty of the difference in each cluster, shape [n_rows, n_pairs], and overall, [n_pairs].
 
         Args:
-            outcomes: number of each pair's outcomes, paired or not, by cluster and in all; one that is not paired
-                counts half. None where all are paired.
+            outcomes: number of each pair's outcomes, paired or not, by cluster and in total; an unpaired one counts
+                half. None if all are paired.
         """
         within, between = self._variances
         count, everywhere = self.count, self.count.sum(axis=0) / len(self.sizes)
@@ -163,13 +164,13 @@ class PairedOutcomes:
         estimates: NDArray[np.float64],
         cells: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
     ) -> NDArray[np.float64]:
-        """Return how uncertain the differences to the default are on a query, shape [n_pairs]; 0 for the default.
+        """Return the variance of the differences to the default pair on a query, shape [n_pairs]; 0 for the default.
 
         Args:
             rows: the query's clusters.
-            distance: mean distance to their centres; None for one that is not a query.
-            estimates: success as each of the router's ways to estimate it sees it, shape [n_estimates, n_pairs].
-            cells: what `cells` gave, where it is at hand.
+            distance: mean distance to their centres; None if there is no query.
+            estimates: success according to each of the router's estimates, shape [n_estimates, n_pairs].
+            cells: the result of `cells`, if already computed.
         """
         by_cell, overall = self.cells() if cells is None else cells
         apart = estimates - estimates[:, self.default, None]
@@ -184,7 +185,7 @@ class PairedOutcomes:
         return variance
 
     def beyond(self, distance: float | None) -> float:
-        """Return how far a query lies beyond the usual: 0 up to the median distance, 1 where 95% are nearer."""
+        """Return how far a query is beyond the usual: 0 up to the median distance, 1 at the 95% quantile."""
         low, high = self.distances
         return 0.0 if distance is None else max(0.0, (distance - low) / max(high - low, _LEAST_RANGE))
 
@@ -196,7 +197,7 @@ class PairedOutcomes:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], default: int, sizes: tuple[int, ...], distances: tuple[float, float]
     ) -> PairedOutcomes:
-        """Rebuild it from what `arrays` gave."""
+        """Rebuild it from the result of `arrays`."""
         count, total, squares = (arrays[_PREFIX + name] for name in _SUMS)
         return cls(default, count, total, squares, sizes, distances)
 
@@ -204,9 +205,9 @@ class PairedOutcomes:
 def most_accurate(scores: NDArray[np.floating]) -> int:
     """Return the column of the most accurate pair.
 
-    Of the pairs that are recorded on nearly as many queries as any, the one with the highest mean. One that is recorded
-    on fewer, but at least on half as many, takes its place if it does better on the queries that both are recorded on,
-    beyond what may be luck (95%, one-sided): a pair that was run on easy queries is not taken for a good one.
+    Among the pairs that are recorded on nearly as many queries as any, this is the one with the highest mean. A pair
+    that is recorded on fewer, but at least on half as many, takes its place if it does better on the queries that both
+    are recorded on, beyond chance (95%, one-sided): a pair that only ran on easy queries is not taken for a good one.
     """
     scores = scores.astype(np.float64)
     known = ~np.isnan(scores)
@@ -216,7 +217,7 @@ def most_accurate(scores: NDArray[np.floating]) -> int:
     apart = scores - scores[:, [best]]
     both = ~np.isnan(apart)
     apart = np.where(both, apart, 0.0)
-    # Over all that both did, so that what a few queries say counts for little.
+    # Over all queries that both have, so that a difference on a few queries counts for little.
     gain = apart.sum(axis=0) - _SURE * np.sqrt((apart**2).sum(axis=0))
     gain[best] = 0.0
     return int(np.argmax(np.where(count >= max(_COVERED * count.max(), 1), gain, -np.inf)))

@@ -1,4 +1,4 @@
-"""The kinds of router: what `fit` makes, what it measures, and what a saved folder may hold, in one place."""
+"""The kinds of router: which ones `fit` makes and measures, and which a saved folder may contain, in one place."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class Kind:
     """One kind of router."""
 
     home: str
-    """Where its class is, as ``module:class``."""
+    """Import path of its class, as ``module:class``."""
     fitted: bool = False
     """Whether `fit` makes it."""
     measured: bool = False
-    """Whether `fit` measures it at many settings: it can be fitted twenty times in minutes."""
+    """Whether `fit` measures it at many settings, which requires that twenty fits take minutes."""
     has_clusters: bool = False
-    """Whether the number of its clusters can be chosen."""
+    """Whether the number of its clusters is configurable."""
     brings_encoder: bool = False
-    """Whether it fine-tunes an encoder of its own."""
+    """Whether it fine-tunes its own encoder."""
 
 
 _HOME = "langchain_atlas.routers."
@@ -43,10 +43,10 @@ KINDS: dict[str, Kind] = {
     "random": Kind(_HOME + "baselines:RandomRouter"),
     "single": Kind(_HOME + "baselines:SinglePairRouter"),
 }
-"""The kinds, by name: that of the class's `kind`, and of its file among the learned ones."""
+"""The kinds, by name: the class's `kind`, which is also the file name of a learned router."""
 
 ALIASES = {"mf": "matrix_factorization"}
-"""Short names that `fit` takes too."""
+"""Short names that `fit` accepts too."""
 
 FITTED = tuple(name for name, kind in KINDS.items() if kind.fitted)
 """Kinds that `fit` makes."""
@@ -56,7 +56,7 @@ MEASURED = tuple(name for name, kind in KINDS.items() if kind.measured)
 
 
 def class_of(kind: str) -> type[Router]:
-    """Return the class of a kind of router; it is imported now."""
+    """Import and return the class of a kind of router."""
     module, _, name = KINDS[kind].home.partition(":")
     found: type[Router] = getattr(importlib.import_module(module), name)
     return found

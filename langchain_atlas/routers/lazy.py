@@ -1,4 +1,4 @@
-"""A router that is made at first use."""
+"""A router that is created at first use."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class LazyRouter(RouterWrapper):
-    """Stands for a router whose making takes seconds, so that a module which builds a graph is imported at once.
+    """Defers the creation of a router that takes seconds, so that a module which builds a graph is imported at once.
 
-    The router is made once, by whoever decides first; on an event loop in a thread, so that others go on. Where making
-    it fails, that is raised, and tried again at the next decision.
+    The router is created once, at the first decision; on an event loop in a thread, so that the loop is not blocked. If
+    creation fails, the error is raised, and the next decision tries again.
 
     Args:
-        make: makes the router, such as ``lambda: Router.load("router")``.
+        make: creates the router, such as ``lambda: Router.load("router")``.
     """
 
     def __init__(self, make: Callable[[], Router]) -> None:
@@ -35,12 +35,12 @@ class LazyRouter(RouterWrapper):
         self._making = threading.Lock()
 
     def __repr__(self) -> str:
-        """Say what it is, and which router it has made, if it has."""
+        """Show the router, or that it was not made yet."""
         return f"{type(self).__name__}({'not made yet' if self._made is None else repr(self._made)})"
 
     @property
     def router(self) -> Router:
-        """The router, made now if it was not yet."""
+        """The router; it is created now if necessary."""
         with self._making:
             if self._made is None:
                 self._made = self._make()
@@ -48,7 +48,7 @@ class LazyRouter(RouterWrapper):
 
     @property
     def fitted_on(self) -> NDArray[np.uint64] | None:  # type: ignore[override]
-        """The fingerprints of the router; None, for unknown, until it was made."""
+        """The fingerprints of the router; None, for unknown, until it is created."""
         return None if self._made is None else self._made.fitted_on
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -56,7 +56,7 @@ class LazyRouter(RouterWrapper):
         return self.router.decide(query, trajectory)
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Do what `decide` does on the event loop; the router is made in a thread."""
+        """Do what `decide` does on the event loop; the router is created in a thread."""
         router = await asyncio.to_thread(lambda: self.router) if self._made is None else self._made
         return await router.adecide(query, trajectory)
 
@@ -66,21 +66,21 @@ class LazyRouter(RouterWrapper):
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs it chooses from; empty, for unknown, until it was made."""
+        """The pairs it chooses from; empty, for unknown, until it is created."""
         return () if self._made is None else self._made.pairs
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether the router does; False, for unknown, until it was made."""
+        """Whether the router answers with the first call that succeeds; False, for unknown, until it is created."""
         return self._made is not None and self._made.takes_first_answer
 
     @property
     def failures_are_turns(self) -> bool:
-        """Whether they are for the router; True, for unknown, until it was made."""
+        """Whether a failed call uses up a turn of the router; True, for unknown, until it is created."""
         return self._made is None or self._made.failures_are_turns
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router like this one, restricted; one that was not made yet is restricted when it is made."""
+        """Return a copy with the router restricted; if it is not created yet, it is restricted at creation."""
         kept = tuple(pairs)
         if self._made is None:
             return type(self)(lambda: self.router.restrict(kept))

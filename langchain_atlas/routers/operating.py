@@ -1,8 +1,8 @@
-"""What a router was measured to do at each of its settings, and how a knob is looked up there.
+"""The measured accuracy and cost of a router's settings, and how a knob is looked up in them.
 
-`fit` and `train` try many settings on queries that were held out, and keep all of them with the router. A knob with a
-unit then needs no data: ``DIR?target=1.0`` (points below the best that may be given up), ``DIR?budget=2`` (dollars for
-1000 queries), ``DIR?value=0.05`` (dollars that a right answer is worth).
+`fit` and `train` try many settings on held-out queries, and save all results with the router. A knob with a unit then
+needs no data: ``DIR?target=1.0`` (points below the best that may be given up), ``DIR?budget=2`` (dollars per 1000
+queries), ``DIR?value=0.05`` (dollars that a right answer is worth).
 """
 
 from __future__ import annotations
@@ -17,62 +17,62 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ALIASES = {"alpha": "cost_weight", "value": "value_usd"}
-"""Other names of settings; `alpha` is what the paper calls the cost weight."""
+"""Other names of settings; `alpha` is the paper's name for the cost weight."""
 
 LOOKED_UP = frozenset({"target", "budget"})
-"""Knobs that are looked up among what was measured."""
+"""Knobs that are looked up among the measured settings."""
 
 _KNOWN = 0.9
-"""Part of the costs that must be known for a setting to be compared by them."""
+"""Fraction of the costs that must be known for a setting to be compared by cost."""
 
 _ROUNDING = 1e-6
-"""Part by which sums of the same dollars may differ."""
+"""Relative difference that is allowed between sums of the same dollars."""
 
 TRADES = ("target", "budget", "value", "value_usd", "alpha", "cost_weight")
-"""Settings of which each says by itself what accuracy is worth; one of them holds at a time."""
+"""Settings that each determine what accuracy is worth; only one of them can be given."""
 
 
 class OperatingPoint(Record):
     """One setting, on held-out queries."""
 
     value_usd: float | None
-    """Dollars that a right answer is worth; None for accuracy alone, and for one pair always."""
+    """Dollars that a right answer is worth; None for accuracy alone, and when one pair answers everything."""
     always: str | None
-    """The pair that is asked always; None where the router routes."""
+    """The pair that answers everything; None if the router routes."""
     accuracy: float
     """Mean score, 0 to 1."""
     accuracy_ci95: tuple[float, float]
-    """95% interval of it."""
+    """95% confidence interval of the accuracy."""
     versus_single: float
-    """Accuracy less that of the best single pair chosen without the held-out queries, -1 to 1."""
+    """Accuracy minus that of the best single pair, chosen without the held-out queries, -1 to 1."""
     cost_usd_per_1k: float | None
-    """Dollars for 1000 queries, over those whose cost is known; None where none is."""
+    """Dollars per 1000 queries, over those whose cost is known; None where none is."""
     cost_known: float
-    """Part of the queries whose cost is known, 0 to 1."""
+    """Fraction of the queries whose cost is known, 0 to 1."""
     latency_s_mean: float | None
-    """Mean seconds a query, over those whose latency is known; None where none is."""
+    """Mean seconds per query, over those whose latency is known; None where none is."""
     calls_per_query: float
     """Mean number of calls."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What to configure a router with."""
+        """The settings to configure a router with."""
         return {"value_usd": self.value_usd, "always": self.always}
 
 
 class OperatingCurve(Record):
-    """Every setting that was tried, from dear to cheap, and the one chosen."""
+    """All settings that were tried, from expensive to cheap, and the chosen one."""
 
     points: tuple[OperatingPoint, ...]
-    """The settings, the highest value of a right answer first; one pair always stands last."""
+    """The settings, the highest value of a right answer first; a single pair always comes last."""
     chosen: int
-    """Number of the point that was chosen."""
+    """Index of the chosen point."""
     best: int
-    """Number of the most accurate point."""
+    """Index of the most accurate point."""
     n_queries: int
-    """Queries that were held out, each once."""
+    """Number of held-out queries, each counted once."""
     reason: str
-    """Why that one was chosen, in one sentence."""
+    """Why that point was chosen, in one sentence."""
 
     @property
     def choice(self) -> OperatingPoint:
@@ -81,14 +81,14 @@ class OperatingCurve(Record):
 
     @property
     def single(self) -> OperatingPoint:
-        """One pair always."""
+        """The setting in which one pair answers everything."""
         return self.points[-1]
 
     def within(self, points: float) -> OperatingPoint:
-        """Return the cheapest setting that was measured at most so many points below the best.
+        """Return the cheapest setting with a measured accuracy at most `points` points below the best.
 
         Raises:
-            SettingError: `points` is negative or no number.
+            SettingError: `points` is negative or not a number.
         """
         _check("target", points, "points below the best, from 0", low=0.0)
         bar = self.points[self.best].accuracy - points / 100
@@ -96,10 +96,10 @@ class OperatingCurve(Record):
         return min(good, key=lambda point: (comparable_cost(point), -point.accuracy))
 
     def affordable(self, budget: float) -> OperatingPoint:
-        """Return the most accurate setting that was measured to cost at most so many dollars for 1000 queries.
+        """Return the most accurate setting with a measured cost of at most `budget` dollars per 1000 queries.
 
         Raises:
-            SettingError: `budget` is no number above 0, or nothing is that cheap.
+            SettingError: `budget` is not a number above 0, or no setting is that cheap.
         """
         check_budget(budget)
         cheap = [point for point in self.points if comparable_cost(point) <= budget * (1 + _ROUNDING)]
@@ -115,15 +115,15 @@ class OperatingCurve(Record):
 
 
 def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: OperatingCurve | None) -> dict[str, Any]:
-    """Turn knobs into the settings that a router has.
+    """Translate knobs to the router's own settings.
 
     Args:
-        settings: what was asked for: names of settings, aliases of them, and knobs that are looked up.
-        known: the router's settings with their values now.
-        curve: what the router was measured to do.
+        settings: the requested settings, aliases, and knobs that are looked up.
+        known: the router's settings with their current values.
+        curve: the router's measured settings.
 
     Raises:
-        SettingError: two knobs say what accuracy is worth, one can't be looked up, or is out of range.
+        SettingError: two knobs contradict each other, or one can't be looked up or is out of range.
     """
     changed: dict[str, Any] = {}
     for name, value in settings.items():
@@ -151,7 +151,7 @@ def resolved(settings: Mapping[str, Any], known: Mapping[str, Any], curve: Opera
 
 
 def as_asked(error: SettingError, settings: Mapping[str, Any]) -> SettingError:
-    """Return an error about a setting by the name that was asked for, where that is an alias of it."""
+    """Return an error about a setting, with the alias by which it was requested."""
     for alias, name in ALIASES.items():
         if alias in settings and str(error).startswith(f"{name} is "):
             return SettingError(alias + str(error).removeprefix(name))
@@ -159,7 +159,7 @@ def as_asked(error: SettingError, settings: Mapping[str, Any]) -> SettingError:
 
 
 def check_budget(budget: Any) -> None:
-    """Make sure that a budget is one.
+    """Check that a budget is valid.
 
     Raises:
         SettingError: it is not a positive number.
@@ -173,13 +173,13 @@ def _check(name: str, value: Any, valid: str, *, low: float) -> None:
 
 
 def comparable_cost(point: OperatingPoint) -> float:
-    """Return dollars for 1000 queries, for comparison: infinite where a tenth of the costs or more is unknown."""
+    """Return dollars per 1000 queries, for comparison: infinite if a tenth of the costs or more is unknown."""
     known = point.cost_usd_per_1k is not None and point.cost_known >= _KNOWN
     return float(point.cost_usd_per_1k) if known and point.cost_usd_per_1k is not None else float("inf")
 
 
 def _rounded_up(value: float) -> float:
-    """Round a positive number up to three significant digits, so that a budget of what is shown will do."""
+    """Round a positive number up to three significant digits, so that the displayed value is a sufficient budget."""
     if not 0 < value < float("inf"):
         return value
     digits = 10.0 ** (2 - floor(log10(value)))

@@ -1,4 +1,4 @@
-"""What a router decides by, as one digest: two routers with the same digest decide alike."""
+"""A digest of everything a router's decisions depend on: two routers with the same digest decide alike."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ _HELPERS = (
     "concurrent",
     "contextvars",
 )
-"""Modules whose objects help to decide and are nothing to decide by: locks, threads, loggers."""
+"""Modules whose objects do not affect decisions: locks, threads, loggers."""
 _LARGE = 1_000_000
 _PROCESS = uuid.uuid4().hex
 _DIGESTS: dict[int, tuple[Any, str]] = {}
 
 
 def state_digest(*values: Any) -> str:
-    """Return 32 hex digits that change when a router is fitted again or set otherwise, and so for any other values.
+    """Return 32 hex digits that change when a router is fitted again or reconfigured; works for any other values too.
 
-    Everything that an object holds counts, but for what its class names in ``not_deciding``, such as a log. What can't
-    be looked into stands for itself alone: it is the same for the same object in the same process.
+    All attributes of an object count, except those that its class lists in ``not_deciding``, such as a log. An object
+    that can't be inspected is identified by itself: its digest is the same for the same object in the same process.
     """
     return _Walk().digest(list(values))
 
 
 @dataclass
 class _Walk:
-    """One look at some values."""
+    """One traversal of some values."""
 
     open: set[int] = field(default_factory=set)
 
@@ -115,7 +115,7 @@ class _Walk:
         return [_name(type(value)), self.described(held, depth)]
 
     def _code(self, value: Any, depth: int) -> Any:
-        """Return a class or a function: by its name where that finds it, else with what it encloses."""
+        """Return a class or a function: its name if that resolves to it, otherwise its code and closure."""
         found: Any = sys.modules.get(value.__module__)
         for part in value.__qualname__.split("."):
             found = getattr(found, part, None)
@@ -133,7 +133,7 @@ class _Walk:
 
 
 def _decides(value: Any, name: str) -> bool:
-    """Say whether an attribute of an object is something to decide by; what is worked out from the others is not."""
+    """Return whether an attribute affects decisions; one that is computed from the others does not count."""
     kind = type(value)
     declared = getattr(kind, "__dataclass_fields__", {}).get(name)
     if declared is not None and not declared.compare:
@@ -142,7 +142,7 @@ def _decides(value: Any, name: str) -> bool:
 
 
 def _numbers(value: Any) -> Any:
-    """Return an array, or a tensor, as its type, its shape and a digest of its numbers; None for anything else."""
+    """Return an array or tensor as its type, shape and a digest of its numbers; None for anything else."""
     if type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     if not (hasattr(value, "dtype") and hasattr(value, "tobytes")):
@@ -151,7 +151,7 @@ def _numbers(value: Any) -> Any:
 
 
 def _digest(array: Any) -> str:
-    """Return a digest of an array's numbers; that of a large one is kept for as long as the array is there."""
+    """Return a digest of an array's numbers; that of a large array is cached as long as the array lives."""
     if array.dtype.hasobject:
         return hashlib.blake2b(repr(array.tolist()).encode(), digest_size=16).hexdigest()
     known = _DIGESTS.get(id(array))

@@ -1,4 +1,4 @@
-"""What all routers share that compare pairs by utility and route once: constraints, failover, the decision."""
+"""The base of all routers that compare pairs by utility and route once: constraints, failover, the decision."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Observation
 
 SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
-"""What can be changed of every router that compares pairs by utility, without fitting it again."""
+"""What can be changed in every router that compares pairs by utility, without fitting it again."""
 
 _NORMAL = NormalDist()
 
@@ -35,25 +35,25 @@ _NORMAL = NormalDist()
 class UtilityRouter(Router):
     """Routes to the pair with the highest utility, ``(1 - w) * success - w * price``.
 
-    w is the cost weight, which section 2 of the paper calls alpha.
+    w is the cost weight, the alpha of section 2 of the paper.
 
-    The price is the expected cost scaled to [0, 1] over the pool, of which `latency_share` may be latency, scaled
-    likewise; `usd_per_second` adds seconds at a price of their own. With `value_usd` the utility is in dollars,
-    ``success * value_usd - dollars - seconds * usd_per_second``, and `cost_weight` is not looked at. It routes once;
-    when the call fails it tries the next best pair, of another provider and of another model while there are some,
-    until a call succeeds or no pair is left; `failovers` bounds that.
+    The price is the expected cost scaled to [0, 1] over the pool; the fraction `latency_share` of it is latency, also
+    scaled to [0, 1]. `usd_per_second` adds seconds at a price of their own. With `value_usd` the utility is in dollars,
+    ``success * value_usd - dollars - seconds * usd_per_second``, and `cost_weight` is ignored. The router routes once;
+    when the call fails it tries the next best pair, of another provider and of another model if possible, until a call
+    succeeds or no pair is left; `failovers` limits the number of tries.
 
-    A router that knows how far its estimates can be trusted has a default pair and a guard (see `guard.py`).
+    A router that knows the uncertainty of its estimates has a default pair and a guard (see `guard.py`).
 
     Args:
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        value_usd: dollars that a right answer is worth, above 0; None goes by `cost_weight`.
+        value_usd: dollars that a right answer is worth, above 0; None uses `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which another pair must be better than the default pair, 0 to below 1; up to
             0.5 there is no guard.
-        always: a pair to ask always, written ``model@@tool``; None routes.
+        always: a pair that answers everything, written ``model@@tool``; None routes.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -82,11 +82,11 @@ class UtilityRouter(Router):
 
     @abstractmethod
     def _prepare(self, queries: Sequence[Query]) -> Sequence[Any]:
-        """Do for many queries at once what does not depend on the pairs they allow; one item a query."""
+        """Compute for many queries at once what does not depend on the pairs they allow; one item per query."""
 
     @abstractmethod
     def _expect(self, item: Any, permitted: NDArray[np.bool_]) -> PairEstimates:
-        """Return what is expected of every pair, given an item of `_prepare` and the pairs that may be asked."""
+        """Return the estimates for every pair, given an item of `_prepare` and the pairs that may be called."""
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Route once, then answer; see `Router.decide`."""
@@ -99,12 +99,12 @@ class UtilityRouter(Router):
         return router._decide(query, trajectory, router._prepare([query])[0])  # noqa: SLF001  # of its own class
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Do what `decide` does on the event loop; what several tasks ask at a time is decided together."""
+        """Do what `decide` does on the event loop; queries of several tasks are decided together."""
         tried = trajectory.observations
         if not tried:
             return await decide_together(self, query)
         if not tried[-1].failed or self._is_used_up(tried):
-            return self.decide(query, trajectory)  # nothing is compared, so that no thread is worth its while
+            return self.decide(query, trajectory)  # nothing is compared, so a thread is not worthwhile
         return await super().adecide(query, trajectory)
 
     def _is_used_up(self, tried: Sequence[Observation]) -> bool:
@@ -118,7 +118,7 @@ class UtilityRouter(Router):
         return [router._decide(query, START, item) for query, item in decided]  # noqa: SLF001  # of its own class
 
     def _as_it_is(self) -> Self:
-        """Return a copy that learning in another thread does not change between two looks at its pairs."""
+        """Return a snapshot, so that learning in another thread does not change it during a decision."""
         return copy.copy(self)
 
     def _decide(self, query: Query, trajectory: Trajectory, item: Any) -> Decision:
@@ -142,7 +142,7 @@ class UtilityRouter(Router):
             only = self.pairs.index(Pair.parse(self.always))
             if allowed[only]:
                 second = best if best != only else second
-                best, rule, said = only, "one-pair", "One pair is asked always. "
+                best, rule, said = only, "one-pair", "Every query goes to one pair. "
         elif best == expected.default and expected.spread is not None:
             taken = (1 - self._weight(expected, query.cost_weight)) * self._margin
             other = int(np.argmax(utility + taken * expected.spread))
@@ -161,50 +161,50 @@ class UtilityRouter(Router):
         )
 
     def utility(self, expected: PairEstimates, cost_weight: float | None = None) -> NDArray[np.float64]:
-        """Return the utility of every pair, shape [n_pairs], in parts of a right answer less its price.
+        """Return the utility of every pair, shape [n_pairs]: a fraction of a right answer, minus the price.
 
         Args:
-            expected: what is expected of every pair.
-            cost_weight: 0 for accuracy alone, 1 for cost alone; None for what the router is set to.
+            expected: the estimates for every pair.
+            cost_weight: 0 for accuracy alone, 1 for cost alone; None for the router's own.
         """
         dollars, seconds = expected.highest
         price = (1 - self.latency_share) * expected.scaled_cost + self.latency_share * expected.scaled_latency
         unit = dollars
         if self.usd_per_second and seconds:
             waiting = self.usd_per_second * seconds * expected.scaled_latency
-            # Where no cost is known, seconds alone make the price.
+            # If no cost is known, the price is the latency alone.
             unit = dollars or self.usd_per_second * seconds
             price = price * (dollars > 0) + waiting / unit
         weight = self._weight(expected, cost_weight)
         return (1 - weight) * self._trusted(expected) - weight * price
 
     def _weight(self, expected: PairEstimates, cost_weight: float | None) -> float:
-        """Return what cost counts as, 0 for accuracy alone, 1 for cost alone."""
+        """Return the weight of cost, 0 for accuracy alone, 1 for cost alone."""
         if cost_weight is not None or self.value_usd is None:
             return self.cost_weight if cost_weight is None else cost_weight
         unit = expected.highest[0] or self.usd_per_second * expected.highest[1]
         return unit / (unit + self.value_usd)
 
     def _trusted(self, expected: PairEstimates) -> NDArray[np.float64]:
-        """Return each pair's success, less what may be luck where it would be chosen over the default pair."""
+        """Return each pair's success, minus its uncertainty if it would be chosen over the default pair."""
         if expected.spread is None or not self._margin:
             return expected.success
         return expected.success - self._margin * expected.spread
 
     @property
     def _margin(self) -> float:
-        """Standard errors that the guard takes off."""
+        """Number of standard errors that the guard subtracts."""
         return max(0.0, _NORMAL.inv_cdf(self.guard)) if self.guard > 0 else 0.0
 
     def sweep(
         self, queries: Sequence[Query], allowed: NDArray[np.bool_], values: NDArray[np.float64]
     ) -> NDArray[np.int64]:
-        """Return the column of the pair that each query would go to first at many settings; nobody is called.
+        """Return the column of the pair that each query would go to first at many settings; no pair is called.
 
         Args:
-            queries: what is asked.
-            allowed: which pairs each may be sent to, shape [n_queries, n_pairs]; at least one of each.
-            values: what a right answer is worth, in dollars, see `value_usd`, shape [n_values]; infinity for accuracy
+            queries: the queries.
+            allowed: which pairs each query may be sent to, shape [n_queries, n_pairs]; at least one each.
+            values: dollars that a right answer is worth, see `value_usd`, shape [n_values]; infinity for accuracy
                 alone.
 
         Returns:
@@ -226,7 +226,7 @@ class UtilityRouter(Router):
         """Return which pairs the query allows, shape [n_pairs].
 
         Raises:
-            ConstraintError: it allows none of this router's.
+            ConstraintError: it allows none of the router's pairs.
         """
         pairs = query.constraints.pairs
         if pairs is None:
@@ -235,7 +235,7 @@ class UtilityRouter(Router):
         if not permitted.any():
             if not pairs:
                 raise ConstraintError(
-                    f"The query allows no pair at all; the router has {len(self.pairs)}: {some(self.pairs)}."
+                    f"The query allows no pair; the router has {len(self.pairs)}: {some(self.pairs)}."
                 )
             raise ConstraintError(f"The router knows none of the pairs that the query allows: {some(pairs)}.")
         return permitted
@@ -243,7 +243,7 @@ class UtilityRouter(Router):
     def _untried(
         self, permitted: NDArray[np.bool_], tried: tuple[Pair, ...], avoid: frozenset[Pair]
     ) -> NDArray[np.bool_]:
-        """Leave out the pairs that failed, and their providers and models too while others are left."""
+        """Leave out the pairs that failed, and also their providers and models while others remain."""
         failed_models = {pair.model for pair in tried}
         left: NDArray[np.bool_] = permitted & np.array([pair not in tried for pair in self.pairs])
         for better in (
@@ -272,12 +272,12 @@ class UtilityRouter(Router):
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether it answers with the first call that succeeds: it does."""
+        """Whether it answers with the first call that succeeds: yes."""
         return True
 
     @property
     def failures_are_turns(self) -> bool:
-        """Whether a call that failed uses up a turn: it does not."""
+        """Whether a failed call uses up a turn: no."""
         return False
 
     @property
@@ -295,7 +295,7 @@ class UtilityRouter(Router):
         return router
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that chooses from these of its pairs only.
+        """Return a router that chooses only from these of its pairs.
 
         Raises:
             PoolError: none of them is one of its pairs.
@@ -311,19 +311,19 @@ class UtilityRouter(Router):
 
     @property
     def _default(self) -> Pair | None:
-        """The pair to ask where nothing else is known; None where the router has none."""
+        """The pair to call if nothing else is known; None if the router has none."""
         return None
 
     @abstractmethod
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
-        """Return a router of these of its pairs, in this order."""
+        """Return a router with these of its pairs, in this order."""
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Make sure that settings are in range.
+    """Check that settings are in range.
 
     Raises:
-        SettingError: one is not.
+        SettingError: a setting is not in range.
     """
     for name, value in settings.items():
         if value is None and name in {"strength", "value_usd", "always", "failovers"}:
@@ -348,7 +348,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) -> str:
-    """Say why the default pair is asked although another is expected to be worth more."""
+    """Explain why the default pair is called although another has a higher expected value."""
     if expected.far:
         return f"Stays with {default}: the query is far from all that was logged. "
     count = 0 if expected.paired is None else int(expected.paired[column])
@@ -356,7 +356,7 @@ def _guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) -
 
 
 def _interval(expected: PairEstimates, column: int) -> tuple[float, float] | None:
-    """Return the 95% interval of an expected score, from the Beta belief about it."""
+    """Return the 95% interval of an expected score, from its Beta distribution."""
     from scipy.special import betaincinv
 
     if expected.solved is None or expected.failed is None:

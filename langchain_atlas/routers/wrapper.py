@@ -1,4 +1,4 @@
-"""A router that passes everything on to another one: the base of all that change one thing about a router."""
+"""A router that delegates to another one: the base class for changing one thing about a router."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ _DECIDING = ("decide", "adecide", "decide_batch")
 
 
 class RouterWrapper(Router):
-    """Delegates every member of `Router` to the router that it wraps.
+    """Delegates every member of `Router` to the wrapped router.
 
-    Subclass it to change one thing, and override what that thing touches. A subclass that overrides one of `decide`,
-    `adecide` and `decide_batch` overrides all three: passed on, the others would go past the change.
+    Subclass it to change one thing, and override only the members concerned. A subclass that overrides one of `decide`,
+    `adecide` and `decide_batch` must override all three: otherwise the other two would bypass the change.
 
     Args:
-        router: the router that is wrapped.
+        router: the router to wrap.
 
     Raises:
-        TypeError: a subclass overrides one way to decide and forgets another.
+        TypeError: a subclass overrides some, but not all, of the three.
     """
 
     def __init__(self, router: Router) -> None:
@@ -49,12 +49,12 @@ class RouterWrapper(Router):
             )
 
     def __repr__(self) -> str:
-        """Say what it is, and what it is around."""
+        """Show the wrapper and the wrapped router."""
         return f"{type(self).__name__}({self._router!r})"
 
     @property
     def router(self) -> Router:
-        """The router that is wrapped."""
+        """The wrapped router."""
         return self._router
 
     @property
@@ -64,7 +64,7 @@ class RouterWrapper(Router):
 
     @property
     def curve(self) -> OperatingCurve | None:  # type: ignore[override]  # measured of the wrapped router alone
-        """What the wrapped router was measured to do."""
+        """The measured settings of the wrapped router."""
         return self.router.curve
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -86,12 +86,12 @@ class RouterWrapper(Router):
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether the wrapped router does."""
+        """Whether the wrapped router answers with the first call that succeeds."""
         return self.router.takes_first_answer
 
     @property
     def failures_are_turns(self) -> bool:
-        """Whether they are for the wrapped router."""
+        """Whether a failed call uses up a turn of the wrapped router."""
         return self.router.failures_are_turns
 
     @property
@@ -100,11 +100,11 @@ class RouterWrapper(Router):
         return self.router.settings
 
     def configure(self, **settings: Any) -> Self:
-        """Return it around the wrapped router with other settings."""
+        """Return a wrapper around the wrapped router with other settings."""
         return self if not settings else self._around(self.router.configure(**settings))
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return it around the wrapped router, restricted."""
+        """Return a wrapper around the wrapped router, restricted."""
         return self._around(self.router.restrict(pairs))
 
     def save(self, folder: str | Path) -> None:

@@ -55,7 +55,7 @@ def test_says_what_works_and_what_does_not(command: Command, pool: Path, tmp_pat
     assert "At most 8 short model calls, for at most $0.00024 and what broken may cost." in done.out
     assert "2 of 4 pairs can work." in done.out
     assert "AuthenticationError" in done.out
-    assert "1 thing in the pool must be mended" in done.error
+    assert "1 thing in the pool must be fixed" in done.error
     assert "secret" not in done.out + done.error
     figures = json.loads((tmp_path / "check.json").read_text())
     assert figures["fine"] is False

@@ -105,7 +105,7 @@ class TestNothingSaid:
         data, out, file = tmp_path / "few.parquet", tmp_path / "router", tmp_path / "figures.json"
         two_kinds(40).save(data)
         printed = fit(str(data), out, "--router", kind, "--json", str(file)).output
-        assert "Too few queries to tell settings apart: allround@@none is asked always." in lines(printed)
+        assert "Too few queries to compare settings: every query goes to allround@@none." in lines(printed)
         router = loaded(out)
         assert router.curve is None
         assert router.settings["always"] == str(ALLROUND)
@@ -122,7 +122,7 @@ class TestNothingSaid:
         file = tmp_path / "figures.json"
         printed = fit(data, tmp_path / "router", "--router", "mlp", "--json", str(file)).output
         assert "Expected on new queries" not in printed
-        assert "asked always" not in printed
+        assert "every query goes to" not in printed
         router = loaded(tmp_path / "router")
         assert (router.curve, router.settings["cost_weight"], router.settings["always"]) == (None, 0.5, None)
         assert json.loads(file.read_text(encoding="utf-8"))["curve"] is None
@@ -146,7 +146,7 @@ class TestKnobs:
         assert {name: router.settings[name] for name in settings} == settings
         assert router.curve is None
         assert "Expected" not in printed
-        assert "asked always" not in printed
+        assert "every query goes to" not in printed
 
     def test_a_target_is_looked_up(self, many: str, tmp_path: Path) -> None:
         """Up to sixty points below the best the cheapest pair will do, which is right on half."""
@@ -329,7 +329,7 @@ class TestTrain:
 
     def test_on_few_queries_one_pair_is_asked_always(self, tmp_path: Path) -> None:
         printed, figures, router = self.train(sums(40), tmp_path)
-        assert "Too few queries to tell settings apart: large@@none is asked always." in lines(printed)
+        assert "Too few queries to compare settings: every query goes to large@@none." in lines(printed)
         assert (router.curve, figures["curve"]) == (None, None)
         assert figures["settings"] == dict(router.settings)
         assert (router.settings["always"], router.settings["cost_weight"]) == ("large@@none", 0.0)

@@ -100,7 +100,7 @@ class TestBeforeTheWork:
         assert time.perf_counter() - start < 10
 
     def test_an_encoder_of_a_folder_that_is_not_there(self) -> None:
-        with pytest.raises(SettingError, match="there is no such folder"):
+        with pytest.raises(SettingError, match="the folder does not exist"):
             SentenceTransformerEncoder("./no/such/folder").find()
 
 

@@ -74,14 +74,14 @@ def test_a_byte_order_mark_and_windows_line_ends_are_no_content(tmp_path: Path) 
         (['{"query": "a", "context": {"f": 1}}'], 1, "'context' is"),
         (['{"query": "a", "domain": ["x"]}'], 1, "'domain' is"),
         (['{"query": "a\\ud800"}'], 1, "half of a character"),
-        (['{"query": "a", "query": "b"}'], 1, "'query' stands twice"),
+        (['{"query": "a", "query": "b"}'], 1, "'query' occurs twice"),
         (['{"query": "a", "answer": NaN}'], 1, "NaN"),
         (["[" * 100_000], 1, "not JSON"),
         (['{"query": "a", "scorer": "numerc"}'], 1, "Did you mean 'numeric'"),
         (['{"query": "a", "scorer": {"kind": "exact", "case": 1}}'], 1, "no setting 'case'"),
         (['{"query": "a", "scorer": "numeric", "answer": "four"}'], 1, "finite number.*'four'"),
-        (['{"query": "a", "id": "x"}', "", '{"query": "b", "id": "x"}'], 3, "'x' stands in line 1"),
-        (['{"query": "a"}', '{"query": "a"}'], 2, "stands in line 1"),
+        (['{"query": "a", "id": "x"}', "", '{"query": "b", "id": "x"}'], 3, "'x' is already in line 1"),
+        (['{"query": "a"}', '{"query": "a"}'], 2, "already in line 1"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, lines: list[str | bytes], line: int, problem: str) -> None:

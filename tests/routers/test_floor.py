@@ -257,7 +257,7 @@ class TestOnePairAlways:
 
     def test_it_says_why(self) -> None:
         decision = self.made().decide(TABLE.queries[0])
-        assert decision.reason == f"{SMALL} is asked always."
+        assert decision.reason == f"Every query goes to {SMALL}."
         assert decision.chosen is not None
         assert decision.chosen.expected_cost_usd == pytest.approx(0.002, rel=1e-4)
         assert decision == self.made().decide_batch(TABLE.queries[:1])[0]

@@ -114,7 +114,7 @@ def test_takes_the_first_step_and_not_what_is_made_up_after_it() -> None:
     [
         ("I would ask big.", "There is no <search> and no <answer>."),
         ("<search>huge@@none: x</search>", "'huge@@none' is no pair that may be called"),
-        ("<think>a<search>big@@none: x</search>", "'<search>' stands inside '<think>'"),
+        ("<think>a<search>big@@none: x</search>", "'<search>' is inside '<think>'"),
         ("<answer>Shakespeare</answer>", "Nobody was asked yet"),
         ("<answer> </answer>", "The <answer> is empty"),
     ],

@@ -34,7 +34,7 @@ def test_a_whole_transcript_is_read() -> None:
 @pytest.mark.parametrize(
     ("transcript", "problem"),
     [
-        ("<think>a<answer>b</answer>", "'<answer>' stands inside '<think>'"),
+        ("<think>a<answer>b</answer>", "'<answer>' is inside '<think>'"),
         ("<think>a</think><answer>b", "'<answer>' is not closed"),
         ("a</think><answer>b</answer>", "'</think>' closes nothing"),
         ("<answer>b</answer>", "no <think> block"),

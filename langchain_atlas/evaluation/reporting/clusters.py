@@ -1,4 +1,4 @@
-"""A router's clusters as the report shows them: their best pairs, how pairs do there, and a map."""
+"""A router's clusters in the report: their best pairs, the pairs' results in them, and a map."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Candidate, Query
 
 MOST_POINTS = 1500
-"""Queries drawn on the map; of more, a random part."""
+"""Maximum number of queries on the map; of more, a random sample is drawn."""
 
 _CHUNK = 256
 _SAMPLES = 3
@@ -128,7 +128,7 @@ def _heat(place: NDArray[np.int64], table: OutcomeTable, n_clusters: int) -> dic
 def _map(
     encoder: Encoder, place: NDArray[np.int64], table: OutcomeTable, rng: np.random.Generator, *, show_queries: bool
 ) -> dict[str, Any]:
-    """Project the queries' embeddings onto the plane in which the clusters' means lie furthest apart."""
+    """Project the queries' embeddings onto the plane in which the clusters' means are farthest apart."""
     rows = np.sort(rng.permutation(len(place))[:MOST_POINTS])
     parts = _chunks([table.queries[row] for row in rows])
     vectors = np.concatenate([encoder.encode([query.text for query in part]) for part in parts])
@@ -148,8 +148,8 @@ def _map(
 def projected(vectors: NDArray[np.float32], place: NDArray[np.int64]) -> NDArray[np.float64]:
     """Project vectors onto two directions, shape [n, 2].
 
-    With three clusters or more, onto the principal components of their means, each counted as often as it has
-    vectors; else onto those of the vectors themselves.
+    With three clusters or more, onto the principal components of their means, each weighted by its number of vectors;
+    otherwise onto those of the vectors themselves.
     """
     names = np.unique(place)
     spread = vectors.astype(np.float64)

@@ -1,4 +1,4 @@
-"""How a router is set, in words: the same sentence and figures in `fit`, `train`, `evaluate`, `doctor` and `report`."""
+"""A router's setting in words: the same sentence and figures in `fit`, `train`, `evaluate`, `doctor` and `report`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ if TYPE_CHECKING:
 
 
 def setting_of(router: Router) -> dict[str, Any]:
-    """Return what a router is set to, as `OperatingPoint.settings` has it."""
+    """Return a router's setting, in the form of `OperatingPoint.settings`."""
     return {name: router.settings.get(name) for name in ("value_usd", "always")}
 
 
 def point_of(router: Router, curve: OperatingCurve | None) -> OperatingPoint | None:
-    """Return what was measured of a router's setting when it was fitted; None where nothing was."""
+    """Return what was measured at a router's setting when it was fitted; None if nothing was measured."""
     if curve is None or router.settings.get("cost_weight"):
         return None
     return next((point for point in curve.points if point.settings == setting_of(router)), None)
 
 
 def told(name: str, router: Router) -> list[str]:
-    """Say how a router is set, and what was measured of that when it was fitted; nothing where that is not known."""
+    """Describe a router's setting, and what was measured at it when it was fitted; empty if unknown."""
     point = point_of(router, router.curve)
     if point is None or router.curve is None or (point.value_usd is None and not point.always):
         return []
@@ -37,7 +37,7 @@ def named(point: OperatingPoint) -> str:
 
 
 def expected(point: OperatingPoint, curve: OperatingCurve) -> str:
-    """Say what held-out queries gave at a setting."""
+    """Describe what was measured at a setting on held-out queries."""
     low, high = point.accuracy_ci95
     parts = [f"{100 * point.accuracy:.1f}% right (95% interval {100 * low:.1f} to {100 * high:.1f})"]
     if point.always is None:
@@ -54,7 +54,7 @@ def expected(point: OperatingPoint, curve: OperatingCurve) -> str:
 
 
 def cost_of(point: OperatingPoint) -> str:
-    """Write what a setting costs; a lower bound where some costs are unknown."""
+    """Format the cost of a setting; a lower bound if some costs are unknown."""
     if point.cost_usd_per_1k is None:
         return "an unknown cost"
     if point.cost_known < 1:

@@ -1,4 +1,4 @@
-"""A router at every setting of the knob between accuracy and cost."""
+"""A router at every setting of the trade-off between accuracy and cost."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.operating import OperatingPoint
 
 WEIGHTS = ("cost_weight",)
-"""Settings that trade accuracy for cost, 0 to 1; a router has one of them at most."""
+"""Settings that trade accuracy for cost, 0 to 1; a router has at most one of them."""
 
 VALUE = "value"
-"""The knob in dollars that a right answer is worth, of a router that was measured when it was fitted."""
+"""The setting in dollars that a right answer is worth, of a router that was measured when it was fitted."""
 
 N_STEPS = 21
 
 _BATCH = 1000
-"""Queries replayed at every setting before the next: an encoder remembers at least these."""
+"""Number of queries replayed at every setting before the next batch: an encoder caches at least these."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting of a knob."""
+    """One value of the setting that is varied."""
 
     value: float | None
-    """The knob's value: a weight of cost, or dollars; None for accuracy alone, and for one pair always."""
+    """Its value: a cost weight, or dollars; None for accuracy alone, and when one pair answers everything."""
     label: str
     """The setting in words."""
     settings: dict[str, Any]
-    """What to configure the router with."""
+    """The settings to configure the router with."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a router did at several settings of its knob."""
+    """A router's results at several values of a setting."""
 
     router: Router
-    """The router as it was given."""
+    """The router as given."""
     knob: str | None
-    """Name of the setting that was varied; None when there is none."""
+    """Name of the setting that was varied; None if there is none."""
     settings: tuple[Setting, ...]
-    """Its settings, from accuracy to cost; one when there is no knob."""
+    """The values, from accuracy to cost; one if nothing was varied."""
     runs: tuple[Runs, ...]
-    """What it did at each."""
+    """The results at each value."""
     start: int
-    """Number of the setting that it was given with."""
+    """Index of the router's own value."""
 
 
 @dataclass
 class _Gathered:
-    """Results of the batches so far, for one setting."""
+    """Results of the batches so far, at one value."""
 
     parts: list[Runs] = field(default_factory=list)
     answered: list[NDArray[np.int64]] = field(default_factory=list)
@@ -70,16 +70,16 @@ class _Gathered:
 
 
 def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | None = None) -> Sweep:
-    """Replay a router at every setting of its knob.
+    """Replay a router at every value of its trade-off setting.
 
     Args:
-        router: who decides.
+        router: the router.
         table: the outcomes.
-        step: called with the number of queries that were replayed since the last call.
+        step: called with the number of queries replayed since the last call.
 
     Raises:
         PoolError: the router knows none of the table's pairs.
-        OutcomeError: nothing of the router can be replayed.
+        OutcomeError: no query can be replayed.
     """
     knob, settings, start = settings_of(router)
     versions = [router.configure(**setting.settings) if setting.settings else router for setting in settings]
@@ -101,10 +101,10 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
 
 
 def settings_of(router: Router) -> tuple[str | None, list[Setting], int]:
-    """Return a router's knob, the settings to try, from accuracy to cost, and the number of the one it has.
+    """Return the setting to vary, its values, from accuracy to cost, and the index of the router's own value.
 
-    The knob is the value of a right answer where the router was measured at many values and is set to one, else the
-    weight of cost.
+    The setting is the value of a right answer if the router was measured at many values and is set to one, otherwise
+    the cost weight.
     """
     settings = router.settings
     knob = next((name for name in WEIGHTS if name in settings), None)
@@ -121,7 +121,7 @@ def settings_of(router: Router) -> tuple[str | None, list[Setting], int]:
 def _measured(
     points: Sequence[OperatingPoint], value: float | None, always: str | None
 ) -> tuple[str, list[Setting], int]:
-    """Return some of the settings that were measured, from the highest value to the lowest, and the one given."""
+    """Return some of the measured values, from the highest to the lowest, and the router's own."""
     routed = {point.value_usd: named(point) for point in points if not point.always}
     kept = [list(routed)[number] for number in np.unique(np.linspace(0, len(routed) - 1, N_STEPS - 1).astype(int))]
     if not always and value not in kept:

@@ -22,14 +22,14 @@ class Cluster:
     """A group of similar queries."""
 
     queries: int
-    """How many queries it was made of."""
+    """Number of queries in it."""
     label: str
-    """Domain that most of them came from."""
+    """Domain of most of them."""
 
 
 @dataclass(frozen=True)
 class Clusterings:
-    """Centres of several clusterings, one below the other; a row number names a cluster of one of them."""
+    """Centres of several clusterings, stacked; a row number identifies a cluster of one of them."""
 
     centres: NDArray[np.float64]
     """Shape [n_rows, dimension]: the first clustering's centres, then the second's, and so on."""
@@ -38,12 +38,12 @@ class Clusterings:
 
     @classmethod
     def fit(cls, vectors: NDArray[np.floating], sizes: Sequence[int], seed: int) -> Clusterings:
-        """Cluster vectors once for every size, each time from another start (section 2 of the paper, step 2).
+        """Cluster vectors once for every size, each time with another seed (section 2 of the paper, step 2).
 
         Args:
             vectors: shape [n, dimension].
-            sizes: wanted numbers of clusters; no more are made than there are different vectors.
-            seed: seed of the first clustering; the next ones count up from it.
+            sizes: desired numbers of clusters; at most as many are made as there are distinct vectors.
+            seed: seed of the first clustering; each further one adds 1.
         """
         from sklearn.cluster import KMeans
 
@@ -55,7 +55,7 @@ class Clusterings:
                 init="k-means++",
                 n_init="auto",
                 max_iter=_MAX_ITERATIONS,
-                algorithm="elkan" if size > 1 else "lloyd",  # of one cluster, both find the mean; Elkan's warns
+                algorithm="elkan" if size > 1 else "lloyd",  # Elkan's warns for one cluster
                 random_state=(seed + number) % 2**32,
             ).fit(vectors)
             centres.append(means.cluster_centers_)
@@ -93,8 +93,8 @@ def labelled(clusters: NDArray[np.int64], domains: Sequence[str], n_clusters: in
 
     Args:
         clusters: cluster of each query, shape [n_queries].
-        domains: domain of each, likewise.
-        n_clusters: how many clusters there are.
+        domains: domain of each query, shape [n_queries].
+        n_clusters: number of clusters.
     """
     members: list[Counter[str]] = [Counter() for _ in range(n_clusters)]
     for cluster, domain in zip(clusters, domains, strict=True):

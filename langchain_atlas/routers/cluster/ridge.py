@@ -1,7 +1,7 @@
-"""A third estimate beside clusters and forest: ridge regression of the outcomes on all that is seen of a query.
+"""A third estimate next to clusters and forest: ridge regression of the outcomes on all features of a query.
 
-Clusters say the same of every query near a centre, trees of every query in a leaf; a linear estimate changes smoothly
-from one query to the next. The three err in different ways, so that their mean errs less than each.
+A cluster gives the same estimate for every query near a centre, a tree for every query in a leaf; a linear estimate
+changes smoothly from one query to the next. The three err in different ways, so their mean errs less than each.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ _PREFIX = "ridge_"
 
 @dataclass(frozen=True)
 class Ridge:
-    """Estimates each pair's success as a weighted sum of what is seen of a query."""
+    """Estimates each pair's success as a weighted sum of a query's features."""
 
     coefficients: NDArray[np.float32]
-    """From what is seen, and a constant, to the success of each pair, shape [n_seen + 1, n_pairs]."""
+    """Coefficients from the features, and a constant, to the success of each pair, shape [n_seen + 1, n_pairs]."""
     counts: NDArray[np.float64]
-    """Number of each pair's outcomes that were learned from, shape [n_pairs]."""
+    """Number of each pair's outcomes in the fit, shape [n_pairs]."""
 
     @classmethod
     def learn(cls, seen: NDArray[np.float64], scores: NDArray[np.float64], seed: int) -> Ridge:
         """Fit the coefficients.
 
         Args:
-            seen: what a `Featurizer` sees of the logged queries, shape [n_queries, n_seen].
+            seen: features of the logged queries from a `Featurizer`, shape [n_queries, n_seen].
             scores: outcomes, shape [n_queries, n_pairs]; NaN where nothing is recorded.
-            seed: of the queries that are drawn where there are very many.
+            seed: seed of the subsample that is drawn when there are very many queries.
         """
         order = np.random.default_rng(seed).permutation(len(seen))[:_MOST_QUERIES]
         coefficients = ridge_coefficients(seen[order], filled(scores)[order], _PENALTY)
@@ -50,27 +50,27 @@ class Ridge:
     def success(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs], 0 to 1."""
         products = affine(seen.astype(np.float32), self.coefficients).astype(np.float64)
-        # Rounded, as the products of one row and of many, or of some pairs and of all, differ in their last bits.
+        # Rounded, because products of one row and of many, or of some pairs and of all, differ in their last bits.
         estimates: NDArray[np.float64] = np.clip(products.round(_DECIMALS), 0, 1)
         return estimates
 
     def with_pairs(self, columns: NDArray[np.int64]) -> Ridge:
-        """Return the same for other pairs: their columns, or -1 for one of which nothing was learned."""
+        """Return the estimate for other pairs: their columns here, or -1 for a pair without outcomes."""
         known = columns >= 0
         taken = np.ascontiguousarray(np.where(known, self.coefficients[:, columns], np.float32(0)))
         return replace(self, coefficients=taken, counts=np.where(known, self.counts[columns], 0.0))
 
     def fits(self, n_seen: int, n_pairs: int) -> bool:
-        """Say whether the arrays fit one another, a view and the number of pairs."""
+        """Return whether the arrays match one another, the number of features and the number of pairs."""
         return self.coefficients.shape == (n_seen + 1, len(self.counts)) and len(self.counts) <= n_pairs
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what was learned by name, for saving."""
+        """Return the learned arrays by name, for saving."""
         return {_PREFIX + "coefficients": self.coefficients, _PREFIX + "counts": self.counts}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Ridge | None:
-        """Rebuild what `arrays` gave; None when there is none."""
+        """Rebuild it from the result of `arrays`; None when there is none."""
         if _PREFIX + "coefficients" not in arrays:
             return None
         return cls(arrays[_PREFIX + "coefficients"], arrays[_PREFIX + "counts"])

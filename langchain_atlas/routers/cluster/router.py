@@ -1,4 +1,4 @@
-"""Cluster routing: embed the query, find its cluster, take the pair that did best there (section 2 of the paper)."""
+"""Cluster routing: embed the query, find its cluster, choose the pair that did best there (section 2 of the paper)."""
 
 from __future__ import annotations
 
@@ -35,32 +35,32 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Candidate, Query
 
 _REFINEMENTS = (2, 2, 2, 3, 3)
-"""How many times as many clusters each finer clustering has."""
+"""Ratio of the number of clusters of each finer clustering to that of the first."""
 _FEWEST_IN_CLUSTER = 10
 _HALFWAY = 20
-"""Outcomes of a pair at which forest and ridge regression count half of what they do with many."""
+"""Number of a pair's outcomes at which forest and ridge regression have half of their full weight."""
 _HIGHEST_SEED = 2**32 - 1
 
 
 class ClusterRouter(UtilityRouter):
     """Routes each query to the pair with the highest utility in the query's cluster.
 
-    By default it goes beyond the paper in five ways, each of which can be turned off: queries are seen with what comes
-    with them (see `features.Featurizer`), finer clusterings stand beside the first and their estimates are averaged, a
-    pair's record in a cluster leans on its overall record, a forest and a ridge regression say how pairs differ on
-    queries like this one (see `trees.Forest` and `ridge.Ridge`; each counts a third, and less as outcomes come in
-    later), and a guard keeps to one pair where nothing tells pairs apart (see `guard.py`).
-    `ClusterRouter.as_in_paper` has none of them. What the paper calls alpha is the cost weight.
+    By default it goes beyond the paper in five ways, each of which can be turned off: a query's features cover its
+    context and other content too (see `features.Featurizer`); the estimates of finer clusterings are averaged with
+    those of the first; a pair's estimate in a cluster is shrunk towards its overall record; a forest and a ridge
+    regression estimate how pairs differ on queries like this one (see `trees.Forest` and `ridge.Ridge`; each counts a
+    third, and less as outcomes are added later); and a guard keeps to one pair where the evidence does not separate
+    pairs (see `guard.py`). `ClusterRouter.as_in_paper` has none of them. The paper's alpha is the cost weight.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
-        n_clusters: number of clusters of the first clustering; no more than there are queries.
-        strength: the pair's overall record counts as this many outcomes in every cluster; when left out, `fit` takes
-            it from the data, see `statistics.natural_strength`.
-        n_refinements: how many finer clusterings, of two or three times as many clusters, stand beside it; 0 to 5.
+        n_clusters: number of clusters of the first clustering; at most the number of queries.
+        strength: the number of outcomes that the pair's overall record counts as in every cluster; when left out, `fit`
+            estimates it from the data, see `statistics.natural_strength`.
+        n_refinements: number of finer clusterings, with two or three times as many clusters; 0 to 5.
         view: ``full``, or ``text`` for the embedding of the text alone.
-        n_directions: how many directions of the outcomes the full view has.
-        n_trees: how many trees the forest has; 0 for neither forest nor ridge regression. They need the full view and
+        n_directions: number of directions of the outcomes in the full view.
+        n_trees: number of trees in the forest; 0 for neither forest nor ridge regression. They need the full view and
             100 queries.
         random_state: seed of the clustering.
         settings: those of `UtilityRouter`.
@@ -110,14 +110,14 @@ class ClusterRouter(UtilityRouter):
 
     @classmethod
     def as_in_paper(cls, encoder: Encoder | None = None, **settings: Any) -> Self:
-        """Return a router that does just what section 2 of the paper says: one clustering of texts, raw statistics."""
+        """Return a router as in section 2 of the paper: one clustering of texts, raw statistics."""
         return cls(encoder, **{"n_refinements": 0, "view": "text", "strength": 0.0, "guard": 0.0, **settings})
 
     def fit(self, table: OutcomeTable) -> Self:
-        """Cluster the table's queries and add up its outcomes.
+        """Cluster the table's queries and aggregate its outcomes.
 
         Args:
-            table: the experience.
+            table: the outcomes to learn from.
 
         Returns:
             The router itself.
@@ -151,10 +151,10 @@ class ClusterRouter(UtilityRouter):
         return self
 
     def partial_fit(self, table: OutcomeTable) -> Self:
-        """Add fresh outcomes of known pairs; the clusters stay where they are.
+        """Add new outcomes of known pairs; the clusters do not change.
 
         Raises:
-            PoolError: a pair is new; `add_pairs` takes those.
+            PoolError: a pair is new; use `add_pairs` for new pairs.
         """
         new = [str(pair) for pair in table.pairs if pair not in self.pairs]
         if new:
@@ -163,10 +163,10 @@ class ClusterRouter(UtilityRouter):
         return self
 
     def add_pairs(self, probes: OutcomeTable) -> Self:
-        """Return a router that also knows new pairs: a few probe queries are enough for a first estimate.
+        """Return a router that also knows new pairs; a few probe queries are enough for a first estimate.
 
         Args:
-            probes: outcomes of the new pairs, on whatever queries; those of known pairs are added too.
+            probes: outcomes of the new pairs, on any queries; outcomes of known pairs are added too.
         """
         router = copy.copy(self)
         router._learning = threading.Lock()  # noqa: SLF001  # of its own class
@@ -174,14 +174,15 @@ class ClusterRouter(UtilityRouter):
         return router
 
     def _take_in(self, probes: OutcomeTable) -> None:
-        """Add outcomes, of new pairs too."""
+        """Add outcomes, including those of new pairs."""
         rows = self.clusterings_.nearest(self._distances(probes.queries))
         outcomes = OutcomeMatrix.of(probes)
         fresh = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
-        with self._learning:  # else of two threads that learn at once, the slower would undo the faster
+        with self._learning:  # otherwise, of two threads that learn at once, the slower would undo the faster
             joined = self.statistics_ + fresh
             paired = self.paired_.plus(outcomes.with_pairs(joined.pairs).scores, rows)
-            # One assignment, so that a thread that decides meanwhile sees the old outcomes or the new ones, whole.
+            # One assignment, so that a thread that decides meanwhile sees either all of the old outcomes or all of the
+            # new.
             self.__dict__.update(statistics_=joined, paired_=paired)
             self.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
 
@@ -190,7 +191,7 @@ class ClusterRouter(UtilityRouter):
         return self.clusterings_.nearest(self._distances(queries))[:, 0]
 
     def best(self, cluster: int) -> Candidate:
-        """Return the pair with the highest utility in a cluster of the first clustering, with the evidence."""
+        """Return the pair with the highest utility in a cluster of the first clustering, with its evidence."""
         rows = [cluster]
         expected = self._average(rows, "nearest-cluster", None)
         expected = self._with_spread(expected, rows, None, expected.success[None])
@@ -206,7 +207,7 @@ class ClusterRouter(UtilityRouter):
         return self.clusterings_.distances(self._vectors(queries))
 
     def _prepare(self, queries: Sequence[Query]) -> list[tuple[NDArray[np.float64], NDArray[np.float64] | None]]:
-        """Return each query's distances to all centres, and the further estimates, shape [2, n_known_pairs]."""
+        """Return each query's distances to all centres, and the other estimates, shape [2, n_known_pairs]."""
         if self.view_ is None or self.forest_ is None or self.ridge_ is None:
             return [(distances, None) for distances in self._distances(queries)]
         features = QueryFeatures.of(queries, self.encoder)
@@ -224,7 +225,7 @@ class ClusterRouter(UtilityRouter):
         expected = self._average(rows, rule, float(distances[rows[0]]))
         if further is None or self.forest_ is None or expected.solved is None or expected.failed is None:
             return self._with_spread(expected, rows, away, expected.success[None])
-        # Pairs that came later stand last; of them, and of what came later of the others, the rest know nothing.
+        # Pairs that were added later are last; the forest and the ridge regression have no outcomes of them.
         known, total = further.shape[1], self.statistics_.outcomes
         weight, said = np.zeros(len(total)), np.repeat(expected.success[None], len(further), axis=0)
         counts = self.forest_.counts
@@ -239,9 +240,9 @@ class ClusterRouter(UtilityRouter):
     def _with_spread(
         self, expected: PairEstimates, rows: list[int], away: float | None, estimates: NDArray[np.float64]
     ) -> PairEstimates:
-        """Say how far the estimates can be trusted against the default pair, where there is a guard to know it."""
+        """Return the uncertainty of the estimates against the default pair, if there is a guard that uses it."""
         outcomes = self.statistics_.outcomes
-        if not self._margin or not outcomes[self.paired_.default]:  # without a score nothing makes a default
+        if not self._margin or not outcomes[self.paired_.default]:  # without a score there is no default
             return expected
         return replace(
             expected,
@@ -252,7 +253,7 @@ class ClusterRouter(UtilityRouter):
         )
 
     def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return how uncertain each cell is, reckoned anew only after something was learned."""
+        """Return how uncertain each cell is; computed again only after learning."""
         known = self.__dict__.get("_known_cells")
         if known is None or known[0] is not self.paired_ or known[1] is not self.statistics_:
             paired, statistics = self.paired_, self.statistics_
@@ -262,10 +263,10 @@ class ClusterRouter(UtilityRouter):
         return cells
 
     def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
-        """Return the nearest cluster of each clustering with outcomes of a permitted pair, and the rule.
+        """Return the nearest cluster of each clustering that has outcomes of a permitted pair, and the rule.
 
-        The paper leaves open what happens where a cluster has no statistics: here the next nearest one speaks, and with
-        none at all the overall records.
+        The paper does not say what happens where a cluster has no statistics: here the next nearest cluster is used,
+        and when none has any, the overall records.
         """
         count, parts = self.statistics_.count, self.clusterings_.parts
         rows = [part.start + int(item[part].argmin()) for part in parts]
@@ -293,7 +294,7 @@ class ClusterRouter(UtilityRouter):
             rule=rule,
             where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
             evidence=self.statistics_.count[cluster],
-            solved=success * total,  # not the mean of the counts: the interval is to be one about `success`
+            solved=success * total,  # not the mean of the counts: the interval must be about `success`
             failed=(1 - success) * total,
             cluster=cluster,
             distance=distance,

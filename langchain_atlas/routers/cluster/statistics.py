@@ -1,4 +1,4 @@
-"""What is known of each pair in each cluster: sums over outcomes, and the estimates made from them."""
+"""The statistics of each pair in each cluster: sums over outcomes, and the estimates made from them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Pair
 
 SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
-"""The sums that are kept, in the order of `ClusterStatistics`."""
+"""Names of the sums, in the order of `ClusterStatistics`."""
 
 
 _STRENGTHS = (1.0, 100.0)
@@ -44,18 +44,18 @@ class ClusterStatistics:
     latency: NDArray[np.float64]
     """Sum of their latencies, in seconds."""
     repeats: int = 1
-    """How many clusterings the rows hold: each outcome is counted once in each of them."""
+    """Number of clusterings in the rows: each outcome is counted once in each of them."""
     _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, outcomes: OutcomeMatrix, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
-        """Add up outcomes.
+        """Aggregate outcomes.
 
         Args:
             outcomes: the outcomes.
-            clusters: cluster of each of the queries, shape [n_queries]; with several clusterings, one column
-                for each, shape [n_queries, n_clusterings], clusters numbered through.
-            n_clusters: how many clusters there are in all.
+            clusters: cluster of each query, shape [n_queries]; with several clusterings, one column for each, shape
+                [n_queries, n_clusterings], with clusters numbered consecutively over all clusterings.
+            n_clusters: total number of clusters.
         """
         columns = clusters.reshape(len(clusters), -1)
         sums: dict[str, NDArray[np.float64]] = {}
@@ -80,10 +80,10 @@ class ClusterStatistics:
         return {name: getattr(self, name) for name in SUMS}
 
     def with_pairs(self, pairs: Sequence[Pair]) -> ClusterStatistics:
-        """Return the statistics of these pairs, in this order; one that has none so far starts empty."""
+        """Return the statistics of these pairs, in this order; a pair without any starts empty."""
         numbers = {pair: number for number, pair in enumerate(self.pairs)}
         taken = np.array([numbers.get(pair, -1) for pair in pairs])
-        # Choosing columns lays them in memory by column, where means round otherwise than those of a loaded router.
+        # Selecting columns gives column-major memory, in which means round differently from those of a loaded router.
         columns = {
             name: np.ascontiguousarray(np.where(taken >= 0, array[:, taken], 0.0))
             for name, array in self.arrays().items()
@@ -91,14 +91,14 @@ class ClusterStatistics:
         return ClusterStatistics(pairs=tuple(pairs), repeats=self.repeats, **columns)
 
     def __add__(self, other: ClusterStatistics) -> ClusterStatistics:
-        """Add up two sets of outcomes over the same clusters; pairs of either are kept."""
+        """Add two sets of outcomes over the same clusters; the result has the pairs of both."""
         pairs = tuple(dict.fromkeys((*self.pairs, *other.pairs)))
         mine, theirs = self.with_pairs(pairs).arrays(), other.with_pairs(pairs).arrays()
         sums = {name: mine[name] + theirs[name] for name in mine}
         return ClusterStatistics(pairs=pairs, repeats=self.repeats, **sums)
 
     def estimates(self, strength: float) -> Estimates:
-        """Estimate every cell, a pair's overall record counted as `strength` outcomes in every cluster."""
+        """Estimate every cell, with a pair's overall record counted as `strength` outcomes in every cluster."""
         if strength not in self._estimated:
             self._estimated[strength] = Estimates.of(self, strength)
         return self._estimated[strength]
@@ -106,24 +106,24 @@ class ClusterStatistics:
 
 @dataclass(frozen=True)
 class Estimates:
-    """What is expected of each pair in each cluster; every array has shape [n_clusters, n_pairs]."""
+    """The estimates for each pair in each cluster; every array has shape [n_clusters, n_pairs]."""
 
     solved: NDArray[np.float64]
-    """First count of the Beta belief about the success: outcomes that were right, and the prior's share."""
+    """First parameter of the Beta distribution of the success: right outcomes, and the prior's share."""
     failed: NDArray[np.float64]
-    """Second count of that belief: outcomes that were wrong, and the prior's share."""
+    """Second parameter of that distribution: wrong outcomes, and the prior's share."""
     success: NDArray[np.float64]
-    """Mean of that belief."""
+    """Mean of that distribution."""
     cost: NDArray[np.float64]
-    """Mean dollars a call; the pair's overall mean where the cell has none, NaN where unknown."""
+    """Mean dollars per call; the pair's overall mean where the cell has none, NaN where unknown."""
     latency: NDArray[np.float64]
-    """Mean seconds a call; the pair's overall mean where the cell has none, NaN where unknown."""
+    """Mean seconds per call; the pair's overall mean where the cell has none, NaN where unknown."""
     scaled_cost: NDArray[np.float64]
     """Cost scaled to [0, 1] over the pool."""
     scaled_latency: NDArray[np.float64]
     """Latency scaled to [0, 1] over the pool."""
     highest: tuple[float, float]
-    """Dollars and seconds that a scaled cost and latency of 1 stand for; 0 where none is known."""
+    """Dollars and seconds that correspond to a scaled cost and latency of 1; 0 where none is known."""
 
     @cached_property
     def _together(self) -> NDArray[np.float64]:
@@ -137,14 +137,14 @@ class Estimates:
             rows: the clusters.
 
         Returns:
-            Success, number of outcomes and of the prior's, cost, latency, scaled cost and scaled latency.
+            Success, number of outcomes and of the prior's outcomes, cost, latency, scaled cost and scaled latency.
         """
         mean: NDArray[np.float64] = self._together[:, rows].mean(axis=1)
         return mean
 
     @classmethod
     def of(cls, sums: ClusterStatistics, strength: float) -> Estimates:
-        """Make the estimates; see `ClusterStatistics.estimates`."""
+        """Compute the estimates; see `ClusterStatistics.estimates`."""
         prior = overall_success(sums, strength)
         solved = sums.success + strength * prior
         failed = sums.count - sums.success + strength * (1 - prior)
@@ -165,7 +165,7 @@ class Estimates:
 def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.float64]:
     """Estimate each pair's success over all clusters, shape [n_pairs].
 
-    A pair with few outcomes leans on the mean of all pairs, counted as `strength` outcomes.
+    A pair with few outcomes is shrunk towards the mean of all pairs, which counts as `strength` outcomes.
     """
     count, success = sums.count.sum(axis=0) / sums.repeats, sums.success.sum(axis=0) / sums.repeats
     seen = count > 0
@@ -175,12 +175,12 @@ def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.floa
 
 
 def natural_strength(sums: ClusterStatistics, sizes: Sequence[int]) -> float:
-    """Find how many outcomes a pair's overall record is worth in a cluster, from how much its clusters differ.
+    """Estimate how many outcomes a pair's overall record is worth in a cluster, from how much its clusters differ.
 
-    By analysis of variance, for every pair and clustering: the variance of outcomes within clusters, over what the
-    clusters' means vary beyond that. Where clusters hardly differ the overall record is worth much, where they differ
-    widely it is worth little. The ratio is doubled, as the best of many pairs is looked for, and the best of many
-    estimates is too high.
+    By analysis of variance, for every pair and clustering: the variance of outcomes within clusters, divided by the
+    variance of the clusters' means beyond that. Where clusters hardly differ the overall record counts for much, where
+    they differ widely it counts for little. The ratio is doubled, because the router takes the best of many pairs, and
+    the best of many estimates is too high.
 
     Args:
         sums: the outcomes.

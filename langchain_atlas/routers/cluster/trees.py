@@ -1,10 +1,10 @@
-"""A second opinion beside the clusters: a forest whose leaves are small clusters, made by what tells outcomes apart.
+"""A second estimate next to the clusters: a forest whose leaves are small clusters, chosen to separate outcomes.
 
-A cluster says the same of all its queries, and was made of queries that look alike, whatever came of them. The trees of
-a forest (extremely randomised trees: Geurts, Ernst and Wehenkel 2006) part the same queries by single words and by
-directions of what is seen of them, wherever pairs fare differently on the two sides. In each leaf a pair's record is
-its mean score; the opinion is the mean over the trees. Only how pairs differ on a query decides where to part, as what
-is hard or easy for all of them does not matter to a choice.
+A cluster gives the same estimate for all its queries, which were grouped because they look alike, not because of
+their outcomes. The trees of a forest (extremely randomised trees: Geurts, Ernst and Wehenkel 2006) split the same
+queries by single words and by directions of their features, where pairs differ between the two sides. In each leaf a
+pair's record is its mean score; the estimate is the mean over the trees. Only how pairs differ on a query decides
+where to split, because what is hard or easy for all of them does not affect the choice.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ FEWEST_QUERIES = 100
 _MOST_QUERIES = 20_000
 _COMPONENTS = 20
 _BUCKETS = 2048
-"""Number of different words that are told apart, by their hash; no word itself is kept."""
+"""Number of buckets that words are hashed into; no word itself is stored."""
 _MOST_WORDS = 400
-"""The words that the trees may ask about are those of most queries."""
+"""Number of words that the trees may split on: those that occur in most queries."""
 _FEWEST_IN_LEAF = 5
 _MOST_LEAVES = 2000
 _FEATURES_TRIED = 0.3
@@ -42,22 +42,22 @@ _WORDS = re.compile(r"\w\w+")
 
 @dataclass(frozen=True)
 class Forest:
-    """Estimates each pair's success from the leaves that a query falls into; the trees stand one below the other."""
+    """Estimates each pair's success from the leaves that a query falls into; the trees are stacked."""
 
     projection: NDArray[np.float64]
-    """From what is seen, and a constant, to the principal components, shape [n_seen + 1, n_components]."""
+    """Projection of the features, and a constant, to the principal components, shape [n_seen + 1, n_components]."""
     roots: NDArray[np.int32]
-    """The node that each tree begins with, shape [n_trees]; leaves are nodes, too, and stand last."""
+    """The root node of each tree, shape [n_trees]; leaves are nodes too, and come last."""
     features: NDArray[np.int32]
-    """Which feature each node looks at: a component, or else a word's bucket; shape [n_nodes]."""
+    """The feature that each node tests: a component, or else a word's bucket; shape [n_nodes]."""
     thresholds: NDArray[np.float64]
-    """Up to where a query goes left, shape [n_nodes]; infinity in a leaf."""
+    """Threshold up to which a query goes left, shape [n_nodes]; infinity in a leaf."""
     children: NDArray[np.int32]
-    """Nodes on the left and on the right, shape [n_nodes, 2]; a leaf is its own."""
+    """Left and right child of each node, shape [n_nodes, 2]; a leaf is its own child."""
     records: NDArray[np.float32]
     """Mean score of each pair in each leaf, shape [n_leaves, n_pairs]."""
     counts: NDArray[np.float64]
-    """Number of each pair's outcomes that were learned from, shape [n_pairs]."""
+    """Number of each pair's outcomes in the fit, shape [n_pairs]."""
 
     @classmethod
     def learn(
@@ -67,9 +67,9 @@ class Forest:
 
         Args:
             texts: texts of the logged queries, `FEWEST_QUERIES` or more.
-            seen: what a `Featurizer` sees of them, shape [n_queries, n_seen].
+            seen: their features from a `Featurizer`, shape [n_queries, n_seen].
             scores: outcomes, shape [n_queries, n_pairs]; NaN where nothing is recorded.
-            n_trees: how many trees.
+            n_trees: number of trees.
             seed: seed of everything random.
         """
         from sklearn.decomposition import PCA
@@ -80,7 +80,7 @@ class Forest:
         seen, targets = seen[order], np.clip(filled(scores)[order], 0, 1)
         size = min(_COMPONENTS, *seen.shape)
         solver = "randomized" if size < min(seen.shape) else "full"
-        with np.errstate(invalid="ignore"):  # where all queries look the same, it divides by a variance of zero
+        with np.errstate(invalid="ignore"):  # if all queries are identical, this divides by a variance of zero
             components = PCA(size, svd_solver=solver, random_state=seed).fit(seen)
         turned = components.components_.T
         projection = np.vstack([turned, -components.mean_ @ turned])
@@ -116,13 +116,13 @@ class Forest:
         return len(self.features) - len(self.records)
 
     def with_pairs(self, columns: NDArray[np.int64]) -> Forest:
-        """Return the same for other pairs: their columns, or -1 for one of which nothing was learned."""
+        """Return the forest for other pairs: their columns here, or -1 for a pair without outcomes."""
         known = columns >= 0
         records = np.ascontiguousarray(np.where(known, self.records[:, columns], np.float32(0)))
         return replace(self, records=records, counts=np.where(known, self.counts[columns], 0.0))
 
     def fits(self, n_seen: int, n_pairs: int) -> bool:
-        """Say whether the arrays fit one another, a view and the number of pairs."""
+        """Return whether the arrays match one another, the number of features and the number of pairs."""
         n_nodes, n_components = len(self.features), self.projection.shape[1]
         if (
             self.projection.shape != (n_seen + 1, n_components)
@@ -138,15 +138,15 @@ class Forest:
         at = self.roots
         for _ in range(_DEPTH):
             at = np.unique(self.children[at])
-        return bool((at >= self._n_inner).all())  # every way ends in a leaf
+        return bool((at >= self._n_inner).all())  # every path ends in a leaf
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what was learned by name, for saving."""
+        """Return the learned arrays by name, for saving."""
         return {_PREFIX + field.name: getattr(self, field.name) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Forest | None:
-        """Rebuild a forest from what `arrays` gave; None where there is none."""
+        """Rebuild a forest from the result of `arrays`; None when there is none."""
         if _PREFIX + "roots" not in arrays:
             return None
         return cls(**{field.name: arrays[_PREFIX + field.name] for field in fields(cls)})
@@ -155,11 +155,11 @@ class Forest:
 def _joined(
     trees: Sequence[Any], used: NDArray[np.int64], reached: NDArray[np.int64], targets: NDArray[np.float64]
 ) -> dict[str, NDArray[Any]]:
-    """Return roots, features, thresholds, children and records of trees of scikit-learn, by name.
+    """Return roots, features, thresholds, children and records of scikit-learn's trees, by name.
 
     Args:
         trees: the trees.
-        used: the features that they were grown from.
+        used: the features they were grown from.
         reached: the leaf of each query in each tree, shape [n_trees, n_queries].
         targets: scores of the queries, shape [n_queries, n_pairs].
     """
@@ -170,7 +170,7 @@ def _joined(
         for name in ("feature", "threshold", "children_left", "children_right")
     )
     leaf = left < 0
-    number = np.where(leaf, (~leaf).sum() + np.cumsum(leaf), np.cumsum(~leaf)) - 1  # leaves stand last
+    number = np.where(leaf, (~leaf).sum() + np.cumsum(leaf), np.cumsum(~leaf)) - 1  # leaves come last
     below = np.stack([left, right], axis=1) + np.repeat(starts[:-1], np.diff(starts))[:, None]
     children = np.where(leaf[:, None], number[:, None], number[np.where(leaf[:, None], 0, below)])
     total = np.zeros((int(leaf.sum()), targets.shape[1]))
@@ -194,9 +194,9 @@ def _all_within(numbers: NDArray[Any], end: int) -> bool:
 
 
 def _features(texts: Sequence[str], seen: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the components and how often each word stands in the text, shape [n_queries, n_components + buckets].
+    """Return the components and how often each word occurs in the text, shape [n_queries, n_components + buckets].
 
-    Rounded, as the products of one row and of many differ in their last bits.
+    Rounded, because products of one row and of many differ in their last bits.
     """
     components = affine(seen, projection).round(_DECIMALS)
     features = np.zeros((len(texts), components.shape[1] + _BUCKETS), dtype=np.float32)

@@ -1,1 +1,1 @@
-"""Baselines that are learned from vectors or texts."""
+"""Learned baselines, from embeddings or texts."""

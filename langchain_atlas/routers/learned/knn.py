@@ -1,4 +1,4 @@
-"""Nearest neighbours: the pair that did best on the logged queries most like this one."""
+"""Nearest neighbours: the pair that did best on the logged queries most similar to this one."""
 
 from __future__ import annotations
 
@@ -20,32 +20,33 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 _CELLS = 2**24
-"""How many distances are held at once."""
+"""Number of distances in memory at once."""
 _SET_ASIDE = 3.0
-"""More than any two utilities differ by."""
+"""More than the difference between any two utilities."""
 
 
 class KNNRouter(EmbeddingRouter):
-    """Routes by the outcomes of the nearest logged queries, as long as there are enough of them, near enough.
+    """Routes by the outcomes of the nearest logged queries, if there are enough of them, near enough.
 
-    k nearest neighbours is a baseline of RouterBench (Hu et al. 2024, arXiv 2403.12031). Two guards are ours.
-    Neighbours further away than `max_distance` don't count. A pair with fewer than `min_outcomes` outcomes among those
-    that count is ranked behind all that have them; when no pair has them, the pairs' records over all queries decide,
-    and the decision's rule says so: ``best-overall: too far`` or ``best-overall: too few outcomes``.
+    k nearest neighbours is a baseline of RouterBench (Hu et al. 2024, arXiv 2403.12031). Two safeguards are our own.
+    Neighbours farther away than `max_distance` don't count. A pair with fewer than `min_outcomes` outcomes among those
+    that count is ranked below all pairs that have enough; if no pair has enough, the pairs' records over all queries
+    decide, and the decision's rule is ``best-overall: too far`` or ``best-overall: too few outcomes``.
 
-    A pair's expected success is the mean score over the neighbours, its record over all queries counted as `strength`
-    outcomes more; its expected cost and latency are made alike. Equally near neighbours are taken in order of their id.
+    A pair's expected success is the mean score over the neighbours, with its record over all queries counted as
+    `strength` more outcomes; its expected cost and latency are computed the same way. Ties in distance are broken by
+    id.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
-        n_neighbours: how many neighbours to ask.
+        n_neighbours: number of neighbours.
         max_distance: distance between vectors of length one, 0 to 2, beyond which a neighbour does not count.
-        min_outcomes: how many outcomes among the neighbours a pair needs.
-        strength: the pair's overall record counts as this many outcomes.
+        min_outcomes: number of outcomes that a pair needs among the neighbours.
+        strength: the number of outcomes that the pair's overall record counts as.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        random_state: not used, as nothing is random; taken so that all learned routers are made alike.
+        random_state: not used, because nothing is random; accepted so that all learned routers have the same signature.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -149,7 +150,7 @@ class KNNRouter(EmbeddingRouter):
         )
 
     def _mean(self, name: str, near: NDArray[np.int64], overall: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Average over the neighbours, the overall mean counted as `strength` more; that mean where none is known."""
+        """Average over the neighbours, with the overall mean counted as `strength` more; that mean if none is known."""
         values = self.arrays_[name][near]
         count = (~np.isnan(values)).sum(axis=0)
         weight = count + self.strength
@@ -157,9 +158,9 @@ class KNNRouter(EmbeddingRouter):
             return np.where(count > 0, (np.nansum(values, axis=0) + self.strength * overall) / weight, overall)
 
     def utility(self, expected: PairEstimates, cost_weight: float | None = None) -> NDArray[np.float64]:
-        """Return the utility of every pair, shape [n_pairs]; less for pairs without enough evidence nearby.
+        """Return the utility of every pair, shape [n_pairs]; lower for pairs without enough evidence nearby.
 
-        Their overall record would flatter them where the others' local record is of hard queries.
+        Otherwise their overall record would make them look good where the others' local record is of hard queries.
         """
         utility = super().utility(expected, cost_weight)
         if expected.evidence is None or expected.rule != "nearest-neighbours":
@@ -168,7 +169,7 @@ class KNNRouter(EmbeddingRouter):
 
 
 def _nearest(similarities: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the numbers of the nearest vectors and their distances, nearest first."""
+    """Return the indices of the nearest vectors and their distances, nearest first."""
     # Rounded, so that the last bit of a product, which differs between one query and a batch, does not break ties.
     distances = np.sqrt(np.maximum(2 - 2 * similarities.astype(np.float64), 0)).round(5)
     count = min(count, len(distances))

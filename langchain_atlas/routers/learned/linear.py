@@ -1,4 +1,4 @@
-"""Linear models: each pair's success is a linear function of the query's vector."""
+"""Linear models: each pair's success is a linear function of the query's embedding."""
 
 from __future__ import annotations
 
@@ -23,22 +23,23 @@ _MAX_ITERATIONS = 1000
 
 
 class LinearRouter(EstimatingRouter):
-    """Estimates each pair's score by a linear model of the query's vector.
+    """Estimates each pair's score by a linear model of the query's embedding.
 
-    By default a ridge regression of the score, cut off at 0 and 1; with `logistic`, a logistic regression in which a
-    score between 0 and 1 counts as that much of a success and the rest of a failure. Each pair is fitted on the queries
-    it was run on. Linear routers stand among the baselines of RouterBench (Hu et al. 2024, arXiv 2403.12031) and
+    By default this is a ridge regression of the score, clipped to 0 and 1; with `logistic`, a logistic regression in
+    which a fractional score counts as that fraction of a success and the rest of a failure. Each pair is fitted on the
+    queries that it was run on. Linear routers are among the baselines of RouterBench (Hu et al. 2024, arXiv 2403.12031)
+    and
     RouteLLM (Ong et al. 2024, arXiv 2406.18665).
 
     Args:
         encoder: text to vectors; the default encoder when left out.
         logistic: whether to fit logistic regressions.
-        penalty: weight of the squared coefficients in what is minimised; larger is smoother. 30 when left out, and 3
-            for logistic regressions.
+        penalty: weight of the squared coefficients in the loss; larger is smoother. By default 30, and 3 for logistic
+            regressions.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        random_state: not used, as nothing is random; taken so that all learned routers are made alike.
+        random_state: not used, because nothing is random; accepted so that all learned routers have the same signature.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -95,7 +96,7 @@ class LinearRouter(EstimatingRouter):
         weights, biases = np.zeros((vectors.shape[1], scores.shape[1])), np.zeros(scores.shape[1])
         for column, score in enumerate(scores.T):
             total, count = score.sum(), len(score)
-            if total in (0, count):  # one outcome only: no line parts it; half an outcome of the other keeps it finite
+            if total in (0, count):  # all outcomes are equal: half an outcome of the other kind keeps the fit finite
                 biases[column] = np.log((total + 0.5) / (count - total + 0.5))
                 continue
             share = np.concatenate([score, 1 - score])
@@ -111,7 +112,7 @@ class LinearRouter(EstimatingRouter):
 
 
 def _run_alike(scores: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:
-    """Group the pairs that were run on the same queries: those queries, and the pairs' columns.
+    """Group the pairs that were run on the same queries: the queries' mask, and the pairs' columns.
 
     One factorisation then serves the whole group, which is all pairs where the records are complete.
     """

@@ -1,4 +1,4 @@
-"""Matrix factorisation: pairs and queries live in one space, and their product says whether the pair will do."""
+"""Matrix factorisation: pairs and queries are in one space, and their product predicts whether the pair succeeds."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 class MatrixFactorizationRouter(EstimatingRouter):
     """Estimates the scores of all pairs by matrix factorisation, after EmbedLLM (Zhuang et al. 2024, arXiv 2410.02223).
 
-    Each pair has a learned vector. The query's vector is projected into the same space by a linear map; the two are
-    multiplied elementwise, and a linear classifier reads the product. The loss is the cross-entropy over the cells that
-    are recorded. As in EmbedLLM, noise is added to the queries' vectors while fitting.
+    Each pair has a learned vector. The query's embedding is projected into the same space by a linear map; the two are
+    multiplied elementwise, and a linear classifier reads the product. The loss is the cross-entropy over the recorded
+    outcomes. As in EmbedLLM, noise is added to the queries' embeddings during fitting.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
         dimension: length of the pairs' vectors.
-        noise: standard deviation of the noise, relative to a coordinate of the query's vector.
-        epochs: how often every query is seen.
-        batch_size: queries a step.
-        learning_rate: size of the first step.
-        weight_decay: how much weights shrink, relative to the learning rate.
+        noise: standard deviation of the noise, relative to a coordinate of the query's embedding.
+        epochs: number of passes over the queries.
+        batch_size: queries per step.
+        learning_rate: initial learning rate.
+        weight_decay: weight decay of AdamW.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        random_state: seed of the first weights, the noise and the shuffling.
+        random_state: seed of the initial weights, the noise and the shuffling.
 
     Raises:
         SettingError: a parameter is out of range.

@@ -1,4 +1,4 @@
-"""A multilayer perceptron over the query's vector, with one output a pair."""
+"""A multilayer perceptron over the query's embedding, with one output per pair."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 class MLPRouter(EstimatingRouter):
     """Estimates the scores of all pairs with one multilayer perceptron, after RouterBench's (arXiv 2403.12031).
 
-    One hidden layer of rectified units, shared by all pairs; an output a pair, which is the logit of its score. The
-    loss is the cross-entropy over the cells that are recorded.
+    One hidden layer of rectified units, shared by all pairs; one output per pair, which is the logit of its score. The
+    loss is the cross-entropy over the recorded outcomes.
 
     Args:
         encoder: text to vectors; the default encoder when left out.
         hidden: number of hidden units.
-        epochs: how often every query is seen.
-        batch_size: queries a step.
-        learning_rate: size of the first step.
-        weight_decay: how much weights shrink, relative to the learning rate.
+        epochs: number of passes over the queries.
+        batch_size: queries per step.
+        learning_rate: initial learning rate.
+        weight_decay: weight decay of AdamW.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        random_state: seed of the first weights and of the shuffling.
+        random_state: seed of the initial weights and of the shuffling.
 
     Raises:
         SettingError: a parameter is out of range.

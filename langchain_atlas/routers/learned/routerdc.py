@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 _RIGHT = 0.5
-"""A pair that scores below this may stand as a negative, as in the paper."""
+"""A pair that scores below this may be a negative, as in the paper."""
 _LOWEST = -1e9
-"""Stands for the logarithm of nothing; minus infinity would have no gradient."""
+"""Replaces the logarithm of 0; minus infinity would have no gradient."""
 
 
 class RouterDCRouter(TuningRouter):
@@ -34,35 +34,35 @@ class RouterDCRouter(TuningRouter):
     it, away from the `negatives` pairs that scored worst, and below one half. The second, times `group_weight`, draws
     it to a query of its own group, away from `out_group` queries of others; groups are found by k-means.
 
-    Where it differs from the paper: there, mDeBERTaV3-base is fine-tuned; here the encoder stays as it is and a linear
-    map on its vectors, which starts as the identity, is learned, unless `fine_tune` names an encoder to be fine-tuned
-    instead. Groups are found on the vectors as they are, without t-SNE, and queries of the second loss are taken from
-    the batch. Scores of 0 and 1 tie often, which the paper's do not: ties are broken anew, at random, in each step. A
-    pair that scored 0 is never a positive.
+    Differences from the paper: there, mDeBERTaV3-base is fine-tuned; here the encoder is unchanged and a linear map on
+    its embeddings is learned, starting from the identity, unless `fine_tune` names an encoder to fine-tune instead.
+    Groups are found on the embeddings themselves, without t-SNE, and the queries of the second loss are taken from the
+    batch. Scores of 0 and 1 often tie, which the paper's do not: ties are broken at random in each step. A pair that
+    scored 0 is never a positive.
 
-    It learns a similarity, not a probability. The expected success it states is the softmax of the similarities over
-    its pairs, divided by the largest: 1 for the most similar pair, and less for the others. That orders the pairs
-    rightly at a cost weight of 0; how much accuracy a dollar buys, it can't say. A restricted router takes the softmax
-    over what is left.
+    It learns a similarity, not a probability. The expected success it reports is the softmax of the similarities over
+    its pairs, divided by the largest: 1 for the most similar pair, and less for the others. That ranks the pairs
+    correctly at a cost weight of 0, but does not show how much accuracy a dollar buys. A restricted router takes the
+    softmax over the pairs that remain.
 
     Args:
         encoder: text to vectors; the default encoder when left out. Not used with `fine_tune`.
-        fine_tune: name or folder of a Hugging Face encoder to fine-tune; the learning rate then wants to be about 5e-5.
-        max_tokens: with `fine_tune`, queries are cut off here.
+        fine_tune: name or folder of a Hugging Face encoder to fine-tune; set the learning rate to about 5e-5 then.
+        max_tokens: with `fine_tune`, longer queries are truncated to this many tokens.
         positives: how many pairs a query is drawn to.
         negatives: how many pairs it is drawn away from.
         groups: number of groups of queries.
         out_group: how many queries of other groups a query is drawn away from.
         group_weight: weight of the second loss.
-        temperature: similarities are divided by it.
-        epochs: how often every query is seen.
-        batch_size: queries a step.
-        learning_rate: size of the first step.
-        weight_decay: how much weights shrink, relative to the learning rate.
+        temperature: the similarities are divided by it.
+        epochs: number of passes over the queries.
+        batch_size: queries per step.
+        learning_rate: initial learning rate.
+        weight_decay: weight decay of AdamW.
         cost_weight: 0 for accuracy alone, 1 for cost alone.
-        latency_share: part of the price that is latency instead of cost, 0 to 1.
+        latency_share: fraction of the price that is latency instead of cost, 0 to 1.
         failovers: how many other pairs to try when calls fail, at most; None tries all that the query allows.
-        random_state: seed of the first weights, the groups, the ties and the shuffling.
+        random_state: seed of the initial weights, the groups, the ties and the shuffling.
 
     Raises:
         SettingError: a parameter is out of range.
@@ -165,7 +165,7 @@ def pair_loss(similarity: Tensor, scores: Tensor, positives: int, negatives: int
     """Return the sample-LLM contrastive loss, averaged over the queries.
 
     Args:
-        similarity: of queries and pairs over the temperature, shape [n_queries, n_pairs].
+        similarity: similarity of queries and pairs, divided by the temperature, shape [n_queries, n_pairs].
         scores: the same shape; NaN where nothing is recorded.
         positives: how many of the best pairs each query is drawn to.
         negatives: how many of the worst pairs it is drawn away from.
@@ -187,7 +187,7 @@ def group_loss(similarity: Tensor, groups: Tensor, out_group: int) -> Tensor:
     """Return the sample-sample contrastive loss, averaged over the queries.
 
     Args:
-        similarity: of the queries of a batch over the temperature, shape [n_queries, n_queries].
+        similarity: similarity of a batch's queries, divided by the temperature, shape [n_queries, n_queries].
         groups: group of each query, shape [n_queries].
         out_group: how many queries of other groups each query is drawn away from.
     """
@@ -212,7 +212,7 @@ def _contrast(drawn: Tensor, away: Tensor, counts: Tensor) -> Tensor:
 def _projection(
     vectors: NDArray[np.float32],
 ) -> tuple[Callable[[Tensor], Tensor], list[Tensor], Callable[[], dict[str, NDArray[Any]]]]:
-    """Return how to represent a batch by a linear map, what to fit, and how to get the result."""
+    """Return the function that represents a batch by a linear map, the parameters, and a function for the result."""
     import torch
 
     frozen, layer = torch.from_numpy(vectors), torch.nn.Linear(vectors.shape[1], vectors.shape[1])
@@ -231,7 +231,7 @@ def _projection(
 def _tuning(
     encoder: TunedEncoder, texts: list[str]
 ) -> tuple[Callable[[Tensor], Tensor], list[Tensor], Callable[[], dict[str, NDArray[Any]]]]:
-    """Return how to represent a batch by an encoder, what to fit, and how to get the result."""
+    """Return the function that represents a batch by an encoder, the parameters, and a function for the result."""
     encoder.network.train()
 
     def represent(batch: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Routers that fine-tune a text encoder of their own, and the encoder they tune."""
+"""Routers that fine-tune their own text encoder, and that encoder."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _BATCH = 32
 
 
 class TunedEncoder(Encoder):
-    """A Hugging Face encoder that can be fine-tuned; a text's vector is the mean over its tokens, of length one.
+    """A Hugging Face encoder that can be fine-tuned; a text's embedding is the mean over its tokens, of length one.
 
     Args:
-        name: what it is called.
+        name: its name.
         network: the encoder, a `transformers.PreTrainedModel`.
         tokenizer: its `tokenizers.Tokenizer`, which truncates and pads.
     """
@@ -41,14 +41,14 @@ class TunedEncoder(Encoder):
 
     @classmethod
     def load(cls, model: str, max_tokens: int) -> Self:
-        """Load an encoder as it was published.
+        """Load a published encoder.
 
         Args:
-            model: a model's name or folder; the packaged folder is taken for the default encoder's name.
-            max_tokens: texts are cut off here.
+            model: a model's name or folder; the packaged folder is used for the default encoder's name.
+            max_tokens: longer texts are truncated to this many tokens.
 
         Raises:
-            SettingError: there is no such model, or its tokenizer can't be used.
+            SettingError: the model can't be found, or its tokenizer can't be used.
         """
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
@@ -85,10 +85,10 @@ class TunedEncoder(Encoder):
         return self.vectors(texts)
 
     def vectors(self, texts: list[str]) -> NDArray[np.float32]:
-        """Encode texts as the weights are now, remembering nothing; shape [n, dimension]."""
+        """Encode texts with the current weights, without a cache; shape [n, dimension]."""
         import torch
 
-        order = np.argsort([len(text) for text in texts], kind="stable")  # alike lengths together: little padding
+        order = np.argsort([len(text) for text in texts], kind="stable")  # similar lengths together need little padding
         vectors: list[NDArray[np.float32]] = []
         with torch.inference_mode():
             for start in range(0, len(texts), _BATCH):
@@ -112,24 +112,24 @@ class TunedEncoder(Encoder):
 
         weights = {key.removeprefix(_PREFIX): array for key, array in arrays.items() if key.startswith(_PREFIX)}
         tokenizer, config = (weights.pop(text).tobytes().decode() for text in _TEXTS)
-        with seeded(0):  # the first weights are drawn at random, though the saved ones replace them
+        with seeded(0):  # initial weights are drawn at random, though the saved ones replace them
             network = AutoModel.from_config(AutoConfig.for_model(**json.loads(config)))  # type: ignore[no-untyped-call]
         network.float().load_state_dict({key: torch.from_numpy(array.copy()) for key, array in weights.items()})
         return cls(name, network, Tokenizer.from_str(tokenizer))
 
 
 def check_model(name: str, value: object) -> None:
-    """Make sure that a parameter can name a model; whether there is one shows when it is loaded.
+    """Check that a parameter can name a model; whether the model exists is checked when it is loaded.
 
     Raises:
-        SettingError: it can't.
+        SettingError: it can't name one.
     """
     if not isinstance(value, str) or not value:
         raise SettingError(f"{name} is {value!r}; it must be the name or folder of a Hugging Face encoder.")
 
 
 class TuningRouter(EstimatingRouter):
-    """A router whose encoder was fine-tuned with it, and is saved with it."""
+    """A router with an encoder that was fine-tuned with it, and is saved with it."""
 
     @property
     def tuned_model(self) -> str | None:

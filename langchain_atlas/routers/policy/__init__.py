@@ -1,1 +1,1 @@
-"""Path two: a policy that asks again."""
+"""Path two: a policy that can call several pairs."""

@@ -1,8 +1,8 @@
-"""The cascade that a cautious policy starts from: two cheap witnesses, then stronger pairs until two answers agree.
+"""The cascade that a cautious policy starts from: two cheap pairs, then stronger ones until two answers agree.
 
-Where queries may be unlike those remembered, records say little about which answer is right, but two things still hold:
-answers of different tools and models that say the same are mostly right, and the pair with the best record overall is
-the best guess when none do. See ``docs/rl.md`` for what this rests on, and for how its constants were chosen.
+If queries may be unlike the remembered ones, records hardly show which answer is right, but two things still hold:
+answers of different tools and models that agree are mostly right, and when none agree, the pair with the best overall
+record is the best guess. See ``docs/rl.md`` for the evidence, and for how the constants were chosen.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.state import State
 
 BY_MODEL = 0.6
-"""How much of a pair's strength is its model's record, the rest being its own: what a model does badly elsewhere, a
-pair of it is not to be relied on for, whatever it did here."""
+"""Weight of its model's record in a pair's strength; the rest is the pair's own record. A pair is not to be relied on
+for what its model does badly elsewhere."""
 
 _THRIFT, _THRIFT_BY_PRICE = (0.3, 0.03, 0.0), (8.0, 0.3, 0.05)
-"""Success that a witness, a third pair and a fourth may lack if they cost nothing in place of what the strongest pair
-costs: at no price, and what a price of 1 adds. Where money is short, witnesses become cheaper first."""
+"""Success that the first two pairs, the third and the fourth may lack if they are free while the strongest pair has a
+cost: at a price of 0, and the addition for a price of 1. When cost matters more, the first two get cheaper first."""
 
 _SAME_TOOL_WITNESS, _SAME_TOOL = 0.05, 0.06
-"""What a second witness, and a later pair, lose for having a tool that has spoken: it may fail again as it did."""
+"""Penalty of the second pair, and of later ones, for a tool that was already used: it may fail the same way."""
 
 _WORTH = (float("inf"), 0.15, 0.9, 0.6, 0.0)
-"""Most that the next call may cost, in parts of a right answer, after 0, 1, ... calls."""
+"""Maximum cost of the next call, as a fraction of a right answer, after 0, 1, ... calls."""
 
 _WITNESSES = 2
-"""Calls after which the witnesses have spoken."""
+"""Number of calls before stronger pairs are called."""
 
 _STYLE, _BROKEN = 0.1, 0.3
-"""What an answer in a form that mostly fails, or one that breaks a schema, takes off its pair's success."""
+"""Penalty on a pair's success for an answer whose style mostly fails, and for one that violates a schema."""
 
 _CLEAR = 0.2
-"""By how much a decided step is worth more than others."""
+"""Margin by which a decided action is worth more than the others."""
 
 _SUPPORT = 10.0
 
 
 def cascade_values(state: State) -> tuple[Tensor, Tensor]:
-    """Return what the cascade makes of every answer, shape [B, T], and of every call, shape [B, P].
+    """Return the cascade's value of every answer, shape [B, T], and of every call, shape [B, P].
 
-    After no or one call the cheapest good witness is worth most, of another tool than the first. When two answers say
-    the same, they are given. When none do, a stronger pair is asked, and then another, as far as the price allows;
-    with no agreement at the end, the answer of the strongest pair is given.
+    After no or one call, the cheapest good pair is worth most; the second must use another tool than the first. When
+    two answers agree, one of them is given. When none do, a stronger pair is called, and then another, as far as the
+    price allows; if there is no agreement at the end, the answer of the strongest pair is given.
     """
     prior, made = state.prior, state.made
     called, count = state.called.clamp(min=0), made.sum(1)
@@ -70,7 +70,7 @@ def cascade_values(state: State) -> tuple[Tensor, Tensor]:
 
 
 def _liking(state: State, success: Tensor, count: Tensor) -> Tensor:
-    """Return how much every pair is liked for the next call, shape [B, P]: its success, less thrift and likeness."""
+    """Return the preference for each pair as the next call, shape [B, P]: success, minus cost and tool penalties."""
     prior, made = state.prior, state.made
     called = state.called.clamp(min=0)
     strongest = prior.cost.gather(1, success.argmax(1, keepdim=True)).clamp(min=1e-6)

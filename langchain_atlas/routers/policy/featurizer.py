@@ -1,4 +1,4 @@
-"""From queries to the numbers the policy starts from: what is seen of them, and which records are looked up."""
+"""From queries to the numbers that the policy starts from: their features, and the records to look up."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ _MEMORY, _RECORD = "memory.", "record."
 
 @dataclass(frozen=True)
 class EncodedQueries:
-    """What is seen of some queries."""
+    """The features of some queries."""
 
     vectors: NDArray[np.float32]
-    """For finding neighbours, shape [n, dimension]."""
+    """Vectors for finding neighbours, shape [n, dimension]."""
     text: NDArray[np.float32]
     """Embedding of the text, shape [n, encoded]."""
     fit: NDArray[np.float32]
     """How well the context fits the text, shape [n]; see `QueryFeatures.fit`."""
     items: NDArray[np.float32]
-    """How many items the context has, likewise; see `QueryFeatures.items`."""
+    """Number of items in the context, shape [n]; see `QueryFeatures.items`."""
     words: NDArray[np.float32]
-    """How many words the text has, likewise: a quarter of the logarithm of one more."""
+    """Number of words in the text, shape [n]: a quarter of the logarithm of one more."""
     numbers: NDArray[np.float32]
-    """How many numbers the text has, likewise: half of the logarithm of one more."""
+    """Number of numbers in the text, shape [n]: half of the logarithm of one more."""
 
     @classmethod
     def of(
         cls, queries: Sequence[Query], encoder: Encoder, view: Featurizer | None = None
     ) -> tuple[EncodedQueries, Featurizer]:
-        """Look at queries; a view is learned on them unless one is given."""
+        """Compute the features of queries; a view is learned on them unless one is given."""
         features = QueryFeatures.of(queries, encoder)
         if view is None:
             view, _ = Featurizer.learn(features, np.zeros((len(queries), 1)), 0, 0)
@@ -65,35 +65,35 @@ class EncodedQueries:
         return seen, view
 
     def rows(self, rows: NDArray[np.int64]) -> EncodedQueries:
-        """Return what is seen of some of the queries, by number."""
+        """Return the features of some of the queries, by index."""
         return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
 
 class Scale(NamedTuple):
-    """What counts as 1."""
+    """The units in which values are scaled."""
 
     dollars: float
-    """Of a call: what one of the dearest pair costs."""
+    """Unit of cost: a call of the most expensive pair, in dollars."""
     seconds: float
-    """Of a call: what one of the slowest pair takes."""
+    """Unit of latency: a call of the slowest pair, in seconds."""
     distance: float
-    """Between a query and its neighbours: the usual one."""
+    """Unit of distance: the usual one between a query and its neighbours."""
 
 
 @dataclass(frozen=True)
 class StateFeaturizer:
-    """Everything but the network that is needed to see a query as the policy does."""
+    """Everything except the network that turns a query into what the policy sees."""
 
     memory: Memory
     """The outcomes."""
     record: PairStatistics
-    """What they say overall."""
+    """Their overall statistics."""
     view: Featurizer
-    """How queries are looked at."""
+    """How the features of a query are computed."""
     descriptions: NDArray[np.float32]
     """Embedding of each pair's description, shape [n_pairs, encoded]."""
     scale: Scale
-    """What counts as 1."""
+    """The units of scaled values."""
 
     @classmethod
     def of(
@@ -103,7 +103,7 @@ class StateFeaturizer:
         descriptions: NDArray[np.float32],
         scale: Scale | None = None,
     ) -> StateFeaturizer:
-        """Make the featurizer of a whole memory; what counts as 1 is measured on it unless given."""
+        """Make the featurizer of a whole memory; the scale is measured on it unless given."""
         record = PairStatistics.of(memory, memory.recorded)
         return cls(memory, record, view, descriptions, scale or _scale(memory, record))
 
@@ -119,30 +119,30 @@ class StateFeaturizer:
 
     @cached_property
     def numbers(self) -> dict[Pair, int]:
-        """Number of each pair among them."""
+        """Index of each pair."""
         return {pair: number for number, pair in enumerate(self.pairs)}
 
     @cached_property
     def styles(self) -> dict[str, int]:
-        """Number of each style of answer that is known."""
+        """Index of each known style of answer."""
         return {name: number for number, name in enumerate(self.memory.answers.style_names)}
 
     def prior(self, seen: EncodedQueries) -> PriorFeatures:
-        """Look up what is known of every pair on some queries."""
+        """Look up the record of every pair for some queries."""
         everything = self.memory.recorded
         nearby = NearbyStatistics.of(seen.vectors, self.memory, self.record, everything)
         numbers = prior_features(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
         return assemble(numbers, np.zeros(len(seen.text), dtype=np.int64), [self.record], self)
 
     def priced(self, prior: PriorFeatures, usd_per_second: float) -> PriorFeatures:
-        """Return features whose costs also count the seconds that a call is expected to take, in dollars a second."""
+        """Return features whose costs include the expected seconds of a call, at a price in dollars per second."""
         known = self.record.latency.astype(np.float64)
         usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
         waiting = usd_per_second / self.scale.dollars * np.where(np.isnan(known), usual, known)
         return replace(prior, cost=prior.cost + torch.from_numpy(waiting.astype(np.float32)))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the numbers by name, for saving."""
+        """Return the arrays by name, for saving."""
         return {
             **{_MEMORY + name: value for name, value in self.memory.arrays().items()},
             **{_RECORD + name: value for name, value in self.record.arrays().items()},
@@ -162,10 +162,10 @@ class StateFeaturizer:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any], pairs: Sequence[Pair]
     ) -> StateFeaturizer:
-        """Rebuild it from what `arrays` and `facts` gave.
+        """Rebuild it from the results of `arrays` and `facts`.
 
         Raises:
-            ValueError: what it remembers is of other pairs.
+            ValueError: its memory is of other pairs.
         """
         memory = Memory.from_arrays(
             under(_MEMORY, arrays), pairs, domain_names=facts["domains"], style_names=facts["styles"]
@@ -191,7 +191,7 @@ def assemble(
     records: Sequence[PairStatistics],
     featurizer: StateFeaturizer,
 ) -> PriorFeatures:
-    """Put a prior together from numbers by query and one or more records."""
+    """Combine numbers by query and one or more records into a prior."""
     pairs, query, cost = numbers
     same_model, same_tool = relations(
         [pair.model for pair in featurizer.pairs], [pair.tool for pair in featurizer.pairs]
@@ -214,7 +214,7 @@ def assemble(
 
 
 def describe(pair: Pair, descriptions: Mapping[str, str]) -> str:
-    """Return the text by which a pair is known: the descriptions of its model and tool, or their names."""
+    """Return the text that describes a pair: the descriptions of its model and tool, or their names."""
     model, tool = (descriptions.get(name) or name for name in (pair.model, pair.tool))
     return f"{model} with {tool}"
 
@@ -236,5 +236,5 @@ def _columns(record: PairStatistics, columns: list[int]) -> PairStatistics:
 
 
 def under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays whose names begin so, by the rest of their names."""
+    """Return the arrays whose names start with `prefix`, keyed by the rest of their names."""
     return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""What the policy remembers: recorded outcomes, the answers compared, and where the queries lie."""
+"""The policy's memory: recorded outcomes, their answers compared, and the vectors of their queries."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _DOMAINS = "domains"
 
 @dataclass(frozen=True)
 class AnswerMatrix:
-    """What the recorded answers say, compared; arrays have shape [n_queries, n_pairs]."""
+    """The recorded answers, compared; arrays have shape [n_queries, n_pairs]."""
 
     groups: NDArray[np.int64]
-    """Answers of a query that say the same have one number, the key of the first of them (see `Reading.key`), so that
-    answers of other tables can be compared too; -1 where nothing is recorded."""
+    """Answers of a query that say the same have the same number, the key of the first of them (see `Reading.key`), so
+    that answers of other tables can be compared too; -1 where nothing is recorded."""
     styles: NDArray[np.int16]
-    """Index into `style_names` of how each is written; -1 where nothing is recorded or the style is not known."""
+    """Index into `style_names` of how each is written; -1 where nothing is recorded or the style is unknown."""
     style_names: tuple[str, ...] = ()
     """The styles."""
 
     def rows(self, rows: NDArray[Any]) -> AnswerMatrix:
-        """Return the answers on some queries, by number or mask."""
+        """Return the answers to some queries, by index or mask."""
         return AnswerMatrix(self.groups[rows], self.styles[rows], self.style_names)
 
     def columns(self, columns: Sequence[int]) -> AnswerMatrix:
-        """Return the answers of some pairs, by number."""
+        """Return the answers of some pairs, by index."""
         taken = list(columns)
         return AnswerMatrix(self.groups[:, taken], self.styles[:, taken], self.style_names)
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Outcomes that are looked up by where their queries lie; rows are queries, columns are pairs."""
+    """Outcomes that are looked up by their queries' vectors; rows are queries, columns are pairs."""
 
     outcomes: OutcomeMatrix
-    """The outcomes, in 32 bits."""
+    """The outcomes, as 32-bit floats."""
     answers: AnswerMatrix
     """The answers."""
     vectors: NDArray[np.float32]
@@ -63,13 +63,13 @@ class Memory:
         return self.outcomes.recorded
 
     def columns(self, columns: Sequence[int]) -> Memory:
-        """Return the memory of some pairs, by number."""
+        """Return the memory of some pairs, by index."""
         return Memory(self.outcomes.columns(columns), self.answers.columns(columns), self.vectors)
 
     def joined(self, other: Memory) -> Memory:
-        """Return a memory that also holds the outcomes of another one's pairs that this one lacks.
+        """Return a memory that also has the outcomes of those pairs of another memory that this one lacks.
 
-        A query that both remember is one row; its answers in the two memories agree where they have one number.
+        A query that is in both is one row; its answers in the two memories agree if they have the same number.
         """
         fresh = [column for column, pair in enumerate(other.pairs) if pair not in set(self.pairs)]
         known = {vector.tobytes(): row for row, vector in enumerate(self.vectors)}
@@ -89,7 +89,7 @@ class Memory:
         )
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the numbers by name, for saving; the names of domains and styles are kept apart."""
+        """Return the arrays by name, for saving; the names of domains and styles are saved separately."""
         return {
             **self.outcomes.arrays(),
             "vectors": self.vectors,
@@ -107,7 +107,7 @@ class Memory:
         domain_names: Sequence[str],
         style_names: Sequence[str],
     ) -> Memory:
-        """Rebuild a memory from what `arrays` gave."""
+        """Rebuild a memory from the result of `arrays`."""
         domains = [domain_names[number] for number in arrays[_DOMAINS]]
         return cls(
             outcomes=OutcomeMatrix.from_arrays(arrays, pairs, domains),

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.pair_statistics import PairStatistics
 
 FEW, MANY = 16, 64
-"""How many neighbours the two nearby records look at."""
+"""Number of neighbours in the two nearby records."""
 
 _FEW_STRENGTH, _MANY_STRENGTH = 4.0, 10.0
 
 
 @dataclass(frozen=True)
 class NearbyStatistics:
-    """What a memory says of its pairs near some queries; arrays over queries by pairs unless said otherwise."""
+    """A memory's statistics of its pairs near some queries; arrays are queries by pairs unless noted otherwise."""
 
     success_near: NDArray[np.float32]
-    """Success among the few neighbours, as logits."""
+    """Success among the few nearest neighbours, as logits."""
     success_around: NDArray[np.float32]
-    """Success among the many neighbours, likewise."""
+    """Success among the many nearest neighbours, as logits."""
     count: NDArray[np.float32]
-    """Outcomes among the many neighbours."""
+    """Number of outcomes among the many nearest neighbours."""
     cost: NDArray[np.float32]
     """Expected dollars of a call; NaN where unknown."""
     latency: NDArray[np.float32]
@@ -38,7 +38,7 @@ class NearbyStatistics:
     nearest: NDArray[np.float32]
     """Distance to the nearest remembered query, shape [n_queries]."""
     near: NDArray[np.float32]
-    """Mean distance to the few neighbours, likewise."""
+    """Mean distance to the few nearest neighbours, shape [n_queries]."""
     ease: NDArray[np.float32]
     """How much better the settled pairs do near the query than overall, as logits, shape [n_queries]."""
 
@@ -46,12 +46,12 @@ class NearbyStatistics:
     def of(
         cls, vectors: NDArray[np.float32], memory: Memory, record: PairStatistics, kept: NDArray[np.bool_]
     ) -> NearbyStatistics:
-        """Look around some queries.
+        """Compute the statistics near some queries.
 
         Args:
-            vectors: what is seen of the queries, shape [n_queries, dimension].
+            vectors: vectors of the queries, shape [n_queries, dimension].
             memory: the outcomes.
-            record: made from the same outcomes.
+            record: statistics of the same outcomes.
             kept: which outcomes count, shape [n, n_pairs].
         """
         outcomes = memory.outcomes
@@ -65,7 +65,7 @@ class NearbyStatistics:
         known = kept[order] & ~np.isnan(outcomes.scores[order])  # [n_queries, many, n_pairs]
         scores = np.where(known, outcomes.scores[order], 0.0)
         overall = chance(record.success)
-        # Neighbours that are nearer than the usual one count for more.
+        # Neighbours that are nearer than the usual one have more weight.
         scale = np.maximum(away.mean(axis=1, keepdims=True), 1e-6)
         weights = (np.exp(-2.0 * away / scale) / np.exp(-2.0))[:, :, None] * known
 
@@ -98,7 +98,7 @@ def _distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArr
 def _near_mean(
     values: NDArray[np.float32], known: NDArray[np.bool_], overall: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Return the neighbours' mean, the overall mean counted as four more; the overall mean where none is known."""
+    """Return the neighbours' mean, with the overall mean counted as four more; the overall mean if none is known."""
     there = known & ~np.isnan(values)
     total = np.where(there, values, 0.0).sum(axis=1)
     return np.asarray((total + 4.0 * overall) / (there.sum(axis=1) + 4.0), dtype=np.float32)

@@ -1,10 +1,10 @@
-"""The compact policy: from states to what each action is worth. See ``docs/rl.md``.
+"""The compact policy: from states to the value of each action. See ``docs/rl.md``.
 
-Three small networks, each applied to every pair or answer alike, so that any number of them, in any order, will do:
+Three small networks, each applied to every pair or answer alike, so that their number and order do not matter:
 
-- `belief`: the chance that each answer got so far is right, from its pair's record, its looks, and who agrees with it;
-- `gain`: how much better the answer given is expected to be after asking a pair;
-- `value`: what the rest of the trajectory is expected to bring; used in training only.
+- `belief`: the chance that each answer so far is right, from its pair's record, its style, and which answers agree;
+- `gain`: how much better the answer given is expected to be after calling a pair;
+- `value`: the expected return of the rest of the trajectory; used in training only.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.state import PriorFeatures, State
 
 SHARPNESS = 100.0
-"""How strongly the policy prefers what is worth more: logits are worth times this."""
+"""How strongly the policy prefers higher values: logits are values times this."""
 
 _REACH = 0.01
 
@@ -46,7 +46,7 @@ EVIDENCE_FEATURES = (
     "likeness_of_agreeing",
     "calls",
 )
-"""Names of the numbers that say what the other answers tell about an answer, in their order."""
+"""Names of the numbers that describe what the other answers imply about an answer, in order."""
 
 PROGRESS_FEATURES = (
     "success_of_leader",
@@ -60,7 +60,7 @@ PROGRESS_FEATURES = (
     "log_price",
     "price",
 )
-"""Names of the numbers about how far the trajectory has come, in their order."""
+"""Names of the numbers that describe the progress of the trajectory, in order."""
 
 RELATION_FEATURES = (
     "model_of_leader",
@@ -73,55 +73,55 @@ RELATION_FEATURES = (
     "leader_if_differed",
     "own_if_agreed",
 )
-"""Names of the numbers about how a pair relates to what was called, in their order."""
+"""Names of the numbers that relate a pair to the calls made, in order."""
 
 _NEARBY_FEATURES = ("success_near", "success_around", "count_around")
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """What the policy makes of a batch of states."""
+    """The policy's assessment of a batch of states."""
 
     right: Tensor
     """Chance that each answer is right, shape [B, T]; 0 where no call was made."""
     action_values: Tensor
-    """What each action is worth, answers first, then pairs, shape [B, T + P]; of no meaning outside of `mask`."""
+    """Value of each action, answers first, then pairs, shape [B, T + P]; meaningless outside `mask`."""
     mask: Tensor
-    """Which actions can be taken, likewise."""
+    """Which actions can be taken, shape [B, T + P]."""
     value: Tensor
     """Expected return from here on, shape [B]."""
 
     @property
     def logits(self) -> Tensor:
-        """Logits of the actions, shape [B, T + P]; minus infinity outside of the mask, all alike where it is empty."""
+        """Logits of the actions, shape [B, T + P]; minus infinity outside the mask, all equal where it is empty."""
         logits = torch.where(self.mask, self.action_values * SHARPNESS, -torch.inf)
         return torch.where(self.mask.any(dim=1, keepdim=True), logits, 0.0)
 
     @property
     def best_value(self) -> Tensor:
-        """What the best of the actions that can be taken is worth, shape [B]."""
+        """Highest value among the actions that can be taken, shape [B]."""
         return torch.where(self.mask, self.action_values, -torch.inf).max(dim=1).values
 
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """The shape of the policy, and which signals it is given."""
+    """The shape of the policy, and the signals it receives."""
 
     width: int = 64
     """Width of the hidden layers."""
     dropout: float = 0.1
-    """Share of hidden units left out in training."""
+    """Dropout rate of the hidden units in training."""
     agreement: bool = True
-    """Whether it sees which answers say the same."""
+    """Whether it sees which answers agree."""
     nearby: bool = True
-    """Whether it sees records near the query, beside overall ones."""
+    """Whether it sees records near the query, in addition to overall ones."""
     cautious: bool = False
-    """Whether it expects queries unlike those remembered: it then starts from `cascade_values` and does not look at
-    what is remembered nearby."""
+    """Whether it expects queries unlike the remembered ones: it then starts from `cascade_values` and ignores records
+    near the query."""
 
 
 class CompactPolicy(nn.Module):
-    """Scores every action from features alone; no pair is known by its index."""
+    """Scores every action from features alone; it does not know pairs by index."""
 
     def __init__(self, config: PolicyConfig | None = None) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class CompactPolicy(nn.Module):
         mask = state.mask
         open_ = torch.where(mask[:, made.shape[1] :], routes, -torch.inf)
         ahead = [state.prior.query, progress, open_.max(dim=1, keepdim=True).values.clamp(-1, 2), best[:, None]]
-        value = self.value(torch.cat(ahead, dim=1).detach())  # learning it leaves what it is made from alone
+        value = self.value(torch.cat(ahead, dim=1).detach())  # learning the value does not change its inputs
         values = torch.cat([answers, routes], dim=1)
         return Assessment(right=right, action_values=values, mask=mask, value=value.squeeze(-1))
 
@@ -170,13 +170,14 @@ class CompactPolicy(nn.Module):
         """Return how much better the answer is expected to be after asking each pair, shape [B, P]."""
         progress = _progress(state, right) if progress is None else progress
         scores, guess = self._gain_scores(state, right, progress)
-        # A guess to start from: the chance that what leads is wrong, times the chance that the pair is then right.
+        # An initial estimate: the chance that the leading answer is wrong, times the chance that the pair is then
+        # right.
         doubt = 1 - right.max(dim=1, keepdim=True).values
         gain: Tensor = doubt * torch.sigmoid(torch.logit(guess.clamp(0.02, 0.98)) + scores)
         return gain
 
     def _gain_scores(self, state: State, right: Tensor, progress: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the network says of each pair, and the first guess of its rescue, shape [B, P] each."""
+        """Return the network's scores of each pair, and the initial estimate of its rescue, shape [B, P] each."""
         prior = state.prior
         relation, guess = _relation(state, right)
         query = torch.zeros_like(prior.query) if self.config.cautious else prior.query
@@ -207,12 +208,12 @@ def _network(inputs: int, config: PolicyConfig) -> nn.Sequential:
 
 
 def _take(values: Tensor, columns: Tensor) -> Tensor:
-    """Take rows of [B, P, F] by [B, T]."""
+    """Select rows of [B, P, F] by [B, T]."""
     return torch.gather(values, 1, columns[..., None].expand(-1, -1, values.shape[-1]))
 
 
 def _evidence(state: State, style: Tensor) -> Tensor:
-    """Return what the other answers say about each answer, shape [B, T, len(EVIDENCE_FEATURES)]."""
+    """Return what the other answers imply about each answer, shape [B, T, len(EVIDENCE_FEATURES)]."""
     prior, made = state.prior, state.made
     called = state.called.clamp(min=0)
     record = prior.record[:, None, None]
@@ -250,19 +251,19 @@ def _evidence(state: State, style: Tensor) -> Tensor:
 
 
 def _stacked(numbers: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
-    """Put numbers side by side in the order of their names, along a new last axis."""
+    """Stack numbers in the order of their names, along a new last axis."""
     return torch.stack([numbers[name] for name in names], dim=-1)
 
 
 def _highest(values: Tensor, where: Tensor) -> Tensor:
-    """Return the highest value where allowed along the last axis, -3 where there is none."""
+    """Return the highest allowed value along the last axis, -3 if none is allowed."""
     there = where > 0
     highest: Tensor = torch.where(there, values.expand_as(where), -3.0).max(dim=-1).values
     return highest
 
 
 def _progress(state: State, right: Tensor) -> Tensor:
-    """Return numbers about how far the trajectory has come, shape [B, len(PROGRESS_FEATURES)]."""
+    """Return numbers that describe the trajectory's progress, shape [B, len(PROGRESS_FEATURES)]."""
     made = state.made
     lead = right.max(dim=1)
     rows = torch.arange(len(right))
@@ -287,7 +288,7 @@ def _progress(state: State, right: Tensor) -> Tensor:
 
 
 def _relation(state: State, right: Tensor) -> tuple[Tensor, Tensor]:
-    """Return how each pair relates to what was called, as numbers, and a first guess of its rescue.
+    """Return numbers that relate each pair to the calls made, and an initial estimate of its rescue.
 
     Returns:
         Shape [B, P, len(RELATION_FEATURES)], and [B, P].

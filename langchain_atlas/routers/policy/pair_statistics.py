@@ -1,10 +1,10 @@
-"""The record of every pair, as a memory or part of it has it, wherever the query lies.
+"""The record of every pair, in all or part of a memory, over all queries.
 
-A record can be made from part of the memory. In training every query is seen through a memory without it and its like,
-as a live query will be; see ``docs/rl.md``.
+A record can be made from part of the memory. In training, every query is seen through a memory without it and similar
+queries, as a live query will be; see ``docs/rl.md``.
 
-A pair that joins brings 20 to 50 probes. Whether these were easy, and whether a query at hand is, pairs with many
-outcomes tell. Where every pair has as many outcomes as the others, that changes nothing.
+A new pair brings 20 to 50 probes. The pairs with many outcomes show whether these probes were easy, and whether the
+query is. If all pairs have equally many outcomes, this changes nothing.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
 
 EDGE = 0.02
-"""Chances are kept this far from 0 and 1."""
+"""Minimum distance of chances from 0 and 1."""
 
 _SETTLED = 0.5
 
 _SHARED_EASE = 0.5
-"""How much of what makes a query easy for the settled pairs is taken to make it easy for a newcomer."""
+"""Fraction of a query's ease for the settled pairs that is assumed to apply to a new pair."""
 
 _OVERALL_STRENGTH = 8.0
 _JOINT_STRENGTH = 8.0
@@ -40,10 +40,11 @@ _PESSIMISM = 0.05
 
 @dataclass(frozen=True)
 class PairStatistics:
-    """What a memory, or part of it, says of its pairs wherever the query lies. Chances are given as logits."""
+    """Statistics of the pairs of a memory, or of part of it, over all queries. Chances are given as logits."""
 
     success: NDArray[np.float32]
-    """Overall success, shape [n_pairs]; one with few outcomes leans on what is usual for its tool and model."""
+    """Overall success, shape [n_pairs]; a pair with few outcomes is shrunk towards what is usual for its tool and
+    model."""
     count: NDArray[np.float32]
     """Number of outcomes, shape [n_pairs]."""
     worst: NDArray[np.float32]
@@ -55,20 +56,20 @@ class PairStatistics:
     rescue: NDArray[np.float32]
     """Chance that the column's pair is right where the row's was wrong, shape [n_pairs, n_pairs]."""
     if_agreed: NDArray[np.float32]
-    """Log-likelihood ratio that the row's pair is right when the column's says the same, likewise."""
+    """Log-likelihood ratio that the row's pair is right when the column's agrees, shape [n_pairs, n_pairs]."""
     if_differed: NDArray[np.float32]
-    """Log-likelihood ratio that the row's pair is right when the column's says something else, likewise."""
+    """Log-likelihood ratio that the row's pair is right when the column's disagrees, shape [n_pairs, n_pairs]."""
     by_style: NDArray[np.float32]
-    """How much an answer's style tells: success with it against success with answers of its kind, shape
-    [n_pairs, n_styles + 1]; the last column is for a style never seen."""
+    """How informative an answer's style is: success with it against success with answers of its kind, shape
+    [n_pairs, n_styles + 1]; the last column is for an unknown style."""
     cost: NDArray[np.float32]
-    """Mean dollars a call, shape [n_pairs]; NaN where unknown."""
+    """Mean dollars per call, shape [n_pairs]; NaN where unknown."""
     latency: NDArray[np.float32]
-    """Mean seconds a call, likewise."""
+    """Mean seconds per call, shape [n_pairs]; NaN where unknown."""
 
     @classmethod
     def of(cls, memory: Memory, kept: NDArray[np.bool_]) -> PairStatistics:
-        """Make the record.
+        """Compute the record.
 
         Args:
             memory: the outcomes.
@@ -99,18 +100,18 @@ class PairStatistics:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> PairStatistics:
-        """Rebuild a record from what `arrays` gave."""
+        """Rebuild a record from the result of `arrays`."""
         return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
-        """Return the numbers by name, for saving."""
+        """Return the arrays by name, for saving."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
 
 def _overall(success: NDArray[np.float64], count: NDArray[np.int64], pairs: Sequence[Pair]) -> NDArray[np.float64]:
-    """Estimate each pair's success; one with few outcomes leans on pairs like it, and a little below them.
+    """Estimate each pair's success; one with few outcomes is shrunk towards similar pairs, and slightly below them.
 
-    The best of many uncertain estimates is too high, so uncertainty counts against a pair.
+    The best of many uncertain estimates is too high, so uncertainty lowers a pair's estimate.
     """
     seen = count > 0
     mean = float((success[seen] / count[seen]).mean()) if seen.any() else 0.5
@@ -152,7 +153,7 @@ def _jointly(
     overall: NDArray[np.float64],
     settled: NDArray[np.bool_],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Count how pairs fare together; cells with few common queries lean on the mean of all cells."""
+    """Count how pairs do together; cells with few common queries are shrunk towards the mean of all cells."""
     n_pairs = scores.shape[1]
     right, wrong, present = scores * known, (1 - scores) * known, known.astype(np.float64)
     compared = known & (groups >= 0)
@@ -186,7 +187,7 @@ def _by_style(
     pairs: Sequence[Pair],
     overall: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Compare success with each style to success overall: by pair, leaning on the pairs with its tool, then on all."""
+    """Compare success with each style to overall success: by pair, shrunk to the pairs with its tool, then to all."""
     n_styles = len(answers.style_names) + 1
     styles = np.where(answers.styles < 0, n_styles - 1, answers.styles)
     count, success, expected = (np.zeros((len(pairs), n_styles)) for _ in range(3))
@@ -213,10 +214,10 @@ def _by_style(
 def _within_kinds(
     surplus: NDArray[np.float64], count: NDArray[np.float64], names: Sequence[str]
 ) -> NDArray[np.float64]:
-    """Take off what an answer's kind alone tells.
+    """Subtract the effect of an answer's kind.
 
-    How often it is right to call nothing is a property of the queries, and goes with them; that a call in a fence is
-    not understood is a property of the pair, and stays.
+    How often it is right to make no call is a property of the queries, and is removed; that a call in a code fence is
+    not understood is a property of the pair, and is kept.
     """
     within = surplus.copy()
     kinds = np.array([*(name.split()[0] for name in names), ""])
@@ -245,15 +246,15 @@ def settled_pairs(count: NDArray[np.floating] | NDArray[np.integer]) -> NDArray[
 def luck_of_probes(
     scores: NDArray[np.float64], known: NDArray[np.bool_], settled: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return how much better the settled pairs do on each newcomer's queries than on all; 0 for settled pairs.
+    """Return how much better the settled pairs do on each new pair's queries than on all; 0 for settled pairs.
 
     Args:
         scores: shape [n, n_pairs].
-        known: which of them are recorded, likewise.
+        known: which scores are recorded, shape [n, n_pairs].
         settled: see `settled_pairs`.
 
     Returns:
-        Parts of a right answer, shape [n_pairs].
+        Fractions of a right answer, shape [n_pairs].
     """
     count = known[:, settled].sum(axis=1)
     seen = count > 0
@@ -268,9 +269,9 @@ def luck_of_probes(
 def agreement_by_success(
     usual: tuple[float, float], overall: NDArray[np.float64], settled: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how often the column's pair may say what the row's says, where that is right and where it is wrong.
+    """Return how often the column's pair may agree with the row's, where that is right and where it is wrong.
 
-    A newcomer that is right more often than the settled pairs agrees more with right answers, and less with wrong ones.
+    A new pair that is right more often than the settled pairs agrees more with right answers, and less with wrong ones.
 
     Args:
         usual: how often any pair agrees with a right answer of another, and with a wrong one.
@@ -290,11 +291,11 @@ def agreement_by_success(
 def eased(
     near: NDArray[np.float32], ease: NDArray[np.float32], count: NDArray[np.float32], settled: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Return the newcomers' success near queries, moved part of the way by how easy the settled pairs find these.
+    """Return the new pairs' success near queries, adjusted in part for how easy the settled pairs find these.
 
     Args:
         near: success near each query, as logits, shape [n_queries, n_pairs].
-        ease: how much better the settled pairs do near the query than overall, likewise, shape [n_queries].
+        ease: how much better the settled pairs do near the query than overall, as logits, shape [n_queries].
         count: outcomes of each pair, shape [n_pairs].
         settled: see `settled_pairs`.
     """

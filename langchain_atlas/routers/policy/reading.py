@@ -1,4 +1,4 @@
-"""Reads an outcome table into a memory: every answer once, every query as the policy will see it."""
+"""Reads an outcome table into a memory: every answer is parsed once, every query is seen as the policy will see it."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 def read_answers(
     table: OutcomeTable, recorded: NDArray[np.bool_], agreement: Agreement, names: Sequence[str] | None = None
 ) -> tuple[AnswerMatrix, NDArray[np.float32]]:
-    """Read all answers of a table.
+    """Parse all answers of a table.
 
     Args:
         table: the outcomes.
         recorded: which answers to read, shape [n_queries, n_pairs].
         agreement: compares answers.
-        names: styles to tell apart, and no others; those that occur when left out.
+        names: the styles to distinguish; by default, those that occur.
 
     Returns:
-        What they say, and the numbers about each, shape [n_queries, n_pairs, len(ANSWER_FEATURES)].
+        The compared answers, and their features, shape [n_queries, n_pairs, len(ANSWER_FEATURES)].
     """
     groups, styles = np.full(recorded.shape, -1, dtype=np.int64), np.full(recorded.shape, -1, dtype=np.int16)
     features = np.zeros((*recorded.shape, len(ANSWER_FEATURES)), dtype=np.float32)
@@ -57,16 +57,16 @@ def read_answers(
 
 @dataclass(frozen=True)
 class ReadTable:
-    """A table, read."""
+    """A table, parsed."""
 
     memory: Memory
     """Its outcomes."""
     answers: NDArray[np.float32]
-    """Numbers about its answers, shape [n_queries, n_pairs, len(ANSWER_FEATURES)]."""
+    """Features of its answers, shape [n_queries, n_pairs, len(ANSWER_FEATURES)]."""
     seen: EncodedQueries
-    """What is seen of its queries."""
+    """The features of its queries."""
     view: Featurizer
-    """How they were looked at."""
+    """How these features were computed."""
     descriptions: NDArray[np.float32]
     """Embedding of each pair's description, shape [n_pairs, encoded]."""
 
@@ -78,17 +78,17 @@ def read_table(
     descriptions: Mapping[str, str] | None = None,
     like: StateFeaturizer | None = None,
 ) -> ReadTable:
-    """Read a table.
+    """Parse a table.
 
     Args:
         table: the outcomes.
         encoder: embeds queries and descriptions.
         agreement: compares answers.
-        descriptions: what models and tools are, by name.
-        like: a featurizer learned before, whose view and styles are taken; the table's own otherwise.
+        descriptions: descriptions of models and tools, by name.
+        like: a fitted featurizer, whose view and styles are used; by default, the table's own.
 
     Raises:
-        OutcomeError: the table has no score at all.
+        OutcomeError: the table has no scores.
     """
     outcomes = OutcomeMatrix.of(table).checked(table.source).astype(np.float32)
     seen, view = EncodedQueries.of(table.queries, encoder, None if like is None else like.view)
@@ -100,7 +100,7 @@ def read_table(
 
 
 def _keys(readings: Sequence[Reading], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
-    """Return for each answer the key of its group: that of the group's first answer; one that says nothing is alone."""
+    """Return the key of each answer's group: that of its first answer; an answer that says nothing is its own group."""
     firsts: dict[int, int] = {}
     for reading, group, column in zip(readings, groups, columns, strict=True):
         firsts.setdefault(group, int(column) if reading.kind == "nothing" else reading.key)

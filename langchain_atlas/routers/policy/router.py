@@ -1,4 +1,4 @@
-"""The RL router: asks a pair, reads what came back, asks another or answers (section 3 of the paper)."""
+"""The RL router: calls a pair, reads the answer, calls another pair or answers (section 3 of the paper)."""
 
 from __future__ import annotations
 
@@ -55,21 +55,21 @@ _POLICY = "policy."
 class RLRouter(Router):
     """Goes round the loop up to four times: calls pairs, compares their answers, and gives the one it trusts most.
 
-    The policy weighs what one more call is expected to bring against what it costs. Turns, cost, latency and allowed
-    pairs are hard limits; no policy can override them.
+    The policy weighs the expected benefit of one more call against its cost. Turns, cost, latency and allowed pairs are
+    hard limits; no policy can override them.
 
     Args:
         policy: the trained policy.
-        featurizer: the outcomes that it remembers.
-        encoder: embeds queries; the one that the featurizer was made with.
-        cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own goes before it. A call of the dearest pair
-            counts as ``cost_weight / (1 - cost_weight)`` of a right answer.
-        max_turns: most calls of a trajectory, 1 to 4.
-        value_usd: dollars that a right answer is worth, above 0; None goes by `cost_weight`.
+        featurizer: the featurizer, with the remembered outcomes.
+        encoder: embeds queries; the encoder that the featurizer was made with.
+        cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own takes precedence. A call of the most
+            expensive pair counts as ``cost_weight / (1 - cost_weight)`` of a right answer.
+        max_turns: maximum number of calls in a trajectory, 1 to 4.
+        value_usd: dollars that a right answer is worth, above 0; None uses `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which the policy's own answer must beat the default pair, 0 to below 1; up to
-            0.5 errors of its expectations count for nobody, and at 0 there is no floor. See `floor.py`.
-        always: a pair to ask always, written ``model@@tool``; None leaves it to the policy.
+            0.5, the error of its estimates favours neither, and at 0 there is no floor. See `floor.py`.
+        always: a pair that answers everything, written ``model@@tool``; None leaves it to the policy.
         agreement: compares answers.
 
     Raises:
@@ -145,47 +145,47 @@ class RLRouter(Router):
         return self._route(action - MAX_CALLS, prior, assessed, values, floor=action != int(bare.argmax()))
 
     def _one_pair(self, query: Query, trajectory: Trajectory, prior: PriorFeatures, pair: Pair) -> Decision | None:
-        """Ask one pair, and give its answer; None where the query does not allow it, or it failed."""
+        """Call one pair, and give its answer; None if the query does not allow it, or it failed."""
         made = trajectory.observations
         if made:
             answered = any(seen.pair == pair for seen in made) and any(not seen.failed for seen in made)
-            return last_answer(trajectory, rule="one-pair", reason=f"{pair} is asked always.") if answered else None
+            return last_answer(trajectory, rule="one-pair", reason=f"Every query goes to {pair}.") if answered else None
         column = self.featurizer.numbers[pair]
         if not self._limits(query, trajectory, prior).allowed[column] or not self._turns(trajectory):
             return None
         chosen = self._candidate(column, prior, np.zeros(MAX_CALLS + len(self.pairs), dtype=np.float32))
-        reason = f"{pair} is asked always."
+        reason = f"Every query goes to {pair}."
         return Decision(kind="route", pair=pair, rule="one-pair", chosen=chosen, reason=reason)
 
     def priced(self, prior: PriorFeatures) -> PriorFeatures:
-        """Return a prior whose costs also count the seconds that a call is expected to take."""
+        """Return a prior whose costs also include the expected seconds of a call."""
         return self.featurizer.priced(prior, self.usd_per_second) if self.usd_per_second else prior
 
     @property
     def price(self) -> float:
-        """Score that one unit of cost is worth to it: a call of the dearest pair."""
+        """Score that one unit of cost, a call of the most expensive pair, is worth."""
         return price_of(self.cost_weight) if self.value_usd is None else self.price_at(self.value_usd)
 
     def price_at(self, value_usd: float) -> float:
-        """Return the price where a right answer is worth so many dollars."""
+        """Return the price if a right answer is worth `value_usd` dollars."""
         return min(self.featurizer.scale.dollars / value_usd, HIGHEST_PRICE)
 
     @property
     def margin(self) -> float | None:
-        """Standard errors that count for the default pair; None where there is no floor."""
+        """Standard errors that favour the default pair; None if there is no floor."""
         if not self.guard or self.policy.config.cautious:
             return None
         return max(0.0, NormalDist().inv_cdf(self.guard))
 
     @property
     def default(self) -> int:
-        """Column of the default pair: the most accurate of those that are remembered."""
+        """Column of the default pair: the most accurate of the remembered ones."""
         return self.featurizer.default
 
     def _limits(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Limits:
         record = self.featurizer.record
         cost = prior.cost[0].numpy().astype(np.float64) * self.featurizer.scale.dollars
-        cost = np.where(np.isnan(record.cost), np.inf, cost)  # unknown: can't be expected to stay within
+        cost = np.where(np.isnan(record.cost), np.inf, cost)  # an unknown cost can't be expected to stay within limits
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
         permitted = untried(query, trajectory, self.pairs)
         limits = feasible(query, trajectory, self.pairs, cost, latency, permitted=permitted)
@@ -193,7 +193,7 @@ class RLRouter(Router):
 
     def _turns(self, trajectory: Trajectory) -> int:
         """Return how many calls may still be made."""
-        failed = sum(seen.failed for seen in trajectory.observations)  # each of another pair: none is asked again
+        failed = sum(seen.failed for seen in trajectory.observations)  # each of another pair: none is called again
         calls, steps = len(trajectory.observations) - failed, len(trajectory.steps) - failed
         return max(0, min(self.max_turns - steps, MAX_CALLS - calls))
 
@@ -210,7 +210,7 @@ class RLRouter(Router):
             if observation is None:
                 continue
             column = self.featurizer.numbers[observation.pair]
-            # An answer that was cut off or withheld agrees with none: its end, where most answers stand, is missing.
+            # A truncated or withheld answer agrees with none: its end, where most final answers are, is missing.
             reading = self.agreement.read(None if observation.incomplete else observation.answer or "", query)
             readings.append(reading)
             called[0, slot], allowed[column] = column, False
@@ -298,7 +298,7 @@ class RLRouter(Router):
 
     @property
     def failures_are_turns(self) -> bool:
-        """Whether a call that failed uses up a turn: it does not."""
+        """Whether a failed call uses up a turn: no."""
         return False
 
     @property
@@ -321,7 +321,7 @@ class RLRouter(Router):
         return router
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that chooses from these of its pairs only; nothing is trained again.
+        """Return a router that chooses only from these of its pairs; nothing is trained again.
 
         Raises:
             PoolError: none of them is one of its pairs.
@@ -338,8 +338,8 @@ class RLRouter(Router):
         """Return a router that also knows pairs it was not trained with, from a few outcomes; nothing is trained again.
 
         Args:
-            probes: outcomes of the new pairs, 20 to 50 each; those of pairs already known are passed over.
-            descriptions: what models and tools are, by name.
+            probes: outcomes of the new pairs, 20 to 50 each; those of known pairs are skipped.
+            descriptions: descriptions of models and tools, by name.
 
         Raises:
             OutcomeError: the table has no score.
@@ -353,7 +353,7 @@ class RLRouter(Router):
         return router
 
     def with_memory(self, featurizer: StateFeaturizer) -> Self:
-        """Return a router that remembers other outcomes; its policy stays as it is."""
+        """Return a router that remembers other outcomes; its policy is unchanged."""
         return self._with(featurizer)
 
     def _with(self, featurizer: StateFeaturizer) -> Self:

@@ -1,4 +1,4 @@
-"""The settings of path two, and what they mean for its policy."""
+"""The settings of path two, and their meaning for its policy."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 DEFAULT_COST_WEIGHT = 0.1
-"""Cost weight of a router whose user chose none."""
+"""Default cost weight of a router."""
 
 DEFAULT_USD_PER_SECOND = 2e-5
-"""What a second counts as, in dollars, where the user says nothing: 7 cents an hour, so that calls for nothing are not
-free, and few that help are too slow."""
+"""Default price of a second, in dollars: 7 cents an hour, so that useless calls are not free, and few useful ones are
+too slow."""
 
 SECONDS_OF_A_CALL = 1.0
-"""What a call is taken to last where no latency of the pool is known."""
+"""Assumed seconds of a call when no latency of the pool is known."""
 
 SHARED = ("value_usd", "usd_per_second", "guard", "always")
 """Settings that routers of both paths have."""
 
 SETTINGS = ("cost_weight", "max_turns", *SHARED)
-"""What can be changed without training again."""
+"""Settings that can be changed without training again."""
 
 HIGHEST_PRICE = 1000.0
 
 
 def price_of(cost_weight: float) -> float:
-    """Return the score that one call of the dearest pair is worth, at a cost weight of 0 to 1."""
+    """Return the score that one call of the most expensive pair is worth, at a cost weight of 0 to 1."""
     return min(cost_weight / max(1 - cost_weight, 1e-9), HIGHEST_PRICE)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Make sure that settings are in range.
+    """Check that settings are in range.
 
     Raises:
-        SettingError: one is not.
+        SettingError: a setting is not in range.
     """
     check_shared({name: settings[name] for name in SHARED if name in settings})
     for name, value in settings.items():

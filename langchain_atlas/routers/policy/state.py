@@ -1,7 +1,7 @@
 """What the policy sees when it decides: one batch of states, each a query with the calls made so far.
 
-Nothing here knows a pair by its place: every number about a pair is a property of it, of its record, or of how it
-relates to the pairs already called. Axes are named B (states), P (pairs), T (calls made, at most), V (records).
+Pairs are never identified by index: every number about a pair is a property of it, of its record, or of how it
+relates to the pairs already called. Axes are named B (states), P (pairs), T (calls, at most), V (records).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.pair_statistics import PairStatistics
 
 MAX_CALLS = 4
-"""Most calls of a trajectory (section 3 of the paper)."""
+"""Maximum number of calls in a trajectory (section 3 of the paper)."""
 
 KINDS = ("calls", "no-call", "nothing")
-"""Kinds of answer that are told apart; all others count as one more."""
+"""Kinds of answer that are distinguished; all others share one more."""
 
 PAIR_FEATURES = (
     "success",
@@ -45,30 +45,30 @@ PAIR_FEATURES = (
     "log_latency",
     "suits",
 )
-"""Names of the numbers about a pair, in their order."""
+"""Names of the numbers about a pair, in order."""
 
 QUERY_FEATURES = ("nearest", "near", "ease", "fit", "items", "words", "numbers")
-"""Names of the numbers about a query, in their order."""
+"""Names of the numbers about a query, in order."""
 
 ANSWER_FEATURES = (*MARKS, *KINDS, "other")
-"""Names of the numbers about an answer, in their order: its marks, and one for each kind."""
+"""Names of the numbers about an answer, in order: its flags, and one for each kind."""
 
 FLAGS = MARKS[: MARKS.index("ungrounded")]
-"""The marks which say that an answer breaks a schema."""
+"""The flags of an answer that violates a schema."""
 
 
 @dataclass(frozen=True)
 class PriorFeatures:
-    """What is known of every pair before anything is called."""
+    """What is known of every pair before any call."""
 
     pairs: Tensor
     """Numbers about each pair on each query, shape [B, P, len(PAIR_FEATURES)]."""
     query: Tensor
     """Numbers about each query, shape [B, len(QUERY_FEATURES)]."""
     cost: Tensor
-    """Expected cost of a call, 1 for the dearest pair of the pool that was learned on, shape [B, P]."""
+    """Expected cost of a call, 1 for the most expensive pair of the training pool, shape [B, P]."""
     record: Tensor
-    """Which record each state is seen through, shape [B]."""
+    """The record through which each state is seen, shape [B]."""
     rescue: Tensor
     """See `PairStatistics.rescue`, shape [V, P, P]."""
     if_agreed: Tensor
@@ -78,11 +78,11 @@ class PriorFeatures:
     by_style: Tensor
     """See `PairStatistics.by_style`, shape [V, P, n_styles + 1]."""
     same_model: Tensor
-    """1 where two pairs have one model, shape [P, P]."""
+    """1 where two pairs have the same model, shape [P, P]."""
     same_tool: Tensor
-    """1 where two pairs have one tool, shape [P, P]."""
+    """1 where two pairs have the same tool, shape [P, P]."""
     likeness: Tensor
-    """Cosine of the pairs' descriptions, shape [P, P]."""
+    """Cosine similarity of the pairs' descriptions, shape [P, P]."""
 
     def of_pairs(self, name: str) -> Tensor:
         """Return one of `PAIR_FEATURES` of every pair, shape [B, P]."""
@@ -100,24 +100,24 @@ class PriorFeatures:
 
 @dataclass(frozen=True)
 class State:
-    """A batch of queries with what has been called; shape [B, T] unless said otherwise."""
+    """A batch of queries with the calls made; shape [B, T] unless noted otherwise."""
 
     prior: PriorFeatures
-    """What was known before."""
+    """What was known before any call."""
     allowed: Tensor
     """Which pairs may be called now, shape [B, P]."""
     called: Tensor
-    """Column of each pair called, -1 for calls not made."""
+    """Column of each called pair, -1 for calls not made."""
     same: Tensor
     """Whether two answers say the same, shape [B, T, T]."""
     answers: Tensor
-    """Numbers about each answer: its marks and its kind, shape [B, T, len(ANSWER_FEATURES)]."""
+    """Numbers about each answer: its flags and its kind, shape [B, T, len(ANSWER_FEATURES)]."""
     styles: Tensor
     """How each answer is written: a column of `by_style`."""
     turns: Tensor
-    """Calls that may still be made, shape [B]."""
+    """Number of calls that may still be made, shape [B]."""
     price: Tensor
-    """Score that one unit of cost is worth: cost weight over one less it, shape [B]."""
+    """Score that one unit of cost is worth: cost weight / (1 - cost weight), shape [B]."""
 
     @property
     def made(self) -> Tensor:
@@ -136,7 +136,7 @@ class State:
 
     @property
     def flags(self) -> Tensor:
-        """The marks of each answer which say that it breaks a schema, shape [B, T, len(FLAGS)]."""
+        """The flags of each answer that violates a schema, shape [B, T, len(FLAGS)]."""
         return self.answers[..., : len(FLAGS)]
 
     def rows(self, rows: Tensor) -> Self:
@@ -158,14 +158,14 @@ def prior_features(
     suits: NDArray[np.float32],
     scale: Scale,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Put the numbers about pairs and queries together.
+    """Assemble the numbers about pairs and queries.
 
     Args:
-        nearby: what is recorded near the queries.
-        record: what is recorded overall.
-        seen: what is seen of the queries.
-        suits: cosine of each query with each pair's description, shape [B, P].
-        scale: what counts as 1.
+        nearby: statistics near the queries.
+        record: statistics over all queries.
+        seen: the features of the queries.
+        suits: cosine similarity of each query with each pair's description, shape [B, P].
+        scale: the units of scaled values.
 
     Returns:
         `PriorFeatures.pairs`, `PriorFeatures.query` and `PriorFeatures.cost`.
@@ -173,7 +173,7 @@ def prior_features(
     shape = nearby.cost.shape
     cost = np.where(
         np.isnan(nearby.cost), 1.0, nearby.cost / scale.dollars
-    )  # unknown counts as the dearest, never as free
+    )  # unknown counts as the most expensive, never as free
     latency = np.where(np.isnan(nearby.latency), 1.0, nearby.latency / scale.seconds)
 
     def everywhere(values: NDArray[Any]) -> NDArray[Any]:
@@ -208,7 +208,7 @@ def prior_features(
 
 
 def relations(models: Sequence[str], tools: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """Return which pairs have one model, and which have one tool, shape [P, P] each."""
+    """Return which pairs have the same model, and which the same tool, shape [P, P] each."""
     return _same(models), _same(tools)
 
 

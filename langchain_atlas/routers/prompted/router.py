@@ -1,4 +1,4 @@
-"""A language model as the policy: it reads the pool's descriptions and speaks the tag protocol."""
+"""A language model as the policy: it reads the pool's descriptions and uses the tag protocol."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query, Trajectory
 
     Asking = Generator[list[BaseMessage], str, Decision]
-    """Yields what to ask the language model, is sent what it wrote, returns the decision."""
+    """Yields the messages for the language model, receives its reply, returns the decision."""
 
 _SYSTEM = """You answer questions by asking others. Each of them is a language model with a tool:
 {pairs}
@@ -40,16 +40,16 @@ _MEND = "That can't be used: {problem} Write the next step again, in tags."
 
 
 class PromptedRouter(Router):
-    """Lets a chat model decide, by description and not by training: new pairs are used as soon as they are described.
+    """Lets a chat model decide, by description instead of training: new pairs are used as soon as they are described.
 
-    It costs a model call a decision; `RLRouter` decides in milliseconds. A step that can't be used is asked for once
-    more; if it still can't be, the default pair is asked, or once a call returned an answer, that is given.
+    Each decision costs a model call; `RLRouter` decides in milliseconds. If a step can't be used, the model is called
+    once more; if that fails too, the default pair is called, or, once a call returned an answer, that answer is given.
 
     Args:
-        chat_model: any LangChain chat model; best at temperature 0, so that a decision can be repeated.
-        pool: whom it may ask, with the descriptions that it reads.
-        default: the pair to ask where the model's step can't be used; the pool's first when left out.
-        observation_chars: most characters of a result that are shown to the model.
+        chat_model: any LangChain chat model; use temperature 0, so that a decision can be repeated.
+        pool: the pairs it may call, with the descriptions that it reads.
+        default: the pair to call when the model's step can't be used; the pool's first when left out.
+        observation_chars: maximum number of characters of a result that are shown to the model.
 
     Raises:
         PoolError: `default` is not in the pool.
@@ -81,13 +81,13 @@ class PromptedRouter(Router):
         return changed
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that chooses from these of its pairs only."""
+        """Return a router that chooses only from these of its pairs."""
         smaller = copy.copy(self)
         vars(smaller)["_pairs"] = shared_pairs(self._pairs, pairs)
         return smaller
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Ask the chat model for the next step; see `Router.decide`."""
+        """Call the chat model for the next step; see `Router.decide`."""
         asking = self._asking(query, trajectory)
         try:
             messages = next(asking)
@@ -161,7 +161,7 @@ class PromptedRouter(Router):
         return blocks
 
     def _read(self, text: str, trajectory: Trajectory, allowed: Sequence[Pair]) -> Decision:
-        """Read the model's step.
+        """Parse the model's step.
 
         Raises:
             TagError: it can't be used.
@@ -194,7 +194,7 @@ class PromptedRouter(Router):
 
 
 def _first_step(text: str) -> str:
-    """Return a reply up to its first call or answer, closed where a stop sequence cut it; the rest is made up."""
+    """Return a reply up to its first call or answer, closed if a stop sequence cut it; the rest is made up."""
     opened = min((at for at in (text.find("<search>"), text.find("<answer>")) if at >= 0), default=-1)
     if opened < 0:
         return text
@@ -208,9 +208,9 @@ def _answer(seen: Any) -> str | None:
 
 
 def _spent(query: Query, trajectory: Trajectory) -> bool:
-    """Whether the calls so far have used what the query may cost or take.
+    """Whether the calls so far have used up the query's limits on cost or latency.
 
-    This router expects nothing of costs. So by the rule of `routers.constraints` a call of unknown cost leaves nothing.
+    This router does not estimate costs, so by the rule of `routers.constraints` a call of unknown cost leaves nothing.
     """
     limits = query.constraints
     used = ((limits.max_cost_usd, trajectory.cost_usd), (limits.max_latency_s, trajectory.latency_s))

@@ -1,7 +1,7 @@
 """The tag protocol in which a language model routes (section 3 of the paper).
 
-A transcript is a row of blocks: ``<think>``, ``<search>model@@tool: input</search>``, ``<information>`` with what the
-call returned, and one ``<answer>`` at the end.
+A transcript is a sequence of blocks: ``<think>``, ``<search>model@@tool: input</search>``, ``<information>`` with the
+call's result, and one ``<answer>`` at the end.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ TagName = Literal["think", "search", "information", "answer"]
 
 _TAG = re.compile(rf"<(/?)({'|'.join(get_args(TagName))})>")
 MALFORMED = -1.0
-"""Format reward of a transcript that is not well formed; of one that is, it is 0."""
+"""Format reward of a malformed transcript; that of a well-formed one is 0."""
 
 
 class TagError(AtlasError):
-    """A transcript breaks the tag protocol; the message says where."""
+    """A transcript violates the tag protocol; the message says where."""
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class Block:
     name: TagName
     """The name of its tag."""
     text: str
-    """What stands inside, without the spaces at its ends."""
+    """Its content, stripped of surrounding whitespace."""
 
 
 def read_blocks(transcript: str) -> tuple[Block, ...]:
-    """Read the blocks of a transcript; text outside of tags is passed over.
+    """Parse the blocks of a transcript; text outside tags is ignored.
 
     Raises:
-        TagError: a tag is not closed, closes nothing, or stands inside another.
+        TagError: a tag is not closed, closes nothing, or is inside another.
     """
     blocks: list[Block] = []
     opened: re.Match[str] | None = None
@@ -57,16 +57,16 @@ def read_blocks(transcript: str) -> tuple[Block, ...]:
             blocks.append(Block(name, transcript[opened.end() : tag.start()].strip()))  # type: ignore[arg-type]
             opened = None
         else:
-            raise TagError(f"{tag[0]!r} stands inside {opened[0]!r}.")
+            raise TagError(f"{tag[0]!r} is inside {opened[0]!r}.")
     if opened is not None:
         raise TagError(f"{opened[0]!r} is not closed.")
     return tuple(blocks)
 
 
 def write_blocks(blocks: Iterable[Block]) -> str:
-    """Write blocks as a transcript; tags inside of their texts, which strangers may have written, become words.
+    """Write blocks as a transcript; tags inside their texts, which may come from outside, become plain words.
 
-    So does the markup of chat templates in what a call returned.
+    So does chat-template markup in the result of a call.
     """
     written = []
     for one in blocks:
@@ -78,14 +78,14 @@ def write_blocks(blocks: Iterable[Block]) -> str:
 
 
 def read_call(text: str, pairs: Sequence[Pair]) -> tuple[Pair, str]:
-    """Read ``model@@tool: input``; names and input may hold colons.
+    """Parse ``model@@tool: input``; names and input may contain colons.
 
     Args:
-        text: what stands in a ``<search>`` block.
+        text: the content of a ``<search>`` block.
         pairs: the pairs that may be called.
 
     Raises:
-        TagError: it names none of them, or there is no input.
+        TagError: it names none of them, or has no input.
     """
     called = [pair for pair in pairs if text.startswith(f"{pair}:")]
     if not called:
@@ -99,10 +99,10 @@ def read_call(text: str, pairs: Sequence[Pair]) -> tuple[Pair, str]:
 
 
 def check_transcript(transcript: str, pairs: Sequence[Pair]) -> None:
-    """Make sure that a finished transcript is well formed, as the paper's format reward wants it.
+    """Check that a finished transcript is well formed, as the paper's format reward requires.
 
     Raises:
-        TagError: it is not; the message says why.
+        TagError: it is malformed; the message says why.
     """
     blocks = read_blocks(transcript)
     names = [one.name for one in blocks]
@@ -118,7 +118,7 @@ def check_transcript(transcript: str, pairs: Sequence[Pair]) -> None:
 
 
 def format_reward(transcript: str, pairs: Sequence[Pair]) -> float:
-    """Return 0 for a transcript that is well formed, `MALFORMED` for any other."""
+    """Return 0 for a well-formed transcript, `MALFORMED` for any other."""
     try:
         check_transcript(transcript, pairs)
     except TagError:
