@@ -1,4 +1,4 @@
-"""Programs made ready for Monty: what it would do otherwise than Python, without a word, is put right or refused.
+"""Preparing programs for Monty: where it would silently differ from Python, they are corrected or rejected.
 
 Found by running 1,700 snippets in both; ``docs/tools.md`` lists what stays different.
 """
