@@ -199,7 +199,7 @@ class _Extent:
             yaml.constructor.ConstructorError: it is too large, is too deep, contains itself, or is too long a number.
         """
         if id(node) in self._open:
-            raise _refused(node, "it is part of itself: an alias names what it stands in")
+            raise _refused(node, "it is part of itself: an alias names what contains it")
         if id(node) not in self._known:
             self._open.add(id(node))
             within = [self.of(child, depth + 1) for child in _children(node, depth)]

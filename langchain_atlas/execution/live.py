@@ -283,7 +283,7 @@ class LiveExecutor(Executor):
                 return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
-        except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
+        except Exception as error:  # noqa: BLE001  # the conversation receives the error
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
     async def _aperform(self, pair: Pair, call: Call) -> Outcome:
@@ -298,7 +298,7 @@ class LiveExecutor(Executor):
                 return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise
-        except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
+        except Exception as error:  # noqa: BLE001  # the conversation receives the error
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
     def _sent(self, pair: Pair, call: ModelCall) -> list[BaseMessage]:

@@ -1,10 +1,10 @@
-"""Fetching from the network without reaching into the private one.
+"""Fetching from the public network without access to private ones.
 
-A name is resolved once; every address that it stands for is looked at, and one of those is what is connected to. So
-neither a name that resolves to a private address, nor one that changes between the look and the connection (DNS
-rebinding), nor a redirect leads inside. Proxies named by the environment are not used: they would resolve names anew.
+A name is resolved once, all its addresses are checked, and the connection goes to one of them. So neither a name that
+resolves to a private address, nor one that changes between the check and the connection (DNS rebinding), nor a redirect
+leads inside. Proxies from the environment are not used, because they would resolve names again.
 
-A fetch ends within its time, reads so many bytes and unpacks so many, whatever the peer does.
+The time of a fetch, and the bytes that it reads and decompresses, are limited, whatever the peer does.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def run_unit_tests(code: str, tests: str, sandbox: Sandbox | None = None) -> Exe
 
 
 def describe(execution: Execution, code: str) -> str:
-    """What an agent is told about a run: output and value, or the error with its line and cause."""
+    """Return the description of a run for an agent: output and value, or the error with its line and cause."""
     notes = ["(cut: the full text is longer)"] if execution.truncated else []
     printed = execution.output.rstrip("\n")
     if execution.error is None:

@@ -1,7 +1,7 @@
 """Questions about images in stages, as section 4 of the paper has them; the wording is ours.
 
 A procedure is a generator: it yields stages, is sent what the model replied, and returns the answer. Every stage is a
-prompt that stands by itself: the images go along with each, and what earlier stages found is part of its text.
+self-contained prompt: the images are sent with each, and the results of earlier stages are part of its text.
 """
 
 from __future__ import annotations
