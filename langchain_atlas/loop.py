@@ -178,8 +178,7 @@ class Handler:
 
     Raises:
         SettingError: `max_turns` is below 1.
-        InvalidInputError: the router is not a router or the executor not an executor, for example because they are
-            swapped.
+        InvalidInputError: the router or the executor is not one, for example because they are swapped.
     """
 
     router: RouterLike | None = None
