@@ -21,7 +21,7 @@ QUESTIONS = (
 
 
 def tidy(state: AtlasState) -> AtlasState:
-    """Take the white space off the question's ends; the message keeps its id, so it is replaced in place."""
+    """Strip the question; the message keeps its id, so it is replaced in place."""
     question = state["messages"][-1]
     return {"messages": [HumanMessage(str(question.content).strip(), id=question.id)]}
 

@@ -13,7 +13,7 @@ from langchain_atlas.demo import OUTCOMES, POOL
 
 
 def main() -> None:
-    """Ask once by a pipe, cheaper with a fallback, and then round the loop inside a longer chain."""
+    """Call a pipe once, then a cheaper one with a fallback, and then the loop inside a longer chain."""
     router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     executor = LiveExecutor(Pool.load(POOL))
 

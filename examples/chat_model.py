@@ -1,4 +1,4 @@
-"""ATLAS where a chat model stands: `ChatAtlas` routes every request. Offline on the embedded models.
+"""ATLAS as a chat model: `ChatAtlas` routes every request. Offline on the embedded models.
 
 For a hosted provider change the pool: Pool.load("pool.yaml"), and the router: Router.load("router").
 

@@ -29,7 +29,7 @@ def is_costly(query: Query, decision: Decision) -> bool:
 
 
 def main() -> None:
-    """Ask three things, and a human about each of them."""
+    """Ask three questions, and have a human approve each call."""
     router = ClusterRouter(cost_weight=0.1).fit(OutcomeTable.load(OUTCOMES))
     builder = create_atlas_graph(router, LiveExecutor(Pool.load(POOL)), approve=is_costly)
     graph = builder.compile(checkpointer=InMemorySaver())

@@ -14,7 +14,7 @@ from langchain_atlas.demo import OUTCOMES, POOL
 
 
 def serve() -> None:
-    """Be an MCP server with one tool, on standard input and output."""
+    """Run an MCP server with one tool, on standard input and output."""
     from mcp.server.fastmcp import FastMCP
 
     from langchain_atlas.tools import Calculator

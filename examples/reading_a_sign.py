@@ -28,7 +28,7 @@ def draw(text: str) -> bytes:
 
 
 def missing() -> list[str]:
-    """Say what this example needs and does not find, and how to get it."""
+    """Return what this example needs but does not find, and how to get it."""
     needs = {
         "tesseract, which reads the image: apt-get install tesseract-ocr tesseract-ocr-eng": shutil.which("tesseract"),
         "Pillow, which draws it: pip install pillow": find_spec("PIL"),

@@ -20,7 +20,7 @@ QUESTION, ANSWER = "What is 38.46 times 27?", "1038.42"
 
 
 def show(server: TraceServer, run: TracedRun, depth: int = 0) -> None:
-    """Print a run and those that are part of it."""
+    """Print a run and its child runs."""
     known = {name.removeprefix("atlas_"): value for name, value in run.metadata.items() if name.startswith("atlas_")}
     told = ", ".join(f"{name}={known[name]}" for name in ("kind", "pair", "rule", "cost_usd") if name in known)
     print("   " * depth + run.name + (f" [{told}]" if told else ""))

@@ -1,6 +1,6 @@
-"""langchain-atlas: which model, with which tool, answers this query best, for what money?
+"""langchain-atlas: which model, with which tool, answers this query best, and at what cost?
 
-The public names are imported at first use, so that ``import langchain_atlas`` costs next to nothing.
+Public names are imported on first use, so that ``import langchain_atlas`` costs next to nothing.
 """
 
 from importlib import import_module
@@ -151,9 +151,9 @@ def __getattr__(name: str) -> Any:
 
 
 def _stand_in(name: str, error: Exception) -> type:
-    """Return a class in place of one whose packages are not installed, so that ``from langchain_atlas import *`` works.
+    """Return a placeholder for a class whose packages are missing, so that ``from langchain_atlas import *`` works.
 
-    Making one, or a class of it, raises the error, which says what to install.
+    Instantiating or subclassing it raises the error, which says what to install.
     """
 
     def refuse(*_: Any, **__: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Token counts and dollars as others report them: what can't be is unknown, and unknown is never zero."""
+"""Token counts and costs as others report them: an impossible value is unknown, and unknown is never zero."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ import math
 from typing import Any
 
 MOST_TOKENS = 100_000_000
-"""More than any model call takes or gives; ten times the longest context that a provider offers."""
+"""More tokens than any model call reads or writes: ten times the longest context that a provider offers."""
 MOST_DOLLARS = 1_000_000.0
-"""More than any one run costs."""
+"""More dollars than any single run costs."""
 
 
 def known_tokens(value: Any) -> int | None:
-    """Return a reported number of tokens if it can be one, else None.
+    """Return a reported token count if it is plausible, else None.
 
-    It can't where it is missing, negative, broken, not finite, no number, or above `MOST_TOKENS`.
+    It is not if it is missing, negative, fractional, not finite, not a number, or above `MOST_TOKENS`.
     """
     number = known_number(value, MOST_TOKENS)
     return None if number is None or number != int(number) else int(number)
 
 
 def known_dollars(value: Any) -> float | None:
-    """Return reported dollars if they can be, else None.
+    """Return a reported cost in dollars if it is plausible, else None.
 
-    They can't where they are missing, negative, not finite, no number, or above `MOST_DOLLARS`.
+    It is not if it is missing, negative, not finite, not a number, or above `MOST_DOLLARS`.
     """
     return known_number(value, MOST_DOLLARS)
 
 
 def known_number(value: Any, most: float) -> float | None:
-    """Return a number from 0 to `most` that somebody reported, perhaps as a text; None for anything else."""
+    """Return a reported number, possibly given as text, if it lies between 0 and `most`; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Reading the ask: from texts and LangChain messages to queries."""
+"""Reading input: from text and LangChain messages to queries."""
 
 from __future__ import annotations
 
@@ -37,45 +37,45 @@ Ask = Annotated[
         }
     ),
 ]
-"""What goes into a chain, as schemas show it and as a tool made of the chain takes it."""
+"""The input of a chain, as its schema shows it and as a tool made from the chain takes it."""
 
 
 @dataclass(frozen=True)
 class AtlasContext:
-    """What one run may set, as LangGraph's ``context`` or under ``configurable``."""
+    """Settings of a single run, given as LangGraph's ``context`` or under ``configurable``."""
 
     cost_weight: float | None = None
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
     max_cost_usd: float | None = None
-    """Most dollars the run may cost, by expectation."""
+    """Maximum expected cost of the run, in dollars."""
     max_latency_s: float | None = None
-    """Most seconds the run may take, by expectation."""
+    """Maximum expected duration of the run, in seconds."""
     pairs: list[str] | None = field(default=None)
-    """Pairs that may be asked, written ``model@@tool``."""
+    """Pairs that may be called, written ``model@@tool``."""
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
-        """Refuse a name that is no field, and say which is meant; LangGraph makes one of the context it is given.
+        """Reject unknown field names and suggest the intended one; LangGraph builds this class from the given context.
 
         Raises:
-            SettingError: there is such a name.
+            SettingError: a name is not a field.
         """
         refuse_unknown(given, [one.name for one in fields(cls)], cls.__name__)
         return super().__new__(cls)
 
 
 def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
-    """Make a query of whatever holds an ask: a text, a message, a conversation, or a mapping with one.
+    """Make a query from a text, a message, a conversation, or a mapping that holds messages.
 
     Args:
         asked: the text, message, messages, a prompt's value or ``{"messages": ...}``.
         settings: any of the fields of `AtlasContext`.
 
     Raises:
-        InvalidInputError: it is neither, or `read_query` can't read it.
+        InvalidInputError: it is none of these, or `read_query` can't read it.
     """
     if isinstance(asked, Mapping) and asked.get("messages"):
         asked = asked["messages"]
-    if isinstance(asked, PromptValue):  # what a prompt hands on in a chain
+    if isinstance(asked, PromptValue):  # what a prompt template passes on in a chain
         asked = asked.to_messages()
     if isinstance(asked, list | tuple):
         return read_query(asked, settings)
@@ -87,18 +87,17 @@ def read_ask(asked: Any, settings: Mapping[str, Any]) -> Query:
 
 
 def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
-    """Make a query of a conversation: its last human message is the ask, what came before is the history.
+    """Make a query from a conversation: its last human message is the question, what came before is the history.
 
-    Of what came after the ask, calls of tools and their results belong to the query, up to the last result, and what
-    the system says.
+    Of the messages after it, the query keeps tool calls and their results, up to the last result, and system messages.
 
     Args:
         messages: the conversation.
         settings: any of the fields of `AtlasContext`.
 
     Raises:
-        InvalidInputError: no human message is there, it says nothing, or holds what a query can't carry, or a setting
-            is out of range.
+        InvalidInputError: there is no human message, it is empty or holds content that a query can't carry, or a
+            setting is out of range.
     """
     conversation = convert_to_messages(list(messages))
     for index in range(len(conversation) - 1, -1, -1):
@@ -117,11 +116,11 @@ def read_query(messages: Sequence[Any], settings: Mapping[str, Any]) -> Query:
 
 
 def with_settings(query: Query, settings: Mapping[str, Any]) -> Query:
-    """Return the query as one run wants it answered.
+    """Return the query with the settings of one run applied.
 
     Args:
         query: the query.
-        settings: any of the fields of `AtlasContext`; they win over the query's own.
+        settings: any of the fields of `AtlasContext`; they override the query's own.
 
     Raises:
         InvalidInputError: one is out of range.
@@ -138,10 +137,10 @@ def with_settings(query: Query, settings: Mapping[str, Any]) -> Query:
 
 
 def configured(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what a run sets under ``configurable``: any of the fields of `AtlasContext`.
+    """Collect the settings that a run gives under ``configurable``: any of the fields of `AtlasContext`.
 
     Raises:
-        SettingError: a key is nearly one of these; see `langchain_atlas.misspelled`.
+        SettingError: a key looks like a misspelling of one of these; see `langchain_atlas.misspelled`.
     """
     given = config.get("configurable") or {}
     refuse_misspelled(given, AtlasContext.__dataclass_fields__, "configurable")
@@ -149,9 +148,9 @@ def configured(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _since(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
-    """Return the messages up to the last tool result; an assistant's words after that would look like the answer.
+    """Return the messages up to the last tool result; assistant text after that would look like the answer.
 
-    What the system says holds wherever it stands.
+    System messages are kept wherever they appear.
     """
     results = [number for number, message in enumerate(messages) if isinstance(message, ToolMessage | FunctionMessage)]
     last = results[-1] + 1 if results else 0
@@ -159,26 +158,26 @@ def _since(messages: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
 
 
 def last_said(messages: Sequence[BaseMessage]) -> BaseMessage | None:
-    """Return the last message that is not the system's; None where there is none."""
+    """Return the last message that is not a system message; None if there is none."""
     return next((message for message in reversed(messages) if not isinstance(message, SystemMessage)), None)
 
 
 def has_images(messages: Sequence[BaseMessage]) -> bool:
-    """Say whether a conversation holds an image, so that only a model that reads images can go on with it."""
+    """Return whether a conversation holds an image, so that only a model that reads images can continue it."""
     return "image" in media_in(messages)
 
 
 def media_in(messages: Sequence[BaseMessage]) -> frozenset[Media]:
-    """Return what a conversation holds besides text."""
+    """Return the kinds of media in a conversation, besides text."""
     contents = (message.content for message in messages if isinstance(message.content, list))
     return frozenset(media for content in contents for block in content if (media := media_of(block)) is not None)
 
 
 def _said(message: BaseMessage) -> dict[str, Any]:
-    """Return what a message says, as fields of `Query`: the text, images, files, and their order.
+    """Return the content of a message as fields of `Query`: the text, images, files, and their order.
 
     Raises:
-        InvalidInputError: it says nothing, or holds what a query can't carry.
+        InvalidInputError: it is empty, or holds content that a query can't carry.
     """
     if isinstance(message.content, str):
         said: dict[str, Any] = {"text": message.content}
@@ -204,7 +203,7 @@ def _said(message: BaseMessage) -> dict[str, Any]:
 
 
 def _carried(block: Any, images: list[str]) -> dict[str, Any]:
-    """Return a block that is no text as the query's `content` holds it, and add an image to `images`."""
+    """Return a non-text block in the form of the query's `content`, and append an image to `images`."""
     try:
         made = portable_media(block)
     except InvalidInputError as error:

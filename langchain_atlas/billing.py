@@ -1,8 +1,8 @@
-"""What a model's reply cost: the one place where usage and prices become tokens and dollars.
+"""What a model's reply costs: the one place where usage and prices become tokens and dollars.
 
-Whoever bills knows best, so it is asked in this order: what the provider says that the reply cost, the prices that the
-pool gives, what LiteLLM makes of it (cached tokens, tiers, kinds of service), and LiteLLM's table. Where the tokens are
-not known, only the provider's own word counts.
+The party that bills knows best, so sources are tried in this order: the cost that the provider reports, the prices in
+the pool, the cost that LiteLLM computes (cached tokens, tiers, service levels), and LiteLLM's price table. If the token
+counts are unknown, only the cost that the provider reports counts.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Model
 
 REPORTED = "provider_cost"
-"""Where a reply's ``response_metadata`` holds the dollars that its provider asks for it."""
+"""Key in a reply's ``response_metadata`` for the dollars that its provider charges for it."""
 COMPUTED = "response_cost"
-"""Where it holds the dollars that LiteLLM makes of its tokens."""
+"""Key for the dollars that LiteLLM computes from its tokens."""
 FROM_CACHE = "total_cost"
-"""Where LangChain's ``usage_metadata`` holds a zero for a reply that was cached, and so is not paid again."""
+"""Key in LangChain's ``usage_metadata`` that holds zero for a reply from a cache, which is not paid for again."""
 
 
 class Bill(NamedTuple):
-    """What a reply took."""
+    """Tokens and cost of a reply."""
 
     usage: Usage
-    """Its tokens; None where they are unknown."""
+    """Its tokens; each count is None when unknown."""
     cost_usd: float | None
-    """Dollars to pay for it; None when unknown, 0 where it came from a cache."""
+    """Cost in dollars; None when unknown, 0 if it came from a cache."""
     saved_usd: float | None = 0.0
-    """Dollars that a cache saved: what it would have cost; None when unknown."""
+    """Dollars that a cache saved, which is what the reply would have cost; None when unknown."""
 
 
 def billed(reply: AIMessage, model: Model | None = None) -> Bill:
-    """Return what a model's reply took.
+    """Return the tokens and the cost of a model's reply.
 
     Args:
         reply: the reply.
-        model: the pool's model, for its prices; None for one that is none of the pool's.
+        model: the pool's model, for its prices; None for a model outside the pool.
     """
     usage, cached, apart = _counts(reply)
     cost = _cost(reply, model, usage, cached=cached, apart=apart)
@@ -51,19 +51,19 @@ def billed(reply: AIMessage, model: Model | None = None) -> Bill:
 
 
 def is_cached(reply: AIMessage) -> bool:
-    """Say whether a reply came from a cache."""
+    """Return whether a reply came from a cache."""
     counts: dict[str, Any] = dict(reply.usage_metadata or {})
     return counts.get(FROM_CACHE) == 0
 
 
 def plausible(reply: AIMessage) -> bool:
-    """Say whether a reply's token counts, where it has some, can be what the model read and wrote."""
+    """Return whether a reply's token counts, if it has any, are plausible."""
     usage, _, _ = _counts(reply)
     return usage.input_tokens is not None and usage.output_tokens is not None
 
 
 def _counts(reply: AIMessage) -> tuple[Usage, int, bool]:
-    """Return the tokens; how many of those read were cached; whether thoughts were counted apart from what was written.
+    """Return the tokens; how many input tokens were cached; whether reasoning was counted apart from the output.
 
     Every request has tokens: LiteLLM writes 0 where a provider says nothing.
     """
@@ -75,7 +75,7 @@ def _counts(reply: AIMessage) -> tuple[Usage, int, bool]:
         read = None
     total = known_tokens(counts.get("total_tokens"))
     if thought is None or (not written and total is not None and total > (read or 0)):
-        written = None  # 0 stands for what was not said
+        written = None  # 0 means that the provider did not report it
     apart = bool(written is not None and thought and thought > written)
     if apart and written is not None and thought:
         written += thought
@@ -95,7 +95,7 @@ def _cost(reply: AIMessage, model: Model | None, usage: Usage, *, cached: int, a
         return price
     computed = known_dollars(reply.response_metadata.get(COMPUTED))
     if computed == 0 and model is not None and price is None:
-        computed = None  # LiteLLM counts nothing for a model that it knows without a price
+        computed = None  # LiteLLM computes 0 for a model that it lists without a price
     if computed is not None:
         return computed
     return asked if price is None else price

@@ -1,4 +1,4 @@
-"""Slips of a caller that can be told before anything runs: what is given in the wrong place or the wrong form."""
+"""Callers' mistakes that can be detected before anything runs: arguments in the wrong place or of the wrong type."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_sides(router: Any, executor: Any) -> None:
-    """Make sure that a router stands where the router belongs, and an executor where the executor does.
+    """Make sure that the router argument is a router and the executor argument an executor.
 
     Raises:
-        InvalidInputError: one does not; the message says so where the two are swapped.
+        InvalidInputError: one of them is not; the message says so if the two are swapped.
     """
     wrong = [
         f"the {side} is {_named(given)}, which can't {verb}"
@@ -36,7 +36,7 @@ def check_sides(router: Any, executor: Any) -> None:
 
 
 def as_query(given: Any) -> Query:
-    """Return what a router or an executor is asked as a `Query`; a text is made into one.
+    """Return the query given to a router or an executor as a `Query`; a text is converted.
 
     Raises:
         InvalidInputError: it is neither.
@@ -51,10 +51,10 @@ def as_query(given: Any) -> Query:
 
 
 def as_trajectory(given: Any) -> Trajectory:
-    """Return what was done so far, if that is what it is.
+    """Return the trajectory unchanged if it is one.
 
     Raises:
-        InvalidInputError: it is no `Trajectory`.
+        InvalidInputError: it is not a `Trajectory`.
     """
     if isinstance(given, Trajectory):
         return given
@@ -64,10 +64,10 @@ def as_trajectory(given: Any) -> Trajectory:
 
 
 def as_pair(given: Any) -> Pair:
-    """Return a pair as it is, or read one from its written form.
+    """Return a pair unchanged, or parse one from its written form.
 
     Raises:
-        PoolError: the text is no pair.
+        PoolError: the text is not a pair.
         InvalidInputError: it is neither.
     """
     if isinstance(given, Pair):
@@ -80,7 +80,7 @@ def as_pair(given: Any) -> Pair:
 
 
 def deciding(decide: Callable[..., Any]) -> Callable[..., Any]:
-    """Check what a router's `decide` or `adecide` is given, before it sees it."""
+    """Wrap a router's `decide` or `adecide` so that its arguments are checked first."""
     if iscoroutinefunction(decide):
 
         @wraps(decide)
@@ -97,7 +97,7 @@ def deciding(decide: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def running(run: Callable[..., Any]) -> Callable[..., Any]:
-    """Check what an executor's `run` or `arun` is given, before it sees it."""
+    """Wrap an executor's `run` or `arun` so that its arguments are checked first."""
     if iscoroutinefunction(run):
 
         @wraps(run)
@@ -114,7 +114,7 @@ def running(run: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def check_methods(cls: type, names: tuple[str, ...], check: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-    """Have the methods that a class writes itself check what they are given; abstract ones are left alone."""
+    """Wrap the methods that a class itself defines so that they check their arguments; abstract ones are skipped."""
     for name in names:
         method = vars(cls).get(name)
         if callable(method) and not getattr(method, "__isabstractmethod__", False):
@@ -122,11 +122,11 @@ def check_methods(cls: type, names: tuple[str, ...], check: Callable[[Callable[.
 
 
 def _named(given: Any) -> str:
-    """Write what was given, shortly: a text or a number as it is, anything else by its type."""
+    """Describe a given value briefly: a text or a number as it is, anything else by its type."""
     if given is None or isinstance(given, int | float):
         return repr(given)
     if isinstance(given, str):
-        return repr(given if len(given) < 80 else f"{given[:77]}...")  # noqa: PLR2004  # enough to know it by
+        return repr(given if len(given) < 80 else f"{given[:77]}...")  # noqa: PLR2004  # enough to recognise it
     if isinstance(given, type):
-        return f"the class {given.__name__}, and not one that was made of it"
+        return f"the class {given.__name__}, not an instance of it"
     return f"a {type(given).__name__}"

@@ -1,6 +1,6 @@
-"""The blocks that messages are made of, in the one form that every provider is sent: text, images, PDF, audio.
+"""Content blocks of messages, in the one form that is sent to every provider: text, images, PDF, audio.
 
-What a block holds is told by its bytes, not by what it says of itself.
+The type of a block's data is detected from its bytes, not taken from its label.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from langchain_atlas.images import block_url, image_bytes, image_url
 Media = Literal["image", "pdf", "audio"]
 
 MAX_FILE_BYTES = 32 * 2**20
-"""Largest document or recording, in bytes; the large providers take no more."""
+"""Largest document or recording, in bytes; the large providers accept no more."""
 
 THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
-"""Types of blocks that hold a model's thoughts; a chat model that does not know them leaves them out."""
+"""Types of blocks that hold a model's reasoning; a chat model that does not know them leaves them out."""
 
 _IMAGES = frozenset({"image", "image_url", "input_image"})
 _FILES = frozenset({"file", "input_file", "document"})
@@ -41,7 +41,7 @@ NAMES = {"image": "image", "pdf": "PDF document", "audio": "recording"}
 
 
 def unwrapped(block: Any) -> Any:
-    """Return a block as its provider wrote it, where LangChain wraps what it does not know."""
+    """Return a block as its provider wrote it, without the wrapper that LangChain puts around unknown types."""
     if isinstance(block, Mapping) and block.get("type") == "non_standard":
         return block.get("value")
     return block
@@ -53,7 +53,7 @@ def text_in(block: Any) -> str | None:
     if isinstance(block, str):
         return block
     source = block.get("source") if isinstance(block, Mapping) else None
-    if isinstance(source, Mapping) and source.get("type") == "text":  # a document that is a text
+    if isinstance(source, Mapping) and source.get("type") == "text":  # a plain text document
         return str(source.get("data") or "")
     if not isinstance(block, Mapping) or block.get("type") not in _TEXTS:
         return None
@@ -62,7 +62,7 @@ def text_in(block: Any) -> str | None:
 
 
 def text_block(block: Any) -> dict[str, Any] | None:
-    """Return a block that holds a text with no more than every provider takes; None for any other block."""
+    """Return a text block with only the fields that every provider takes; None for any other block."""
     text, inner = text_in(block), unwrapped(block)
     if text is None:
         return None
@@ -71,7 +71,7 @@ def text_block(block: Any) -> dict[str, Any] | None:
 
 
 def media_of(block: Any) -> Media | None:
-    """Return what a block says that it holds besides text; None for text, and for what is not known here."""
+    """Return the kind of media that a block declares; None for text and for unknown types."""
     block = unwrapped(block)
     if not isinstance(block, Mapping):
         return None
@@ -94,7 +94,7 @@ def portable_media(block: Any) -> dict[str, Any]:
         ``{"type": "input_audio", "input_audio": {"data", "format"}}``.
 
     Raises:
-        InvalidInputError: it holds something else than it says, is too large, or is known by an id alone.
+        InvalidInputError: its data is not of the declared type, is too large, or is given only by an id.
     """
     block = unwrapped(block)
     media = media_of(block)
@@ -109,7 +109,7 @@ def portable_media(block: Any) -> dict[str, Any]:
 
 
 def as_text(block: Any) -> str:
-    """Return a block of a tool's result as text: its text, what it is, or its JSON."""
+    """Return a block of a tool's result as text: its text, a description of its media, or its JSON."""
     text, inner = text_in(block), unwrapped(block)
     if text is not None:
         return text
@@ -120,7 +120,7 @@ def as_text(block: Any) -> str:
 
 
 def readable(block: Any) -> bool:
-    """Say whether a block holds an image, a document or a recording that can be sent."""
+    """Return whether a block holds an image, a document or a recording that can be sent."""
     try:
         portable_media(block)
     except InvalidInputError:
@@ -129,7 +129,7 @@ def readable(block: Any) -> bool:
 
 
 def described(block: Any) -> str:
-    """Return a few words about an image, a document or a recording, for who can't be sent it."""
+    """Return a short description of an image, a document or a recording, for a model that can't be sent it."""
     media = media_of(block)
     try:
         made = portable_media(block)
@@ -155,7 +155,7 @@ def _image(block: Mapping[str, Any]) -> str:
 
 
 def _detail(block: Mapping[str, Any]) -> str | None:
-    """Return how closely an image is to be looked at, where the block says so."""
+    """Return the level of detail for an image, if the block gives one."""
     inner = block.get("image_url")
     extras = block.get("extras")
     places = (inner, block, extras)
@@ -213,7 +213,7 @@ def _media_type(block: Mapping[str, Any]) -> str:
 
 
 def _data(block: Mapping[str, Any]) -> str | None:
-    """Return the base64 in a block; None where it holds none."""
+    """Return the base64 data in a block; None if it holds none."""
     source = _source(block)
     data = source.get("base64") or source.get("data") or source.get("file_data")
     if not isinstance(data, str) or not data:

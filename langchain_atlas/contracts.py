@@ -1,4 +1,4 @@
-"""What the loop needs of routers and executors, and which pairs the two have for a query."""
+"""What the loop needs of routers and executors, and which pairs of theirs can answer a query."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 SPENT = "limit-reached"
-"""The rule of the decision to answer because a limit on cost or time is reached."""
+"""The `Decision.rule` of a decision to answer because a limit on cost or time is reached."""
 
 
 class RouterLike(Protocol):
-    """What the loop needs of a router; it heeds `Router`'s `takes_first_answer` and `failures_are_turns` too."""
+    """What the loop needs of a router; it also reads `Router`'s `takes_first_answer` and `failures_are_turns`."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs it chooses from; empty when it takes any."""
+        """The pairs it chooses from; empty if it accepts any."""
         ...  # pragma: no cover
 
     def decide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
@@ -33,28 +33,28 @@ class RouterLike(Protocol):
         ...  # pragma: no cover
 
     async def adecide(self, query: Query, trajectory: Trajectory = ..., /) -> Decision:
-        """Do what `decide` does on the event loop."""
+        """Async version of `decide`."""
         ...  # pragma: no cover
 
 
 class ExecutorLike(Protocol):
-    """What the loop needs of an executor; it heeds `Executor`'s `provider` too."""
+    """What the loop needs of an executor; it also calls `Executor`'s `provider`."""
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs it can run; empty when it can't tell."""
+        """The pairs it can run; empty if unknown."""
         ...  # pragma: no cover
 
     def suited(self, query: Query, /) -> frozenset[Pair] | None:
-        """Return the pairs that can answer this query at all; None when it can't tell."""
+        """Return the pairs that can answer this query; None if unknown."""
         ...  # pragma: no cover
 
     def unable(self, query: Query, /, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
-        """Return the pairs that can't take this query whatever is tried, each with the reason."""
+        """Return the pairs that can't take this query at all, each with the reason."""
         ...  # pragma: no cover
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
-        """Return the context in which the runs of one trajectory belong together."""
+        """Return a context manager that groups the runs of one trajectory."""
         ...  # pragma: no cover
 
     def run(self, pair: Pair, query: Query, /) -> Observation:
@@ -62,20 +62,20 @@ class ExecutorLike(Protocol):
         ...  # pragma: no cover
 
     async def arun(self, pair: Pair, query: Query, /) -> Observation:
-        """Do what `run` does on the event loop."""
+        """Async version of `run`."""
         ...  # pragma: no cover
 
 
 def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decision:
-    """Return a decision if the query's limits allow to act on it, or else the decision to answer with what there is.
+    """Return a decision if the query's limits allow it, or else the decision to answer with what there is.
 
-    Routers see to it that a call is expected to stay within the limits. This sees to it that nothing is called once
-    they are passed, nor what is not allowed at all, whoever decides: not every router knows of limits.
+    Routers choose calls that are expected to stay within the limits. This function ensures, for any router, that
+    nothing is called once a limit is passed and that only allowed pairs are called: not every router knows of limits.
 
     Args:
-        decision: what was decided.
-        query: what is asked.
-        trajectory: what was done for it so far.
+        decision: the router's decision.
+        query: the query.
+        trajectory: the steps taken for it so far.
 
     Raises:
         ConstraintError: the pair is not allowed.
@@ -96,7 +96,7 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
 
 
 def seconds_for(query: Query, trajectory: Trajectory) -> float | None:
-    """Return how many seconds the next call may take; None for any number."""
+    """Return how many seconds the next call may take; None for no limit."""
     limit = query.constraints.max_latency_s
     return None if limit is None else max(0.0, limit - sum(seen.latency_s or 0.0 for seen in trajectory.observations))
 
@@ -110,21 +110,21 @@ def suiting(
     beside: str = "",
     bound: Collection[Pair] = (),
 ) -> Query:
-    """Return the query, limited to pairs that can answer it.
+    """Return the query, restricted to pairs that can answer it.
 
-    Three things are asked. What the request itself needs of a pair, such as to take the caller's own tools, is a must
-    (`able`). So is what the executor says that a pair can't do at all (`Executor.unable`): hold the query with its
-    history and tools, read its documents. What the executor says of images (`Executor.suited`) is a preference: where
-    none of the router's pairs is said to read them, they are asked all the same, and what comes of that is observed; a
-    model may read images without the pool saying so.
+    Three things are checked. What the request itself needs of a pair, such as accepting the caller's own tools, is
+    mandatory (`able`). So are the pairs that the executor rules out (`Executor.unable`), for instance because they
+    can't hold the query with its history and tools, or can't read its documents. What the executor says about images
+    (`Executor.suited`) is a preference: if none of the router's pairs is declared to read them, the pairs are called
+    anyway, because a model may read images without the pool saying so.
 
     Args:
-        query: what is asked.
-        router: who decides.
-        executor: who acts.
+        query: the query.
+        router: the router that decides.
+        executor: the executor that runs pairs.
         able: the pairs that can take the request at all; None for any.
-        beside: what goes along that is not in the query, such as the caller's own tools as JSON.
-        bound: pairs whose tools somebody else runs.
+        beside: text sent along that is not in the query, such as the caller's own tools as JSON.
+        bound: pairs whose tools the caller runs.
 
     Raises:
         ConstraintError: the query allows none of the pairs that can take the request.
@@ -155,10 +155,10 @@ def _left(
     unable: Mapping[Pair, str],
     executor: ExecutorLike,
 ) -> frozenset[Pair] | None:
-    """Return the pairs that can take the request, without those that can't.
+    """Return the pairs that can take the request.
 
     Raises:
-        ConstraintError: none is left; the message says why.
+        ConstraintError: there is none; the message says why.
     """
     if not unable:
         return able
@@ -172,15 +172,15 @@ def _left(
 
 
 def elsewhere(query: Query, trajectory: Trajectory, router: RouterLike, executor: ExecutorLike) -> Query:
-    """Return the query, saying which pairs to avoid: those whose provider failed on the way to the answer.
+    """Return the query, marked with the pairs to avoid: those whose provider failed earlier in the trajectory.
 
-    A provider that can't be reached, is overloaded or refuses the key will do so for its other models too.
+    A provider that is unreachable, is overloaded or rejects the key will fail for its other models too.
 
     Args:
-        query: what is asked.
-        trajectory: the calls made for it.
-        router: who decides.
-        executor: who acts.
+        query: the query.
+        trajectory: the steps taken for it so far.
+        router: the router that decides.
+        executor: the executor that runs pairs.
     """
     provider = getattr(executor, "provider", lambda _: None)
     failed = {provider(seen.pair) for seen in trajectory.observations if seen.failed and is_of_provider(seen)}

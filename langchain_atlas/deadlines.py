@@ -1,4 +1,4 @@
-"""Deadlines: by when something must be done, known to whatever is done on the way."""
+"""Deadlines, which everything called within them can read."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ALLOWED: ContextVar[float | None] = ContextVar("atlas_allowance", default=None)
 
 @contextmanager
 def deadline(seconds: float | None) -> Iterator[None]:
-    """Give what is done inside so many seconds from now, and no more than it had before.
+    """Set a deadline for the block, this many seconds from now; an earlier outer deadline stays in force.
 
     Args:
-        seconds: None for no limit of its own.
+        seconds: time allowed; None sets no new deadline.
     """
     if seconds is None:
         yield
@@ -36,10 +36,10 @@ def deadline(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def allowance(seconds: float | None) -> Iterator[None]:
-    """Give what is started inside so many seconds from when it starts, whenever that is; see `started`.
+    """Allow the work in the block this many seconds from the moment it starts; see `started`.
 
     Args:
-        seconds: None for no limit.
+        seconds: time allowed; None for no limit.
     """
     token = _ALLOWED.set(seconds)
     try:
@@ -50,16 +50,16 @@ def allowance(seconds: float | None) -> Iterator[None]:
 
 @contextmanager
 def started() -> Iterator[None]:
-    """Start the clock of the `allowance` around, if there is one: what came before is not to count."""
+    """Start the clock of the enclosing `allowance`, if any; the time before it does not count."""
     seconds = _ALLOWED.get()
     with allowance(None), deadline(seconds):
         yield
 
 
 def begun_within(seconds: float | None, items: Iterator[T]) -> Iterator[T]:
-    """Yield items; what is done for the first of them, such as sending a request, has so many seconds.
+    """Yield items; the work for the first of them, such as sending a request, has this many seconds.
 
-    What it leads to keeps to them by itself: a deadline around it would take in what is done between the items.
+    What follows must enforce its own limit: a deadline around the whole would count the time between items.
     """
     end = object()
     with deadline(seconds):
@@ -70,7 +70,7 @@ def begun_within(seconds: float | None, items: Iterator[T]) -> Iterator[T]:
 
 
 async def abegun_within(seconds: float | None, items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """Do what `begun_within` does on the event loop."""
+    """Async version of `begun_within`."""
     end = object()
     with deadline(seconds):
         item: Any = await anext(items, end)
@@ -80,5 +80,5 @@ async def abegun_within(seconds: float | None, items: AsyncIterator[T]) -> Async
 
 
 def seconds_left() -> float:
-    """Return how many seconds are left, infinite where there is no deadline; 0 once it is over."""
+    """Return the seconds left; infinity without a deadline, 0 once it has passed."""
     return max(0.0, _END.get() - time.monotonic())

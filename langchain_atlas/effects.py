@@ -1,4 +1,4 @@
-"""What a step of the loop may want done by whoever drives it; see `loop.py`."""
+"""The effects that a step of the loop may yield for its driver to carry out; see `loop.py`."""
 
 from __future__ import annotations
 
@@ -15,49 +15,49 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Decide:
-    """The effect of having the router decide; what comes of it is a `Decision`, within the limit of turns."""
+    """Have the router decide. The result is a `Decision`, within the turn limit."""
 
     query: Query
-    """What is asked."""
+    """The query."""
     trajectory: Trajectory
-    """What was decided and seen so far."""
+    """The steps taken so far."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The effect of having the executor run a pair; what comes of it is an `Observation`."""
+    """Have the executor run a pair. The result is an `Observation`."""
 
     pair: Pair
     """The pair."""
     query: Query
-    """What it is asked."""
+    """The query it is run on."""
     seconds: float | None = None
-    """How long that may take; None for any time."""
+    """Seconds that it may take; None for no limit."""
 
 
 @dataclass(frozen=True)
 class GetModel:
-    """The effect of getting the chat model that reaches a model of the pool; it may take seconds at first."""
+    """Get the chat model for a model of the pool; the first time may take seconds."""
 
     model: str
-    """Its name."""
+    """Name of the model in the pool."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """The effect of calling a model in the way of an integration; what comes of it is that one's reply."""
+    """Call a model through the integration's own caller. The result is that caller's reply."""
 
     request: Any
-    """What the integration's own caller takes."""
+    """The argument of the integration's caller."""
     live: bool = False
-    """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
+    """Whether the reply is certain to be the answer, so that it can be streamed immediately."""
     seconds: float | None = None
-    """How long it may take; None for any time."""
+    """Seconds that it may take; None for no limit."""
 
 
 @dataclass(frozen=True)
 class Tell:
-    """The effect of telling whoever listens what was decided."""
+    """Report a decision to the listeners."""
 
     decision: Decision
     """The decision."""
@@ -65,4 +65,4 @@ class Tell:
 
 Effect = Decide | Run | GetModel | Call | Tell
 Steps = Generator[Effect, Any, Value]
-"""Yields effects, is sent what came of them, returns a value."""
+"""A generator that yields effects, is sent their results, and returns a value."""

@@ -1,9 +1,8 @@
-"""What kind of failure a call's is, kept in observations and given to the errors that are raised of them.
+"""Kinds of failures: recorded in observations, and restored in the errors that are raised from them.
 
-Observations keep it as names, so that it outlives a checkpoint. So an error of ours that tells of a provider's rate
-limit is an `ExecutionError`, and LiteLLM's `RateLimitError`, and LangChain's `ModelRateLimitError`: LangGraph's
-`RetryPolicy`, ``with_retry(retry_if_exception_type=...)``, and whoever catches `ContextOverflowError` find what they
-look for.
+Observations store them by name, so that they survive a checkpoint. An error of ours that reports a provider's rate
+limit is therefore an `ExecutionError`, LiteLLM's `RateLimitError` and LangChain's `ModelRateLimitError` at once, so
+that LangGraph's `RetryPolicy`, ``with_retry(retry_if_exception_type=...)`` and ``except ContextOverflowError`` work.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ _OF_NAME = (
     ("TransportError", "ModelConnectionError"),
     ("gaierror", "ModelConnectionError"),
 )
-"""LangChain's name of a failure by the name of a class that it is of; the first that fits."""
+"""LangChain's name for a failure, by the name of its class; the first match applies."""
 _SERVER_ERROR = 500
 _OF_PROVIDER = frozenset(
     f"{_LANGCHAIN}:{name}"
@@ -61,9 +60,9 @@ _OF_PROVIDER = frozenset(
     )
 )
 _IMPORTED = frozenset({"builtins", "httpx", "langchain_core", "litellm", "openai"})
-"""Packages whose errors are looked up by name where nothing has imported them yet; a record imports nothing else."""
+"""Packages that may be imported to look up their errors by name; a record never imports any other."""
 _READ_OF_ERRORS = ("body", "code", "llm_provider", "max_retries", "model", "num_retries", "param", "response", "type")
-"""Attributes of providers' errors; that an error of their kind lacks one is no reason to fail."""
+"""Attributes of providers' errors; an error class may lack some of them."""
 _seen: WeakValueDictionary[str, type[Exception]] = WeakValueDictionary()
 
 
@@ -74,10 +73,10 @@ def failed_call(
 
     Args:
         pair: the pair.
-        error: what was raised.
-        variable: the environment variable that holds the model's key, which the record does not show.
-        text: what the record says of the error; its type and message when left out.
-        fields: more of the observation.
+        error: the exception.
+        variable: the environment variable that holds the model's key, which is masked in the record.
+        text: how the record describes the error; by default its type and message.
+        fields: further fields of the observation.
     """
     return Observation(
         pair=pair,
@@ -89,7 +88,7 @@ def failed_call(
 
 
 def kinds_of(error: BaseException) -> tuple[str, ...]:
-    """Return the names of what an error is, as ``module:class``: its own, and LangChain's where there is one."""
+    """Return an error's kinds as ``module:class``: its own class, and LangChain's if there is one."""
     told = getattr(error, "error_types", None)
     if isinstance(error, ExecutionError) and told:
         return tuple(told)
@@ -103,7 +102,7 @@ def kinds_of(error: BaseException) -> tuple[str, ...]:
 
 
 def status_of(error: BaseException) -> int | None:
-    """Return the HTTP status that an error tells of; None where it tells none."""
+    """Return the HTTP status of an error; None if it has none."""
     told = getattr(error, "status_code", None)
     if told is None:
         told = getattr(getattr(error, "response", None), "status_code", None)
@@ -111,9 +110,9 @@ def status_of(error: BaseException) -> int | None:
 
 
 def is_of_provider(observation: Observation) -> bool:
-    """Say whether a call failed for a reason that its provider's other models may fail for too.
+    """Return whether a call failed for a reason that its provider's other models may fail for too.
 
-    That is so where the provider can't be reached, is overloaded, or refuses the key.
+    It did if the provider is unreachable, is overloaded, or rejects the key.
     """
     return not _OF_PROVIDER.isdisjoint(observation.error_types)
 
@@ -123,17 +122,17 @@ def execution_error(
     observations: Iterable[Observation],
     base: type[ExecutionError] = ExecutionError,
 ) -> ExecutionError:
-    """Return an error that is of every kind that the failed calls are.
+    """Return an error that is an instance of every kind of the failed calls.
 
     Args:
-        message: what it says.
-        observations: what the calls came to, oldest first; those that did not fail count for nothing.
-        base: what it is in any case.
+        message: its message.
+        observations: the observations of the calls, oldest first; those that did not fail are ignored.
+        base: the class it is always an instance of.
     """
     failed = tuple(seen for seen in observations if seen.failed)[::-1]
     names = tuple(dict.fromkeys(name for seen in failed for name in seen.error_types))
     kind = _class(base, names)
-    if kind is base and failed:  # two of the kinds can't be one class
+    if kind is base and failed:  # these kinds can't be combined in one class
         kind = _class(base, failed[0].error_types)
     error = kind(message, failed[0] if failed else None)
     error.error_types = names
@@ -148,13 +147,13 @@ def no_answer(trajectory: Trajectory, before: str = "No answer") -> ExecutionErr
 
     Args:
         trajectory: the trajectory.
-        before: what the message begins with.
+        before: the beginning of the message.
     """
     return execution_error(f"{before}: {why_unanswered(trajectory)}", trajectory.observations)
 
 
 def why_unanswered(trajectory: Trajectory) -> str:
-    """Return why a trajectory has no answer: what its calls failed with, or why there were none."""
+    """Return why a trajectory has no answer: the errors of its calls, or why no call was made."""
     errors = failures(trajectory)
     if errors:
         return f"every call failed ({errors})."
@@ -162,12 +161,12 @@ def why_unanswered(trajectory: Trajectory) -> str:
 
 
 def failures(trajectory: Trajectory) -> str:
-    """Return what the calls failed with; empty where none did."""
+    """Return the errors of the failed calls as text; empty if none failed."""
     return "; ".join(f"{seen.pair}: {seen.error}" for seen in trajectory.observations if seen.failed)
 
 
 def _common(error: BaseException) -> str | None:
-    """Return LangChain's name of a failure; LiteLLM calls a refused connection a server's error, which it was not."""
+    """Return LangChain's name for a failure; a refused connection, which LiteLLM calls a server error, is not one."""
     status = status_of(error)
     cause: BaseException | None = error
     while cause is error or (cause is not None and (status or 0) >= _SERVER_ERROR):
@@ -186,7 +185,7 @@ def _is(own: type, common: str) -> bool:
 
 
 def _attach(error: Any, message: str, status: int | None) -> None:
-    """Give an error what callers read of such errors; the provider's own response, which may hold keys, is not kept."""
+    """Set the attributes that callers read from such errors, but not the provider's response, which may hold keys."""
     for name in _READ_OF_ERRORS:
         setattr(error, name, None)
     error.message, error.status_code = message, status
@@ -195,7 +194,7 @@ def _attach(error: Any, message: str, status: int | None) -> None:
 
 
 def _class(base: type[ExecutionError], names: Sequence[str]) -> type[ExecutionError]:
-    usable: Any = _usable  # mypy takes no class for hashable
+    usable: Any = _usable  # mypy does not treat classes as hashable
     joined: Any = _joined
     named = (kind for kind in map(_named, names) if kind is not None)
     found = [kind for kind in dict.fromkeys(map(usable, named)) if not issubclass(base, kind)]
@@ -206,7 +205,7 @@ def _class(base: type[ExecutionError], names: Sequence[str]) -> type[ExecutionEr
 
 @lru_cache(maxsize=256)
 def _usable(kind: type[Exception]) -> type[Exception]:
-    """Return the class, or the nearest above it that an error of ours can be of too."""
+    """Return the class, or its nearest base class that an error of ours can also inherit from."""
     return next(
         above for above in kind.__mro__ if above is Exception or _joined(ExecutionError, (above,)) is not ExecutionError
     )
@@ -214,18 +213,18 @@ def _usable(kind: type[Exception]) -> type[Exception]:
 
 @lru_cache(maxsize=256)
 def _joined(base: type[ExecutionError], kinds: tuple[type[Exception], ...]) -> type[ExecutionError]:
-    """Return a class that is all of these; `base` alone where Python can't make one."""
+    """Return a class that inherits from all of these, or `base` alone if Python can't create one."""
     members = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
     try:
         kind = type(base.__name__, (base, *kinds), {**members, "__reduce__": _reduced})
-        kind("")  # some make their instances in a way of their own
+        kind("")  # some have a constructor of their own
     except TypeError:
         return base
     return kind
 
 
 def _reduced(error: ExecutionError) -> Any:
-    """Pickle an error by what it was made of: its class has no name that it could be found by."""
+    """Pickle an error by its constructor arguments: its class is generated and can't be found by name."""
     base = next(member for member in type(error).__mro__[1:] if issubclass(member, ExecutionError))
     return _made_again, (base, str(error), error.error_types, error.observation)
 
@@ -241,7 +240,7 @@ def _made_again(
 
 
 def _named(name: str) -> type[Exception] | None:
-    """Return the class of an error by its name; None where it can't be found."""
+    """Return the class of an error by its name; None if it can't be found."""
     if name in _seen:
         return _seen[name]
     module, _, path = name.partition(":")

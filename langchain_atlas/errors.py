@@ -1,8 +1,8 @@
 """The error family.
 
 Every error raised on purpose derives from `AtlasError`. A message names the bad value, what would be valid,
-and what to do next. Whatever the caller can mend is an `InvalidInputError` (the command line exits with 2);
-whatever went wrong while running is an `ExecutionError` (exit status 1).
+and what to do next. What the caller can fix is an `InvalidInputError` (the command line exits with status 2);
+what went wrong at run time is an `ExecutionError` (exit status 1).
 """
 
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ class AtlasError(Exception):
 
 
 class InvalidInputError(AtlasError, ValueError):
-    """The caller gave something that can't be used; the message says what would be."""
+    """The caller gave something that can't be used; the message says what is valid."""
 
 
 class PoolError(InvalidInputError):
-    """A model, tool, pair or pool is not well formed, or names something that does not exist."""
+    """A model, tool, pair or pool is malformed, or names something that does not exist."""
 
 
 class OutcomeError(InvalidInputError):
-    """An outcome table or query file is missing, unreadable, or breaks the contract of its columns."""
+    """An outcome table or query file is missing, unreadable, or violates the contract of its columns."""
 
 
 class SettingError(InvalidInputError):
@@ -33,7 +33,7 @@ class SettingError(InvalidInputError):
 
 
 class WritingError(InvalidInputError):
-    """A file or folder can't be written where the caller wants it."""
+    """A file or folder can't be written at the given path."""
 
 
 class ArtifactError(InvalidInputError):
@@ -49,16 +49,16 @@ class ExecutionError(AtlasError):
 
     Args:
         message: what failed.
-        observation: what was observed of the run, where there is such an `Observation`.
+        observation: the `Observation` of the run, if there is one.
 
-    One that tells of calls that failed is of their kind too, such as LiteLLM's `RateLimitError`; see `error_kinds.py`.
+    An error that reports failed calls is also of their kinds, such as LiteLLM's `RateLimitError`: see `error_kinds.py`.
     """
 
     error_types: tuple[str, ...] = ()
-    """Names of the kinds that it is of, as ``module:class``."""
+    """Names of its kinds, as ``module:class``."""
 
     def __init__(self, message: str = "", observation: Any = None) -> None:
-        Exception.__init__(self, masked(message))  # not the next class's: that may be a provider's, which wants more
+        Exception.__init__(self, masked(message))  # not super(): the next class may need more arguments
         self.observation = observation
 
     def __str__(self) -> str:
@@ -69,20 +69,20 @@ class ExecutionError(AtlasError):
 
 
 class ReplyTooLongError(ExecutionError):
-    """A model's reply was cut off because it is longer than a reply may be."""
+    """A model's reply was cut off because it exceeds the maximum length."""
 
 
 class BrokenStreamError(ExecutionError):
-    """A reply broke off after some of it was streamed; another can't take its place."""
+    """A reply broke off after part of it was streamed, so another call can't replace it."""
 
 
 class MissingExtraError(AtlasError, ImportError):
-    """An optional dependency is not installed; the message gives the command that brings it.
+    """An optional dependency is not installed; the message gives the command that installs it.
 
     Args:
-        feature: what can't be done without it.
-        extra: the extra of langchain-atlas that brings it.
-        package: the package to install, where no extra does; or several, with spaces between them.
+        feature: what needs it.
+        extra: the extra of langchain-atlas that installs it.
+        package: the package to install if no extra does; several are separated by spaces.
     """
 
     def __init__(self, feature: str, extra: str = "", *, package: str | None = None) -> None:
@@ -91,7 +91,7 @@ class MissingExtraError(AtlasError, ImportError):
 
 
 def suggest(bad: str, valid: Iterable[str], limit: int = 12) -> str:
-    """Say what would have been valid in place of `bad`, the closest names first.
+    """List the names that are valid in place of `bad`, the closest first.
 
     Args:
         bad: the name that was not found.

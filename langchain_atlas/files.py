@@ -1,4 +1,4 @@
-"""Writing files so that a reader never meets a half-written one."""
+"""Writing files atomically, so that a reader never sees a half-written one."""
 
 import os
 import shutil
@@ -13,10 +13,10 @@ _UNTOUCHED = "Nothing was changed"
 
 
 def check_file(target: Path) -> None:
-    """Make sure that a file can be written, by trying; worth asking before long work.
+    """Make sure that a file can be written, by trying it; meant to be called before long work.
 
     Raises:
-        WritingError: it is a folder, or nothing can be written where it would stand.
+        WritingError: it is a folder, or nothing can be written at that place.
     """
     with writing(target, _UNTOUCHED):
         if target.is_dir():
@@ -26,10 +26,10 @@ def check_file(target: Path) -> None:
 
 
 def check_folder(target: Path) -> None:
-    """Make sure that a folder can be written, by trying; worth asking before long work.
+    """Make sure that a folder can be written, by trying it; meant to be called before long work.
 
     Raises:
-        WritingError: it is a file, or nothing can be written where it would stand.
+        WritingError: it is a file, or nothing can be written at that place.
     """
     with writing(target, _UNTOUCHED):
         if target.exists() and not target.is_dir():
@@ -49,7 +49,7 @@ def _check_place(target: Path) -> None:
 
 
 def _try_place(target: Path) -> None:
-    """Make a file of the target's name, and the folders that it lacks, in a folder that is removed again."""
+    """Create a file with the target's name, and its missing folders, inside a folder that is then removed."""
     place = target.parent
     while not place.is_dir():
         place = place.parent
@@ -62,16 +62,16 @@ def _try_place(target: Path) -> None:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`, moved into its place when the block ends without an error.
+    """Yield a temporary path beside `target`, which replaces `target` if the block ends without an error.
 
     Args:
-        target: the file to write; its folder is made when missing.
+        target: the file to write; its folder is created if missing.
 
     Yields:
         The path to write to.
 
     Raises:
-        WritingError: what `check_file` raises; or it could not be written, say because the disk is full.
+        WritingError: as for `check_file`, or the file could not be written, for example because the disk is full.
     """
     check_file(target)
     with writing(target):
@@ -91,14 +91,14 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def writing(target: Path, left: str = "Nothing of it was kept") -> Iterator[None]:
-    """Turn what the operating system says about a file being written into a `WritingError` that names it.
+    """Turn an `OSError` raised in the block into a `WritingError` that names the file being written.
 
     Args:
-        target: what the caller wants written.
-        left: what is left of it then, for the message.
+        target: the file or folder that the caller wants written.
+        left: what remains of it after the failure, for the message.
 
     Raises:
-        WritingError: the block raises an OSError, say because the disk is full.
+        WritingError: the block raises an `OSError`, for example because the disk is full.
     """
     try:
         yield
@@ -115,16 +115,16 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """Write a folder of files so that `target` is either the old one or the new one, whole.
+    """Write a folder of files so that `target` is always either the complete old one or the complete new one.
 
     Args:
-        target: the folder to write; one that is there is replaced, and put back when that fails.
-        fill: writes the files into the folder it is given.
+        target: the folder to write; an existing one is replaced, and restored if that fails.
+        fill: called with a folder, writes the files into it.
 
     Raises:
-        WritingError: what `check_folder` raises; or it could not be written, say because the disk is full.
+        WritingError: as for `check_folder`, or the folder could not be written, for example because the disk is full.
     """
-    target = target.resolve()  # a link's folder is replaced, not the link
+    target = target.resolve()  # replace the folder that a link points to, not the link
     check_folder(target)
     with writing(target):
         _write_folder(target, fill)
@@ -138,7 +138,7 @@ def _write_folder(target: Path, fill: Callable[[Path], None]) -> None:
         for path in temporary.rglob("*"):
             if path.is_file():
                 _flush(path)
-                path.chmod(0o666 & ~_umask())  # safetensors lets nobody but the owner read what it writes
+                path.chmod(0o666 & ~_umask())  # safetensors makes its files readable by the owner only
         temporary.chmod(0o777 & ~_umask())
         _exchange(temporary, target)
     finally:

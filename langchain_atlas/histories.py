@@ -1,8 +1,8 @@
-"""A conversation as every provider takes it, whatever became of it on the way here.
+"""Conversations in a form that every provider accepts.
 
-A thread may hold what providers refuse for ever after: a tool call that was never answered because a run was stopped, a
-result whose call was trimmed away, a turn without a word, a block that only one provider knows. Everything that sends
-messages sends them through `sendable`.
+A thread may hold content that makes providers reject every later request: a tool call that was never answered because a
+run was stopped, a result whose call was trimmed away, an empty turn, a block that only one provider knows. All messages
+are passed through `sendable` before they are sent.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
 NOT_ANSWERED = "This call was not carried out: the run was stopped before. Make it again if it is still needed."
-"""The result of a tool call that has none."""
+"""Placeholder result of a tool call that has none."""
 NO_OUTPUT = "(no output)"
-"""The result of a tool that returned nothing."""
+"""Placeholder result of a tool that returned nothing."""
 FROM_TOOL = "atlas_from_tool"
-"""Marks a block that a tool returned, and that is not the user's."""
+"""Marks a block that came from a tool, not from the user."""
 
 _CALLS = frozenset(
     {"tool_use", "function_call", "tool_call", "tool_call_chunk", "invalid_tool_call", "custom_tool_call"}
@@ -52,25 +52,25 @@ _ID = re.compile(r"[A-Za-z0-9_-]+(__thought__.*)?", re.DOTALL)
 
 
 def sendable(messages: Iterable[BaseMessage], *, reads: Collection[str] | None = None) -> list[BaseMessage]:
-    """Return a conversation in the form that every provider takes; a message that has it already stays the same object.
+    """Return a conversation in a form that every provider accepts; messages that need no change stay the same objects.
 
-    - System messages come first, as one.
+    - System messages are merged into one and put first.
     - Each tool call is followed by its result: results are moved there, a call without one is closed with
-      `NOT_ANSWERED`, a result without a call is left out, and calls have ids of their own. Calls in the older form of
-      functions, and as blocks of one provider's, become tool calls.
-    - A message that only says that every call failed is left out: a model would read it as its own words.
-    - A turn without a word and without a call is left out, and so is a blank text block.
-    - Images, PDF documents and recordings have one form. An image that a tool returned follows the results in a human
-      message; a model that is not said to see is told that it was one.
+      `NOT_ANSWERED`, a result without a call is dropped, and every call gets a unique id. Legacy function calls and
+      provider-specific call blocks become tool calls.
+    - A message that only reports that every call failed is dropped: a model would read it as its own words.
+    - Turns with neither text nor calls are dropped, and so are blank text blocks.
+    - Images, PDF documents and recordings are converted to one form. An image that a tool returned follows the results
+      in a human message; a model that is not declared to read images gets a text description instead.
 
     Args:
         messages: the conversation.
-        reads: what the model is said to read, such as ``{"text", "image"}``; None when that is not known.
+        reads: the modalities that the model reads, such as ``{"text", "image"}``; None when unknown.
     """
     given = [message for message in messages if not _is_failure(message)]
     sent = _without_empty(_paired(given))
     sent = _system_first(_media_last([_portable(message, reads) for message in sent], reads))
-    return sent or given  # a provider says better than we what it thinks of nothing
+    return sent or given  # let the provider itself reject an empty conversation
 
 
 def _is_failure(message: BaseMessage) -> bool:
@@ -98,7 +98,7 @@ class _Turn:
     def answer(self, key: str, message: ToolMessage) -> None:
         slots = [slot for slot in self.slots if slot.key == key]
         open_ = [slot for slot in slots if slot.result is None]
-        (open_ or slots[-1:])[0].result = message  # of two results of one call, the later holds
+        (open_ or slots[-1:])[0].result = message  # of two results of one call, the later one counts
 
     def messages(self) -> list[BaseMessage]:
         slots = [slot for slot in self.slots if slot.readable or slot.result is not None]
@@ -107,7 +107,7 @@ class _Turn:
 
 
 def _paired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Put each result behind its call, close calls without one, leave out results without a call."""
+    """Put each result after its call, close calls without a result, and drop results without a call."""
     told: list[BaseMessage | _Turn] = []
     turns: dict[str, _Turn] = {}
     for place, message in enumerate(messages):
@@ -125,7 +125,7 @@ def _paired(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
 
 
 def _slots(message: AIMessage, place: int) -> list[_Slot]:
-    """Return the calls of a message, in every form that one may have, with ids of their own."""
+    """Return the calls of a message, in whichever form they are given, each with a unique id."""
     found = [_Slot(dict(call), str(call["id"] or "")) for call in message.tool_calls]
     known = {slot.key for slot in found}
     call: dict[str, Any]
@@ -153,7 +153,7 @@ def _slots(message: AIMessage, place: int) -> list[_Slot]:
 
 
 def _block_call(block: Any) -> _Slot | None:
-    """Read a call from a content block; None where it is none, or only part of one."""
+    """Read a call from a content block; None if it is not a call, or only part of one."""
     if not isinstance(block, Mapping) or block.get("type") not in _CALLS or not block.get("name"):
         return None
     call_id = str(block.get("call_id") or block.get("id") or "")
@@ -163,7 +163,7 @@ def _block_call(block: Any) -> _Slot | None:
 
 
 def _arguments(written: Any) -> tuple[dict[str, Any], bool]:
-    """Return arguments as a dict, and whether they could be read."""
+    """Return the arguments as a dict, and whether they could be parsed."""
     if isinstance(written, str):
         try:
             written = json.loads(written or "{}")
@@ -201,7 +201,7 @@ def _with_calls(message: AIMessage, calls: list[dict[str, Any]]) -> AIMessage:
 
 
 def _said(block: Any) -> dict[str, Any] | None:
-    """Return a block of an assistant's message as every provider takes it back; None for what only one knows."""
+    """Return a block of an assistant message as every provider accepts it; None for provider-specific blocks."""
     inner, text = unwrapped(block), text_block(block)
     if text is not None:
         return text if text["text"].strip() else None
@@ -219,7 +219,7 @@ def _result(slot: _Slot) -> ToolMessage:
 
 
 def _without_empty(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Leave out turns without a word and without a call."""
+    """Drop turns with neither text nor calls."""
     return [
         message for message in messages if _is_said(message) or (isinstance(message, AIMessage) and message.tool_calls)
     ]
@@ -236,7 +236,7 @@ def _is_said(message: BaseMessage) -> bool:
 
 
 def _as_data(message: ToolMessage) -> ToolMessage:
-    """Return a tool's result with markup of chat templates made words: it is data, whoever wrote it."""
+    """Return a tool's result with chat template markup replaced by plain words: it is data, whoever wrote it."""
     content = message.content
     if isinstance(content, str):
         shown: Any = neutral(content)
@@ -251,7 +251,7 @@ def _as_data(message: ToolMessage) -> ToolMessage:
 
 
 def _portable(message: BaseMessage, reads: Collection[str] | None) -> BaseMessage:
-    """Return a message with its blocks in the form that every provider is sent; what a tool said is data."""
+    """Return a message with its blocks in portable form; tool results are treated as data."""
     if isinstance(message, ToolMessage):
         message = _as_data(message)
     if isinstance(message.content, str):
@@ -267,23 +267,23 @@ def _portable_block(block: Any, reads: Collection[str] | None) -> Any:
     text, inner, media = text_block(block), unwrapped(block), media_of(block)
     if text is not None:
         return text if text["text"].strip() else None
-    if media is None:  # a video, or what one provider alone knows
+    if media is None:  # a video, or a provider-specific block
         kind = inner.get("type") if isinstance(inner, Mapping) else None
         return {"type": "text", "text": f"[a block of type {kind!r} that could not be sent]"} if kind else inner
     unread = reads is not None and media not in reads
     if unread and isinstance(inner, Mapping) and inner.get(FROM_TOOL):
-        return None  # the text beside it says what it is
+        return None  # the text next to it describes it
     if unread and media != "image":
         return {"type": "text", "text": described(block)}
     try:
         return portable_media(block)
     except InvalidInputError:
         known = isinstance(inner, Mapping) and (inner.get("file_id") or (inner.get("file") or {}).get("file_id"))
-        return inner if known else {"type": "text", "text": described(block)}  # an id its provider may know
+        return inner if known else {"type": "text", "text": described(block)}  # an id that its provider may know
 
 
 def _media_last(messages: Sequence[BaseMessage], reads: Collection[str] | None) -> list[BaseMessage]:
-    """Move what tools returned besides text behind the results, where every provider takes it."""
+    """Move media that tools returned after the results, where every provider accepts it."""
     told: list[BaseMessage] = []
     waiting: list[dict[str, Any]] = []
     for message in messages:
@@ -303,17 +303,17 @@ def _media_last(messages: Sequence[BaseMessage], reads: Collection[str] | None) 
 
 
 def _waiting(blocks: list[dict[str, Any]]) -> list[BaseMessage]:
-    """Return what waits to be shown as a message, and let it wait no more."""
+    """Return the waiting blocks as a message, and clear them."""
     shown: list[BaseMessage] = [HumanMessage(list(blocks))] if blocks else []
     blocks.clear()
     return shown
 
 
 def _system_first(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Put system messages first, as one: many a template takes a single one, and only there."""
+    """Merge system messages into one and put it first: many chat templates accept only that."""
     system = [message for message in messages if isinstance(message, SystemMessage)]
     rest = [message for message in messages if not isinstance(message, SystemMessage)]
-    if len(system) < 2:  # noqa: PLR2004  # one message is joined with nothing
+    if len(system) < 2:  # noqa: PLR2004  # nothing to merge
         return [*system, *rest]
     if all(isinstance(message.content, str) for message in system):
         content: Any = "\n\n".join(str(message.content) for message in system)

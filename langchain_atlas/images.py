@@ -1,4 +1,4 @@
-"""Images in whatever form they come, as the URLs that a query carries."""
+"""Images in any supported form, converted to the URLs that a query carries."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from langchain_atlas.errors import InvalidInputError
 
 MAX_BYTES = 20 * 2**20
-"""Largest image, in bytes; the large providers take no more."""
+"""Largest image, in bytes; the large providers accept no more."""
 
 Image = str | bytes | Path | Mapping[str, Any]
-"""A URL or data URL, the bytes of a file, the path of one, or a content block of a LangChain message."""
+"""A URL or data URL, the bytes of an image file, its path, or a content block of a LangChain message."""
 
 _DATA = re.compile(r"data:(?P<kind>[\w.+-]+/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*(?P<base64>;base64)?,", re.ASCII)
 _SPACE = re.compile(r"\s+")
@@ -23,7 +23,7 @@ _SHOWN = 40
 
 
 def kind_of(data: bytes) -> str | None:
-    """Return the media type of an image by its first bytes, or None when it is none that models read."""
+    """Return the media type of an image, detected from its first bytes; None if models can't read it."""
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return "image/png"
     if data.startswith(b"\xff\xd8\xff"):
@@ -36,14 +36,14 @@ def kind_of(data: bytes) -> str | None:
 
 
 def image_url(image: Image) -> str:
-    """Return an image as a URL: http and https URLs as they are, everything else as a data URL.
+    """Return an image as a URL: http and https URLs unchanged, everything else as a data URL.
 
     Args:
-        image: a URL, the bytes of a file, a `Path`, or a content block (``image_url``, ``image``). A text is never
-            taken for a path: whoever writes messages could otherwise read files of this machine.
+        image: a URL, the bytes of a file, a `Path`, or a content block (``image_url``, ``image``). A string is never
+            treated as a path, because the author of a message could then read files on this machine.
 
     Raises:
-        InvalidInputError: it is no PNG, JPEG, GIF or WebP, is too large, or can't be read.
+        InvalidInputError: it is not a PNG, JPEG, GIF or WebP, is too large, or can't be read.
     """
     if isinstance(image, Path):
         return _data_url(_read(image), f"The file {str(image)!r}")
@@ -66,15 +66,15 @@ def image_url(image: Image) -> str:
 
 
 def placed(image: str, folder: Path) -> str | Path:
-    """Return an image as the user of this machine wrote it down: a URL as it is, else a path in `folder`."""
+    """Return an image reference from a local file: a URL unchanged, anything else as a path in `folder`."""
     return image if image.lower().startswith(("http://", "https://", "data:")) else folder / image
 
 
 def block_url(block: Mapping[str, Any]) -> str:
-    """Return the URL in a content block of a message, unchecked, in any form that LangChain knows.
+    """Return the URL in a content block of any form that LangChain knows; the URL is not checked.
 
     Raises:
-        InvalidInputError: it is no image block, or names an image only by an id at a provider.
+        InvalidInputError: it is not an image block, or gives only a provider's id for the image.
     """
     kind = block.get("type")
     place = block.get("image_url") if kind in ("image_url", "input_image") else None
@@ -100,7 +100,7 @@ def image_bytes(url: str) -> bytes:
     """Return the bytes in a data URL.
 
     Raises:
-        InvalidInputError: it is none, is not in base64, or is too large.
+        InvalidInputError: it is not a data URL, is not in base64, or is too large.
     """
     head = _DATA.match(url)
     if head is None or not head["base64"]:
@@ -115,7 +115,7 @@ def image_bytes(url: str) -> bytes:
 
 
 def shown(url: str) -> str:
-    """Return a URL short enough for a message or a record: of a data URL, its beginning and its size."""
+    """Return a URL shortened for a message or a record; of a data URL, its beginning and its size."""
     if not url.startswith("data:") or len(url) <= _SHOWN:
         return url if len(url) <= 200 else f"{url[:200]}…"  # noqa: PLR2004
     return f"{url[:_SHOWN]}… ({len(url)} characters)"

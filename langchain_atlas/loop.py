@@ -1,10 +1,10 @@
 """The one loop: a router decides, an executor acts, until there is an answer.
 
-It is written once, as a generator: `turns` yields effects (see `effects.py`), is sent what came of each or has its
-error raised where it waits, and returns the trajectory. It does no input or output itself. A `Handler` carries effects
-out, and four drivers take them there: `drive` and `adrive`, and `stream` and `astream` for replies that are streamed.
-Every integration and every benchmark runs it; see ``docs/architecture.md``. It knows routers and executors by their
-contracts alone, so that both may be steps of chains by it.
+It is written once, as a generator: `turns` yields effects (see `effects.py`), receives the result of each or has its
+error raised at the `yield`, and returns the trajectory. It does no input or output itself. A `Handler` carries effects
+out, and there are four drivers: `drive` and `adrive`, and `stream` and `astream` for streamed replies.
+Every integration and every benchmark runs it; see ``docs/architecture.md``. It depends only on the contracts of routers
+and executors, so that both can use it when they are steps of a chain.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Model, Pair
 
 MAX_TURNS = 4
-"""Most turns of a trajectory before the last answer is given (section 3 of the paper)."""
+"""Maximum number of turns of a trajectory before the last answer is given (section 3 of the paper)."""
 
 TURN_LIMIT = "turn-limit"
-"""The rule of the decision to answer because all turns are used."""
+"""The `Decision.rule` of a decision to answer because all turns are used."""
 
 Value = TypeVar("Value")
 
@@ -51,7 +51,7 @@ def ask_router(query: Query, trajectory: Trajectory) -> Steps[Decision]:
 
 
 def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
-    """Have the executor run the decided pair."""
+    """Have the executor run the chosen pair."""
     assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
     observation: Observation = yield Run(decision.pair, asked(query, decision), seconds_for(query, trajectory))
     return observation
@@ -64,13 +64,13 @@ def turns(
     act: Acting | None = run_pair,
     first_reply: str | None = None,
 ) -> Steps[Trajectory]:
-    """Go round until there is an answer.
+    """Repeat turns until there is an answer.
 
     Args:
-        query: what is asked.
-        decide: how it is decided; by the router, unless an integration keeps to an earlier decision.
-        act: how a decided pair is called; None for not at all: the trajectory then ends with that decision.
-        first_reply: the rule by which the first call that succeeds is the answer; None leaves that to the router.
+        query: the query.
+        decide: the steps that decide; by default those of the router, but an integration may keep an earlier decision.
+        act: the steps that call the chosen pair; with None, the trajectory ends with the decision to call one.
+        first_reply: the rule under which the first successful call is the answer; None leaves that to the router.
 
     Returns:
         Steps that return the trajectory.
@@ -100,19 +100,19 @@ def call_model(
     live: bool = False,
     seconds: float | None = None,
 ) -> Steps[Observation]:
-    """Get a pair's model, call it, and read its reply; a call that raises is an observation with its error.
+    """Get a pair's model, call it, and read its reply; a call that raises becomes an observation with its error.
 
     Args:
         pair: the pair.
         model: its model.
-        request: makes the request of the chat model.
-        read: makes the observation of the reply and the seconds that it took.
-        live: whether the reply is sure to be the answer.
-        seconds: how long the call may take; None for any time.
+        request: builds the request from the chat model.
+        read: builds the observation from the reply and the seconds that it took.
+        live: whether the reply is certain to be the answer.
+        seconds: how long the call may take; None for no limit.
     """
     try:
         chat_model = yield GetModel(model.name)
-        start = time.perf_counter()  # what came before, such as importing LiteLLM, is not the pair's latency
+        start = time.perf_counter()  # earlier work, such as importing LiteLLM, is not part of the pair's latency
         reply = yield Call(request(chat_model), live, seconds)
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
         text = failure(error, model.api_key_env)
@@ -121,15 +121,15 @@ def call_model(
 
 
 def failure(error: Exception, variable: str | None = None) -> str:
-    """Return what an error says, for a record: its type and its message, with stars in place of keys.
+    """Return the type and the message of an error for a record, with keys masked.
 
     Args:
         error: the error.
         variable: the environment variable that holds the key of the model that was called.
 
     Raises:
-        GraphBubbleUp: that is what the error is; an interrupt of the graph is no failure.
-        BrokenStreamError: so it is; no other call can make it good.
+        GraphBubbleUp: the error is one; an interrupt of the graph is not a failure.
+        BrokenStreamError: the error is one; no other call can make up for it.
     """
     from langgraph.errors import GraphBubbleUp
 
@@ -139,15 +139,15 @@ def failure(error: Exception, variable: str | None = None) -> str:
 
 
 def asked(query: Query, decision: Decision) -> Query:
-    """Return the query as the decided pair is to be asked."""
+    """Return the query to run the chosen pair on."""
     return query if decision.input is None else query.replace(text=decision.input)
 
 
 def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: RouterLike) -> Decision:
-    """Return the decision, or once the turns are used up and it is not to answer, the decision to do so.
+    """Return the decision, unless the turns are used up: then return a decision to answer.
 
-    The router is asked even then: of several answers, it knows which to give. Where it says that failures are no turns,
-    it can go on while there are pairs that it has not tried.
+    The router still decides then, because it knows which of several answers to give. If it does not count failures as
+    turns, it can continue while there are pairs that it has not tried.
     """
     if decision.kind == "answer" or _turns_used(trajectory, router) < max_turns:
         return decision
@@ -158,11 +158,11 @@ def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
     if getattr(router, "failures_are_turns", True):
         return len(trajectory.steps)
     failed = [seen.pair for seen in trajectory.observations if seen.failed]
-    return len(trajectory.steps) - len(set(failed))  # a pair that fails again has used a turn
+    return len(trajectory.steps) - len(set(failed))  # a pair that fails again uses a turn
 
 
 def checked_turns(max_turns: int) -> int:
-    """Return a limit of turns if it is one.
+    """Return a turn limit if it is valid.
 
     Raises:
         SettingError: it is below 1.
@@ -174,43 +174,43 @@ def checked_turns(max_turns: int) -> int:
 
 @dataclass(frozen=True)
 class Handler:
-    """Carries effects out, each decision and each run of a pair as a run of the trace.
+    """Carries out effects; each decision and each run of a pair is a run in the trace.
 
     Raises:
         SettingError: `max_turns` is below 1.
-        InvalidInputError: router or executor is none, say because the two are swapped.
+        InvalidInputError: the router or the executor is not one, for example because they are swapped.
     """
 
     router: RouterLike | None = None
-    """Who decides; None where nothing is decided."""
+    """The router; None if no step decides anything."""
     executor: Any = None
-    """Who runs pairs, an `ExecutorLike`, and where models are got, knows them: a `LiveExecutor`. None for nobody."""
+    """Runs pairs. Any `ExecutorLike`; a `LiveExecutor` if chat models are requested. None if no step runs anything."""
     max_turns: int = MAX_TURNS
-    """Most turns (calls and thoughts) before the loop ends by itself; see `limited`."""
+    """Maximum number of turns (calls and thoughts) before the loop ends; see `limited`."""
     call: Callable[[Any], Any] | None = None
-    """Calls a model; for `ado`, it returns something to await."""
+    """Calls a model; for `ado`, it returns an awaitable."""
     live: bool | None = None
-    """Whether a run that succeeds is the answer, and may be streamed as it comes; None goes by the router."""
+    """Whether a run that succeeds is the answer and may be streamed immediately; None leaves that to the router."""
     hold_back_s: float | None = HOLD_BACK_S
-    """Seconds for which a graph's stream does not get such a reply, as it may break off; None until it is whole."""
+    """Seconds to hold such a reply back from a graph's stream, as it may break off; None until it is complete."""
     tell: Callable[[Decision], Any] | None = None
-    """Tells whoever listens what was decided; for `ado`, it may return something to await."""
+    """Called with each decision; for `ado`, it may return an awaitable."""
     key: str | None = None
-    """What a trajectory goes by whose effects are carried out by several handlers, such as the nodes of a graph."""
+    """Key of a trajectory whose effects are carried out by several handlers, such as the nodes of a graph."""
 
     def __post_init__(self) -> None:
         checked_turns(self.max_turns)
         check_sides(self.router, self.executor)
 
     def scope(self) -> AbstractContextManager[object]:
-        """Return the context in which tools keep what they know from one run of the trajectory to the next."""
+        """Return a context manager within which tools keep their state between the runs of the trajectory."""
         if self.executor is None:
             return nullcontext()
         executor: ExecutorLike = self.executor
         return executor.trajectory() if self.key is None else executor.trajectory(self.key, last=False)
 
     def do(self, effect: Effect) -> Any:
-        """Carry an effect out."""
+        """Carry out an effect and return its result."""
         match effect:
             case Decide(query, trajectory):
                 return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
@@ -230,7 +230,7 @@ class Handler:
                 return None if self.tell is None else self.tell(decision)
 
     async def ado(self, effect: Effect) -> Any:
-        """Carry an effect out on the event loop."""
+        """Async version of `do`."""
         match effect:
             case Decide(query, trajectory):
                 return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
@@ -267,26 +267,26 @@ class Handler:
         return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
 
     def _told(self, query: Query, trajectory: Trajectory) -> Query:
-        """Return the query as the router is told it: with the pairs to avoid after a failure."""
+        """Return the query as the router receives it: with the pairs to avoid after a failure."""
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         return query if self.executor is None else elsewhere(query, trajectory, self.router, self.executor)
 
 
 @dataclass(frozen=True)
 class Whole:
-    """What a stream ends with: all of it."""
+    """The last item of a stream: its complete result."""
 
     value: Any
-    """What the steps returned, or the reply that the chunks make up."""
+    """The return value of the steps, or the reply that the chunks add up to."""
 
 
 @keys_masked
 def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator[Any]]) -> Generator[Any, None, None]:
-    """Take steps in the foreground, and yield the chunks of live calls, and then a `Whole`.
+    """Run steps synchronously; yield the chunks of live calls, and then a `Whole`.
 
     Args:
         steps: the steps.
-        handler: carries their effects out.
+        handler: carries out their effects.
         chunks: streams a request: yields its chunks, and then a `Whole`.
     """
     with handler.scope():
@@ -315,7 +315,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
 async def astream(
     steps: Steps[Any], handler: Handler, chunks: Callable[[Any], AsyncIterator[Any]]
 ) -> AsyncGenerator[Any, None]:
-    """Do what `stream` does on the event loop."""
+    """Async version of `stream`."""
     with handler.scope():
         try:
             effect = next(steps)
@@ -339,7 +339,7 @@ async def astream(
 
 
 def drive(steps: Steps[Value], handler: Handler) -> Value:
-    """Take steps in the foreground, and return what they come to."""
+    """Run steps synchronously and return their result."""
 
     def whole(request: Any) -> Iterator[Whole]:
         yield Whole(handler.do(Call(request, live=True)))
@@ -350,7 +350,7 @@ def drive(steps: Steps[Value], handler: Handler) -> Value:
 
 
 async def adrive(steps: Steps[Value], handler: Handler) -> Value:
-    """Take steps on the event loop, and return what they come to."""
+    """Async version of `drive`."""
 
     async def whole(request: Any) -> AsyncIterator[Whole]:
         yield Whole(await handler.ado(Call(request, live=True)))
@@ -368,14 +368,14 @@ def solve(
     max_turns: int = MAX_TURNS,
     hold_back_s: float | None = HOLD_BACK_S,
 ) -> Trajectory:
-    """Go round the loop until there is an answer.
+    """Run the loop until there is an answer.
 
     Args:
-        query: what is asked.
-        router: who decides, a `Router`.
-        executor: who acts, an `Executor`.
-        max_turns: most turns (calls and thoughts) before the loop ends by itself.
-        hold_back_s: seconds for which a graph around does not stream a reply, see `Handler`.
+        query: the query.
+        router: the `Router` that decides.
+        executor: the `Executor` that runs pairs.
+        max_turns: maximum number of turns (calls and thoughts) before the loop ends.
+        hold_back_s: seconds to hold a reply back from an enclosing graph's stream; see `Handler`.
 
     Returns:
         The trajectory; its last step is the decision to answer.
@@ -397,7 +397,7 @@ async def asolve(
     max_turns: int = MAX_TURNS,
     hold_back_s: float | None = HOLD_BACK_S,
 ) -> Trajectory:
-    """Do what `solve` does without blocking the event loop."""
+    """Async version of `solve`."""
     handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s)
     query = suiting(as_query(query), router, executor)
     return await asolve_run(query, lambda: adrive(turns(query), handler))

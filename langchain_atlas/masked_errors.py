@@ -1,4 +1,4 @@
-"""Errors without keys: masked in place, with all that they are chained to, so that they keep their kind."""
+"""Errors without keys: masked in place, together with the errors they are chained to, so that they keep their class."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _CHAINS = ("__cause__", "__context__")
 
 
 def cleaned(error: Exception) -> Exception:
-    """Return an error with stars in place of keys, in what it says and in all that it is chained to.
+    """Return an error with keys masked, in the error itself and in all the errors that it is chained to.
 
-    The error is changed in place, and so are its fields: LiteLLM's errors hold the provider's response, and that the
-    request with its headers. One that can't be changed, such as pydantic's, gives way to an `ExecutionError` that says
-    the same. Interrupts of a graph are returned as they are.
+    The error and its fields are changed in place: LiteLLM's errors hold the provider's response, which holds the
+    request with its headers. An error that can't be changed, such as pydantic's, is replaced with an `ExecutionError`
+    with the same message. Interrupts of a graph are returned unchanged.
 
     Args:
-        error: what was raised.
+        error: the exception.
     """
     from langgraph.errors import GraphBubbleUp
 
@@ -34,7 +34,7 @@ def cleaned(error: Exception) -> Exception:
 
 
 def keys_masked(function: Function) -> Function:
-    """Have a function raise no error that shows a key; it may be a coroutine function, or yield what it makes."""
+    """Decorate a function, coroutine function or generator function so that its errors show no keys."""
     if inspect.isasyncgenfunction(function):
         wrapper: Any = _async_generator(function)
     elif inspect.isgeneratorfunction(function):
@@ -48,9 +48,9 @@ def _plain_function(function: Any) -> Any:
     def masking(*args: Any, **kwargs: Any) -> Any:
         try:
             return function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  # it is raised again
+        except Exception as error:  # noqa: BLE001  # raised again below
             failure = cleaned(error)
-        raise failure  # out here, so that what it takes the place of is not its context
+        raise failure  # outside the except block, so that the original error does not become its context
 
     return masking
 
@@ -59,7 +59,7 @@ def _coroutine(function: Any) -> Any:
     async def masking(*args: Any, **kwargs: Any) -> Any:
         try:
             return await function(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001  # likewise
+        except Exception as error:  # noqa: BLE001  # raised again below
             failure = cleaned(error)
         raise failure
 
@@ -70,7 +70,7 @@ def _generator(function: Any) -> Any:
     def masking(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         try:
             return (yield from function(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001  # likewise
+        except Exception as error:  # noqa: BLE001  # raised again below
             failure = cleaned(error)
         raise failure
 
@@ -84,7 +84,7 @@ def _async_generator(function: Any) -> Any:
             try:
                 async for item in items:
                     yield item
-            except Exception as error:  # noqa: BLE001  # likewise
+            except Exception as error:  # noqa: BLE001  # raised again below
                 failure = cleaned(error)
         if failure is not None:
             raise failure
@@ -115,7 +115,7 @@ def _cleaned(error: BaseException, seen: dict[int, BaseException]) -> BaseExcept
 
 
 def _mask_fields(error: BaseException, seen: dict[int, BaseException]) -> None:
-    """Mask what an error holds: its arguments, and its own fields."""
+    """Mask an error's arguments and its other attributes."""
     arguments = tuple(_field(value, seen) for value in error.args)
     if any(new is not old for new, old in zip(arguments, error.args, strict=True)):
         error.args = arguments
@@ -137,7 +137,7 @@ def _field(value: Any, seen: dict[int, BaseException]) -> Any:
 
 
 def _exchange(value: Any) -> Any:
-    """Return a request, a response or headers of httpx as far as an error's reader needs them, without keys."""
+    """Return a copy of an httpx request, response or headers without keys, with what the reader of an error needs."""
     import httpx
 
     held = value if isinstance(value, httpx.Headers) else getattr(value, "headers", {})
@@ -149,11 +149,11 @@ def _exchange(value: Any) -> Any:
         return httpx.Request(value.method, masked(str(value.url)), headers={**headers, **dict.fromkeys(secret, STARS)})
     if not isinstance(value, httpx.Response):
         return value
-    for name in ("content-encoding", "content-length", "transfer-encoding"):  # of the body as it came
+    for name in ("content-encoding", "content-length", "transfer-encoding"):  # they describe the original body
         headers.pop(name, None)
     try:
         request = _exchange(value.request)
-    except RuntimeError:  # it was made without one
+    except RuntimeError:  # it was created without a request
         request = None
     content = masked_value(value.content) if value.is_closed and value.is_stream_consumed else b""
     return httpx.Response(value.status_code, headers=headers, content=content, request=request)

@@ -1,7 +1,7 @@
-"""Settings of a run that are misspelled: refused, so that a limit which nobody applies is not taken for one that holds.
+"""Misspelled settings of a run: rejected, so that nobody relies on a limit that is not applied.
 
-Other people's keys stand beside ours in ``configurable`` and in a context (``thread_id``, ``checkpoint_ns``, a user's
-own), so only a name that is nearly one of ours is refused there.
+``configurable`` and a context also hold other people's keys (``thread_id``, ``checkpoint_ns``, a user's own), so only
+names that are close to one of ours are rejected there.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 _NEARLY = 0.85
-"""How alike two names are, by `difflib`, that are taken for one: ``cost_wieght`` is 0.9 like ``cost_weight``."""
+"""Similarity, by `difflib`, from which a name counts as a misspelling: ``cost_wieght`` has 0.9 to ``cost_weight``."""
 _WORDS = 2
 
 
 def refuse_misspelled(names: Iterable[object], ours: Collection[str], where: str) -> None:
-    """Refuse names that are nearly one of ours.
+    """Reject names that are close to one of ours.
 
     Args:
         names: the names that were given.
@@ -29,7 +29,7 @@ def refuse_misspelled(names: Iterable[object], ours: Collection[str], where: str
         where: where they were given, for the message.
 
     Raises:
-        SettingError: one is; the message says which is meant.
+        SettingError: a name is; the message suggests the intended one.
     """
     for name in names:
         if isinstance(name, str) and name not in ours and (meant := _meant(name, ours)) is not None:
@@ -37,10 +37,10 @@ def refuse_misspelled(names: Iterable[object], ours: Collection[str], where: str
 
 
 def refuse_unknown(names: Iterable[str], ours: Collection[str], where: str) -> None:
-    """Refuse names that are none of ours.
+    """Reject names that are not among ours.
 
     Raises:
-        SettingError: one is not.
+        SettingError: a name is not.
     """
     for name in names:
         if name not in ours:
@@ -48,7 +48,7 @@ def refuse_unknown(names: Iterable[str], ours: Collection[str], where: str) -> N
 
 
 def _meant(name: str, ours: Collection[str]) -> str | None:
-    """Return the name of ours that another one must be a slip for; None where it may be somebody else's."""
+    """Return the name of ours that the given one misspells; None if it may be somebody else's key."""
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").replace(" ", "_").lower()
     close = get_close_matches(plain, ours, n=1, cutoff=_NEARLY)
     if close:

@@ -1,4 +1,4 @@
-"""Options that hold no keys: pools are files that are shared, and their options are recorded and shown."""
+"""Keeping keys out of options: pool files are shared, and their options are recorded and displayed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HARMLESS_HEADERS = frozenset({
     "anthropic-beta", "anthropic-version", "openai-beta", "openai-organization", "openai-project",
     "x-goog-user-project", "x-request-id", "x-session-id", "traceparent", "editor-version", "copilot-integration-id",
 })  # fmt: skip
-"""Headers that no provider takes a key in."""
+"""Headers in which no provider expects a key."""
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _LONG = 20
@@ -36,16 +36,16 @@ _FILL_IN = ", or write '${NAME}' for the value of an environment variable"
 
 
 def without_secrets(options: dict[str, Any], *, fills: bool = False) -> dict[str, Any]:
-    """Return options if they hold no key.
+    """Return the options unchanged if they hold no key.
 
-    A key is told by the name of its option or header, or by its form.
+    A key is recognised by the name of its option or header, or by its form.
 
     Args:
         options: the options.
-        fills: whether ``${NAME}``, which stands for the value of an environment variable, may take its place.
+        fills: whether ``${NAME}``, a reference to an environment variable, is accepted in place of a key.
 
     Raises:
-        ValueError: they hold one; the message names its option, not the key.
+        ValueError: they hold a key; the message names the option, but does not show the key.
     """
     instead = _NAME_IT + (_FILL_IN if fills else "")
     for name, value, is_header in _named(options):
@@ -63,7 +63,7 @@ def without_secrets(options: dict[str, Any], *, fills: bool = False) -> dict[str
 
 
 def check_variable(variable: str | None) -> str | None:
-    """Return the name of an environment variable if it can be one, and is not a key that was put in its place.
+    """Return the name of an environment variable if it is a valid one, and not a key put there by mistake.
 
     Raises:
         ValueError: it is not; the message does not show it.
@@ -81,13 +81,13 @@ def check_variable(variable: str | None) -> str | None:
 
 
 def filled(value: Any, name: str = "an option") -> Any:
-    """Return a value with ``${NAME}`` replaced by the environment variable's value, however deep.
+    """Return a value with each ``${NAME}``, at any depth, replaced with the value of that environment variable.
 
-    What is filled in is remembered as secret.
+    The substituted values are remembered as secrets.
 
     Args:
-        value: texts, mappings and lists; anything else is returned as it is.
-        name: what the value is called in an error.
+        value: texts, mappings and lists; anything else is returned unchanged.
+        name: the name of the value in error messages.
 
     Raises:
         PoolError: a variable is not set.
@@ -106,7 +106,7 @@ def filled(value: Any, name: str = "an option") -> Any:
 
 
 def _named(value: Any, name: str = "", *, in_headers: bool = False) -> Iterator[tuple[str, Any, bool]]:
-    """Yield the fields of nested mappings and lists: name, value, and whether it is a header."""
+    """Yield the fields of nested mappings and lists: name, value, and whether the field is a header."""
     if isinstance(value, dict):
         for key, inner in value.items():
             yield str(key), inner, in_headers

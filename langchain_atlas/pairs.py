@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
 SEPARATOR = "@@"
-"""Stands between model and tool in the written form of a pair."""
+"""Separates model and tool in the written form of a pair."""
 
 
 def check_name(kind: str, name: str) -> str:
-    """Return the name of a model or a tool, if pairs can be written with it.
+    """Return the name of a model or a tool if it can be part of a written pair.
 
     Raises:
-        PoolError: they can't.
+        PoolError: it can't.
     """
-    unclear = kind == "model" and name.endswith("@")  # its pair 'm@@@tool' would read as model 'm', tool '@tool'
+    unclear = kind == "model" and name.endswith("@")  # its pair 'm@@@tool' would be parsed as model 'm', tool '@tool'
     if not name or SEPARATOR in name or unclear or name != name.strip() or not name.isprintable():
         raise PoolError(
             f"{name!r} can't name a {kind}: a name is not empty, has no {SEPARATOR!r}, no line break, no space at its "
@@ -38,12 +38,12 @@ class Pair:
     """One model with one tool, written ``model@@tool``."""
 
     model: str
-    """Name of the model, as the pool has it."""
+    """Name of the model in the pool."""
     tool: str = "none"
-    """Name of the tool, as the pool has it; ``none`` is the model by itself."""
+    """Name of the tool in the pool; ``none`` is the model alone."""
 
     def __post_init__(self) -> None:
-        """Refuse names that the written form can't carry.
+        """Reject names that the written form can't express.
 
         Raises:
             PoolError: a name is empty or contains ``@@`` or a line break.
@@ -53,7 +53,7 @@ class Pair:
 
     @classmethod
     def parse(cls, text: str) -> Pair:
-        """Read ``model@@tool``; a bare ``model`` means the model without a tool.
+        """Parse ``model@@tool``; a bare ``model`` means the model without a tool.
 
         Raises:
             PoolError: the text is not of that form.
@@ -66,7 +66,7 @@ class Pair:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """Let records hold pairs: written as text in JSON, read from text or from a `Pair`."""
+        """Let records hold pairs: serialized as text in JSON, read from text or from a `Pair`."""
         del source, handler
 
         def validate(value: object) -> Pair:
@@ -84,10 +84,10 @@ class Pair:
 
 
 def read_pairs(path: str | Path) -> tuple[Pair, ...]:
-    """Read a file of pairs, one ``model@@tool`` a line; empty lines and ``#`` comments are passed over.
+    """Read a file of pairs, one ``model@@tool`` per line; empty lines and ``#`` comments are skipped.
 
     Raises:
-        PoolError: the file can't be read, a line is not a pair, or there is none.
+        PoolError: the file can't be read, a line is not a pair, or the file has no pairs.
     """
     try:
         lines = read_text(Path(path)).splitlines()

@@ -1,4 +1,4 @@
-"""Who can be asked: models, tools, pairs of them, and pools of pairs."""
+"""Models, tools, and pools of pairs."""
 
 from __future__ import annotations
 
@@ -28,43 +28,43 @@ _NEED_NONE = ("none", "refined", "segmented")
 Modality = Literal["text", "image", "pdf", "audio"]
 
 IMAGE_INVOCATIONS = frozenset({"chart", "counting", "geometry", "ocr"})
-"""Invocations that need a query with an image; the model must see it, unless a tool of theirs does."""
+"""Invocations that need a query with an image; the model must be able to read images unless a tool does it."""
 
 _PRICES = ("input_cost_per_token", "cached_input_cost_per_token", "output_cost_per_token")
 
 
 class Model(Record):
-    """A language model that can be asked."""
+    """A language model of the pool."""
 
     name: str
-    """What the pool calls it; part of every pair's name."""
+    """Its name in the pool; part of every pair's name."""
     litellm: str = ""
-    """LiteLLM's id, such as ``openai/gpt-4o-mini``; the name when left empty."""
+    """LiteLLM's id, such as ``openai/gpt-4o-mini``; by default the name."""
     description: str = ""
-    """What it is and what it is good at, for people and for policies that read descriptions."""
+    """What it is and what it is good at, for people and for policies that use descriptions."""
     input_cost_per_token: float | None = Field(default=None, ge=0)
-    """Dollars per token read; None when unknown (LiteLLM's table is asked first)."""
+    """Dollars per input token; by default from LiteLLM's table, None when unknown there."""
     cached_input_cost_per_token: float | None = Field(default=None, ge=0)
-    """Dollars per token read that the provider had cached; None for the price of any other (LiteLLM's table is asked
-    first where it gives that price too)."""
+    """Dollars per input token that the provider had cached; None means the same price as other input tokens (by default
+    from LiteLLM's table, if the input price is too)."""
     output_cost_per_token: float | None = Field(default=None, ge=0)
-    """Dollars per token written; None when unknown (LiteLLM's table is asked first)."""
+    """Dollars per output token; by default from LiteLLM's table, None when unknown there."""
     modalities: frozenset[Modality] = frozenset({"text"})
     """What it can read."""
     function_calling: bool | None = None
-    """Whether it takes tools natively; None when unknown, which is read as yes."""
+    """Whether it supports native function calling; None when unknown, which is treated as yes."""
     structured_output: bool | None = None
-    """Whether it keeps to a JSON schema that is sent along; None when unknown, which is read as no."""
+    """Whether it supports structured output by JSON schema; None when unknown, which is treated as no."""
     max_input_tokens: int | None = Field(default=None, gt=0)
     """Longest prompt in tokens; None when unknown."""
     options: dict[str, Any] = Field(default_factory=dict)
-    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys; ``${NAME}`` stands
-    for the value of an environment variable, as in ``{"extra_headers": {"X-Gateway": "${GATEWAY_KEY}"}}``."""
+    """Passed to `ChatLiteLLM`, such as ``{"temperature": 0, "api_base": "..."}``. Never keys; ``${NAME}`` is replaced
+    with the value of an environment variable, as in ``{"extra_headers": {"X-Gateway": "${GATEWAY_KEY}"}}``."""
     refuses: frozenset[str] = frozenset()
-    """Parameters that it does not take, such as ``{"temperature", "stop"}``, where LiteLLM does not know that. What
-    this library would send of its own, unasked, is then left out."""
+    """Parameters that it does not accept, such as ``{"temperature", "stop"}``, if LiteLLM does not know that. This
+    library then leaves them out of its own defaults."""
     api_key_env: str | None = None
-    """Environment variable that holds the key, when LiteLLM's usual one is not meant."""
+    """Environment variable that holds the key, if it is not LiteLLM's usual one."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:
@@ -88,13 +88,13 @@ class Model(Record):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_litellm(cls, data: Any) -> Any:
-        """Take what the caller left open from LiteLLM's local table; what that lacks stays unknown."""
+        """Fill fields that the caller left out from LiteLLM's local table; what it lacks stays unknown."""
         if not isinstance(data, dict) or not isinstance(data.get("name"), str):
             return data
         filled = {**data, "litellm": data.get("litellm") or data["name"]}
         if not isinstance(filled["litellm"], str):
             return data
-        own_price = filled.get("input_cost_per_token") is not None  # a discount on another price is none of its
+        own_price = filled.get("input_cost_per_token") is not None  # a discount on another price does not apply
         for field, value in find_facts(filled["litellm"]).items():
             if filled.get(field) is None and not (own_price and field == "cached_input_cost_per_token"):
                 filled[field] = value
@@ -102,17 +102,17 @@ class Model(Record):
 
     @property
     def has_own_prices(self) -> bool:
-        """Whether the pool gives prices of its own, in place of those in LiteLLM's table."""
+        """Whether the pool gives its own prices in place of those in LiteLLM's table."""
         facts = find_facts(self.litellm)
         return any(getattr(self, name) != facts.get(name) for name in _PRICES)
 
     def price(self, input_tokens: int | None, output_tokens: int | None, cached_tokens: int = 0) -> float | None:
-        """Return the dollars that a call costs, or None where a price or a count is unknown.
+        """Return the cost of a call in dollars, or None if a price or a count is unknown.
 
         Args:
-            input_tokens: tokens read, cached ones included.
-            output_tokens: tokens written.
-            cached_tokens: how many of those read the provider had cached.
+            input_tokens: input tokens, including cached ones.
+            output_tokens: output tokens.
+            cached_tokens: how many of the input tokens the provider had cached.
         """
         read, written = self.input_cost_per_token, self.output_cost_per_token
         if read is None or written is None or input_tokens is None or output_tokens is None:
@@ -128,29 +128,29 @@ class Tool(ToolSources):
 
     A tool is named in one of two ways: `tools` holds LangChain tools, or `use` names one that can be built
     (``calculator``, ``python``, ``search``, or ``package.module:attribute``) with `arguments`. `Tool.of`,
-    `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` make one of what is there already.
+    `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` make one from existing objects.
     """
 
     name: str
-    """What the pool calls it; part of every pair's name."""
+    """Its name in the pool; part of every pair's name."""
     description: str = ""
-    """What it does, for people and for policies that read descriptions."""
+    """What it does, for people and for policies that use descriptions."""
     tools: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
     """LangChain tools (`BaseTool`) or plain functions that it wraps."""
     use: str | None = None
     """Name of a tool to build."""
     arguments: dict[str, Any] = Field(default_factory=dict)
-    """What `use` is built with, such as ``{"folder": "docs"}``."""
+    """Arguments to build `use` with, such as ``{"folder": "docs"}``."""
     invocation: str = "native"
     """How a model uses it: ``none``, ``native``, ``prompted``, ``grounded``, ``ranked``, ``refined``, ``backtracked``,
-    ``debugged``, ``segmented``, or one given to the executor."""
+    ``debugged``, ``segmented``, or a custom one given to the executor."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocation`."""
     needs: frozenset[Modality] = frozenset()
-    """What a model must be able to read to be paired with it, beyond text. With one of `IMAGE_INVOCATIONS` and no tool
-    that reads for the model, ``image`` is added."""
+    """What a model must be able to read, beyond text, to be paired with it. ``image`` is added for one of
+    `IMAGE_INVOCATIONS` without a tool that reads images for the model."""
     check: dict[str, dict[str, Any]] | None = None
-    """Harmless calls by which ``doctor --pool`` sees that it works: arguments by the name of the LangChain tool."""
+    """Harmless calls with which ``doctor --pool`` checks that it works: arguments by name of the LangChain tool."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:
@@ -173,14 +173,14 @@ class Tool(ToolSources):
 
     @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:
-        if self.use != "mcp":  # which has its own check, as it fills in variables
+        if self.use != "mcp":  # which has its own check, because it substitutes variables
             without_secrets(self.arguments)
         without_secrets(self.settings)
         return self
 
     @property
     def takes_images(self) -> bool:
-        """Whether it is of use for queries with an image alone."""
+        """Whether it is only useful for queries with an image."""
         return self.invocation in IMAGE_INVOCATIONS or "image" in self.needs
 
     @model_validator(mode="after")
@@ -199,21 +199,21 @@ class Tool(ToolSources):
 
 
 NO_TOOL = Tool(name="none", description="The model by itself, without a tool.", invocation="none")
-"""The tool that is no tool."""
+"""The model alone, as a member of a pool's tools."""
 
 
 class Pool(Record):
-    """Models times tools, less what is excluded and what can't work. Immutable."""
+    """All combinations of models and tools, except those that are excluded or can't work. Immutable."""
 
     models: tuple[Model, ...]
     """The models, in the order of their pairs."""
     tools: tuple[Tool, ...] = (NO_TOOL,)
-    """The tools; `NO_TOOL` is one like any other."""
+    """The tools; `NO_TOOL` is a tool like any other."""
     excluded: frozenset[Pair] = frozenset()
-    """Pairs left out by choice."""
+    """Pairs that are excluded."""
     pair_options: dict[Pair, dict[str, Any]] = Field(default_factory=dict)
-    """Parameters of the model calls of one pair, such as ``{"temperature": 0.2, "reasoning_effort": "low"}``; they win
-    over the model's and over the tool's."""
+    """Parameters of the model calls of one pair, such as ``{"temperature": 0.2, "reasoning_effort": "low"}``; they
+    override those of the model and of the tool."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:
@@ -232,7 +232,7 @@ class Pool(Record):
                 raise ValueError(f"a pool needs at least one {kind}")
             doubled = sorted({name for name in names if names.count(name) > 1})
             if doubled:
-                raise ValueError(f"{kind} names must differ; {doubled[0]!r} stands twice")
+                raise ValueError(f"{kind} names must be unique; {doubled[0]!r} appears twice")
         for pair in (*self.excluded, *self.pair_options):
             self.model(pair.model)
             self.tool(pair.tool)
@@ -245,7 +245,7 @@ class Pool(Record):
         """Read a pool from a YAML file; the format is in ``docs/pools.md``.
 
         Raises:
-            PoolError: the file can't be read, or an entry is wrong; the message names file and entry.
+            PoolError: the file can't be read, or an entry is invalid; the message names the file and the entry.
         """
         from langchain_atlas.pool_file import read_pool
 
@@ -266,7 +266,7 @@ class Pool(Record):
 
     @cached_property
     def pairs(self) -> tuple[Pair, ...]:
-        """All pairs that may be asked, models first."""
+        """All pairs that may be called, in the order of the models."""
         product = (Pair(model.name, tool.name) for model in self.models for tool in self.tools)
         return tuple(pair for pair in product if pair not in self.excluded and pair not in self.impossible)
 
@@ -280,25 +280,26 @@ class Pool(Record):
         return len(self.pairs)
 
     def model(self, name: str) -> Model:
-        """Return the model of that name.
+        """Return the model with the given name.
 
         Raises:
-            PoolError: there is none; the message lists the names.
+            PoolError: it does not exist; the message lists the valid names.
         """
         return _find("model", name, self.models)
 
     def tool(self, name: str) -> Tool:
-        """Return the tool of that name.
+        """Return the tool with the given name.
 
         Raises:
-            PoolError: there is none; the message lists the names.
+            PoolError: it does not exist; the message lists the valid names.
         """
         return _find("tool", name, self.tools)
 
     def suited(self, *, images: bool) -> frozenset[Pair]:
-        """Return the pairs that can answer a query with images, or one without.
+        """Return the pairs that can answer a query with, or without, images.
 
-        Without images, that is all but those whose tool needs one. With images, those whose model or tool reads them.
+        Without images, these are all pairs except those whose tool needs one. With images, those whose model or tool
+        reads them.
         """
         seeing = {model.name for model in self.models if "image" in model.modalities}
         looking = {tool.name for tool in self.tools if tool.takes_images}
@@ -307,7 +308,7 @@ class Pool(Record):
         return frozenset(pair for pair in self.pairs if pair.tool not in looking)
 
     def check(self, pair: Pair) -> Pair:
-        """Return `pair` if it may be asked.
+        """Return `pair` if it may be called.
 
         Raises:
             PoolError: it may not; the message says why.
@@ -321,7 +322,7 @@ class Pool(Record):
         raise PoolError(f"Unknown pair {str(pair)!r}. {suggest(str(pair), map(str, self.pairs))}")
 
     def extend(self, models: Iterable[Model] = (), tools: Iterable[Tool] = ()) -> Pool:
-        """Return a pool with more members.
+        """Return a new pool with these models and tools added.
 
         Raises:
             PoolError: a name is already taken.
@@ -329,10 +330,10 @@ class Pool(Record):
         return self.replace(models=(*self.models, *models), tools=(*self.tools, *tools))
 
     def restrict(self, pairs: Iterable[Pair | str]) -> Pool:
-        """Return a pool of just these pairs; members that no pair uses are dropped.
+        """Return a new pool of only these pairs; models and tools that no pair uses are dropped.
 
         Raises:
-            PoolError: one of them is not in this pool.
+            PoolError: a pair is not in this pool.
         """
         kept = {self.check(pair if isinstance(pair, Pair) else Pair.parse(pair)) for pair in pairs}
         models = tuple(model for model in self.models if any(pair.model == model.name for pair in kept))
@@ -344,7 +345,7 @@ class Pool(Record):
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when a pair or its options, a model's id, or a tool's way of use changes."""
+        """Sixteen hex digits that change when a pair, its options, a model's id or a tool's invocation changes."""
         members: list[Any] = [
             [[model.name, model.litellm] for model in self.models],
             [[tool.name, tool.use, tool.invocation] for tool in self.tools],

@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 _SECTIONS = ("models", "tools", "exclude", "pairs")
 
 MAX_BYTES, MAX_DEPTH, MAX_VALUES, MAX_NUMBER = 500_000, 40, 50_000, 100
-"""Bounds of a pool file: its size, its nesting, its values with all aliases written out, and the digits of a number."""
+"""Limits of a pool file: bytes, nesting depth, values with all aliases expanded, and digits of a number."""
 
 _SHOWN = 200
 _FOLDERS = ("folder", "cwd")
-"""Arguments of tools that are folders."""
+"""Arguments of tools that name folders."""
 
 
 def read_pool(path: Path) -> Pool:
     """Read a pool file.
 
     Raises:
-        PoolError: the file can't be read, or an entry is wrong; the message names file and entry.
+        PoolError: the file can't be read, or an entry is invalid; the message names the file and the entry.
     """
     try:
         data = yaml.load(_text(path), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
     except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
-        # The last five are what PyYAML meets in a date or a number that can't be one, and lets through.
+        # The last five are what PyYAML raises, unwrapped, for an invalid date or number.
         raise PoolError(f"Can't read the pool file {str(path)!r}: {error}") from error
     except RecursionError as error:
         raise PoolError(f"Can't read the pool file {str(path)!r}: it is nested more than {MAX_DEPTH} deep") from error
@@ -48,7 +48,7 @@ def read_pool(path: Path) -> Pool:
 
 def _text(path: Path) -> str:
     with path.open("rb") as file:
-        content = file.read(MAX_BYTES + 1)  # and not by its size: pipes and devices have none
+        content = file.read(MAX_BYTES + 1)  # the file size would not do: pipes and devices have none
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes, which no pool needs")
     return decoded(content)
@@ -82,7 +82,7 @@ def _build(data: Any, folder: Path) -> Pool:
 
 
 def _pair_options(data: dict[Any, Any], models: list[Model], tools: list[Tool]) -> dict[Pair, dict[str, Any]]:
-    """Collect the options of pairs; where several patterns name a pair, later ones win, parameter by parameter."""
+    """Collect the options of pairs; if several patterns match a pair, later ones override earlier ones by parameter."""
     found: dict[Pair, dict[str, Any]] = {}
     for pattern, entry in _entries(data, "pairs"):
         for field in entry:
@@ -97,10 +97,10 @@ def _pair_options(data: dict[Any, Any], models: list[Model], tools: list[Tool]) 
 
 
 def matching(pattern: str, models: Iterable[Model], tools: Iterable[Tool]) -> list[Pair]:
-    """Return the pairs of the product that a pattern such as ``gemma*@@*`` names.
+    """Return the pairs of models and tools that match a pattern such as ``gemma*@@*``.
 
     Raises:
-        PoolError: it names none.
+        PoolError: no pair matches.
     """
     model_part, _, tool_part = pattern.partition(SEPARATOR)
     tools = tuple(tools)
@@ -143,12 +143,12 @@ def _tool(name: str, entry: dict[str, Any], folder: Path) -> Tool:
 
 
 def _placed(arguments: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the arguments with their folders meant from where the pool file lies, not from where the command runs."""
+    """Return the arguments with folders resolved relative to the pool file, not to the working directory."""
     placed = {
         **arguments,
         **{key: str(folder / arguments[key]) for key in _FOLDERS if isinstance(arguments.get(key), str)},
     }
-    if isinstance(placed.get("provider"), list):  # of search: each of them may be a folder
+    if isinstance(placed.get("provider"), list):  # of search: each entry may be a folder
         placed["provider"] = [_placed(one, folder) if isinstance(one, dict) else one for one in placed["provider"]]
     return placed
 
@@ -157,10 +157,10 @@ _MERGE = "tag:yaml.org,2002:merge"
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that stands twice, of which YAML would keep the second in silence, and what grows when it is read.
+    """Rejects duplicate keys, of which YAML would silently keep the second, and input that expands when it is read.
 
-    Ten lines of aliases can stand for a billion values, an alias can stand for what it is part of, and a number of a
-    million digits takes minutes. So the nodes are looked at before anything is made of them.
+    Ten lines of aliases can expand to a billion values, an alias can contain itself, and a number of a million digits
+    takes minutes to read. So the nodes are checked before anything is constructed from them.
     """
 
     def get_single_node(self) -> yaml.Node | None:
@@ -172,34 +172,34 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
-            if key.tag == _MERGE:  # takes in what another mapping holds; what stands here wins
+            if key.tag == _MERGE:  # merges another mapping; the keys given here win
                 continue
             name = self.construct_object(key, deep=True)
             if not isinstance(name, Hashable):
                 raise yaml.constructor.ConstructorError(problem=f"{name!r} can't be a key", problem_mark=key.start_mark)
             if name in seen:
                 raise yaml.constructor.ConstructorError(
-                    problem=f"the key {name!r} stands twice", problem_mark=key.start_mark
+                    problem=f"the key {name!r} appears twice", problem_mark=key.start_mark
                 )
             seen.add(name)
         return super().construct_mapping(node, deep)
 
 
 class _Extent:
-    """How many values a node stands for; every node is looked at once, however often an alias names it."""
+    """How many values a node expands to; every node is visited once, however often an alias refers to it."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[int, int]] = {}
         self._open: set[int] = set()
 
     def of(self, node: yaml.Node, depth: int) -> tuple[int, int]:
-        """Return how many values a node stands for, and how deep they are nested.
+        """Return how many values a node expands to, and how deep they are nested.
 
         Raises:
-            yaml.constructor.ConstructorError: it is too much, too deep, part of itself, or too long a number.
+            yaml.constructor.ConstructorError: it is too large, is too deep, contains itself, or is too long a number.
         """
         if id(node) in self._open:
-            raise _refused(node, "it is part of itself: an alias names what it stands in")
+            raise _refused(node, "it is part of itself: an alias names what contains it")
         if id(node) not in self._known:
             self._open.add(id(node))
             within = [self.of(child, depth + 1) for child in _children(node, depth)]

@@ -1,4 +1,4 @@
-"""What LiteLLM's own table says about a model, read from its package file.
+"""Facts about models from LiteLLM's own table, read from its package file.
 
 The file is read directly because importing LiteLLM takes seconds and may look for a newer table on the network.
 """
@@ -11,21 +11,21 @@ from pathlib import Path
 from typing import Any
 
 _READS = {"image": "supports_vision", "pdf": "supports_pdf_input", "audio": "supports_audio_input"}
-"""What a model reads beside text, with the field of the table that says so."""
+"""What a model reads besides text, with the field of the table that says so."""
 _TABLE = "model_prices_and_context_window_backup.json"
 _TIER = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
 
 
 def find_facts(litellm_id: str) -> dict[str, Any]:
-    """Return what is known of a model, by the names of `Model`'s fields.
+    """Return what the table knows about a model, by the names of `Model`'s fields.
 
     Args:
         litellm_id: LiteLLM's id, with or without the provider, such as ``openai/gpt-4o-mini``.
 
     Returns:
         Any of ``input_cost_per_token``, ``cached_input_cost_per_token``, ``output_cost_per_token`` (dollars),
-        ``max_input_tokens``, ``function_calling``, ``structured_output`` and ``modalities``. What the table lacks is
-        left out.
+        ``max_input_tokens``, ``function_calling``, ``structured_output`` and ``modalities``. Facts that the table lacks
+        are left out.
     """
     entry = _entry(litellm_id)
     facts: dict[str, Any] = {
@@ -39,19 +39,22 @@ def find_facts(litellm_id: str) -> dict[str, Any]:
     read = {kind for kind, sign in _READS.items() if entry.get(sign)}
     if read:
         facts["modalities"] = frozenset({"text", *read})
-    if facts["max_input_tokens"] == 0:  # the table's way to say that it is not known
+    if facts["max_input_tokens"] == 0:  # the table's way of saying unknown
         del facts["max_input_tokens"]
     return {name: value for name, value in facts.items() if isinstance(value, int | float | bool | frozenset)}
 
 
 def table_price(litellm_id: str, input_tokens: int, output_tokens: int, cached_tokens: int) -> float | None:
-    """Return the dollars of a call by LiteLLM's table; long prompts and cached tokens have prices of their own.
+    """Return the cost of a call in dollars by LiteLLM's table; long prompts and cached tokens have separate prices.
 
     Args:
         litellm_id: LiteLLM's id of the model.
-        input_tokens: tokens read, cached ones included.
-        output_tokens: tokens written.
-        cached_tokens: how many of those read were cached.
+        input_tokens: input tokens, including cached ones.
+        output_tokens: output tokens.
+        cached_tokens: how many of the input tokens were cached.
+
+    Returns:
+        The cost; None when a price is unknown.
     """
     entry = _entry(litellm_id)
     tiers = (_TIER.fullmatch(name) for name in entry)
@@ -71,7 +74,7 @@ def table_price(litellm_id: str, input_tokens: int, output_tokens: int, cached_t
 def _entry(litellm_id: str) -> dict[str, Any]:
     table = _table()
     entry = table.get(litellm_id)
-    if entry is None:  # some providers' models stand in the table without the provider
+    if entry is None:  # the table lists some providers' models without the provider
         provider, _, bare = litellm_id.partition("/")
         entry = table.get(bare, {})
         if entry.get("litellm_provider") != provider:

@@ -1,20 +1,20 @@
-"""How far long work is: who is told, and a counter of its steps."""
+"""Progress of long work: the callback type, and a counter of steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 Progress = Callable[[int, int], None]
-"""Told how much is done and how much there is in all."""
+"""Called with the number of finished steps and the total."""
 
 
 class Steps:
-    """Counts what is done, for a progress bar.
+    """Counts finished steps, for a progress bar.
 
     Args:
-        total: how much there is to do.
-        progress: told after each step, if anybody is.
-        every: tell only after so many steps, and at the end.
+        total: the total number of steps.
+        progress: called after each step; None for no reports.
+        every: report only after this many steps, and at the end.
     """
 
     def __init__(self, total: int, progress: Progress | None, *, every: int = 1) -> None:
@@ -22,7 +22,7 @@ class Steps:
         self._done, self._told = 0, 0
 
     def __call__(self, number: int = 1) -> None:
-        """Count `number` steps more."""
+        """Count `number` more steps."""
         self._done += number
         if self._progress is None or (self._done - self._told < self._every and self._done < self._total):
             return

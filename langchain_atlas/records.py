@@ -1,4 +1,4 @@
-"""The base of all records: frozen, strict about field names, and clear about what was wrong."""
+"""The base of all records: frozen, strict about field names, with clear error messages."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
@@ -19,7 +19,7 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    if not TYPE_CHECKING:  # type checkers keep the signature that pydantic derives from the fields
+    if not TYPE_CHECKING:  # so that type checkers use the signature that pydantic derives from the fields
 
         def __init__(self, /, **data: Any) -> None:
             try:
@@ -32,7 +32,7 @@ class Record(BaseModel):
         return InvalidInputError(message)
 
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed, validated anew."""
+        """Return a validated copy with some fields changed."""
         values = {name: getattr(self, name) for name in type(self).model_fields}
         return type(self)(**{**values, **changes})
 
@@ -42,7 +42,7 @@ class Record(BaseModel):
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Rebuild a record from what `to_json` gave.
+        """Rebuild a record from the output of `to_json`.
 
         Raises:
             InvalidInputError: `data` does not describe such a record.
@@ -53,12 +53,12 @@ class Record(BaseModel):
 
 
 def describe(error: ValidationError, what: str, fields: Iterable[str] = ()) -> str:
-    """Turn a pydantic error into one sentence per problem: field, bad value, what is wanted.
+    """Turn a pydantic error into one sentence per problem: the field, the bad value, what is expected.
 
     Args:
-        error: what pydantic raised.
-        what: the name of what could not be made.
-        fields: the names of its fields, from which one is suggested in place of an unknown one.
+        error: the error that pydantic raised.
+        what: the name of the record that could not be created.
+        fields: the names of its fields, from which a replacement for an unknown one is suggested.
     """
     known = list(fields)
     problems = []
@@ -70,7 +70,7 @@ def describe(error: ValidationError, what: str, fields: Iterable[str] = ()) -> s
             problems.append(f"{what} has no field {field!r}{valid}")
         elif item["type"] == "missing":
             problems.append(f"{what} needs the field {field!r}")
-        elif item["type"] == "value_error":  # our own sentence: it names what is wrong, and may be about a secret
+        elif item["type"] == "value_error":  # our own message: it names the problem, and the value may be a secret
             problems.append(f"{what} field {field!r}: {message}" if item["loc"] else f"{what}: {message}")
         else:
             problems.append(f"{what} field {field!r}: {message} (got {without_forms(repr(item['input']))})")

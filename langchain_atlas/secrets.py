@@ -1,8 +1,8 @@
-"""Keys of providers, kept out of everything that is recorded or shown: the one place that knows them.
+"""Providers' keys, kept out of everything that is recorded or shown: the one place that knows them.
 
-Known are the values of environment variables whose names say so, and whatever was handed to a provider in this process
-(`remember`). Texts that merely have the form of a key are masked too, because a provider may repeat one that nobody
-here has seen.
+Known keys are the values of environment variables whose names suggest a key, and everything that was passed to a
+provider in this process (`remember`). Text that merely has the form of a key is masked too, because a provider may
+repeat a key that this process has never seen.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from typing import Any
 from urllib.parse import quote
 
 STARS = "***"
-"""What stands in place of a key."""
+"""Replaces a key."""
 
 _VARIABLES = re.compile(
     r"(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|JWT)(?:_|\d|$)|(?:^|_)PAT(?:_|$)", re.IGNORECASE
 )
-"""Names of environment variables that hold keys; MAX_TOKENS, TOKENIZERS_PARALLELISM and KEYBOARD are none."""
+"""Names of environment variables that hold keys; MAX_TOKENS, TOKENIZERS_PARALLELISM and KEYBOARD do not match."""
 _SHORTEST = 6
 _LONG = 16
-"""Of a key this long, its first half gives it away, and is masked with what follows it."""
+"""From this length on, the first half of a key is enough to reveal it, so it is masked with what follows it."""
 _PATH = re.compile(r"^(?:~|\.{0,2}/|[A-Za-z]:\\)[^\s]*$")
 _KEY = r"[\w.~+/=-]"
 
@@ -52,16 +52,16 @@ _FORMS = (
         rf"\g<1>{STARS}",
     ),
 )
-"""What keys look like, whoever's they are, and what takes their place."""
+"""Patterns of keys of any provider, and their replacements."""
 
 _REMEMBERED: set[str] = set()
 
 
 def remember(*values: Any) -> None:
-    """Remember keys that were given to a provider, so that no text shows them, also when their variable has changed.
+    """Remember keys that were passed to a provider, so that they are masked even after their variable has changed.
 
     Args:
-        values: keys as texts or pydantic secrets, or lists and mappings that hold some; anything else is passed over.
+        values: keys as texts or pydantic secrets, or lists and mappings of them; anything else is ignored.
     """
     for value in values:
         plain = value.get_secret_value() if hasattr(value, "get_secret_value") else value
@@ -76,17 +76,17 @@ def remember(*values: Any) -> None:
 
 
 MAX_ERROR_TEXT = 2_000
-"""Most characters of an error that are kept: a page of a provider's says nothing more after these."""
+"""How many characters of an error are kept; the rest of a provider's error page adds nothing."""
 
 
 def masked(text: str, variable: str | None = None) -> str:
-    """Return a text with stars in place of keys: a provider's error may repeat what it refuses.
+    """Return a text with keys masked: a provider's error may repeat the key that it rejects.
 
     Args:
         text: the text.
-        variable: an environment variable that holds a key, whatever its name says.
+        variable: an environment variable that holds a key, even if its name does not suggest one.
     """
-    for key in sorted(_known(variable), key=len, reverse=True):  # a key may be part of another
+    for key in sorted(_known(variable), key=len, reverse=True):  # longest first: a key may be part of another
         escaped = json.dumps(key)[1:-1]
         for written in {key, escaped, escaped.replace("/", r"\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}:
             text = text.replace(written, STARS)
@@ -96,19 +96,19 @@ def masked(text: str, variable: str | None = None) -> str:
 
 
 def without_forms(text: str) -> str:
-    """Return a text with stars in place of what looks like a key, whether or not it is known."""
+    """Return a text with everything masked that looks like a key, known or not."""
     for form, instead in _FORMS:
         text = form.sub(instead, text)
     return text
 
 
 def looks_secret(text: str) -> bool:
-    """Say whether a text holds what looks like a key."""
+    """Return whether a text holds something that looks like a key."""
     return without_forms(text) != text
 
 
 def masked_value(value: Any, *, depth: int = 12) -> Any:
-    """Return a value with stars in place of the keys in its texts, however deep; the value itself where it has none."""
+    """Return a value with the keys in its texts masked, at any depth; the value itself if it has none."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, bytes):
@@ -127,7 +127,7 @@ def masked_value(value: Any, *, depth: int = 12) -> Any:
 
 
 def error_text(error: BaseException, variable: str | None = None) -> str:
-    """Return ``ErrorType: message`` of an error, with stars in place of keys, and not at any length.
+    """Return ``ErrorType: message`` of an error, with keys masked and at limited length.
 
     Args:
         error: the error.
@@ -137,13 +137,13 @@ def error_text(error: BaseException, variable: str | None = None) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text of an error, cut at `MAX_ERROR_TEXT` characters."""
+    """Return the text of an error, cut at `MAX_ERROR_TEXT` characters."""
     left = len(text) - MAX_ERROR_TEXT
     return text if left <= 0 else f"{text[:MAX_ERROR_TEXT]}... ({left:,} more characters)"
 
 
 def _known(variable: str | None) -> set[str]:
-    """Return the keys that are known now."""
+    """Return the currently known keys."""
     known = set(_REMEMBERED)
     for name, value in os.environ.items():
         if name == variable or (_says_key(name) and _may_be_key(name, value)):
@@ -161,7 +161,7 @@ def _says_key(name: str) -> bool:
 
 
 def _may_be_key(name: str, value: str) -> bool:
-    """Say whether a variable's value can be a key: a switch, a small number and the path of a file are none."""
+    """Return whether a variable's value can be a key: a switch, a small number or a file path can't."""
     if value.isdigit() and len(value) < _LONG:
         return False
     return not ("CREDENTIAL" in name.upper() and _PATH.match(value))
@@ -169,7 +169,7 @@ def _may_be_key(name: str, value: str) -> bool:
 
 @lru_cache(maxsize=8)
 def _names_of_litellm(fields: int) -> tuple[str, ...]:
-    """Return the names under which LiteLLM itself holds keys, such as ``openai_key``; looked up anew when it grows."""
+    """Return LiteLLM's own attributes that hold keys, such as ``openai_key``, cached by their number."""
     if not fields:
         return ()
     return tuple(name for name in vars(sys.modules["litellm"]) if name.endswith(("_key", "_token")))

@@ -1,4 +1,4 @@
-"""Text of files that people wrote, whatever editor they used."""
+"""Reading text files in any common encoding."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ if TYPE_CHECKING:
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is the beginning of this one
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark is a prefix of this one
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
     (b"\x84\x31\x95\x33", "gb18030"),
 )
-"""Byte order marks that say how a file is encoded."""
+"""Byte order marks and the encodings that they announce."""
 
 _LOOKED_AT = 4096
 _MOSTLY, _HARDLY = 0.4, 0.05
 _WESTERN = 0.3
-"""Share of letters beyond ASCII up to which a text is taken for a Western European one."""
+"""Maximum share of non-ASCII letters in a text that is taken for Western European."""
 
 
 def read_text(path: Path, *, western: bool = False) -> str:
     """Read a text file.
 
     Args:
-        path: where it is.
+        path: path of the file.
         western: see `decoded`.
 
     Raises:
@@ -40,12 +40,12 @@ def read_text(path: Path, *, western: bool = False) -> str:
 
 
 def decoded(data: bytes, *, western: bool = False) -> str:
-    """Return bytes as text: UTF-8, what a byte order mark says, or UTF-16 that shows by its zeros.
+    """Decode bytes: by a byte order mark, as UTF-8, or as UTF-16 recognised by its zero bytes.
 
     Args:
         data: the content of a file.
-        western: take what is nothing of these for Windows-1252 where it reads as a Western European text. Where a wrong
-            guess would do harm, as in data, leave it out.
+        western: decode anything else as Windows-1252 if it reads like Western European text. Leave it off where a wrong
+            guess would do harm, as in data.
 
     Raises:
         UnicodeError: it can't be decoded; the message says where, and what to do.
@@ -79,7 +79,7 @@ def _strictly(data: bytes, encoding: str) -> str:
 
 
 def _wide(data: bytes) -> str | None:
-    """Which UTF-16 bytes without a mark are: in most languages every second byte of it is zero, for the most part."""
+    """Return which UTF-16 unmarked bytes are, if any: in most languages, most of its every second byte are zero."""
     start = data[:_LOOKED_AT]
     if b"\0" not in start or len(data) % 2:
         return None
@@ -90,10 +90,10 @@ def _wide(data: bytes) -> str | None:
 
 
 def _windows_1252(data: bytes) -> str | None:
-    """Return a Western European text in Windows-1252; None where it is not one.
+    """Decode Western European text in Windows-1252; None if it does not look like that.
 
-    Any bytes could be read so. But texts of other encodings come out with hardly a plain letter, or with signs where
-    letters should be.
+    Any bytes could be decoded this way, but text in another encoding comes out with hardly any plain letters, or with
+    symbols where letters should be.
     """
     try:
         text = data.decode("cp1252")

@@ -1,4 +1,4 @@
-"""Other people's tools, retrievers, graphs and servers as tools of a pool, each in one line."""
+"""Existing tools, retrievers, graphs and servers as tools of a pool, each in one line."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 
 class ToolSources(Record):
-    """Ways of making a `Tool`."""
+    """Constructors of `Tool`."""
 
     @classmethod
     def of(cls, tools: Any, *, name: str | None = None, description: str | None = None, **fields: Any) -> Self:
-        """Make a tool of LangChain tools or functions: of one, or of several that are offered together.
+        """Make a tool from one or more LangChain tools or functions, which are offered together.
 
         Args:
             tools: a LangChain tool, a function with a docstring, a list of them, or a LangChain toolkit.
-            name: what the pool calls it; may be left out for a single tool.
-            description: what it does; made of the members' where left out.
+            name: its name in the pool; optional for a single tool.
+            description: what it does; by default combined from the members' descriptions.
             **fields: other fields of `Tool`.
 
         Raises:
-            PoolError: there is no tool in it, several have no name, or a member is something else.
+            PoolError: the list is empty, several tools are given without a name, or a member is not a tool.
         """
         members = _members(tools)
         if name is None and len(members) != 1:
@@ -40,14 +40,14 @@ class ToolSources(Record):
 
     @classmethod
     def from_retriever(cls, retriever: Any, *, name: str, description: str, k: int = 3, **fields: Any) -> Self:
-        """Make a tool of a LangChain retriever.
+        """Make a tool from a LangChain retriever.
 
         Args:
             retriever: the retriever, or ``package.module:attribute`` that names one or a function that returns one.
-            name: what the pool and the models call it.
+            name: its name in the pool and for the models.
             description: what can be found there; models read it.
-            k: how many documents a result has at most.
-            **fields: other fields of `Tool`; ``invocation="grounded"`` looks every query up, without asking the model.
+            k: maximum number of documents in a result.
+            **fields: other fields of `Tool`; ``invocation="grounded"`` searches for every query on its own.
         """
         arguments = {"retriever": retriever, "k": k}
         return cls(**{"name": name, "description": description, "use": "retriever", "arguments": arguments, **fields})
@@ -64,15 +64,15 @@ class ToolSources(Record):
         asynchronous: bool | None = None,
         **fields: Any,
     ) -> Self:
-        """Make a tool of a compiled LangGraph graph, such as an agent; see `langchain_atlas.tools.graphs.GraphTool`.
+        """Make a tool from a compiled LangGraph graph, such as an agent; see `langchain_atlas.tools.graphs.GraphTool`.
 
         Args:
             graph: the compiled graph, or ``package.module:attribute`` that names one or a function that returns one.
-            name: what the pool and the models call it.
-            description: what it can be asked; models read it.
+            name: its name in the pool and for the models.
+            description: what it can do; models read it.
             inputs: fields of the graph's state that the model fills in; None for its input schema.
-            output: field of the graph's state that is the result; None for the last message, or all that is new.
-            asynchronous: set it when something in the graph, such as an MCP tool, is only asynchronous.
+            output: field of the graph's state that is the result; None for the last message, or all new values.
+            asynchronous: set this if something in the graph, such as an MCP tool, only works asynchronously.
             **fields: other fields of `Tool`.
         """
         given = {"inputs": None if inputs is None else tuple(inputs), "output": output, "asynchronous": asynchronous}
@@ -89,10 +89,10 @@ class ToolSources(Record):
         settings: dict[str, Any] | None = None,
         **server: Any,
     ) -> Self:
-        """Make a tool of the tools of an MCP server, which is started or reached where the tool is first built.
+        """Make a tool from the tools of an MCP server, which is started or connected when the tool is first built.
 
         Args:
-            name: what the pool calls it.
+            name: its name in the pool.
             description: what it does.
             invocation: how models use it.
             settings: settings of the invocation.
@@ -104,10 +104,10 @@ class ToolSources(Record):
 
 
 def as_langchain_tool(member: Any) -> BaseTool:
-    """Return a LangChain tool as it is, or make one of a function, synchronous or not.
+    """Return a LangChain tool unchanged, or make one from a function, synchronous or not.
 
     Raises:
-        PoolError: it is neither, or the function says nothing about itself.
+        PoolError: it is neither, or the function has no docstring.
     """
     from langchain_core.retrievers import BaseRetriever
     from langchain_core.tools import BaseTool, StructuredTool

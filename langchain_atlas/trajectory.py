@@ -1,4 +1,4 @@
-"""What goes round the loop: the query, decisions, observations, and the trajectory they make."""
+"""The records of the loop: query, decisions, observations, and the trajectory that they form."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from langchain_atlas.text.thoughts import part_thoughts
 Kind = Literal["route", "think", "answer"]
 
 Tokens = Annotated[int | None, BeforeValidator(known_tokens)]
-"""A number of tokens; what can't be one is unknown."""
+"""A token count; an implausible value becomes None, which means unknown."""
 Dollars = Annotated[float | None, BeforeValidator(known_dollars)]
-"""An amount of dollars; what can't be one is unknown."""
+"""An amount in dollars; an implausible value becomes None, which means unknown."""
 
 
 class Constraints(Record):
-    """What a query must keep to, whichever router decides."""
+    """Limits that a query sets, whichever router decides."""
 
     max_cost_usd: float | None = Field(default=None, ge=0)
-    """Most dollars the whole trajectory may cost, by expectation; None for no limit."""
+    """Maximum expected cost of the whole trajectory, in dollars; None for no limit."""
     max_latency_s: float | None = Field(default=None, gt=0)
-    """Most seconds the whole trajectory may take, by expectation; None for no limit."""
+    """Maximum expected duration of the whole trajectory, in seconds; None for no limit."""
     pairs: frozenset[Pair] | None = None
-    """Pairs that may be asked; None for all of the router's."""
+    """Pairs that may be called; None for all of the router's."""
 
 
 class Query(Record):
-    """What somebody asks."""
+    """What is routed: a text with its context, history, files and constraints."""
 
     text: str
-    """The ask itself."""
+    """The text of the user message."""
     id: str | None = None
     """Identifies a recorded query; replay looks outcomes up by it."""
     context: str | None = None
-    """What comes with the query, such as the functions on offer, as text or JSON."""
+    """Additional context, such as the available functions, as text or JSON."""
     history: tuple[Any, ...] = Field(default=(), repr=False)
-    """Messages (LangChain `BaseMessage`) that came before the ask, oldest first."""
+    """Messages (LangChain `BaseMessage`) before the user message, oldest first."""
     since: tuple[Any, ...] = Field(default=(), repr=False)
-    """Messages that came after the ask, oldest first: calls of tools that were made for it, and their results."""
+    """Messages after the user message, oldest first: tool calls that were made for it, and their results."""
     images: tuple[str, ...] = Field(default=(), repr=False)
-    """Images as URLs or data URLs. A `Path`, bytes or a content block is turned into one; see
+    """Images as URLs or data URLs. A `Path`, bytes or a content block is converted; see
     `langchain_atlas.images.image_url`."""
     content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
-    """What was said in its order, where that is more than the text with images behind it: blocks of type ``text``,
-    ``image`` (with ``index``, the place in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
+    """The content blocks in order, if they are more than the text followed by images: blocks of type ``text``,
+    ``image`` (with ``index``, the position in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
     constraints: Constraints = Constraints()
-    """What must be kept to."""
+    """Limits on cost, latency and pairs."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
     avoid: frozenset[Pair] = Field(default=frozenset(), repr=False)
-    """Pairs to ask only when no other is left: their provider failed on the way to this answer."""
+    """Pairs to call only when no other is left: their provider failed earlier in this trajectory."""
 
     @field_validator("images", mode="before")
     @classmethod
@@ -68,19 +68,19 @@ class Query(Record):
 
     @property
     def full_text(self) -> str:
-        """The text with its context, in which markup of chat templates is made words: a document is data."""
+        """The text with its context; chat template markup in the context becomes plain words, because it is data."""
         return self.text if self.context is None else f"{self.text}\n\nContext:\n{neutral(self.context)}"
 
     @property
     def media(self) -> frozenset[str]:
-        """What it holds besides text: any of ``image``, ``pdf`` and ``audio``."""
+        """The media that it holds besides text: any of ``image``, ``pdf`` and ``audio``."""
         kinds = {"file": "pdf", "input_audio": "audio"}
         files = {kinds[block["type"]] for block in self.content if block["type"] in kinds}
         return frozenset(files | ({"image"} if self.images else set()))
 
     @classmethod
     def of(cls, query: Query | str) -> Query:
-        """Return a query as it is, or make one of a text."""
+        """Return a query unchanged, or make one from a text."""
         return query if isinstance(query, Query) else cls(text=query)
 
 
@@ -88,9 +88,9 @@ class Usage(Record):
     """Tokens of one or more model calls."""
 
     input_tokens: Tokens = None
-    """Tokens read; None when unknown."""
+    """Input tokens; None when unknown."""
     output_tokens: Tokens = None
-    """Tokens written; None when unknown."""
+    """Output tokens; None when unknown."""
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
@@ -100,31 +100,31 @@ class Usage(Record):
 
 
 class Spending(Record):
-    """What a tool spent on models of its own; a tool that has some returns it as its artifact, or in a subclass."""
+    """What a tool spent on models of its own; such a tool returns it, or a subclass of it, as its artifact."""
 
     usage: Usage = Usage()
     """Tokens of its model calls."""
     cost_usd: Dollars = None
-    """Dollars of its model calls; None when unknown."""
+    """Cost of its model calls, in dollars; None when unknown."""
 
 
 class ToolTrace(Record):
-    """One call of a tool on the way to an answer."""
+    """One tool call made in the run of a pair."""
 
     name: str
     """Name of the LangChain tool."""
     arguments: dict[str, Any]
-    """What it was called with."""
+    """The arguments of the call."""
     output: str | None = None
-    """What it returned, as text, which says of an image that it is one; None when it failed."""
+    """Its result as text, in which media are described in words; None when it failed."""
     content: tuple[Any, ...] = Field(default=(), exclude=True, repr=False)
-    """What it returned, as content blocks, where that is more than text; kept out of records."""
+    """Its result as content blocks, if it is more than text; not serialized."""
     error: str | None = None
-    """What went wrong, None when nothing did."""
+    """The error; None when the call succeeded."""
     latency_s: float | None = None
-    """Seconds it took."""
+    """Duration of the call, in seconds; None when unknown."""
     spent: Spending | None = None
-    """What it spent on models of its own; None when it called none. The observation's usage and cost include it."""
+    """What it spent on models of its own; None if it called none. The observation's usage and cost include it."""
 
     @field_validator("error")
     @classmethod
@@ -133,12 +133,12 @@ class ToolTrace(Record):
 
     @property
     def said(self) -> str:
-        """What it returned, or what went wrong."""
+        """The result, or the error if it failed."""
         return self.error if self.error is not None else self.output or ""
 
     @property
     def shown(self) -> str:
-        """The same as models are shown it: markup of chat templates is made words, as what a tool says is data."""
+        """The same as shown to models: chat template markup becomes plain words, because tool output is data."""
         return neutral(self.said)
 
 
@@ -149,44 +149,44 @@ _INCOMPLETE = frozenset(
         *("blocklist", "prohibited_content", "recitation", "safety", "spii"),
     }
 )
-"""Why a reply ends before it is complete, in the words of several providers: it is too long, or it is withheld."""
+"""Finish reasons of incomplete replies, as several providers name them: too long, or withheld."""
 
 
 class Observation(Record):
-    """What came back from running a pair. It never says whether the answer is right."""
+    """The result of running a pair. It never says whether the answer is right."""
 
     pair: Pair
     """The pair that was run."""
     answer: str | None = None
-    """The answer, without the thoughts that led to it; None when the run failed."""
+    """The answer, without the model's reasoning; None when the run failed."""
     error: str | None = None
     """``ErrorType: message`` when the run failed, else None."""
     error_types: tuple[str, ...] = ()
-    """What the error is, as ``module:class``: the class that was raised, and LangChain's for such failures."""
+    """Kinds of the error, as ``module:class``: the class that was raised, and LangChain's class for such failures."""
     error_status: int | None = None
-    """HTTP status of the failure; None where there is none."""
+    """HTTP status of the failure; None if it has none."""
     finish_reason: str | None = None
-    """Why the model's reply that is the answer ended, as its provider says it: ``stop``, ``length``,
+    """Finish reason of the model's reply that is the answer, as its provider reports it: ``stop``, ``length``,
     ``content_filter``; None when unknown, or when a tool's output is the answer."""
     model_name: str | None = None
     """The model that replied, as its provider names it; None when unknown."""
     reasoning: str | None = None
-    """What the model thought before the reply that is the answer, where its provider tells; None where it does not."""
+    """The model's reasoning before the reply that is the answer; None if its provider does not return it."""
     usage: Usage = Usage()
     """Tokens over all model calls of the run."""
     cost_usd: Dollars = None
-    """Dollars over all model calls of the run; None when a price or a count is unknown, or can't be what it says."""
+    """Cost of all model calls of the run, in dollars; None when a price or a count is unknown or implausible."""
     saved_usd: Dollars = Field(default=0.0, exclude_if=lambda saved: saved == 0)
-    """Dollars that the run would have cost more without a cache; None when unknown."""
+    """Dollars that caches saved in the run; None when unknown."""
     latency_s: float | None = None
-    """Seconds from ask to answer; None when unknown."""
+    """Seconds from request to answer; None when unknown."""
     model_calls: int = 1
-    """How often the model was called."""
+    """Number of model calls."""
     tool_trace: tuple[ToolTrace, ...] = ()
     """The tool calls of the run, in order."""
     message_id: str | None = None
-    """Id of the model's message that is the answer, so that a streamed answer is recognised; None when a tool's
-    output or a recorded response is."""
+    """Id of the model's message that is the answer, by which a streamed answer is recognised; None when the answer is
+    a tool's output or a recorded response."""
 
     @field_validator("error")
     @classmethod
@@ -201,12 +201,12 @@ class Observation(Record):
 
     @property
     def failed(self) -> bool:
-        """Whether no answer came back."""
+        """Whether the run returned no answer."""
         return self.error is not None
 
     @property
     def incomplete(self) -> bool:
-        """Whether the answer was cut off at a limit on its length, or part of it withheld by the provider."""
+        """Whether the answer was cut off at a length limit or partly withheld by the provider."""
         return self.finish_reason is not None and self.finish_reason.lower() in _INCOMPLETE
 
 
@@ -220,34 +220,34 @@ class Candidate(Record):
     evidence: int | None = None
     """Number of recorded outcomes behind the expectation."""
     interval: tuple[float, float] | None = None
-    """95% interval of the expected success."""
+    """95% confidence interval of the expected score."""
     expected_cost_usd: float | None = None
-    """Expected dollars of the call; None when unknown."""
+    """Expected cost of the call, in dollars; None when unknown."""
     expected_latency_s: float | None = None
-    """Expected seconds of the call; None when unknown."""
+    """Expected latency of the call, in seconds; None when unknown."""
     utility: float | None = None
-    """What the router compared pairs by; higher is better."""
+    """The value by which the router ranked pairs; higher is better."""
 
 
 class Decision(Record):
     """What a router decided, and why."""
 
     kind: Kind
-    """``route``: run a pair. ``think``: go on without a call. ``answer``: stop."""
+    """``route``: run a pair. ``think``: continue without a call. ``answer``: stop."""
     pair: Pair | None = None
     """The pair to run, for ``route``."""
     input: str | None = None
-    """What to ask the pair, for ``route``; None asks the query as it stands."""
+    """The text to send to the pair, for ``route``; None sends the query's own."""
     answer: str | None = None
-    """What to answer, for ``answer``; the thought, for ``think``."""
+    """The answer, for ``answer``; the thought, for ``think``."""
     source: int | None = None
     """For ``answer``: index of the trajectory's step whose answer is given; None when there is none."""
     rule: str = ""
-    """The rule that fired, such as ``nearest-cluster`` or ``turn-limit``."""
+    """The rule that led to the decision, such as ``nearest-cluster`` or ``turn-limit``."""
     cluster: int | None = None
-    """The cluster that the query fell into."""
+    """The cluster that the query was assigned to."""
     distance: float | None = None
-    """Distance of the query to that cluster's centre, in the encoder's space."""
+    """Distance of the query from that cluster's centre, in the encoder's space."""
     chosen: Candidate | None = None
     """What is expected of the chosen pair, with the evidence."""
     runner_up: Candidate | None = None
@@ -263,31 +263,31 @@ class Decision(Record):
 
 
 class Assignment(Record):
-    """A query with the decision what to do for it: what goes from a router to an executor in a chain."""
+    """A query with a decision: what a router passes to an executor in a chain."""
 
     query: Query
-    """What is asked."""
+    """The query."""
     decision: Decision
-    """What was decided; never to think."""
+    """The decision; never to think."""
 
     @property
     def pair(self) -> Pair | None:
-        """The pair to run; None where the router chose to answer without a call."""
+        """The pair to run; None if the router chose to answer without a call."""
         return self.decision.pair
 
     @property
     def asked(self) -> Query:
-        """The query as the pair is to be asked."""
+        """The query to run the pair on."""
         return self.query if self.decision.input is None else self.query.replace(text=self.decision.input)
 
 
 class Step(Record):
-    """A decision with what it led to."""
+    """A decision with the observation that followed."""
 
     decision: Decision
-    """What was decided."""
+    """The decision."""
     observation: Observation | None = None
-    """What the call returned, for ``route``."""
+    """The observation of the call, for ``route``."""
 
 
 class Trajectory(Record):
@@ -304,17 +304,17 @@ class Trajectory(Record):
 
     @property
     def observations(self) -> tuple[Observation, ...]:
-        """What the calls returned, oldest first."""
+        """The observations of the calls, oldest first."""
         return tuple(step.observation for step in self.steps if step.observation is not None)
 
     @property
     def done(self) -> bool:
-        """Whether an answer was decided on."""
+        """Whether the last decision is to answer."""
         return bool(self.steps) and self.steps[-1].decision.kind == "answer"
 
     @property
     def answer(self) -> str | None:
-        """The answer given, or None while there is none or when every call failed."""
+        """The answer; None while there is none, or when every call failed."""
         return self.steps[-1].decision.answer if self.done else None
 
     @property
@@ -325,30 +325,30 @@ class Trajectory(Record):
 
     @property
     def calls(self) -> int:
-        """How many pairs were run."""
+        """Number of runs of pairs."""
         return len(self.observations)
 
     @property
     def cost_usd(self) -> float | None:
-        """Dollars over all calls; None when one is unknown."""
+        """Cost of all calls, in dollars; None when one is unknown."""
         total: float | None = add_known(0.0, *(seen.cost_usd for seen in self.observations))
         return total
 
     @property
     def latency_s(self) -> float | None:
-        """Seconds over all calls; None when one is unknown."""
+        """Latency of all calls, in seconds; None when one is unknown."""
         total: float | None = add_known(0.0, *(seen.latency_s for seen in self.observations))
         return total
 
 
 START = Trajectory()
-"""The trajectory before anything was decided."""
+"""The empty trajectory, before any decision."""
 
 
 def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
-    """Decide to answer with the latest call that returned an answer; with none, the answer stays empty.
+    """Decide to answer with the latest answer that a call returned; without one, the answer is empty.
 
-    An answer that was cut off or withheld is given only where no other is there.
+    An answer that was cut off or withheld is used only if there is no other.
     """
     answered = [
         (not step.observation.incomplete, index, step.observation)
@@ -362,5 +362,5 @@ def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
 
 
 def add_known(*numbers: Any) -> Any:
-    """Add numbers; the sum is None as soon as one of them is."""
+    """Add numbers; the sum is None if any of them is."""
     return None if any(number is None for number in numbers) else sum(numbers)

@@ -1,10 +1,10 @@
-"""Tokens are counted once: by the run of `ChatAtlas`, or by the runs of the models inside it, and never by both.
+"""Counting tokens once: either in the run of `ChatAtlas` or in the runs of the models inside it, never in both.
 
-The reply of `ChatAtlas` carries the tokens of all calls that made it, so whoever adds up the tokens of its run must not
-add those of its models. A handler of the config is not told of the runs inside. One that LangChain finds by a context
-variable, as that of ``get_usage_metadata_callback``, is told of every run there is; tracers are to see the runs inside,
-and add up what stands in all of them. So while a model is called whose tokens are counted outside, no handler of a
-context variable is there, and our chat models keep the count out of what tracers are told.
+The reply of `ChatAtlas` carries the tokens of all calls behind it, so adding those of its inner models would count them
+twice. A handler from the config is not called for the inner runs. A handler that LangChain finds by a context variable,
+such as that of ``get_usage_metadata_callback``, is called for every run; tracers need the inner runs too, and sum over
+all of them. So while a model is called whose tokens are counted outside, handlers from context variables are removed,
+and our chat models leave the counts out of what tracers receive.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _HUSHED: ContextVar[bool] = ContextVar("langchain_atlas_hushed", default=False)
 
 
 def count_outside() -> None:
-    """Say that from here on, in this context, the run around counts the tokens of the models that pairs call."""
+    """Declare that, from here on in this context, the enclosing run counts the tokens of the models that pairs call."""
     _COUNTED.set(True)
 
 
 def is_counted_outside() -> bool:
-    """Say whether a model is being called whose tokens the run around counts."""
+    """Return whether a model is being called whose tokens the enclosing run counts."""
     return _HUSHED.get()
 
 
 @contextmanager
 def counted_here() -> Iterator[None]:
-    """Have the models that are called within count for themselves, as those that a tool calls do."""
+    """Let models called in the block count their own tokens, as the models that a tool calls do."""
     before = [(variable, variable.set(False)) for variable in (_COUNTED, _HUSHED)]
     try:
         yield
@@ -49,7 +49,7 @@ def counted_here() -> Iterator[None]:
 
 @contextmanager
 def heard_once() -> Iterator[None]:
-    """Call a model within, and no handler of a context variable counts its tokens where the run around does."""
+    """Call a model in the block without context variable handlers counting its tokens if the enclosing run does."""
     if not _COUNTED.get():
         yield
         return
@@ -57,19 +57,19 @@ def heard_once() -> Iterator[None]:
         (variable, variable.set(None)) for variable, value in copy_context().items() if _counts(value)
     ]
     config = var_child_runnable_config.get()
-    if config is not None:  # a run in between, such as a tool's, hands down what it found
+    if config is not None:  # a run in between, such as a tool's, passes on the handlers that it found
         hushed.append((var_child_runnable_config, var_child_runnable_config.set(_for_tracers(config))))
     hushed.append((_HUSHED, _HUSHED.set(True)))
     try:
         yield
     finally:
         for variable, token in hushed:
-            with suppress(ValueError):  # a stream that was left is closed elsewhere: its context is gone with it
+            with suppress(ValueError):  # an abandoned stream is closed elsewhere, where its context no longer exists
                 variable.reset(token)
 
 
 def _counts(handler: Any) -> bool:
-    """Say whether something is a handler that may count tokens: a tracer tells of runs, and counts nothing."""
+    """Return whether a value is a handler that may count tokens: tracers report runs and count nothing."""
     return isinstance(handler, BaseCallbackHandler) and not isinstance(handler, BaseTracer | AsyncBaseTracer)
 
 

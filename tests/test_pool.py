@@ -261,8 +261,8 @@ class TestPool:
         [
             (lambda: Pool(models=()), "needs at least one model"),
             (lambda: Pool(models=(Model(name="a"),), tools=()), "needs at least one tool"),
-            (lambda: pool_of("a", "a"), "model names must differ; 'a' stands twice"),
-            (lambda: pool_of("a", tools=(NO_TOOL, NO_TOOL)), "tool names must differ; 'none' stands twice"),
+            (lambda: pool_of("a", "a"), "model names must be unique; 'a' appears twice"),
+            (lambda: pool_of("a", tools=(NO_TOOL, NO_TOOL)), "tool names must be unique; 'none' appears twice"),
             (
                 lambda: pool_of("gpt-4o", excluded=frozenset({Pair("gpt4o")})),
                 "Unknown model 'gpt4o'. Did you mean 'gpt-4o'",
@@ -325,7 +325,7 @@ class TestPool:
         larger = pool.extend(models=[Model(name="b")], tools=[PYTHON])
         assert set(map(str, larger)) == {"a@@none", "a@@python", "b@@none", "b@@calculator", "b@@python"}
         assert [str(pair) for pair in pool] == ["a@@none"]
-        with pytest.raises(PoolError, match="'a' stands twice"):
+        with pytest.raises(PoolError, match="'a' appears twice"):
             pool.extend(models=[Model(name="a")])
 
     @given(st.data())

@@ -1,1 +1,1 @@
-"""Who acts: executors and invocations."""
+"""Executors, which run pairs, and invocations."""

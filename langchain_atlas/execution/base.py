@@ -1,4 +1,4 @@
-"""The contract of everything that acts."""
+"""The contract of executors."""
 
 from __future__ import annotations
 
@@ -24,54 +24,54 @@ if TYPE_CHECKING:
 
 
 class Executor(Runnable[Assignment, Observation], ABC):
-    """Runs a pair on a query and returns what was observed.
+    """Runs a pair on a query and returns an observation.
 
     An executor is a LangChain `Runnable`: it takes an `Assignment`, which is what a router returns in a chain, and
-    returns the observation. There, a call that fails raises `ExecutionError`, so that retries and fallbacks see it.
+    returns the observation. In a chain, a call that fails raises `ExecutionError`, so that retries and fallbacks apply.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have `run` take the written form of a pair and a text for a query, and say what is wrong with others."""
+        """Let `run` accept a pair and a query in text form, and reject anything else with a clear error."""
         super().__init_subclass__(**kwargs)
         check_methods(cls, ("run", "arun"), running)
 
     def __repr__(self) -> str:
-        """Say what kind of executor it is, and how many pairs it can run."""
+        """Return the class name and the number of pairs it can run."""
         count = len(self.pairs)
         return f"{type(self).__name__}({'' if not count else '1 pair' if count == 1 else f'{count} pairs'})"
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs it can run; empty when it can't tell."""
+        """The pairs it can run; empty if unknown."""
         return ()
 
     def suited(self, query: Query) -> frozenset[Pair] | None:
-        """Return the pairs that can answer this query at all, by whether it has images; None when it can't tell."""
+        """Return the pairs that can answer this query, depending on whether it has images; None if unknown."""
         del query
         return None
 
     def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
-        """Return the pairs that can't take this query whatever is tried, each with the reason.
+        """Return the pairs that can't take this query at all, each with the reason.
 
         Args:
             query: the query.
-            beside: what goes along that is not in the query, such as the caller's own tools as JSON.
-            bound: pairs whose tools somebody else runs.
+            beside: text sent along that is not in the query, such as the caller's own tools as JSON.
+            bound: pairs whose tools the caller runs.
         """
         del query, beside, bound
         return {}
 
     def provider(self, pair: Pair) -> str | None:
-        """Return what names the provider that a pair's model is reached at; None when it can't tell."""
+        """Return an identifier of the provider that serves a pair's model; None if unknown."""
         del pair
         return None
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
-        """Return the context in which the runs of one trajectory belong together, for tools that keep state.
+        """Return a context manager that groups the runs of one trajectory, for tools that keep state.
 
         Args:
-            key: what the trajectory goes by where its runs are made apart, each in a context of its own, as the nodes
-                of a graph do; None where one context is open from the first run to the last.
+            key: identifies the trajectory if its runs are made in separate contexts, as in the nodes of a graph; None
+                if one context is open from the first run to the last.
             last: whether the trajectory ends with this context.
         """
         del key, last
@@ -82,26 +82,26 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Run `pair` on `query`.
 
         Returns:
-            What came back. A call that fails is an observation with its error, not an exception.
+            The observation. A call that fails is an observation with its error, not an exception.
 
         Raises:
-            PoolError: the executor has no such pair.
+            PoolError: the executor does not have this pair.
         """
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
-        """Do what `run` does without blocking the event loop."""
+        """Async version of `run`."""
         return await asyncio.to_thread(self.run, pair, query)
 
     def invoke(self, input: Assignment, config: RunnableConfig | None = None, **_: Any) -> Observation:  # noqa: A002
         """Run the assigned pair, as a step of a chain.
 
         Args:
-            input: the query, with the decision which pair is to run.
-            config: what the run's models and tools run with, such as callbacks.
+            input: the query, with the decision that names the pair.
+            config: passed to the run's models and tools; holds callbacks, for example.
 
         Raises:
-            InvalidInputError: the input is no assignment.
-            ExecutionError: the run failed, or the router assigned no pair; its `observation` tells the run.
+            InvalidInputError: the input is not an `Assignment`.
+            ExecutionError: the run failed (see its `observation`), or the router assigned no pair.
         """
 
         def run(assignment: Assignment) -> Observation:
@@ -110,7 +110,7 @@ class Executor(Runnable[Assignment, Observation], ABC):
         return self._call_with_config(run, input, config, run_type="chain")
 
     async def ainvoke(self, input: Assignment, config: RunnableConfig | None = None, **_: Any) -> Observation:  # noqa: A002
-        """Do what `invoke` does on the event loop."""
+        """Async version of `invoke`."""
 
         async def run(assignment: Assignment) -> Observation:
             return _succeeded(await adrive(_run_assigned(assignment), Handler(executor=self)))

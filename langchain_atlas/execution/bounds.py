@@ -1,9 +1,9 @@
-"""Calls of models end: by a deadline, and after so many bytes, whatever the provider does.
+"""Limits on the time and the size of model calls, whatever the provider does.
 
-HTTP clients bound each read, not their sum. A provider that sends something now and then (a body byte by byte, one
-``100 Continue`` after another) keeps them busy without end, and one that sends without end fills the memory. LiteLLM
-makes its clients by itself, a different one for each provider, so what is bounded is what all of them are made of: the
-connections of httpcore, and the bodies that httpx hands out. Only calls that run under a `Bounds` notice.
+HTTP clients limit each read, not the sum. A provider that sends something now and then (a body byte by byte, one
+``100 Continue`` after another) keeps them busy forever, and one that never stops sending fills the memory. LiteLLM
+creates its own clients, different ones for each provider, so the limits apply to what all of them are built on: the
+connections of httpcore, and the bodies that httpx returns. Only calls within a `Bounds` are affected.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 MAX_REPLY_BYTES = 32_000_000
-"""Most bytes of one reply; a streamed one has some 400 for each token."""
+"""Maximum size of one reply, in bytes; a streamed reply has about 400 bytes per token."""
 
 MAX_ERROR_BYTES = 16_384
-"""How much of the body of an error is read: what stands in it is told to people, and searched for keys at length."""
+"""How much of an error's body is read, in bytes: it is shown to people, and the search for keys in it is slow."""
 
 _PIECE = 65_536
 _PACKINGS = ("gzip", "x-gzip", "deflate", "br", "zstd")
 
 
 class Bounds:
-    """What one call of a model may still use.
+    """The time and size that one model call has left.
 
-    Time that passes while nobody waits for the provider, between the pieces of a stream, does not count.
+    Time that passes between the chunks of a stream, while nobody waits for the provider, does not count.
 
     Args:
-        seconds: from the first wait on; what is left of a `deadline` around it counts too.
-        max_bytes: bytes of the reply, packed or not.
+        seconds: time allowed from the first wait on; an enclosing `deadline` also applies.
+        max_bytes: maximum size of the reply, both compressed and decompressed.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -56,10 +56,10 @@ class Bounds:
 
     @contextmanager
     def waiting(self) -> Iterator[float]:
-        """Bound what is done inside; yields the seconds that are left.
+        """Limit the time of the block; yields the seconds left.
 
         Raises:
-            TimeoutError: there are none.
+            TimeoutError: no time is left.
         """
         if self.late:
             raise TimeoutError("the time is up")
@@ -77,7 +77,7 @@ class Bounds:
         return self._left <= 0
 
     def left(self, timeout: float | None = None) -> float:
-        """Return how many seconds an operation may take.
+        """Return the seconds that an operation may take.
 
         Raises:
             httpcore.ReadTimeout: the time is up.
@@ -88,18 +88,18 @@ class Bounds:
         return seconds if timeout is None else min(seconds, timeout)
 
     def fits(self, seconds: float) -> bool:
-        """Say whether there is time to wait for so long and then do something."""
+        """Return whether there is time to wait this many seconds and still do something."""
         return seconds < self._left
 
     def pass_by(self, seconds: float) -> None:
-        """Take note of time that was waited."""
+        """Count time that was spent waiting."""
         self._left = max(0.0, self._left - seconds)
 
     def take(self, data: bytes) -> bytes:
-        """Count what came over the network, and return it.
+        """Count data received from the network, and return it.
 
         Raises:
-            httpcore.ReadError: it is more than may come.
+            httpcore.ReadError: the reply exceeds the maximum size.
         """
         self._packed -= len(data)
         if self._packed < 0:
@@ -111,7 +111,7 @@ class Bounds:
         """Count a piece of a body, and return it.
 
         Raises:
-            httpx.ReadError: it is more than may come.
+            httpx.ReadError: the reply exceeds the maximum size.
             httpx.ReadTimeout: the time is up.
         """
         self._unpacked -= len(data)
@@ -123,10 +123,10 @@ class Bounds:
         return data
 
     def check_packing(self, response: httpx.Response) -> None:
-        """Refuse a body that is packed several times over: a few bytes of it stand for gigabytes.
+        """Reject a body that is compressed several times: a few bytes of it can expand to gigabytes.
 
         Raises:
-            httpx.ReadError: it is.
+            httpx.ReadError: the body is such a one.
         """
         ways = [way.strip().lower() for way in response.headers.get("content-encoding", "").split(",")]
         if sum(way in _PACKINGS for way in ways) > 1:
@@ -138,7 +138,7 @@ _BOUNDS: ContextVar[Bounds | None] = ContextVar("atlas_bounds", default=None)
 
 
 class _Connection(httpcore.NetworkStream):
-    """A connection; each operation keeps to the bounds of the call that it is made for, if there are any."""
+    """A connection whose operations respect the bounds of the current call, if any."""
 
     def __init__(self, inner: httpcore.NetworkStream) -> None:
         self._inner = inner
@@ -172,9 +172,9 @@ class _Connection(httpcore.NetworkStream):
 
 
 def install() -> None:
-    """Have httpcore's connections and httpx's bodies keep to the bounds of the call that they serve.
+    """Make httpcore's connections and httpx's bodies respect the bounds of the current call.
 
-    What runs under no bounds is not changed. It is done once for a process.
+    Calls without bounds are unaffected. This is done once per process.
     """
     with _INSTALLING:
         if getattr(httpcore.SyncBackend.connect_tcp, "bounded", False):
@@ -197,7 +197,7 @@ def _bound_connections() -> None:
         if bounds is None:
             return _Connection(connect(self, host, port, timeout, *args, **kwargs))
         left = bounds.left(timeout)
-        try:  # looking a name up can't be interrupted
+        try:  # name resolution can't be interrupted
             return _Connection(within(left, lambda: connect(self, host, port, left, *args, **kwargs)))
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"no connection to {host!r} within {left:.3g} s") from error
@@ -215,7 +215,7 @@ def _bound_bodies() -> None:
         for piece in plain(self, chunk_size):
             yield body.taken(piece)
             if body.enough:
-                self.close()  # which httpx does at the end alone
+                self.close()  # httpx only does this at the end
                 break
 
     @functools.wraps(aplain)
@@ -232,10 +232,10 @@ def _bound_bodies() -> None:
 
 
 class _Body:
-    """The body of a response, as it is read under bounds; without any, it goes through as it is."""
+    """The body of a response, read within the current bounds; without bounds it is passed through unchanged."""
 
     def __init__(self, response: httpx.Response) -> None:
-        self._known = response.is_stream_consumed  # read before, and so counted
+        self._known = response.is_stream_consumed  # read before, so already counted
         self._room = MAX_ERROR_BYTES if response.is_error else None
         self.enough = False
         bounds = _BOUNDS.get()

@@ -1,4 +1,4 @@
-"""One LangChain chat model for every model of a pool, through LiteLLM."""
+"""Building the LangChain chat model for each model of a pool, through LiteLLM."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ _IMPORTED_LATE = (
     "litellm.proxy.openai_files_endpoints.common_utils",  # takes 1.5 s
     "openai.resources.chat.completions",
 )
-"""What LangChain and LiteLLM import when a first call is under way."""
+"""Modules that LangChain and LiteLLM import during the first call."""
 
 LOCAL_PROVIDER = "atlas-local"
-"""LiteLLM provider of the embedded models."""
+"""LiteLLM's name of the provider of the embedded models."""
 
 
 def check_key(model: Model) -> None:
     """Make sure that a model's own key variable is set.
 
     Raises:
-        PoolError: it is named and not set, or one that the model's options name is not.
+        PoolError: the variable that the model, or one of its options, names is not set.
     """
     if model.api_key_env is not None and not os.environ.get(model.api_key_env):
         raise PoolError(
@@ -50,7 +50,7 @@ def check_key(model: Model) -> None:
 
 
 def remember_keys(*chat_models: BaseChatModel) -> None:
-    """Remember the keys that chat models of the user's hold, so that no text shows them."""
+    """Remember the keys in the user's own chat models, so that they are masked everywhere."""
     for chat_model in chat_models:
         for name, value in chat_model:
             if hasattr(value, "get_secret_value") or name.endswith("api_key"):
@@ -60,23 +60,23 @@ def remember_keys(*chat_models: BaseChatModel) -> None:
 def build_chat_model(
     model: Model, *, timeout_s: float, retries: int, max_reply_bytes: int = MAX_REPLY_BYTES
 ) -> BaseChatModel:
-    """Build the chat model that reaches `model`.
+    """Build the chat model for `model`.
 
-    One object serves one model: `ChatLiteLLM` names its constructor's model in every reply, also when a call
+    Each object serves a single model: `ChatLiteLLM` reports its constructor's model in every reply, even if a call
     overrides it.
 
     Args:
         model: the pool's model.
-        timeout_s: seconds that a call may take, with its retries and the pauses between them.
-        retries: how often a request is repeated that failed for a passing reason.
-        max_reply_bytes: most bytes of a reply.
+        timeout_s: seconds that a call may take, including its retries and the pauses between them.
+        retries: how often a request that failed for a transient reason is repeated.
+        max_reply_bytes: maximum size of a reply, in bytes.
     """
-    # Unless told otherwise, LiteLLM looks for a newer price table on the network while it is imported.
+    # By default, LiteLLM looks for a newer price table on the network while it is imported.
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     install()
     chat_litellm = importlib.import_module("langchain_atlas.execution.litellm_chat").RetryingChatLiteLLM
     litellm: Any = importlib.import_module("litellm")
-    litellm.suppress_debug_info = True  # else it prints where to report bugs whenever a provider refuses a request
+    litellm.suppress_debug_info = True  # otherwise it prints where to report bugs whenever a provider rejects a request
     if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
         importlib.import_module("langchain_atlas.local").register()
     _warm_up(litellm, model)
@@ -98,11 +98,11 @@ def build_chat_model(
 
 
 def _warm_up(litellm: Any, model: Model) -> None:
-    """Import now what LiteLLM would import in the midst of a first call, whose latency is recorded. Calls nobody."""
+    """Import what LiteLLM would import during the first call, whose latency is recorded. Sends no request."""
     for name in _IMPORTED_LATE:
-        with suppress(ImportError):  # other releases have other parts
+        with suppress(ImportError):  # other releases have other modules
             importlib.import_module(name)
-    with suppress(Exception):  # whatever is wrong here, the call itself says better
+    with suppress(Exception):  # if something is wrong, the call itself reports it better
         litellm_id, provider, _, _ = litellm.get_llm_provider(
             model.litellm, model.options.get("custom_llm_provider"), model.options.get("api_base")
         )
@@ -110,13 +110,13 @@ def _warm_up(litellm: Any, model: Model) -> None:
         if provider in {"openai", "azure", "text-completion-openai", *litellm.openai_compatible_providers}:
             openai = importlib.import_module("openai")
             with openai.OpenAI(api_key="none", base_url="http://127.0.0.1") as client:
-                client.chat.completions  # noqa: B018  # OpenAI's client imports its parts where they are first named
+                client.chat.completions  # noqa: B018  # OpenAI's client imports its resources on first access
 
 
 def _without_gateway() -> dict[str, Any]:
-    """Tell LiteLLM to leave its MCP gateway alone where the installed `mcp` is older than the one it is written for.
+    """Return options that disable LiteLLM's MCP gateway if the installed `mcp` is older than the gateway requires.
 
-    It loads the gateway for every request with tools, and fails with mcp 1, which LangChain's MCP adapters need.
+    LiteLLM loads the gateway for every request with tools, and fails with mcp 1, which LangChain's MCP adapters need.
     """
     try:
         old = importlib.metadata.version("mcp").startswith("1.")
@@ -133,10 +133,10 @@ def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
 def drawn_anew(
     chat_model: BaseChatModel, options: dict[str, Any], model: Model, sample: int
 ) -> tuple[BaseChatModel, dict[str, Any]]:
-    """Return chat model and options for one of several samples of a prompt.
+    """Return the chat model and the options for one of several samples of a prompt.
 
-    LangChain's cache and LiteLLM's know a call by its prompt and parameters, and would give one reply for all samples;
-    so would a fixed seed.
+    The caches of LangChain and LiteLLM identify a call by its prompt and parameters, and would return the same reply
+    for all samples; so would a fixed seed.
 
     Args:
         chat_model: the model's chat model.
@@ -148,7 +148,7 @@ def drawn_anew(
     seed = options.get("seed", model.options.get("seed"))
     if isinstance(seed, int):
         changed["seed"] = seed + sample
-    litellm_chat = sys.modules.get("langchain_litellm")  # not loaded: then the chat model is none of its
+    litellm_chat = sys.modules.get("langchain_litellm")  # if not loaded, the chat model is not one of its classes
     if litellm_chat is not None and isinstance(chat_model, litellm_chat.ChatLiteLLM):
         changed["cache"] = {"no-cache": True, "no-store": True}
     return chat_model.model_copy(update={"cache": False}), changed

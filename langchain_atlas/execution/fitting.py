@@ -1,4 +1,4 @@
-"""Which pairs can't take a query at all: their model can't hold or read it, or their tool lacks the graph it is for."""
+"""Pairs that can't take a query: their model can't hold or read it, or their tool needs a graph that is missing."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 _SHOWN_TOOLS = frozenset({"native", "prompted", "backtracked"})
-"""Invocations that show the model its tools."""
+"""Invocations that send the tools' descriptions to the model."""
 _A_MESSAGE = 4
-"""Tokens that a message takes beside what it says."""
+"""Overhead of a message, in tokens."""
 _A_FILE = 85
-"""Least tokens of an image, a document or a recording."""
+"""Minimum number of tokens of an image, a document or a recording."""
 _PIECE = re.compile(r"(?P<word>[A-Za-z]+)|(?P<digits>\d+)|(?P<marks>[!-/:-@\[-`{-~]+)|(?P<other>[^\x00-\x7f]+)")
 _FAR_EAST = "\u2e80"
 
 
 def estimated_tokens(text: str) -> int:
-    """Return about how many tokens a text has: of prose and code, within a seventh of what GPT-4o counts.
+    """Estimate the number of tokens of a text: for prose and code, within a seventh of GPT-4o's count.
 
-    It asks no tokenizer, because each model has one of its own, and loading one takes long and reads files.
+    It uses no tokenizer, because each model has its own, and loading one is slow and reads files.
     """
     total = 0.0
     for piece in _PIECE.finditer(text):
@@ -53,11 +53,11 @@ def estimated_tokens(text: str) -> int:
 
 
 class Fitting:
-    """What pairs of a pool can take.
+    """Determines which pairs of a pool can take a query.
 
     Args:
         pool: the pool.
-        invocations: how each of its tools is used, by the tool's name.
+        invocations: the invocation of each of its tools, by the tool's name.
     """
 
     def __init__(self, pool: Pool, invocations: Mapping[str, Invocation]) -> None:
@@ -75,8 +75,8 @@ class Fitting:
 
         Args:
             query: the query.
-            beside: what goes along that is not in the query, such as the caller's own tools as JSON.
-            bound: pairs whose tools somebody else runs.
+            beside: text sent along that is not in the query, such as the caller's own tools as JSON.
+            bound: pairs whose tools the caller runs.
         """
         unread = self._unread(query)
         too_long = self._too_long(query, beside)
@@ -94,7 +94,7 @@ class Fitting:
         return reasons
 
     def check(self, pair: Pair, query: Query) -> None:
-        """Make sure that a pair's model is said to read the query's files; it would answer something else without.
+        """Make sure that a pair's model is declared to read the query's files; otherwise it would answer without them.
 
         Raises:
             ConstraintError: it is not.
@@ -121,7 +121,7 @@ class Fitting:
         if not self._limits:
             return {}
         texts = [query.text, query.context or "", beside, *(text for each in _messages(query) for text in _texts(each))]
-        most = sum(4 * len(text) + _A_FILE for text in texts)  # no token is less than a byte
+        most = sum(4 * len(text) + _A_FILE for text in texts)  # a token has at least one byte
         longest = max(map(len, self._shown.values()))
         near = {name: limit for name, limit in self._limits.items() if most + 4 * longest > limit}
         if not near:
@@ -148,7 +148,7 @@ class Fitting:
 
 
 def _shown(invocation: str, built: Invocation) -> str:
-    """Return what a tool puts before every query: its system message, and the tools where the model is shown them."""
+    """Return what a tool adds to every query: its system message, and the tools' descriptions if they are sent."""
     tools = [described(tool) for tool in built.tools] if invocation in _SHOWN_TOOLS else []
     return f"{built.settings.system or ''}\n{json.dumps(tools) if tools else ''}"
 

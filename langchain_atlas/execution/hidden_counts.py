@@ -1,4 +1,4 @@
-"""Replies whose tokens no callback hears of, because the run around counts them; the caller gets them all the same."""
+"""Hiding a reply's token counts from callbacks when the enclosing run counts them; the caller still receives them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 Message = TypeVar("Message")
 
 HIDDEN = "counted_outside"
-"""Where the counts of a reply stand in its metadata while callbacks hear of it."""
+"""Key in a reply's metadata that holds the counts while callbacks see it."""
 _TOKENS = "token_usage"
 
 
 def without_count(message: Message) -> Message:
-    """Return a reply, or a chunk of one, with its counts where nobody adds them up; see `with_count`."""
+    """Return a reply, or a chunk of one, with its counts moved to where nobody adds them up; see `with_count`."""
     if not (isinstance(message, AIMessage) and is_counted_outside()):
         return message
     metadata = dict(message.response_metadata)
@@ -44,7 +44,7 @@ def with_count(message: Message) -> Message:
 
 
 def result_without_count(result: ChatResult) -> ChatResult:
-    """Return a result with its counts where nobody adds them up; what a cache has been given of it stays as it is."""
+    """Return a result with its counts moved to where nobody adds them up; what a cache received is unchanged."""
     if not is_counted_outside():
         return result
     generations = [

@@ -1,7 +1,7 @@
-"""Tools that belong to a graph: they are given its state, its store and its runtime, and may update it.
+"""Tools that belong to a graph: they receive its state, its store and its runtime, and may update it.
 
-Whoever runs pairs in a node opens a `graph_scope`. LangGraph's own `ToolNode` injects what a tool asks for; the
-`Command` that a tool returns is kept for the node to hand to the graph.
+A node that runs pairs opens a `graph_scope`. LangGraph's own `ToolNode` injects what a tool declares; a `Command` that
+a tool returns is kept, and the node returns it to the graph.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ Update = TypeVar("Update")
 
 @dataclass
 class GraphScope:
-    """The node that runs, for the tools that are called in it."""
+    """The running node, as seen by the tools that are called in it."""
 
     state: Any
-    """The graph's state, as the node was given it."""
+    """The graph's state, as the node received it."""
     messages_key: str = "messages"
     """The state's key that holds the messages."""
     commands: list[Command[Any]] = field(default_factory=list)
-    """What tools want done to the graph, in the order of their calls."""
+    """The commands that tools returned, in the order of their calls."""
 
     def update(self, update: Update) -> Update | list[Any]:
-        """Return a node's update with what tools want done before it."""
+        """Return a node's update, preceded by the commands of its tools."""
         return [*self.commands, update] if self.commands else update
 
 
@@ -48,16 +48,16 @@ _SCOPE: ContextVar[GraphScope | None] = ContextVar("atlas_graph_scope", default=
 
 
 def current_scope() -> GraphScope | None:
-    """Return the scope of the node that runs; None outside of one."""
+    """Return the scope of the running node; None outside a node."""
     return _SCOPE.get()
 
 
 @contextmanager
 def graph_scope(state: Any, messages_key: str = "messages") -> Iterator[GraphScope]:
-    """Let tools called in this context be part of the graph whose state this is.
+    """Make tools called in this context part of the graph with this state.
 
     Args:
-        state: the graph's state, as the node was given it.
+        state: the graph's state, as the node received it.
         messages_key: the state's key that holds the messages.
     """
     scope = GraphScope(state, messages_key)
@@ -69,7 +69,7 @@ def graph_scope(state: Any, messages_key: str = "messages") -> Iterator[GraphSco
 
 
 def injected(tool: BaseTool) -> tuple[str, ...]:
-    """Return the arguments of a tool that the graph gives it: of its state, its store, its runtime."""
+    """Return the names of a tool's arguments that the graph injects: from its state, store or runtime."""
     from langgraph.prebuilt import InjectedState, InjectedStore, ToolRuntime
 
     kinds = (InjectedState, InjectedStore, ToolRuntime)
@@ -77,10 +77,10 @@ def injected(tool: BaseTool) -> tuple[str, ...]:
 
 
 def call_tool(call: ToolCall) -> Any:
-    """Call a tool, with what it asks of the graph, and return what it returned to the model.
+    """Call a tool with its injected arguments, and return its result for the model.
 
     Raises:
-        ToolException: it belongs to a graph, and there is none.
+        ToolException: the tool needs a graph, and none is running.
     """
     node, asked = _injecting(call)
     if node is None:
@@ -90,13 +90,13 @@ def call_tool(call: ToolCall) -> Any:
 
 
 async def acall_tool(call: ToolCall) -> Any:
-    """Do what `call_tool` does on the event loop."""
+    """Async version of `call_tool`."""
     node, asked = _injecting(call)
     return _told(await (call.tool if node is None else node).ainvoke(asked))
 
 
 def _injecting(call: ToolCall) -> tuple[Any, dict[str, Any]]:
-    """Return LangGraph's node that injects what a tool asks for, with its input; None and the call for other tools."""
+    """Return LangGraph's node that injects a tool's arguments, with its input; for other tools, None and the call."""
     asked, names, scope = tool_input(call), injected(call.tool), _SCOPE.get()
     if not names:
         return None, asked
@@ -112,7 +112,7 @@ def _injecting(call: ToolCall) -> tuple[Any, dict[str, Any]]:
 
 
 def _told(returned: Any) -> Any:
-    """Return what a tool says to the model, and keep what it wants done to the graph."""
+    """Return a tool's result for the model, and keep its commands for the graph."""
     scope = _SCOPE.get()
     key = "messages" if scope is None else scope.messages_key
     outcomes = _outcomes(returned, key)
@@ -145,9 +145,9 @@ def _outcomes(returned: Any, key: str) -> list[Any]:
 
 
 def _without_result(command: Command[Any], key: str) -> tuple[ToolMessage | None, Command[Any] | None]:
-    """Return the result that a command holds for the model, and the command without it, or None where that is empty.
+    """Return a command's result for the model, and the command without it, or None if nothing else is in it.
 
-    The call stands in no message of the graph's, so its result would be an orphan there.
+    The graph has no message with the call, so the result would be an orphan there.
     """
     update, found = command.update, None
     if isinstance(update, dict) and isinstance(update.get(key), list | tuple):
@@ -161,14 +161,14 @@ def _without_result(command: Command[Any], key: str) -> tuple[ToolMessage | None
 
 
 def _annotations(tool: BaseTool) -> dict[str, Any]:
-    """Return the types of a tool's arguments, as its function and its schema have them."""
+    """Return the types of a tool's arguments, from its function and its schema."""
     function = getattr(tool, "func", None) or getattr(tool, "coroutine", None) or type(tool)._run  # noqa: SLF001  # LangChain's name for what a tool overrides
     found: dict[str, Any] = {}
     schema = tool.args_schema
     for source in (function, schema if isinstance(schema, type) else None):
         try:
             found |= get_type_hints(source, include_extras=True) if source is not None else {}
-        except (NameError, TypeError):  # written as texts that can't be looked up here
+        except (NameError, TypeError):  # string annotations that can't be resolved here
             continue
     found.pop("return", None)
     return found

@@ -1,4 +1,4 @@
-"""Adds up what one run of a pair used, and makes the observation of it."""
+"""Adds up the usage of one run of a pair, and builds its observation."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from langchain_atlas.pool import Model, Pair
 
 EMPTY_ANSWER = "EmptyAnswer: the model returned no text."
-"""The error of a run that ended without a word."""
+"""The error of a run that ended without any text."""
 
 Outcome = AIMessage | ToolTrace | Exception
-"""What one call came to: a reply, a trace, or what calling the model raised."""
+"""The result of one call: a reply, a trace, or the exception of a model call."""
 
 
 class Ledger:
-    """What one run has used so far.
+    """The usage of one run so far.
 
     Args:
-        pair: the pair that runs.
+        pair: the pair.
         model: its model, for the prices.
     """
 
@@ -42,17 +42,17 @@ class Ledger:
         self._saved: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
-        self._last_said: AIMessage | None = None  # the last reply, where it was meant for the asker
+        self._last_said: AIMessage | None = None  # the last reply, unless it was internal
 
     def start(self) -> None:
-        """Start the clock: what came before, such as importing LiteLLM, is not the pair's latency."""
+        """Start the clock: earlier work, such as importing LiteLLM, is not part of the pair's latency."""
         self._start = time.perf_counter()
 
     def add(self, calls: tuple[Call, ...], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-        """Add what the calls of one step came to, in their order, and return it for the conversation.
+        """Add the results of the calls of one step, in order, and return them for the conversation.
 
         Raises:
-            Exception: what the first call raised that must not fail; what the others used is added before.
+            Exception: the error of the first failed call that must not fail; the usage of the others is added before.
         """
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, ToolTrace):
@@ -76,7 +76,7 @@ class Ledger:
         self._calls += 1
 
     def add_failed_call(self) -> None:
-        """Count a model call that raised: what it used is not known."""
+        """Count a model call that raised: its usage is unknown."""
         self._usage, self._cost = Usage(), None
         self._calls += 1
 
@@ -88,7 +88,7 @@ class Ledger:
             self._cost = add_known(self._cost, trace.spent.cost_usd)
 
     def observation(self, answer: str | None = None, error: BaseException | None = None) -> Observation:
-        """Close the run with its answer or its error."""
+        """Return the observation of the run, with its answer or its error."""
         message = None if error is None else error_text(error, self._model.api_key_env)
         if message is None and not answer:
             answer, message = None, empty_answer(self._last_said)
@@ -111,16 +111,16 @@ class Ledger:
 
 
 def empty_answer(reply: AIMessage | None) -> str:
-    """Return the error of a run that ended without a word: it says where the reply was cut off or withheld."""
+    """Return the error of a run that ended without any text; it says if the reply was cut off or withheld."""
     reason = told_by(reply)["finish_reason"]
     return EMPTY_ANSWER if reason in (None, "stop") else f"{EMPTY_ANSWER} It ended by {reason!r}."
 
 
 def told_by(reply: AIMessage | None) -> dict[str, str | None]:
-    """Return what the observation of a reply keeps of it beside its text and its use.
+    """Return the fields that an observation takes from a reply, besides its text and its usage.
 
     Args:
-        reply: the reply that is the answer; None where there is none.
+        reply: the reply that is the answer; None if there is none.
     """
     if reply is None:
         return {"finish_reason": None, "model_name": None, "reasoning": None}
@@ -146,13 +146,13 @@ def _text(value: Any) -> str | None:
 
 
 def observed(pair: Pair, model: Model, reply: AIMessage, seconds: float) -> Observation:
-    """Make the observation of one call of a pair's model.
+    """Build the observation of one call of a pair's model.
 
     Args:
         pair: the pair.
         model: its model, for the prices.
-        reply: what the model said; a call of a tool may be all of it.
-        seconds: how long it took.
+        reply: the model's reply; it may consist only of a tool call.
+        seconds: duration of the call.
     """
     bill = billed(reply, model)
     told = told_by(reply)

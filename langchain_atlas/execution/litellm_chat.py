@@ -1,6 +1,6 @@
-"""`ChatLiteLLM` with retries that wait briefly and repeat only what may pass.
+"""`ChatLiteLLM` with retries that wait briefly and repeat only transient failures.
 
-Imports LiteLLM, which takes seconds, and so is itself imported where a model is first called.
+Imports LiteLLM, which takes seconds, so this module is only imported when a model is first called.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ if TYPE_CHECKING:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 _PASSING = frozenset({409, 429, 500, 502, 503, 504})
-"""HTTP statuses of failures that may pass."""
+"""HTTP statuses of transient failures."""
 _FIRST_PAUSE_S = 0.25
 _LONGEST_PAUSE_S = 8.0
 _LONGEST_ASKED_S = 30.0
 
 
 class RetryingChatLiteLLM(PlainChatLiteLLM):
-    """Repeats a request that failed for a passing reason; a stream is repeated only before it has begun.
+    """Repeats a request that failed for a transient reason; a stream is only repeated before it has begun.
 
-    LiteLLM's own ``num_retries`` sends up to twice as many requests as it says, repeats refused keys and malformed
-    requests too, and repeats timeouts, so that a caller waits five times as long as it allowed; `ChatLiteLLM`'s waits
-    at least 4 seconds. A timeout is not repeated here: whoever routes can go to another model instead.
+    LiteLLM's own ``num_retries`` sends up to twice the configured number of requests, also repeats rejected keys and
+    malformed requests, and repeats timeouts, so that a caller waits five times as long as allowed; `ChatLiteLLM`'s
+    waits at least 4 seconds. A timeout is not repeated here, because the router can choose another model instead.
 
-    The timeout is for the whole call: all its requests, the pauses between them, and the reply to its last byte.
+    The timeout covers the whole call: all its requests, the pauses between them, and the reply to its last byte.
     """
 
     retries: int = Field(default=0, ge=0)
     """How often a request is repeated."""
     max_reply_bytes: int = Field(default=MAX_REPLY_BYTES, ge=1)
-    """Most bytes of a reply."""
+    """Maximum size of a reply, in bytes."""
 
     def completion_with_retry(
         self, run_manager: CallbackManagerForLLMRun | None = None, receipt: Receipt | None = None, **kwargs: Any
     ) -> Any:
-        """Send a request, and repeat it if need be.
+        """Send a request, and repeat it if necessary.
 
         Raises:
-            litellm.Timeout: there was no whole reply in time.
+            litellm.Timeout: there was no complete reply in time.
             ReplyTooLongError: the reply is too long.
         """
         del run_manager
@@ -82,7 +82,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
     async def acompletion_with_retry(
         self, run_manager: AsyncCallbackManagerForLLMRun | None = None, receipt: Receipt | None = None, **kwargs: Any
     ) -> Any:
-        """Do what `completion_with_retry` does on the event loop."""
+        """Async version of `completion_with_retry`."""
         del run_manager
         bounds, receipt = self._bounds(kwargs), receipt or Receipt()
         attempt = 0
@@ -188,7 +188,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
 
     @contextmanager
     def _explained(self, bounds: Bounds) -> Iterator[None]:
-        """Say of an error that the bounds led to what they are."""
+        """Turn an error that was caused by the bounds into one that explains them."""
         try:
             yield
         except Exception as error:
@@ -205,10 +205,10 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
 
 
 def _in_time(request: dict[str, Any], left: float) -> dict[str, Any]:
-    """Return a request with the time that is left for it, where nothing but the request says so.
+    """Return a request with the remaining time as its timeout, if nothing else limits it.
 
-    Calls over the network are bounded as they go. There the timeout stays as it is: LiteLLM keeps a client, with its
-    connections, for every timeout that it meets.
+    Calls over the network are limited by `Bounds`. For them the timeout is unchanged: LiteLLM keeps a client, with its
+    connections, for every timeout value that it encounters.
     """
     embedded = str(request.get("model", "")).startswith(f"{LOCAL_PROVIDER}/")
     return {**request, "timeout": left} if embedded and left != math.inf else request
@@ -225,7 +225,7 @@ def _settled(result: ChatResult, receipt: Receipt) -> ChatResult:
 
 
 def _close(stream: Any) -> None:
-    """Hang up on a stream that nobody reads on."""
+    """Close a stream that nobody reads any more."""
     close = getattr(getattr(stream, "completion_stream", None), "close", None)
     if close is not None:
         with suppress(Exception):
@@ -233,7 +233,7 @@ def _close(stream: Any) -> None:
 
 
 async def _aclose(stream: Any) -> None:
-    """Do what `_close` does on the event loop."""
+    """Async version of `_close`."""
     close = getattr(stream, "aclose", None)
     if close is not None:
         with suppress(Exception):
@@ -241,18 +241,18 @@ async def _aclose(stream: Any) -> None:
 
 
 def pause(error: Exception, attempt: int) -> float | None:
-    """Return the seconds to wait before a request is repeated, or None where repeating it is no use.
+    """Return the seconds to wait before a request is repeated, or None if repeating it is useless.
 
     Args:
-        error: what LiteLLM raised.
-        attempt: how often the request was repeated already.
+        error: the error that LiteLLM raised.
+        attempt: how often the request has been repeated already.
     """
     if getattr(error, "status_code", None) not in _PASSING:
         return None
     headers: Mapping[str, str] = getattr(error, "litellm_response_headers", None) or {}
     try:
         asked = float(headers.get("retry-after", ""))
-    except ValueError:  # not given, or given as a date
+    except ValueError:  # missing, or given as a date
         longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0**attempt)
-        return longest * random.uniform(0.5, 1)  # noqa: S311  # spreads callers out, guards nothing
+        return longest * random.uniform(0.5, 1)  # noqa: S311  # jitter, not cryptography
     return asked if 0 <= asked <= _LONGEST_ASKED_S else None

@@ -1,4 +1,4 @@
-"""The live executor: calls the model through LiteLLM, with the pair's tool wired in and no other."""
+"""The live executor: calls the pair's model through LiteLLM, with only the pair's tool."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ if TYPE_CHECKING:
 
 
 class LiveExecutor(Executor):
-    """Runs pairs for real.
+    """Runs pairs on live models.
 
-    A call that fails (the provider, the tool, a reply that can't be used) becomes an observation with its error.
+    A failure (of the provider or the tool, or an unusable reply) becomes an observation with its error.
     Safe to share between threads and tasks.
 
     Args:
         pool: the pairs that may be run.
-        chat_models: chat models to use for some of the pool's models, by name, in place of LiteLLM's.
-        invocations: more ways of using a tool, by the name that a tool's `invocation` gives.
-        timeout_s: seconds that one call of a model may take, with its retries and the pauses between them; a reply
-            that is streamed must be complete by then.
-        retries: how often a request is repeated that failed for a passing reason, as long as there is time.
-        max_reply_bytes: most bytes of one reply, as it comes over the network; a longer one is a failure.
-        max_parallel: how many calls of one run go on at once, where an invocation asks for several.
-        raise_errors: raise `ExecutionError` where a call fails, instead of returning an observation with the error.
+        chat_models: chat models to use for some of the pool's models, by name, instead of LiteLLM.
+        invocations: custom invocations, by the name that a tool's `invocation` field gives.
+        timeout_s: seconds that one model call may take, including its retries and the pauses between them; a streamed
+            reply must be complete by then.
+        retries: how often a request that failed for a transient reason is repeated, while there is time.
+        max_reply_bytes: maximum size of one reply on the network, in bytes; a longer one is a failure.
+        max_parallel: maximum number of simultaneous calls in one run, if an invocation makes several.
+        raise_errors: raise `ExecutionError` when a run fails, instead of returning an observation with the error.
 
     Raises:
-        PoolError: a tool can't be built, names an unknown invocation, or has settings that don't fit it; or a model's
-            key variable is not set.
+        PoolError: a tool can't be built, names an unknown invocation, or has invalid settings for it; or a model's key
+            variable is not set.
         SettingError: a setting is out of range.
     """
 
@@ -109,22 +109,22 @@ class LiveExecutor(Executor):
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs of its pool."""
+        """The pairs of the pool."""
         return self.pool.pairs
 
     def tools_of(self, name: str) -> tuple[BaseTool, ...]:
-        """Return the LangChain tools that a tool of the pool wraps, built.
+        """Return the LangChain tools that a tool of the pool wraps, after building them.
 
         Raises:
-            PoolError: the pool has no such tool.
+            PoolError: the pool does not have this tool.
         """
         return self._invocations[self.pool.tool(name).name].tools
 
     def suited(self, query: Query) -> frozenset[Pair] | None:
-        """Return the pairs whose model and tool fit a query with, or without, images; see `Executor.suited`.
+        """Return the pairs whose model and tool suit a query with, or without, images; see `Executor.suited`.
 
-        An image that was said earlier, or that a tool returned, is for the model to see, and so are documents and
-        recordings; the query's own image may be for a tool that looks.
+        Images in the history or from a tool must be readable by the model, and so must documents and recordings; the
+        query's own image may instead be read by a tool.
         """
         seen_before = media_in([*query.history, *query.since])
         if not query.images and not seen_before and not any(tool.takes_images for tool in self.pool.tools):
@@ -135,13 +135,13 @@ class LiveExecutor(Executor):
         return frozenset(pair for pair in suited if seen_before <= self.pool.model(pair.model).modalities)
 
     def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
-        """Return the pairs whose model can't hold or read the query, or whose tool lacks its graph."""
+        """Return the pairs whose model can't hold or read the query, or whose tool needs a graph that is missing."""
         return self._fitting.unable(query, beside=beside, bound=bound)
 
     def provider(self, pair: Pair) -> str | None:
-        """Return the address that a pair's model is reached at, or else LiteLLM's name of its provider, with its key's.
+        """Return the address of a pair's model, or else LiteLLM's name of its provider with the name of its key.
 
-        A model that is reached by a chat model of the caller's own is a provider by itself.
+        A model with a chat model given by the caller counts as a separate provider.
         """
         model = next((model for model in self.pool.models if model.name == pair.model), None)
         if model is None or model.name in self._given:
@@ -150,7 +150,7 @@ class LiveExecutor(Executor):
         return f"{address} {model.api_key_env}"
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
-        """Return the context in which stateful tools keep what they know; see `Executor.trajectory`."""
+        """Return a context manager within which stateful tools keep their state; see `Executor.trajectory`."""
         return tool_sessions(key, last=last)
 
     @keys_masked
@@ -158,7 +158,7 @@ class LiveExecutor(Executor):
         """Run `pair` on `query`; see `Executor.run`.
 
         Raises:
-            PoolError: the pool has no such pair.
+            PoolError: the pool does not have this pair.
             ExecutionError: the run failed, and `raise_errors` is set.
         """
         model = self.pool.model(self.pool.check(pair).model)
@@ -179,7 +179,7 @@ class LiveExecutor(Executor):
 
     @keys_masked
     async def arun(self, pair: Pair, query: Query) -> Observation:
-        """Do what `run` does on the event loop; calls that may run side by side do."""
+        """Async version of `run`; calls that may run in parallel do so."""
         model = self.pool.model(self.pool.check(pair).model)
         ledger = Ledger(pair, model)
         conversation = self._invocations[pair.tool].converse(query)
@@ -197,50 +197,50 @@ class LiveExecutor(Executor):
             return self._failed(ledger, error)
 
     def chat_model(self, name: str) -> BaseChatModel:
-        """Return the chat model that reaches a model of the pool; the first call for a model may take seconds.
+        """Return the chat model for a model of the pool; the first call for each model may take seconds.
 
         Raises:
-            PoolError: the pool has no model of that name.
+            PoolError: the pool has no model with this name.
         """
         return self._chat_model(self.pool.model(name))
 
     async def achat_model(self, name: str) -> BaseChatModel:
-        """Do what `chat_model` does without blocking the event loop."""
+        """Async version of `chat_model`."""
         if self.pool.model(name).name in self._chat_models:
             return self._chat_models[name]
         return await asyncio.to_thread(self.chat_model, name)
 
     def given_model(self, name: str) -> BaseChatModel | None:
-        """Return the chat model that was given for a model of the pool; None where it is reached through LiteLLM."""
+        """Return the chat model that was given for a model of the pool; None if the model is called through LiteLLM."""
         return self._given.get(name)
 
     def invocation(self, tool: str) -> Invocation:
-        """Return how a tool of the pool is used: its LangChain tools and its settings.
+        """Return the invocation of a tool of the pool, with its LangChain tools and its settings.
 
         Raises:
-            PoolError: the pool has no tool of that name.
+            PoolError: the pool has no tool with this name.
         """
         return self._invocations[self.pool.tool(tool).name]
 
     def options(self, pair: Pair) -> dict[str, Any]:
-        """Return the parameters that a pair's model is called with, by its tool and by the pool.
+        """Return the parameters of a pair's model calls, from its tool and from the pool.
 
         Raises:
-            PoolError: the pool has no tool of that name.
+            PoolError: the pool has no tool with this name.
         """
         return {**self.invocation(pair.tool).settings.options, **self.pool.pair_options.get(pair, {})}
 
     def with_options(self, **options: Any) -> Self:
-        """Return this executor with parameters for the model calls whose replies may be the answer, such as ``stop``.
+        """Return a copy with parameters for model calls whose replies may be the answer, such as ``stop``.
 
-        They win over those of the pool. Chat models and tools are shared.
+        They override those of the pool. Chat models and tools are shared with the original.
         """
         executor = copy.copy(self)
-        executor._options = options  # noqa: SLF001  # of its own class
+        executor._options = options  # noqa: SLF001  # an instance of this class
         return executor
 
     def _failed(self, ledger: Ledger, error: Exception) -> Observation:
-        if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph: that is no failure
+        if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph, which is not a failure
             raise error
         observation = ledger.observation(error=error)
         if self.raise_errors:
@@ -248,19 +248,19 @@ class LiveExecutor(Executor):
         return observation
 
     def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
-        """Carry out the calls of one step: model calls side by side, tool calls one after the other.
+        """Carry out the calls of one step: model calls in parallel, tool calls one after another.
 
-        A tool may interrupt a graph, and LangGraph tells interrupts apart by their order.
+        A tool may interrupt a graph, and LangGraph identifies interrupts by their order.
         """
         asked = [call for call in calls if isinstance(call, ModelCall)]
-        if len(asked) < 2:  # noqa: PLR2004  # nothing to run side by side
+        if len(asked) < 2:  # noqa: PLR2004  # nothing to run in parallel
             return [self._perform(pair, call) for call in calls]
         with ContextThreadPoolExecutor(min(len(asked), self.max_parallel)) as threads:
             running = {id(call): threads.submit(self._perform, pair, call) for call in asked}
             return [running[id(call)].result() if id(call) in running else self._perform(pair, call) for call in calls]
 
     async def _aperform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
-        """Carry out the calls of one step side by side."""
+        """Carry out the calls of one step in parallel."""
         if len(calls) == 1:
             return [await self._aperform(pair, calls[0])]
         free = asyncio.Semaphore(self.max_parallel)
@@ -283,7 +283,7 @@ class LiveExecutor(Executor):
                 return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
             raise
-        except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
+        except Exception as error:  # noqa: BLE001  # the conversation receives the error
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
     async def _aperform(self, pair: Pair, call: Call) -> Outcome:
@@ -298,7 +298,7 @@ class LiveExecutor(Executor):
                 return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
             raise
-        except Exception as error:  # noqa: BLE001  # the conversation is told what its call led to
+        except Exception as error:  # noqa: BLE001  # the conversation receives the error
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
     def _sent(self, pair: Pair, call: ModelCall) -> list[BaseMessage]:
@@ -319,21 +319,21 @@ class LiveExecutor(Executor):
         if call.tools:
             choice = call.tool_choice
             if choice in ("auto", "none") and not self._taken(model, {"tool_choice": choice}, options):
-                choice = None  # nobody asked for it, and some servers refuse it
+                choice = None  # the default anyway, and some servers reject it
             bound = chat_model.bind_tools([sendable_tool(tool) for tool in call.tools], tool_choice=choice, **options)
         elif options:
             bound = bound.bind(**options)
         return bound.with_config(tags=[TAG_NOSTREAM]) if call.inward else bound
 
     def _taken(self, model: Model, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-        """Return those defaults of our own that a model takes; LiteLLM knows its own models alone."""
+        """Return those of our own defaults that a model accepts; LiteLLM only knows models called through it."""
         given = {**model.options, **options}
         if model.name in self._given:
             return {name: value for name, value in defaults.items() if name not in model.refuses}
         return taken(model.litellm, defaults, given=given, refuses=model.refuses)
 
     def _chat_model(self, model: Model) -> BaseChatModel:
-        if model.name not in self._chat_models:  # else nobody waits for another model that is being built
+        if model.name not in self._chat_models:  # so that nobody waits while another is built
             with self._building:
                 if model.name not in self._chat_models:
                     self._chat_models[model.name] = build_chat_model(

@@ -1,4 +1,4 @@
-"""`ChatLiteLLM` whose replies hold plain values, whose errors show no key, and which shows its own to nobody."""
+"""`ChatLiteLLM` with plain values in its replies, no keys in its errors, and its own key hidden."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ _DECIDING = (
 
 
 class PlainChatLiteLLM(ChatLiteLLM):
-    """Replies without LiteLLM's own objects in them, which no JSON, history or cache can hold.
+    """Replies without LiteLLM's own objects, which JSON, histories and caches can't hold.
 
-    Every reply and every error passes here before a tracer or any other callback hears of it. Where the run around
-    counts the tokens, no callback hears of them; see `langchain_atlas.usage_counting`.
+    Every reply and every error passes through here before a tracer or any other callback sees it. If the enclosing run
+    counts the tokens, callbacks don't see them; see `langchain_atlas.usage_counting`.
     """
 
     @model_validator(mode="after")
@@ -51,24 +51,24 @@ class PlainChatLiteLLM(ChatLiteLLM):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        """What decides a reply; LangChain's cache knows a model by it."""
+        """The parameters that determine a reply; LangChain's cache identifies a model by them."""
         return {**super()._identifying_params, **{name: masked_value(getattr(self, name)) for name in _DECIDING}}
 
     def invoke(self, input: Any, *arguments: Any, **kwargs: Any) -> AIMessage:  # noqa: A002
-        """Reply; see `BaseChatModel.invoke`."""
+        """Return the reply; see `BaseChatModel.invoke`."""
         return with_count(super().invoke(input, *arguments, **kwargs))
 
     async def ainvoke(self, input: Any, *arguments: Any, **kwargs: Any) -> AIMessage:  # noqa: A002
-        """Reply, on the event loop."""
+        """Async version of `invoke`."""
         return with_count(await super().ainvoke(input, *arguments, **kwargs))
 
     def stream(self, input: Any, *arguments: Any, **kwargs: Any) -> Iterator[AIMessageChunk]:  # noqa: A002
-        """Yield the reply as it comes; see `BaseChatModel.stream`."""
+        """Yield the reply in chunks; see `BaseChatModel.stream`."""
         for chunk in super().stream(input, *arguments, **kwargs):
             yield with_count(chunk)
 
     async def astream(self, input: Any, *arguments: Any, **kwargs: Any) -> AsyncIterator[AIMessageChunk]:  # noqa: A002
-        """Yield the reply as it comes, on the event loop."""
+        """Async version of `stream`."""
         async for chunk in super().astream(input, *arguments, **kwargs):
             yield with_count(chunk)
 

@@ -1,4 +1,4 @@
-"""Messages that hold plain values alone, so that they can be written as JSON, kept in any history, and cached."""
+"""Reducing messages to plain values, so that they can be written as JSON, kept in any history, and cached."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _LISTS = (list, tuple, set, frozenset)
 
 
 def plain(value: Any, *, depth: int = _DEEPEST) -> Any:
-    """Return a value as JSON has it: mappings by texts, lists, texts, numbers, booleans and None.
+    """Return a value in JSON types: mappings with string keys, lists, strings, numbers, booleans and None.
 
-    LiteLLM's own objects are taken apart, and so is whatever else has fields. A number that JSON lacks is None, bytes
-    are base64, and of anything else its text is kept. The value itself is returned where it is plain already.
+    LiteLLM's objects, and other objects with fields, become mappings. A number that JSON can't express becomes None,
+    bytes become base64, and anything else becomes a string. A value that is already plain is returned itself.
     """
     if value is None or type(value) in (str, bool, int):
         return value
@@ -45,7 +45,7 @@ def plain(value: Any, *, depth: int = _DEEPEST) -> Any:
 
 
 def plain_message(message: Message) -> Message:
-    """Return a message with plain values in all that it holds; the message itself where it has no others."""
+    """Return a message with all its fields plain; the message itself if they already are."""
     changes = {
         name: changed
         for name in ("content", "additional_kwargs", "response_metadata", "tool_calls", "invalid_tool_calls")
@@ -72,12 +72,12 @@ def _taken_apart(value: Any, depth: int) -> Any:
 
 
 def _fields(value: BaseModel) -> list[str]:
-    """Return the names of a record's fields; those that it holds without having declared them are among them."""
+    """Return the names of a record's fields, including extra ones that it does not declare."""
     return [name for name in (*type(value).model_fields, *(value.model_extra or {})) if hasattr(value, name)]
 
 
 def _as_text_or_number(value: Any) -> Any:
-    """Return a number of another library's as one of Python's, and of anything else a text."""
+    """Convert another library's number to a Python number, and anything else to a string."""
     if isinstance(value, bytes | bytearray):
         return base64.b64encode(value).decode()
     if isinstance(value, dt.date | dt.time):

@@ -1,7 +1,7 @@
-"""What LiteLLM's responses tell of their cost, put where `langchain_atlas.billing` looks for it.
+"""Costs reported in LiteLLM's responses, put where `langchain_atlas.billing` looks for them.
 
-`ChatLiteLLM` hands on LiteLLM's counts: zeros where the provider sent none, a guess of its own for a stream without
-any, and LiteLLM's sum where the provider itself says what a reply costs.
+`ChatLiteLLM` passes on LiteLLM's counts: zeros if the provider sent none, its own estimate for a stream without counts,
+and LiteLLM's computed cost even if the provider reports the cost of a reply.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ if TYPE_CHECKING:
 
 @dataclass
 class Receipt:
-    """What one response tells."""
+    """Cost information from one response."""
 
     asked_usd: float | None = None
-    """Dollars that the provider asks for it; None where it does not say."""
+    """Dollars that the provider charges; None if it does not report this."""
     computed_usd: float | None = None
-    """Dollars that LiteLLM makes of its tokens; None where it can't."""
+    """Dollars that LiteLLM computes from the tokens; None if it can't."""
     cached: bool = False
     """Whether it comes from LiteLLM's cache."""
 
     def read(self, response: Any) -> None:
-        """Read a whole response."""
+        """Read a complete response."""
         hidden = getattr(response, "_hidden_params", None) or {}
         self.asked_usd = asked(getattr(response, "usage", None))
         self.computed_usd = known_dollars(hidden.get("response_cost"))
         self.cached = bool(hidden.get("cache_hit"))
 
     def read_chunk(self, chunk: Any, stream: Any) -> None:
-        """Read a streamed chunk; counts of LiteLLM's own, where the provider sent none, are taken off it.
+        """Read a streamed chunk; LiteLLM's estimated counts are removed from it if the provider sent none.
 
         Args:
             chunk: the chunk.
-            stream: LiteLLM's stream, which knows the chunks as they came.
+            stream: LiteLLM's stream, which holds the original chunks.
         """
         usage = getattr(chunk, "usage", None)
         if usage is None:
@@ -59,7 +59,7 @@ class Receipt:
         self.computed_usd = known_dollars(getattr(usage, "cost", None)) if self.asked_usd is None else None
 
     def settle(self, message: BaseMessage) -> None:
-        """Write on a message, or on the chunk with the counts, what is known, and take off what can't be."""
+        """Add what is known to a message, or to the chunk with the counts, and remove implausible counts."""
         if not isinstance(message, AIMessage) or message.usage_metadata is None:
             return
         metadata = message.response_metadata
@@ -77,6 +77,6 @@ class Receipt:
 
 
 def asked(usage: Any) -> float | None:
-    """Return the dollars that a provider says a response costs; None where it does not, or says what can't be."""
+    """Return the cost in dollars that a provider reports for a response; None if missing or implausible."""
     cost = usage.get("cost") if isinstance(usage, dict) else getattr(usage, "cost", None)
     return known_dollars(cost.get("total_cost") if isinstance(cost, dict) else cost)

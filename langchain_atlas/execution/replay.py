@@ -1,4 +1,4 @@
-"""The replay executor: looks a call up in recorded outcomes."""
+"""The replay executor: looks up calls in recorded outcomes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class ReplayExecutor(Executor):
-    """Returns what a pair answered when it was recorded, at the recorded cost and latency.
+    """Returns a pair's recorded answer, with the recorded cost and latency.
 
-    Observations say what a live run would have said, never whether it was right; `score` tells that to whoever
-    evaluates. What a benchmark counts as an error is an answer like any other here: the live run got one.
+    Observations hold what a live run would have returned, never whether it was right; evaluations use `score` for that.
+    What a benchmark counts as an error is an ordinary answer here, because the live run returned one.
 
     Args:
         table: the recorded outcomes.
@@ -40,11 +40,11 @@ class ReplayExecutor(Executor):
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """The pairs that were recorded."""
+        """The pairs with recorded outcomes."""
         return self.table.pairs
 
     def run(self, pair: Pair, query: Query) -> Observation:
-        """Look up what `pair` answered on `query`, found by the query's id.
+        """Look up the answer of `pair` to `query`, by the query's id.
 
         Raises:
             OutcomeError: the query is not recorded, or this pair was not recorded on it.
@@ -65,7 +65,7 @@ class ReplayExecutor(Executor):
         )
 
     def score(self, pair: Pair, query: Query) -> float:
-        """Return how right the recorded answer was, 0 to 1.
+        """Return the score of the recorded answer, from 0 to 1.
 
         Raises:
             OutcomeError: the query is not recorded, or this pair was not recorded on it.
@@ -73,7 +73,7 @@ class ReplayExecutor(Executor):
         return float(self._outcomes.scores[self._cell(pair, query)])
 
     def recorded(self, query: Query) -> frozenset[Pair]:
-        """Return the pairs that were recorded on a query, and so can be called there.
+        """Return the pairs that were recorded on a query, and can therefore be run on it.
 
         Raises:
             OutcomeError: the query is not recorded.

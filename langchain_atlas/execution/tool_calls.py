@@ -1,4 +1,4 @@
-"""How a tool is called, and what is kept of the call."""
+"""Calling tools, and the traces of the calls."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 
 def tool_input(call: ToolCall) -> dict[str, Any]:
-    """Return the call in the form that makes a LangChain tool report whether it failed."""
+    """Return the call in the form that makes a LangChain tool report failures."""
     return {"name": call.tool.name, "args": dict(call.arguments), "id": "atlas", "type": "tool_call"}
 
 
 def counting_of(tool: BaseTool) -> AbstractContextManager[None]:
-    """Return the context to call a tool in: its own models are counted with the run, or else by themselves."""
+    """Return the context to call a tool in: models inside it are counted with the run, or else separately."""
     return nullcontext() if getattr(tool, "reports_spending", False) else counted_here()
 
 
 def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Exception | None = None) -> ToolTrace:
-    """Make the trace of a call.
+    """Build the trace of a call.
 
     Args:
         call: the call.
         start: when it began, by `time.perf_counter`.
-        message: the `ToolMessage` that came back, or whatever else the tool returned.
-        error: what it raised, if it did.
+        message: the `ToolMessage` or other value that the tool returned.
+        error: the exception that it raised, if any.
     """
     failed = None if error is None else error_text(error)
     text = None if error is not None else result_text(message)
@@ -46,7 +46,7 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
     artifact = getattr(message, "artifact", None)
     spent = None
     if isinstance(artifact, Spending):
-        spent = Spending(usage=artifact.usage, cost_usd=artifact.cost_usd)  # and no more: a trace is plain JSON
+        spent = Spending(usage=artifact.usage, cost_usd=artifact.cost_usd)  # plain: a trace is JSON
     return ToolTrace(
         name=call.tool.name,
         arguments={name: _short(value) for name, value in call.arguments.items()},
@@ -59,7 +59,7 @@ def trace_of(call: ToolCall, start: float, *, message: Any = None, error: Except
 
 
 def result_text(message: Any) -> str:
-    """Return the text of what a tool returned; of an image or a file, it says what it is."""
+    """Return a tool's result as text; images and files are described in words."""
     content = getattr(message, "content", None)
     if not isinstance(content, list):
         return str(getattr(message, "text", message))
@@ -73,11 +73,11 @@ def _with_media(message: Any) -> tuple[Any, ...]:
 
 
 def trace_refused(call: RefusedCall) -> ToolTrace:
-    """Make the trace of a call that was not made."""
+    """Build the trace of a call that was not made."""
     arguments = {name: _short(value) for name, value in call.arguments.items()}
     return ToolTrace(name=call.name, arguments=arguments, error=call.reason, latency_s=0.0)
 
 
 def _short(value: Any) -> Any:
-    """Return an argument as it is, but for an image: records of megabytes are of use to nobody."""
+    """Return an argument unchanged, except for an image, which is shortened to keep records small."""
     return shown(value) if isinstance(value, str) and value.startswith("data:") else value

@@ -1,4 +1,4 @@
-"""An executor that passes everything on to another one: the base of all that change one thing about an executor."""
+"""An executor that delegates everything to another one: the base class for changing one thing about an executor."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _RUNNING = ("run", "arun")
 class ExecutorWrapper(Executor):
     """Delegates every member of `Executor` to the executor that it wraps.
 
-    Subclass it to change one thing. A subclass that overrides `run` overrides `arun` too, and the other way about.
+    Subclass it to change one thing. A subclass must override both `run` and `arun`, or neither.
 
     Args:
-        executor: the executor that is wrapped.
+        executor: the wrapped executor.
 
     Raises:
-        TypeError: a subclass overrides one of `run` and `arun` and forgets the other.
+        TypeError: a subclass overrides only one of `run` and `arun`.
     """
 
     def __init__(self, executor: Executor) -> None:
@@ -38,12 +38,12 @@ class ExecutorWrapper(Executor):
             raise TypeError(f"{cls.__name__} overrides {given[0]!r} alone; override both of {', '.join(_RUNNING)}.")
 
     def __repr__(self) -> str:
-        """Say what it is, and what it is around."""
+        """Return the class name and the wrapped executor."""
         return f"{type(self).__name__}({self._executor!r})"
 
     @property
     def executor(self) -> Executor:
-        """The executor that is wrapped."""
+        """The wrapped executor."""
         return self._executor
 
     @property
@@ -52,25 +52,25 @@ class ExecutorWrapper(Executor):
         return self.executor.pairs
 
     def suited(self, query: Query) -> frozenset[Pair] | None:
-        """Return what the wrapped executor says of this query; see `Executor.suited`."""
+        """Return the wrapped executor's result; see `Executor.suited`."""
         return self.executor.suited(query)
 
     def unable(self, query: Query, *, beside: str = "", bound: Collection[Pair] = ()) -> Mapping[Pair, str]:
-        """Return what the wrapped executor says of this query; see `Executor.unable`."""
+        """Return the wrapped executor's result; see `Executor.unable`."""
         return self.executor.unable(query, beside=beside, bound=bound)
 
     def provider(self, pair: Pair) -> str | None:
-        """Return what the wrapped executor says; see `Executor.provider`."""
+        """Return the wrapped executor's result; see `Executor.provider`."""
         return self.executor.provider(pair)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
-        """Return the context of the wrapped executor; see `Executor.trajectory`."""
+        """Return the wrapped executor's context manager; see `Executor.trajectory`."""
         return self.executor.trajectory(key, last=last)
 
     def run(self, pair: Pair, query: Query) -> Observation:
-        """Have the wrapped executor run a pair; see `Executor.run`."""
+        """Run a pair with the wrapped executor; see `Executor.run`."""
         return self.executor.run(pair, query)
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
-        """Have the wrapped executor run a pair, on the event loop."""
+        """Async version of `run`."""
         return await self.executor.arun(pair, query)

@@ -1,4 +1,4 @@
-"""One model call of an agent: which pair makes it, and what is done when that fails."""
+"""One model call of an agent: choosing the pair for it, and handling its failure."""
 
 from __future__ import annotations
 
@@ -43,56 +43,56 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Habits:
-    """How the middleware goes about every call; its arguments."""
+    """The middleware's settings, which apply to every call."""
 
     executor: LiveExecutor
-    """Knows the pool's chat models and tools."""
+    """Provides the pool's chat models and tools."""
     pairs: tuple[Pair, ...]
     """The pairs to choose from."""
     pin: Pin | None
-    """For how long a pair is kept."""
+    """How long a pair is kept."""
     switching_cost: float
-    """By how much another pair must be better than the one used last."""
+    """Gain in utility that another pair must offer over the last used one."""
     keep_tools: frozenset[str] | None
-    """Names of the agent's tools that are bound beside the pair's; None for all of them."""
+    """Names of the agent's tools that are bound in addition to the pair's; None for all of them."""
     fail_open: bool
-    """Whether the agent's own model is called where no pair replies."""
+    """Whether the agent's own model is called if no pair replies."""
 
     pool_tools: tuple[Any, ...] = ()
-    """The tools of the pairs, which the agent has only so that it can run them."""
+    """The pairs' tools, which are registered with the agent only so that it can run them."""
 
     def kept(self, tools: Iterable[Any]) -> list[Any]:
-        """Return those of an agent's tools that are bound whichever pair is chosen."""
+        """Return the agent's tools that are bound for every pair."""
         pools = {id(tool) for tool in self.pool_tools}
         if self.keep_tools is None:
             return [tool for tool in tools if id(tool) not in pools]
         return [tool for tool in tools if _name(tool) in self.keep_tools]
 
     def is_bound(self, pair: Pair) -> bool:
-        """Say whether the agent carries this pair out: its model is called with its tools, if it has any."""
+        """Return whether the agent itself runs this pair: it calls the model with the pair's tools, if any."""
         return type(self.executor.invocation(pair.tool)) in (NoTool, Native)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent's model call came to."""
+    """The result of an agent's model call."""
 
     messages: list[Any]
     """The model's message, and for structured output the message that answers its call."""
     structured_response: Any
-    """The structured output, where that was asked for and given."""
+    """The structured output, if requested and returned."""
     record: AgentRecord
-    """How it came about."""
+    """The record of the decisions."""
 
 
 class AgentCall:
     """One model call of an agent.
 
     Args:
-        router: who decides.
+        router: the router.
         habits: the middleware's settings.
         request: the call as the agent would make it.
-        settings: what this run sets; see `AtlasContext`.
+        settings: the settings of this run; see `AtlasContext`.
         before: the record of the thread's previous call.
     """
 
@@ -116,17 +116,17 @@ class AgentCall:
         self._response: ModelResponse[Any] | None = None
 
     def steps(self) -> Steps[Reply]:
-        """Have the router choose until a pair replies, or else call the agent's own model.
+        """Let the router choose until a pair replies, or else call the agent's own model.
 
         Returns:
             Steps that return the `Reply`.
 
         Raises:
-            AtlasError: no pair replied, and the agent's own model is not to be called.
+            AtlasError: no pair replied, and the agent's own model may not be called.
         """
         before, opens = self._before, self._may_open()
         if opens and self._habits.pin is not None and before.is_for(self._ask_id) and before.cause is not None:
-            return (yield from self._open(before.cause))  # a loop stays with the model that it went to
+            return (yield from self._open(before.cause))  # a tool loop stays with the model that started it
         try:
             trajectory = yield from turns(self._query, decide=self._decide, act=self._act, first_reply="agent")
         except Exception as error:
@@ -145,7 +145,7 @@ class AgentCall:
         return (yield from self._open(cause))
 
     def _may_open(self) -> bool:
-        """Say whether the agent's own model may be called: never where the run sets limits, which it knows nothing of.
+        """Return whether the agent's own model may be called: never if the run sets limits, which it can't respect.
 
         Raises:
             InvalidInputError: a setting of the run is out of range.
@@ -154,7 +154,7 @@ class AgentCall:
 
     @cached_property
     def _limits(self) -> Constraints:
-        """What the run sets."""
+        """The limits that the run sets."""
         return with_settings(Query(text=""), self._settings).constraints
 
     def _open(self, cause: str | None) -> Steps[Reply]:
@@ -170,7 +170,7 @@ class AgentCall:
         return suiting(query, self._router, self._habits.executor, able, beside=beside, bound=bound)
 
     def _takes(self, pair: Pair) -> bool:
-        """Say whether a pair can make this call: in a tool loop, and beside the agent's own tools, it must be bound."""
+        """Return whether a pair can make this call: in a tool loop, or with the agent's own tools, it must be bound."""
         in_tool_loop = isinstance(last_said(self._request.messages), ToolMessage)
         if in_tool_loop or self._habits.kept(self._request.tools) or self._request.response_format is not None:
             model = self._habits.executor.pool.model(pair.model)
@@ -178,7 +178,7 @@ class AgentCall:
         return True
 
     def _decide(self, query: Query, trajectory: Trajectory) -> Steps[Decision]:
-        """Keep to an earlier decision where that holds; else have the router decide."""
+        """Keep an earlier decision if it still applies; else let the router decide."""
         self._trajectory = trajectory
         if not trajectory.steps:
             pinned, kept = self._pinned()
@@ -190,7 +190,7 @@ class AgentCall:
         return (yield from self._unless_better(decision))
 
     def _pinned(self) -> tuple[Decision | None, Kept | None]:
-        """Return the earlier decision that still holds, with why."""
+        """Return the earlier decision that still applies, with the reason."""
         pin, before = self._habits.pin, self._before
         if pin is None or before.pair is None or before.pair not in (self._query.constraints.pairs or ()):
             return None, None
@@ -201,7 +201,7 @@ class AgentCall:
         return (decisions[-1], "loop" if same_loop else pin) if decisions else (None, None)
 
     def _affords(self, pinned: Decision) -> Steps[bool]:
-        """Say whether the query's limits leave room for an earlier decision; the router knows what to expect of it."""
+        """Return whether the query's limits leave room for an earlier decision, by the router's expectations."""
         limits, pair = self._query.constraints, pinned.pair
         if limits.max_cost_usd is None and limits.max_latency_s is None:
             return True
@@ -214,7 +214,7 @@ class AgentCall:
         return again.pair == pair
 
     def _unless_better(self, decision: Decision) -> Steps[Decision]:
-        """Stay with the pair used last, unless the decided one is better by more than switching costs."""
+        """Keep the last used pair, unless the gain of the new one exceeds the switching cost."""
         self._kept, last, query = None, self._before.pair, self._query
         stays = last is not None and last in (query.constraints.pairs or ()) and not self._trajectory.observations
         if not (self._habits.switching_cost and stays and decision.pair is not None) or decision.pair == last:
@@ -231,7 +231,7 @@ class AgentCall:
         return staying
 
     def _act(self, query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
-        """Call the pair's model with its tools bound, or have the executor run the pair."""
+        """Call the pair's model with its tools bound, or let the executor run the pair."""
         pair, system = decision.pair, self._request.system_message
         assert pair is not None  # noqa: S101  # only such decisions are acted on
         self._response = None
@@ -258,7 +258,7 @@ class AgentCall:
         self._response = response
         observation = observed(pair, self._habits.executor.pool.model(pair.model), message, seconds)
         said = message.content or message.tool_calls or message.invalid_tool_calls or response.structured_response
-        if not said and isinstance(self._request.messages[-1], HumanMessage):  # after a tool, silence may be meant
+        if not said and isinstance(self._request.messages[-1], HumanMessage):  # after a tool, silence may be intended
             return observation.replace(answer=None, error=empty_answer(message))
         return observation.replace(message_id=message.id)
 
@@ -275,7 +275,7 @@ class AgentCall:
         }
         texts = [invocation.settings.system, request.system_prompt]
         if isinstance(messages[0], SystemMessage) and isinstance(messages[0].content, str):
-            texts.append(messages.pop(0).text)  # the agent puts its own before it
+            texts.append(messages.pop(0).text)  # the agent adds its own system message in front
         if texts[0] or texts[2:]:
             changes["system_message"] = SystemMessage("\n\n".join(text for text in texts if text))
         choice = getattr(invocation.settings, "tool_choice", "auto")
@@ -298,14 +298,14 @@ class AgentCall:
 
 
 def _name(tool: Any) -> str:
-    """Return what a tool of the agent's is called; of a tool that its provider runs, the type may be all there is."""
+    """Return the name of an agent's tool; a tool that the provider runs may only have a type."""
     if not isinstance(tool, dict):
         return str(tool.name)
     return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
 
 
 def _gain(decision: Decision, staying: Decision) -> float | None:
-    """Return by how much a decision is better than staying; None where the router does not say."""
+    """Return the gain in utility of a decision over staying; None if the router gives no utilities."""
     new, old = decision.chosen, staying.chosen
     if new is None or old is None:
         return None

@@ -18,31 +18,32 @@ Kept = Literal["loop", "thread", "switching-cost"]
 
 
 class AgentRecord(Record):
-    """What the middleware decided for the latest model call, and what the calls for one ask came to."""
+    """The middleware's decision for the latest model call, and the totals of the calls for one user message."""
 
     pair: Pair | None = None
-    """The pair that replied; None where the agent's own model did."""
+    """The pair that replied; None if the agent's own model did."""
     kept: Kept | None = None
-    """Why the pair of an earlier call was kept; None where the router's choice was taken."""
+    """Why the pair of an earlier call was kept; None if the router chose the pair."""
     cause: str | None = None
-    """``ErrorType: message`` of what made the agent's own model reply; None where a pair did."""
+    """``ErrorType: message`` of the error because of which the agent's own model replied; None if a pair did."""
     ask_id: str | None = None
     """Id of the human message that the call was for."""
     calls: int = 0
-    """How many calls were made for this ask, failed ones among them."""
+    """Number of calls for this user message, including failed ones."""
     cost_usd: float | None = 0.0
-    """Dollars over the calls for this ask; None when one is unknown."""
+    """Cost of the calls for this user message, in dollars; None when one is unknown."""
     used_usd: float | None = Field(default=0.0, exclude_if=lambda used: used == 0)
-    """Dollars that count towards this ask's limit: where what a call cost is not known, what it was expected to; None
-    when that is not known either."""
+    """Dollars that count towards the limit for this user message; for a call of unknown cost, its expected cost counts.
+    None when that is unknown too."""
     used_s: float | None = Field(default=0.0, exclude_if=lambda used: used == 0)
-    """Seconds that count towards it, likewise."""
+    """Seconds that count towards the limit for this user message; for a call of unknown latency, its expected latency
+    counts. None when that is unknown too."""
     steps: tuple[Step, ...] = ()
-    """The decisions of the latest model call with what they led to."""
+    """The decisions of the latest model call, with their observations."""
 
     @classmethod
     def of(cls, state: Any) -> AgentRecord:
-        """Read the record that stands in a state; one that can't be read counts as none."""
+        """Read the record in a state; a missing or unreadable one gives an empty record."""
         from langchain_atlas.integrations.messages import RECORD_KEY
 
         try:
@@ -51,19 +52,19 @@ class AgentRecord(Record):
             return cls()
 
     def next(self, ask_id: str | None, trajectory: Trajectory, *, limited: bool = False, **fields: Any) -> AgentRecord:
-        """Return the record after one more model call; for another ask, calls and dollars count from zero.
+        """Return the record after one more model call; for a new user message, calls and costs start at zero.
 
         Args:
             ask_id: id of the human message that the call was for.
-            trajectory: the decisions of the call with what they led to.
-            limited: whether the run has limits, so that what counts towards them is kept.
+            trajectory: the decisions of the call, with their observations.
+            limited: whether the run has limits, so that the amounts that count towards them are recorded.
             fields: `pair`, `kept` and `cause`.
         """
         before = self if self.is_for(ask_id) else AgentRecord()
         costs = [observation.cost_usd for observation in trajectory.observations]
         uses = [_used(step) for step in trajectory.steps if limited and step.observation is not None]
         if fields.get("pair") is None:
-            costs.append(None)  # what the agent's own model costs is not known
+            costs.append(None)  # the cost of the agent's own model is unknown
         return AgentRecord(
             ask_id=ask_id,
             calls=before.calls + len(costs),
@@ -75,10 +76,10 @@ class AgentRecord(Record):
         )
 
     def left(self, ask_id: str | None, query: Query) -> Query:
-        """Return the query with what its limits leave after the earlier calls for the same ask.
+        """Return the query with its limits reduced by the earlier calls for the same user message.
 
         Raises:
-            ConstraintError: they leave nothing.
+            ConstraintError: nothing is left.
         """
         if not self.is_for(ask_id):
             return query
@@ -95,12 +96,12 @@ class AgentRecord(Record):
         return query.replace(constraints=query.constraints.replace(**changes)) if changes else query
 
     def is_for(self, ask_id: str | None) -> bool:
-        """Say whether this is the record of an earlier call for the same human message."""
+        """Return whether this record is of an earlier call for the same human message."""
         return ask_id is not None and ask_id == self.ask_id
 
 
 def _used(step: Step) -> tuple[float | None, float | None]:
-    """Return the dollars and the seconds of a call, or what was expected of it where they are not known."""
+    """Return the dollars and the seconds of a call, or the expected ones if unknown."""
     seen, expected = step.observation, step.decision.chosen
     assert seen is not None  # noqa: S101  # only calls use anything
     dollars = None if expected is None else expected.expected_cost_usd

@@ -1,4 +1,4 @@
-"""A human's word before a pair is run: approve, refuse, or send the query elsewhere."""
+"""Human approval before a pair is run: approve, refuse, or choose another pair."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from langchain_atlas.routers.base import last_answer
 from langchain_atlas.trajectory import Decision, Query, Trajectory
 
 Approve = float | Callable[[Query, Decision], bool]
-"""When a human is asked: above so many expected dollars of the call, or where a function says so."""
+"""When approval is needed: above an expected cost of the call in dollars, or when a function returns True."""
 
 RULE = "human"
-"""The rule of the decisions that a human took."""
+"""The `Decision.rule` of decisions that a human made."""
 
 _ANSWERS = "true to run the pair, false to run nothing more, or another pair, written model@@tool, to run that instead"
 
 
 class Approval:
-    """Asks a human, by LangGraph's interrupt, before a pair is run that needs a human's word.
+    """Asks a human, through LangGraph's interrupt, before a pair that needs approval is run.
 
     Args:
-        approve: a number asks where the call is expected to cost more dollars, or where nobody knows what it costs; a
-            function of the query and the decision asks where it returns True.
+        approve: a number asks for calls with a higher expected cost in dollars, or with an unknown one; a function of
+            the query and the decision asks when it returns True.
         pairs: the pairs that a human may choose; empty for any.
 
     Raises:
@@ -44,7 +44,7 @@ class Approval:
         self._pairs = pairs
 
     def needed(self, query: Query, decision: Decision) -> bool:
-        """Say whether a human is asked about a decision."""
+        """Return whether a decision needs approval."""
         if decision.pair is None:
             return False
         if callable(self._approve):
@@ -53,9 +53,9 @@ class Approval:
         return cost is None or cost > self._approve
 
     def review(self, query: Query, trajectory: Trajectory, decision: Decision) -> Decision:
-        """Return the decision as a human wants it, who is asked where that is needed.
+        """Return the decision after approval, which is requested if needed.
 
-        An answer that makes no sense is told, and asked for again.
+        An invalid answer is reported, and the question is repeated.
         """
         if not self.needed(query, decision):
             return decision
@@ -90,7 +90,7 @@ class Approval:
 
 
 def _question(query: Query, trajectory: Trajectory, decision: Decision) -> dict[str, Any]:
-    """Return what the human is shown, as plain JSON."""
+    """Return the question for the human, as plain JSON."""
     return {
         "kind": "atlas_approval",
         "query": query.text,

@@ -1,4 +1,4 @@
-"""What decides a reply of `ChatAtlas` beside the messages: LangChain's cache may give an earlier reply for no less."""
+"""The cache key of `ChatAtlas`: everything, besides the messages, that determines a reply in LangChain's cache."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def cache_key(router: Router, executor: LiveExecutor, settings: Mapping[str, Any]) -> str:
-    """Return 32 hex digits that change with anything that decides a reply.
+    """Return 32 hex digits that change with anything that determines a reply.
 
     Args:
-        router: who decides, as it is fitted and set.
-        executor: its pool with options and prices, its tools, and the chat models that were given to it.
-        settings: what the run sets; see `AtlasContext`.
+        router: the router, in its fitted state and with its settings.
+        executor: the executor: its pool with options and prices, its tools, and the chat models given to it.
+        settings: the settings of the run; see `AtlasContext`.
     """
     given = {model.name: executor.given_model(model.name) for model in executor.pool.models}
     tools = [
@@ -33,10 +33,10 @@ def cache_key(router: Router, executor: LiveExecutor, settings: Mapping[str, Any
 
 
 def _told(tool: BaseTool) -> list[Any]:
-    """Return a tool as a model sees it, with the function behind it."""
+    """Return a tool as the model sees it, together with its function."""
     return [type(tool), tool.name, tool.description, tool.args, getattr(tool, "func", None)]
 
 
 def _as_set(value: Any) -> Any:
-    """Return pairs without regard to their order, and in the form that they are written in."""
+    """Return pairs in written form, in an order that does not depend on the given one."""
     return sorted(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else value

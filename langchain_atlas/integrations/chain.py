@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
 
 class AtlasChain(Runnable[Any, AIMessage]):
-    """Goes round the loop for an ask, and returns the answer as a message.
+    """Runs the loop for an input, and returns the answer as a message.
 
-    ``router | executor`` asks once; this asks again where the router wants to, or where a call failed. It takes what a
-    router takes in a chain: a text, a `Query`, a message, messages, or ``{"messages": ...}``; and any executor, a
-    replaying one too. The record is in the answer's ``response_metadata["atlas"]``.
+    ``router | executor`` makes one call; this continues if the router wants another, or if a call fails. It takes the
+    inputs that a router takes in a chain: a text, a `Query`, a message, messages, or ``{"messages": ...}``. Any
+    executor works, including a replaying one. The record is in the answer's ``response_metadata["atlas"]``.
 
     Args:
-        router: who decides.
-        executor: who acts.
-        max_turns: most turns of the loop.
-        on_router_error: ``raise``, or the pair that is asked where the router fails.
+        router: the router.
+        executor: the executor.
+        max_turns: maximum number of turns of the loop.
+        on_router_error: ``raise``, or the pair that is called if the router fails.
 
     Raises:
         SettingError: `max_turns` is below 1.
@@ -60,16 +60,16 @@ class AtlasChain(Runnable[Any, AIMessage]):
         self.name = "atlas"
 
     def __repr__(self) -> str:
-        """Say what it is, and who decides and acts."""
+        """Return the class name, the router and the executor."""
         return f"{type(self).__name__}({self.router!r}, {self.executor!r})"
 
     @property
     def InputType(self) -> Any:  # noqa: N802  # LangChain's name
-        """What it takes; see `Ask`."""
+        """The type of its input; see `Ask`."""
         return Ask
 
     def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
-        """Make a tool of it that takes the ask as a text, and returns the answer as a text; see `Runnable.as_tool`."""
+        """Make a tool that takes the question as text and returns the answer as text; see `Runnable.as_tool`."""
         options = {
             "name": self.name,
             "description": "Answers a question, by whichever model and tool suits it.",
@@ -78,16 +78,16 @@ class AtlasChain(Runnable[Any, AIMessage]):
         return (self | StrOutputParser()).as_tool(args_schema, **options)
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
-        """Answer an ask.
+        """Answer an input.
 
         Args:
-            input: the ask.
+            input: a text, a `Query`, a message, messages, or ``{"messages": ...}``.
             config: may set any of the fields of `AtlasContext` under ``configurable``.
-            settings: any of the fields of `AtlasContext`; they win.
+            settings: any of the fields of `AtlasContext`; they override those in `config`.
 
         Raises:
-            InvalidInputError: the ask can't be read, or a setting is unknown or out of range.
-            ExecutionError: every call failed; it is of their kinds too, such as LiteLLM's `RateLimitError`.
+            InvalidInputError: the input can't be read, or a setting is unknown or out of range.
+            ExecutionError: every call failed; it is also of their kinds, such as LiteLLM's `RateLimitError`.
         """
         given = ensure_config(config)
 
@@ -98,7 +98,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
         return self._call_with_config(answer, input, config, run_type="chain")
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
-        """Do what `invoke` does on the event loop."""
+        """Async version of `invoke`."""
         given = ensure_config(config)
 
         async def answer(asked: Any) -> AIMessage:

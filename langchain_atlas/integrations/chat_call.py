@@ -1,4 +1,4 @@
-"""One request to `ChatAtlas`: which pair answers it, and what is done when that fails."""
+"""One request to `ChatAtlas`: choosing the pair for it, and handling its failure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 OWN = ("tools", "functions", "tool_choice", "response_format")
-"""Parameters by which a caller takes the reply's form in its own hands."""
+"""Parameters with which the caller determines the form of the reply itself."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class ChatRequest:
     model: Runnable[Any, AIMessage]
     """The chat model with tools and parameters bound."""
     messages: list[BaseMessage]
-    """What is sent."""
+    """The messages to send."""
     key_variable: str | None
-    """The environment variable that holds the model's key, which no error may show."""
+    """The environment variable that holds the model's key, which is masked in errors."""
 
     def send(self) -> AIMessage:
         """Return the reply."""
@@ -66,15 +66,15 @@ class ChatRequest:
             return self.model.invoke(self.messages)
 
     async def asend(self) -> AIMessage:
-        """Return the reply, on the event loop."""
+        """Async version of `send`."""
         with heard_once():
             return await self.model.ainvoke(self.messages)
 
     def chunks(self) -> Iterator[AIMessageChunk | Whole]:
-        """Yield the reply's chunks, and then the whole of it.
+        """Yield the reply's chunks, and then the complete reply.
 
         Raises:
-            BrokenStreamError: it broke off after some of it was yielded.
+            BrokenStreamError: the reply broke off after part of it was yielded.
         """
         gathered = _Gathered(self.key_variable)
         try:
@@ -87,7 +87,7 @@ class ChatRequest:
         yield from gathered.rest()
 
     async def achunks(self) -> AsyncIterator[AIMessageChunk | Whole]:
-        """Do what `chunks` does on the event loop."""
+        """Async version of `chunks`."""
         gathered = _Gathered(self.key_variable)
         try:
             with heard_once():
@@ -102,15 +102,15 @@ class ChatRequest:
 
 
 def _says(message: AIMessage) -> bool:
-    """Say whether there is anything in a message, or in a chunk of one."""
+    """Return whether a message, or a chunk of one, has any content."""
     calls = message.tool_call_chunks if isinstance(message, AIMessageChunk) else message.tool_calls
     return bool(message.content or calls or message.invalid_tool_calls)
 
 
 class _Gathered:
-    """The chunks of one reply; those without content wait, for a reply that fails before its first word is no loss.
+    """The chunks of one reply. Chunks without content are held back, as a reply may still fail before its first word.
 
-    Of a reply without a word no chunk is given.
+    For a reply without any text, no chunk is yielded.
     """
 
     def __init__(self, key_variable: str | None) -> None:
@@ -142,7 +142,7 @@ class _Gathered:
 
 @dataclass(frozen=True)
 class ChatReply:
-    """What a request came to."""
+    """The result of a request."""
 
     message: AIMessage
     """The reply, with the record."""
@@ -154,11 +154,11 @@ class ChatCall:
     """One request to `ChatAtlas`.
 
     Args:
-        router: who decides.
-        executor: knows the pool's chat models, and runs pairs with tools.
+        router: the router.
+        executor: provides the pool's chat models, and runs pairs with tools.
         messages: the conversation.
-        options: parameters of the request, the caller's own tools among them.
-        settings: what this request sets; see `AtlasContext`.
+        options: parameters of the request, including the caller's own tools.
+        settings: the settings of this request; see `AtlasContext`.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class ChatCall:
         return {name: value for name, value in self._options.items() if name not in OWN}
 
     def steps(self) -> Steps[ChatReply]:
-        """Go round the loop until there is a reply.
+        """Run the loop until there is a reply.
 
         Returns:
             Steps that return the `ChatReply`.
@@ -200,7 +200,7 @@ class ChatCall:
         return self._reply((yield from turns(self._query(), act=self._act, first_reply=first)))
 
     def _act(self, query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
-        """Call the pair's model, or have the executor run the pair where it uses a tool."""
+        """Call the pair's model, or let the executor run the pair if it uses a tool."""
         pair = decision.pair
         assert pair is not None  # noqa: S101  # only such decisions are acted on
         bare = type(self._executor.invocation(pair.tool)) is NoTool
@@ -226,7 +226,7 @@ class ChatCall:
 
     @property
     def _live(self) -> bool:
-        """Whether the first reply is sure to be the answer."""
+        """Whether the first reply is certain to be the answer."""
         return self._router.takes_first_answer or not self._plain
 
     def _request(self, pair: Pair, chat_model: Any, *, bare: bool) -> ChatRequest:
@@ -248,11 +248,11 @@ class ChatCall:
         query = read_query(self._messages, self._settings)
         own = {name: self._options[name] for name in OWN if self._options.get(name)}
         beside = json.dumps(own, default=str) if own else ""
-        bound = () if self._plain else self._executor.pairs  # only the pair's model counts: its tools are not run
+        bound = () if self._plain else self._executor.pairs  # only the pair's model matters: its tools are not run
         return suiting(query, self._router, self._executor, self._able(), beside=beside, bound=bound)
 
     def _able(self) -> frozenset[Pair]:
-        """Return the pairs that can take the request; with the caller's own tools only the pair's model counts."""
+        """Return the pairs that can take the request; with the caller's own tools, only the pair's model matters."""
         pool, known = self._executor.pool, self._router.pairs
         if self._model is not None:
             pool.model(self._model)
@@ -282,7 +282,7 @@ class ChatCall:
             metadata.setdefault("model_name", self._executor.pool.model(answered_by.pair.model).litellm)
         changes: dict[str, Any] = {"id": None, "response_metadata": metadata}
         replied = [seen for seen in trajectory.observations if not seen.failed]
-        if told is None or len(replied) > 1:  # else its own count stands, which tells cached tokens too
+        if told is None or len(replied) > 1:  # otherwise its own count is kept, which includes cached tokens
             changes["usage_metadata"] = usage_metadata(sum((seen.usage for seen in replied), NO_USAGE))
         streamed = self._live and told is not None and _says(told)
         return ChatReply(plain_message(message.model_copy(update=changes)), streamed=streamed)

@@ -1,4 +1,4 @@
-"""What LangChain asks of a chat model apart from replies: what it can do, and how long a text is in tokens."""
+"""What LangChain needs to know about a chat model: its capabilities, and the length of a text in tokens."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def profile_of(pool: Pool) -> ModelProfile:
-    """Return what can be relied on, whichever of a pool's models is chosen.
+    """Return the capabilities that apply whichever of a pool's models is chosen.
 
-    Images and tools go to models that take them, so one such model will do; a prompt must fit every model, and a reply
-    is kept to a schema for sure only where every model can.
+    Images and tools are routed to models that support them, so one such model is enough; a prompt must fit every model,
+    and structured output is only guaranteed if every model supports it.
 
     Args:
         pool: the models that may be chosen.
@@ -38,10 +38,10 @@ def profile_of(pool: Pool) -> ModelProfile:
 
 
 def token_ids(text: str) -> list[int]:
-    """Return a text in tokens, of the one encoding that LiteLLM brings along, so that no network is needed.
+    """Return the token ids of a text in the encoding that ships with LiteLLM, so that no network is needed.
 
-    Which model will be chosen is not known yet, and others count a little differently.
+    The model is not chosen yet, and other encodings differ slightly.
     """
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else importing LiteLLM looks for the network
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # otherwise importing LiteLLM uses the network
     litellm: Any = import_module("litellm")
     return [int(number) for number in litellm.encode(model="", text=text)]

@@ -49,36 +49,36 @@ if TYPE_CHECKING:
 PROVIDER = "langchain-atlas"
 
 OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop")
-"""The parameters of `ChatAtlas` beside those that all chat models have."""
+"""The parameters of `ChatAtlas` in addition to those of all chat models."""
 
 NOT_OURS = ("api_key", "timeout", "max_retries", "streaming")
-"""Parameters that LangChain gives to every chat model; here the pool and the executor have their own."""
+"""Parameters that LangChain defines for every chat model; here the pool and the executor set their own."""
 
 
 class ChatAtlas(BaseChatModel):
-    """Routes every request to the pair that answers it best, and replies as any chat model does.
+    """Routes every request to the pair that answers it best, and replies like any chat model.
 
-    Without tools of the caller's, a request goes round the loop: the router decides, the pair's model is called with
-    its tool, until there is an answer. With the caller's own tools (`bind_tools`), with structured output, and after a
-    tool's result, the router picks the model alone: it gets the caller's tools, and what it calls is returned, not run.
+    Without tools of the caller's, a request runs the loop: the router decides, and the pair's model is called with its
+    tool, until there is an answer. With the caller's own tools (`bind_tools`), with structured output, and after a tool
+    result, the router only picks the model: it gets the caller's tools, and its tool calls are returned, not run.
     The record of the decisions is in the reply's ``response_metadata["atlas"]``.
 
-    A call that fails is followed by the router's next choice; where none is left, `ExecutionError` is raised. A
-    request's keyword arguments may be any of `AtlasContext`'s fields (``cost_weight=0.3``), and ``model``, which names
-    the one model of the pool that may be asked.
+    If a call fails, the router's next choice is called; if none is left, `ExecutionError` is raised. A request's
+    keyword arguments may be any of the fields of `AtlasContext` (``cost_weight=0.3``), and ``model``, which names the
+    only model of the pool that may be called.
 
-    Tokens are streamed as they come where the router takes the first answer and the pair uses no tool, and with the
-    caller's own tools. Other answers come in one piece, because only then is it known which answer is given.
+    Tokens are streamed immediately if the router takes the first answer and the pair uses no tool, and with the
+    caller's own tools. Other answers are streamed in one piece, because only then is it known which answer is given.
     """
 
     router: Router = Field(exclude=True)
-    """Who decides."""
+    """The router."""
     executor: LiveExecutor = Field(exclude=True)
-    """Knows the pool's chat models, and runs pairs with tools."""
+    """Provides the pool's chat models, and runs pairs with tools."""
     max_turns: int = Field(default=MAX_TURNS, ge=1)
-    """Most turns of the loop."""
+    """Maximum number of turns of the loop."""
     on_router_error: OnRouterError = "raise"
-    """``raise``, or the pair that is asked where the router fails."""
+    """``raise``, or the pair that is called if the router fails."""
     temperature: float | None = None
     """Sent with every request, in place of the pool's."""
     max_tokens: int | None = None
@@ -88,7 +88,7 @@ class ChatAtlas(BaseChatModel):
     _decider: Router = PrivateAttr()
 
     def __init__(self, **fields: Any) -> None:
-        """Refuse what it does not know, so that a misspelled parameter is not passed over in silence.
+        """Reject unknown parameters, so that a misspelled one is not silently ignored.
 
         Raises:
             SettingError: a parameter is unknown or can't be used.
@@ -103,7 +103,7 @@ class ChatAtlas(BaseChatModel):
             raise SettingError(describe(error, "ChatAtlas", OURS)) from error
 
     def model_post_init(self, context: Any, /) -> None:
-        """Set up who stands in for the router."""
+        """Set up the fallback for the router."""
         super().model_post_init(context)
         check_sides(self.router, self.executor)
         self._decider = with_fallback(self.router, self.executor.pairs, self.on_router_error)
@@ -125,15 +125,13 @@ class ChatAtlas(BaseChatModel):
         }
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """What LangChain's cache knows this model and its settings by, beside the messages."""
+        """Return the string by which LangChain's cache identifies this model and its settings."""
         key = cache_key(self._decider, self.executor, run_settings(ensure_config()))
         return f"{super()._get_llm_string(stop=stop, **kwargs)} {key}"
 
     async def _agenerate_with_cache(self, messages: list[BaseMessage], *arguments: Any, **kwargs: Any) -> ChatResult:
         if self.cache or (self.cache is None and get_llm_cache() is not None):
-            await asyncio.to_thread(
-                self._get_llm_string
-            )  # what is slow about it, such as to load the router, is done then
+            await asyncio.to_thread(self._get_llm_string)  # slow work, such as loading the router, is done by then
         return await super()._agenerate_with_cache(messages, *arguments, **kwargs)
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -152,7 +150,7 @@ class ChatAtlas(BaseChatModel):
         return profile_of(self.executor.pool)
 
     def get_token_ids(self, text: str) -> list[int]:
-        """Return a text in tokens, without a network; see `token_ids`."""
+        """Return the token ids of a text, without using a network; see `token_ids`."""
         return token_ids(text) if self.custom_get_token_ids is None else self.custom_get_token_ids(text)
 
     def bind_tools(
@@ -162,12 +160,12 @@ class ChatAtlas(BaseChatModel):
         tool_choice: dict[str, Any] | str | bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools of the caller's: they go to the model that is chosen, and its calls are returned.
+        """Bind the caller's own tools: they are sent to the chosen model, and its tool calls are returned.
 
         Args:
             tools: the tools.
             tool_choice: ``auto``, ``none``, ``any`` or ``required`` (or True), or a tool's name; False leaves it out.
-            kwargs: more parameters of the requests.
+            kwargs: further parameters of the requests.
         """
         formatted = [convert_to_openai_tool(tool) for tool in tools]
         choice = {} if tool_choice in (None, False) else {"tool_choice": tool_choice}
@@ -182,7 +180,7 @@ class ChatAtlas(BaseChatModel):
         strict: bool | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """Return a chat model that replies in a schema's form; see `structured`."""
+        """Return a chat model that replies in the form of a schema; see `structured`."""
         return structured(self, schema, method=method, include_raw=include_raw, strict=strict, options=kwargs)
 
     def invoke(
@@ -193,7 +191,7 @@ class ChatAtlas(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """Reply; what runs inside takes over the config, which may set `AtlasContext`'s fields under `configurable`."""
+        """Return the reply; the config may set fields of `AtlasContext` under `configurable`."""
         own, inner = opened(config)
         return run_inside(inner, partial(super().invoke, input, own, stop=stop, **kwargs))
 
@@ -205,7 +203,7 @@ class ChatAtlas(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AIMessage:
-        """Do what `invoke` does on the event loop."""
+        """Async version of `invoke`."""
         own, inner = opened(config)
         return await arun_inside(inner, super().ainvoke(input, own, stop=stop, **kwargs))
 
@@ -217,7 +215,7 @@ class ChatAtlas(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> Iterator[AIMessageChunk]:
-        """Do what `invoke` does, and yield the reply as it comes."""
+        """Like `invoke`, but yield the reply in chunks."""
         own, inner = opened(config)
         yield from stream_inside(inner, super().stream(input, own, stop=stop, **kwargs))
 
@@ -229,7 +227,7 @@ class ChatAtlas(BaseChatModel):
         stop: list[str] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[AIMessageChunk]:
-        """Do what `stream` does on the event loop."""
+        """Async version of `stream`."""
         own, inner = opened(config)
         async for chunk in astream_inside(inner, super().astream(input, own, stop=stop, **kwargs)):
             yield chunk
@@ -281,7 +279,7 @@ class ChatAtlas(BaseChatModel):
     def _prepared(
         self, messages: list[BaseMessage], stop: list[str] | None, kwargs: dict[str, Any], *, on_loop: bool = False
     ) -> tuple[ChatCall, Handler]:
-        """Return the call, and what carries its effects out."""
+        """Return the call, and the handler that carries out its effects."""
         config = ensure_config()
         own = {"temperature": self.temperature, "max_tokens": self.max_tokens, "stop": stop or self.stop, **kwargs}
         refuse_misspelled(kwargs, AtlasContext.__dataclass_fields__, "The request")
@@ -307,7 +305,7 @@ def _result(reply: ChatReply) -> ChatResult:
 
 
 def _last(reply: ChatReply) -> AIMessageChunk:
-    """Return what is still to be streamed of a reply: the record, and what has not been streamed."""
+    """Return the last chunk of a reply: the record, and the content that has not been streamed yet."""
     message = reply.message
     if reply.streamed:
         return AIMessageChunk(

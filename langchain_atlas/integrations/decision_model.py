@@ -1,4 +1,4 @@
-"""A router as one of LangChain's decision models, which langchain-core has since 1.8."""
+"""A router as a LangChain decision model; langchain-core has these since 1.8."""
 
 from __future__ import annotations
 
@@ -26,26 +26,25 @@ except ImportError as error:
     raise MissingExtraError("AtlasDecisionModel", package="langchain-core>=1.8") from error
 
 SHARPNESS = 10.0
-"""How strongly a difference in utility shows in the probabilities: 0.1 more makes a label e times as probable."""
+"""Scale from utilities to probabilities: a label whose utility is 0.1 higher is e times as probable."""
 
 
 class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where langchain-core is older
-    """Answers `Choice` questions whose labels stand for pairs or models, such as those of `ModelRouterMiddleware`.
+    """Answers `Choice` questions whose labels mean pairs or models, such as those of `ModelRouterMiddleware`.
 
-    The choice is the router's. A label's probability is the softmax of the labels' utilities times `SHARPNESS`,
-    where the router gives utilities, and else 1 for the choice; the confidence is the probability of the choice. Labels
-    that no pair can stand for, by the router's own limits, have probability 0. Criteria and instructions are not read:
-    a router knows pairs by their outcomes.
+    The router makes the choice. The probabilities are the softmax of the labels' utilities times `SHARPNESS` if the
+    router gives utilities, and else 1 for the choice; the confidence is the probability of the choice. Labels without
+    any allowed pair have probability 0. Criteria and instructions are ignored: a router knows pairs by their outcomes.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     router: Router
-    """Who decides."""
+    """The router."""
     labels: dict[str, str | list[str]] = Field(default_factory=dict)
-    """Pairs (``model@@tool``) or models that a label stands for; a label that is left out names one itself."""
+    """Pairs (``model@@tool``) or models by label; a label that is missing here is itself the name of one."""
     model: str = "langchain-atlas"
-    """What the decision model is called in traces."""
+    """Name of the decision model in traces."""
 
     @property
     def _provider(self) -> str:
@@ -88,10 +87,10 @@ class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where 
         return ChoiceAnswer(type="choice", choice=choice, probabilities=probabilities, confidence=probabilities[choice])
 
     def _pairs(self, label: str) -> frozenset[Pair]:
-        """Return the pairs that a label stands for.
+        """Return the pairs that a label means.
 
         Raises:
-            PoolError: it stands for none of the router's.
+            PoolError: it means none of the router's pairs.
         """
         meant = self.labels.get(label, label)
         found: set[Pair] = set()
@@ -107,7 +106,7 @@ class AtlasDecisionModel(BaseDecisionModel):  # type: ignore[misc]  # Any where 
 
 
 def _routed(query: Query, pairs: frozenset[Pair]) -> Steps[Decision]:
-    """Have the router choose among pairs.
+    """Let the router choose among pairs.
 
     Raises:
         ConstraintError: it chooses none of them.
@@ -120,7 +119,7 @@ def _routed(query: Query, pairs: frozenset[Pair]) -> Steps[Decision]:
 
 
 def _query(state: Any) -> Query:
-    """Read the ask from any state: a text, a message, messages, a mapping with messages, or any other JSON."""
+    """Make a query from any state: a text, a message, messages, a mapping with messages, or any other JSON."""
     if isinstance(state, Mapping) and state.get("messages"):
         state = state["messages"]
     told = isinstance(state, Sequence) and any(isinstance(part, BaseMessage) for part in state)

@@ -1,6 +1,6 @@
-"""A router and an executor as a node has them: decisions announced, approved and kept, calls kept for a resumed run.
+"""Router and executor wrappers for nodes: decisions are announced, approved and saved, and calls are saved.
 
-What is kept, LangGraph keeps in the run's checkpoint, so that a run that resumes does not work for it again.
+LangGraph saves them in the run's checkpoint, so that a resumed run does not repeat the work.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
 
 PATIENCE_S = 0.5
-"""Seconds that a synchronous node waits for a thread to come free before it does the work itself."""
+"""Seconds that a synchronous node waits for a free thread before it does the work itself."""
 
 
 EVENT = "atlas_decision"
-"""Name of the custom events that tell decisions."""
+"""Name of the custom events that report decisions."""
 
 
 def announce(decision: Decision) -> None:
-    """Stream a decision as a custom event; outside a graph nobody listens."""
+    """Stream a decision as a custom event; outside a graph this does nothing."""
     if is_in_graph():
         get_stream_writer()({EVENT: decision.to_json()})
 
 
 def announcer(config: RunnableConfig) -> Callable[[Decision], None]:
-    """Return what tells decisions in a graph, and as LangChain's custom events to the handlers of a run."""
+    """Return a function that reports decisions in a graph, and to the run's handlers as LangChain custom events."""
 
     def tell(decision: Decision) -> None:
         announce(decision)
@@ -59,7 +59,7 @@ def announcer(config: RunnableConfig) -> Callable[[Decision], None]:
 
 
 def aannouncer(config: RunnableConfig) -> Callable[[Decision], Awaitable[None]]:
-    """Do what `announcer` does on the event loop."""
+    """Async version of `announcer`."""
 
     async def tell(decision: Decision) -> None:
         announce(decision)
@@ -75,7 +75,7 @@ def _hears(config: RunnableConfig) -> bool:
 
 
 def is_in_graph() -> bool:
-    """Say whether a graph is running us."""
+    """Return whether a graph is running us."""
     from langgraph.runtime import get_runtime
 
     try:
@@ -85,13 +85,13 @@ def is_in_graph() -> bool:
 
 
 class NodeRouter(RouterWrapper):
-    """A router as a node of a graph asks it.
+    """A router as used by a node of a graph.
 
     Args:
-        router: who decides.
-        max_turns: most turns of the loop.
-        approval: asks a human where one has a word in it.
-        durable: whether decisions are kept in the graph's checkpoint.
+        router: the wrapped router.
+        max_turns: maximum number of turns of the loop.
+        approval: requests human approval where needed; None for no approval.
+        durable: whether decisions are saved in the graph's checkpoint.
     """
 
     def __init__(self, router: Router, max_turns: int, approval: Approval | None, *, durable: bool) -> None:
@@ -110,7 +110,7 @@ class NodeRouter(RouterWrapper):
         return self._reviewed(query, trajectory, Decision.from_json(decided))
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Do what `decide` does on the event loop."""
+        """Async version of `decide`."""
 
         async def decide() -> dict[str, Any]:
             return self._announced(await self.router.adecide(query, trajectory), trajectory)
@@ -119,7 +119,7 @@ class NodeRouter(RouterWrapper):
         return self._reviewed(query, trajectory, Decision.from_json(decided))
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
-        """Decide the first step of each query by itself, as a human may have a word in it."""
+        """Decide the first step of each query separately, because each may need human approval."""
         return [self.decide(query) for query in queries]
 
     def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
@@ -137,10 +137,10 @@ class NodeRouter(RouterWrapper):
 
 
 class DurableExecutor(ExecutorWrapper):
-    """Keeps what the calls returned in the graph's checkpoint, so that none is made twice.
+    """Saves the results of calls in the graph's checkpoint, so that no call is made twice.
 
     Args:
-        executor: who acts.
+        executor: the wrapped executor.
     """
 
     def run(self, pair: Pair, query: Query) -> Observation:
@@ -155,7 +155,7 @@ class DurableExecutor(ExecutorWrapper):
         return _observed(kept("execute", execute))
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
-        """Do what `run` does on the event loop."""
+        """Async version of `run`."""
         if not is_in_graph():
             return await self.executor.arun(pair, query)
 
@@ -168,7 +168,7 @@ class DurableExecutor(ExecutorWrapper):
 
 @contextmanager
 def _commands() -> Iterator[Callable[[Observation], dict[str, Any]]]:
-    """Give a function that makes plain JSON of an observation, with the commands that its tools returned, if any."""
+    """Yield a function that converts an observation to plain JSON, with the commands of its tools, if any."""
     around = current_scope()
     if around is None:
         yield lambda seen: seen.to_json()
@@ -178,7 +178,7 @@ def _commands() -> Iterator[Callable[[Observation], dict[str, Any]]]:
 
 
 def _observed(result: dict[str, Any]) -> Observation:
-    """Return the observation that was kept, and hand its commands to the node that runs now."""
+    """Return the saved observation, and pass its commands to the running node."""
     scope = current_scope()
     if scope is not None:
         scope.commands += result.get("commands", [])
@@ -186,18 +186,18 @@ def _observed(result: dict[str, Any]) -> Observation:
 
 
 def kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `work` returns, or what it returned before the run was resumed.
+    """Return the result of `work`, or its saved result if the run was resumed.
 
-    LangGraph runs a task in its thread pool, where nodes that wait for their tasks may hold every thread (there are a
-    few more than cores, or ``max_concurrency``). So a task that does not start in time is worked on right here; the
-    pool then takes note of its result when it can.
+    LangGraph runs a task in its thread pool, where nodes that wait for their tasks may occupy every thread (there are a
+    few more than cores, or ``max_concurrency``). So a task that does not start in time is run in this thread; the pool
+    records its result when it can.
 
     Args:
-        name: what the task is called in streams and traces.
+        name: name of the task in streams and traces.
         work: returns plain JSON.
 
     Raises:
-        ExecutionError: the work wants to interrupt the graph, and no thread came free for it.
+        ExecutionError: the work wants to interrupt the graph, and no thread was free for it.
     """
     begun = threading.Lock()
     result: Future[dict[str, Any]] = Future()
@@ -223,7 +223,7 @@ def kept(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 async def akept(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    """Do what `kept` does on the event loop, where no thread is waited for."""
+    """Async version of `kept`, which does not need a thread."""
 
     async def run() -> dict[str, Any]:
         return await work()
@@ -236,5 +236,5 @@ async def akept(name: str, work: Callable[[], Awaitable[dict[str, Any]]]) -> dic
 def _settle(result: Future[dict[str, Any]], work: Callable[[], dict[str, Any]]) -> None:
     try:
         result.set_result(work())
-    except BaseException as error:  # noqa: BLE001  # it is raised where the result is asked for
+    except BaseException as error:  # noqa: BLE001  # raised when the result is read
         result.set_exception(error)

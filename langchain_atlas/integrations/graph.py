@@ -1,4 +1,4 @@
-"""The loop as a LangGraph graph, one node for each of its parts."""
+"""The loop as a LangGraph graph, with one node for each of its parts."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 else:
 
     class Messages(list[AnyMessage]):
-        """Messages that schemas show as such, and that are taken in every form that `add_messages` reads.
+        """Messages that schemas show as such, accepted in every form that `add_messages` reads.
 
-        Pydantic, which LangChain has check what a tool of the graph is given, reads no message out of a plain list of
-        `AnyMessage`.
+        LangChain validates the input of a tool made from the graph with pydantic, which can't read the other forms with
+        a plain list of `AnyMessage`.
         """
 
         @classmethod
         def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-            """Take any list, or one message by itself."""
+            """Accept any list, or a single message."""
             del source, handler
             return core_schema.any_schema()
 
@@ -65,21 +65,21 @@ else:
 
 
 class AtlasInput(TypedDict):
-    """What the graph is given."""
+    """The input of the graph."""
 
     messages: Annotated[Messages, add_messages]
-    """The conversation; its last human message is the ask."""
+    """The conversation; its last human message is the question."""
 
 
 class AtlasState(TypedDict, total=False):
-    """State of the graph; all of it is plain JSON but for the messages."""
+    """State of the graph; all of it except the messages is plain JSON."""
 
     messages: Annotated[Messages, add_messages]
     """The conversation."""
     atlas: AtlasRecord
-    """Record of the run: see `langchain_atlas.integrations.messages.record`."""
+    """Record of the run; see `langchain_atlas.integrations.messages.record`."""
     atlas_next: dict[str, Any]
-    """The decision that is about to be carried out, with the id of the message it is for and that of the trajectory."""
+    """The next decision to carry out, with the id of its user message and the key of its trajectory."""
 
 
 def create_atlas_graph(
@@ -98,25 +98,25 @@ def create_atlas_graph(
     (``stream_mode="messages"``).
 
     Args:
-        router: who decides.
-        executor: who acts.
-        max_turns: most turns of the loop.
-        approve: when a human is asked before a pair is run, in a node ``approve`` of its own: above so many expected
-            dollars of the call, or where a function of the query and the decision says so. Needs a checkpointer.
-        on_router_error: ``raise``, or the pair that is asked where the router fails.
-        on_failure: what ``answer`` does when every call failed and no pair is left to ask: ``raise`` an
-            `ExecutionError`, which is of the calls' kinds too; or write a ``message`` that says what failed.
-        hold_back_s: seconds from its first word for which a reply is kept out of the graph's stream of messages, where
-            the router takes the first answer. One that breaks off in that time is followed by another pair's, and none
-            of it is streamed; one that breaks off later is a `BrokenStreamError`. None keeps a reply back until it is
-            whole. Where the router may ask again, an answer is streamed in one piece when it is decided.
+        router: the router.
+        executor: the executor.
+        max_turns: maximum number of turns of the loop.
+        approve: when a human must approve a pair before it is run, in a separate node ``approve``: above an expected
+            cost of the call in dollars, or when a function of the query and the decision returns True. Needs a
+            checkpointer.
+        on_router_error: ``raise``, or the pair that is called if the router fails.
+        on_failure: what ``answer`` does when every call failed and no pair is left: ``raise`` an `ExecutionError`,
+            which is also of the calls' kinds; or write a ``message`` that says what failed.
+        hold_back_s: seconds from its first word for which a reply is kept out of the graph's message stream, if the
+            router takes the first answer. If a reply breaks off within that time, another pair is called, and none of
+            it is streamed; if it breaks off later, a `BrokenStreamError` is raised. None holds a reply back until it is
+            complete. If the router may make another call, the answer is streamed in one piece once it is decided.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
 
     Raises:
-        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or there is no such
-            `on_failure`.
+        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or `on_failure` is unknown.
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
     check_sides(router, executor)
@@ -140,7 +140,7 @@ def create_atlas_graph(
 
 
 class _Loop:
-    """The turns of the loop, each of its two halves in a node, so that LangGraph keeps what lies between them."""
+    """The turns of the loop, with each of its two halves in a node, so that LangGraph saves the state between them."""
 
     def __init__(
         self,
@@ -171,7 +171,7 @@ class _Loop:
 
     def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
-        assert self._approval is not None  # noqa: S101  # else there is no such node
+        assert self._approval is not None  # noqa: S101  # the node only exists with an approval
         reviewed = self._approval.review(query, trajectory, decision)
         return {} if reviewed == decision else _decided(state, query, trajectory, reviewed)
 
@@ -188,8 +188,8 @@ class _Loop:
         return scope.update(_executed(trajectory, decision, observation))
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
-        del config  # every step is given it
-        with self._executor.trajectory(_key(state)):  # the last of it: what tools kept is forgotten
+        del config  # every step receives it
+        with self._executor.trajectory(_key(state)):  # the end of the trajectory: tools drop their state
             return {"messages": [answer_or_error(_trajectory(state), self._on_failure)]}
 
     def _handler(self, key: str | None = None) -> Handler:
@@ -197,12 +197,12 @@ class _Loop:
 
 
 def _next(state: AtlasState, config: RunnableConfig) -> str:
-    del config  # every step is given it
+    del config  # every step receives it
     return str(state["atlas_next"]["decision"]["kind"])
 
 
 def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]:
-    """Return the ask and what was done for it; a new ask in an old thread starts afresh."""
+    """Return the query and its trajectory; a new user message in an old thread starts a new trajectory."""
     query = read_query(state.get("messages", []), run_settings(config))
     trajectory = _trajectory(state)
     same_ask = state.get("atlas_next", {}).get("query_id") == query.id
@@ -210,7 +210,7 @@ def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]
 
 
 def _key(state: AtlasState) -> str | None:
-    """Return what the trajectory goes by, where it has begun."""
+    """Return the key of the trajectory, if it has begun."""
     key: str | None = state.get("atlas_next", {}).get("trajectory_id")
     return key
 

@@ -1,4 +1,4 @@
-"""What the runs inside a run of ours are configured with, and who hears of them."""
+"""The configuration of runs inside one of our runs, and which handlers receive them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ T = TypeVar("T")
 
 
 def inner_config(run_manager: Any) -> RunnableConfig:
-    """Return what runs inside a chat model's run are configured with.
+    """Return the config for runs inside a chat model's run.
 
-    Tracers are told of them, as children. Other handlers are not: they hear of the outer run, and one that counts
-    tokens would count them twice; so would a graph show the tokens twice that it streams.
+    Tracers receive the inner runs, as children. Other handlers do not: they receive the outer run, and a handler that
+    counts tokens would count them twice, just as a graph would stream them twice.
 
     Args:
-        run_manager: the callbacks of the outer run; None where LangChain does not hand them over, which is so for a
-            stream. The inner runs are then told as children of the run that `opened` knows of.
+        run_manager: the callbacks of the outer run; None if LangChain does not pass them, as for a stream. The inner
+            runs are then children of the run that `opened` has recorded.
     """
     config = ensure_config()
     heard: Any = config.get("callbacks") if run_manager is None else run_manager
@@ -47,7 +47,7 @@ def inner_config(run_manager: Any) -> RunnableConfig:
 
 
 def handed_down(config: RunnableConfig) -> RunnableConfig:
-    """Return what the runs inside a run take over of its config: all but its name and its id."""
+    """Return the part of a run's config that its inner runs inherit: all except its name and its id."""
     inner = config.copy()
     inner.pop("run_name", None)
     inner.pop("run_id", None)
@@ -55,9 +55,9 @@ def handed_down(config: RunnableConfig) -> RunnableConfig:
 
 
 def opened(config: RunnableConfig | None) -> tuple[RunnableConfig, RunnableConfig]:
-    """Return the config of a chat model's run, and that of the runs inside it.
+    """Return the config of a chat model's run, and that of its inner runs.
 
-    The run is given its id ahead of time, because LangChain does not tell a chat model which run its stream is.
+    The run gets its id in advance, because LangChain does not tell a chat model the id of the run of its stream.
     """
     own = ensure_config(config)
     run_id = own["run_id"] = own.get("run_id") or uuid7()
@@ -68,31 +68,31 @@ def opened(config: RunnableConfig | None) -> tuple[RunnableConfig, RunnableConfi
 
 
 def run_inside(config: RunnableConfig, work: Callable[[], T]) -> T:
-    """Do some work whose runs take their config from `config`, and from nothing around."""
+    """Do some work whose runs take their config only from `config`, not from the surrounding context."""
     with set_config_context(config) as context:
         return context.run(work)
 
 
 async def arun_inside(config: RunnableConfig, work: Coroutine[Any, Any, T]) -> T:
-    """Do what `run_inside` does on the event loop."""
+    """Async version of `run_inside`."""
     with set_config_context(config) as context:
         return await asyncio.create_task(work, context=context)
 
 
 def stream_inside(config: RunnableConfig, items: Iterator[T]) -> Iterator[T]:
-    """Yield items that are made as `run_inside` does its work."""
+    """Yield items that are produced under the same conditions as in `run_inside`."""
     end = object()
     with set_config_context(config) as context:
         try:
             while (item := context.run(next, items, end)) is not end:
-                yield item  # type: ignore[misc]  # it is not the end
-        finally:  # whoever stops reading leaves what was opened in this context to be closed in it
+                yield item  # type: ignore[misc]  # not the end marker
+        finally:  # if the reader stops early, what was opened in this context must be closed in it
             if isinstance(items, Generator):
                 context.run(items.close)
 
 
 async def astream_inside(config: RunnableConfig, items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """Do what `stream_inside` does on the event loop."""
+    """Async version of `stream_inside`."""
     end = object()
 
     async def following() -> Any:

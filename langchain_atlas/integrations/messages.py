@@ -1,4 +1,4 @@
-"""Between LangChain messages and the loop: reading the ask, writing the answer."""
+"""Between LangChain messages and the loop: reading the question, writing the answer."""
 
 from __future__ import annotations
 
@@ -36,37 +36,37 @@ __all__ = [
 ]
 
 NO_USAGE = Usage(input_tokens=0, output_tokens=0)
-"""What no call used; a sum of usages starts from it."""
+"""Zero usage, from which a sum starts."""
 
 OnFailure = Literal["raise", "message"]
-"""How a run ends whose calls all failed: by an error, or by a message that says so."""
+"""How a run ends if all its calls failed: with an error, or with a message that says so."""
 
 RECORD_KEY = "atlas"
-"""Where the record of a run stands: in the state, and in the answer's ``response_metadata``."""
+"""Key of the record of a run, in the state and in the answer's ``response_metadata``."""
 
 
 def latest(before: dict[str, Any] | None, written: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Keep the latest record, where branches that run side by side each write one; see `AtlasRecord`."""
+    """Keep the latest record if parallel branches each write one; see `AtlasRecord`."""
     return before if written is None else written
 
 
 AtlasRecord = Annotated[dict[str, Any], latest]
-"""The type of a state's key for the record. Of nodes that run side by side the last one's record is kept, in the order
-of their names; each answer's message holds its own. A plain `dict` there takes one record a step."""
+"""The type of a state's key for the record. Of nodes that run in parallel, the record of the last one by name is kept;
+each answer's message holds its own. With a plain `dict`, only one node per step can write a record."""
 
 
 def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Collect what this run sets: from ``configurable``, and from the run's context, which wins.
+    """Collect the settings of this run from ``configurable`` and from the run's context, which takes precedence.
 
     Raises:
-        SettingError: a name in one of them is nearly one of our settings, and is none.
+        SettingError: a name in one of them looks like a misspelling of one of our settings.
     """
     from langgraph.runtime import get_runtime
 
     given = configured(config)
     try:
         context = getattr(get_runtime(), "context", None)
-    except (KeyError, RuntimeError):  # outside a graph there is no run, and so no context
+    except (KeyError, RuntimeError):  # outside a graph there is no run and therefore no context
         return given
     refuse_misspelled(_names(context), AtlasContext.__dataclass_fields__, "The context")
     for name in AtlasContext.__dataclass_fields__:
@@ -77,7 +77,7 @@ def run_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(context: Any) -> list[Any]:
-    """Return the names of what a run's context holds: a dict, a dataclass, a pydantic model, anything with fields."""
+    """Return the field names of a run's context: a dict, a dataclass, a pydantic model, or any object with fields."""
     if isinstance(context, Mapping):
         return list(context)
     held: Any = getattr(context, "__dict__", None) or getattr(type(context), "__dataclass_fields__", ())
@@ -85,7 +85,7 @@ def _names(context: Any) -> list[Any]:
 
 
 def record(trajectory: Trajectory) -> dict[str, Any]:
-    """Return what happened as plain JSON: the answer, the pair that gave it, the totals, and every step."""
+    """Return the record of a trajectory as plain JSON: the answer, its pair, the totals, and every step."""
     answered_by = trajectory.answered_by
     return {
         "answered": trajectory.answer is not None,
@@ -98,7 +98,7 @@ def record(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def usage_metadata(usage: Usage) -> UsageMetadata | None:
-    """Return tokens in LangChain's form; None where a count is unknown."""
+    """Return the usage in LangChain's form; None if a count is unknown."""
     read, written = usage.input_tokens, usage.output_tokens
     if read is None or written is None:
         return None
@@ -106,10 +106,10 @@ def usage_metadata(usage: Usage) -> UsageMetadata | None:
 
 
 def checked_on_failure(on_failure: str) -> OnFailure:
-    """Return how a run ends whose calls all failed, if it is a way.
+    """Return `on_failure` if it is valid.
 
     Raises:
-        SettingError: it is none.
+        SettingError: it is not.
     """
     ways = get_args(OnFailure)
     if on_failure not in ways:
@@ -118,10 +118,10 @@ def checked_on_failure(on_failure: str) -> OnFailure:
 
 
 def checked_hold_back(hold_back_s: float | None) -> float | None:
-    """Return for how long a reply is held back, if it is a time.
+    """Return `hold_back_s` if it is valid.
 
     Raises:
-        SettingError: it is negative, or no number.
+        SettingError: it is negative, or not a number.
     """
     right = hold_back_s is None or (isinstance(hold_back_s, int | float) and not isinstance(hold_back_s, bool))
     if not right or (hold_back_s is not None and not hold_back_s >= 0):
@@ -133,7 +133,7 @@ def answer_or_error(trajectory: Trajectory, on_failure: OnFailure) -> AIMessage:
     """Return the answer as a message.
 
     Raises:
-        ExecutionError: calls were made, none returned an answer, and that is to be an error; it is of their kinds.
+        ExecutionError: no call returned an answer, and `on_failure` is ``raise``; it is also of the calls' kinds.
     """
     if on_failure == "raise" and trajectory.calls and trajectory.answer is None:
         raise no_answer(trajectory)
@@ -141,7 +141,7 @@ def answer_or_error(trajectory: Trajectory, on_failure: OnFailure) -> AIMessage:
 
 
 def answer_message(trajectory: Trajectory) -> AIMessage:
-    """Return the answer as a message that carries the record; without an answer it says what failed."""
+    """Return the answer as a message with the record; if there is no answer, the message says what failed."""
     counts = usage_metadata(sum((seen.usage for seen in trajectory.observations), NO_USAGE))
     text = trajectory.answer
     if text is None:
@@ -153,7 +153,7 @@ def answer_message(trajectory: Trajectory) -> AIMessage:
         told = {"finish_reason": answered_by.finish_reason, "model_name": answered_by.model_name}
         metadata |= {name: value for name, value in told.items() if value is not None}
         extra = {} if answered_by.reasoning is None else {"reasoning_content": answered_by.reasoning}
-    # The id of the streamed reply lets LangGraph see that the answer was streamed already.
+    # From the id of the streamed reply, LangGraph recognises that the answer was streamed already.
     message_id = None if answered_by is None else answered_by.message_id
     return AIMessage(
         content=text,

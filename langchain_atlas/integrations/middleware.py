@@ -1,4 +1,4 @@
-"""Middleware for `langchain.agents.create_agent` that picks the model and the tools of every model call."""
+"""Middleware for `langchain.agents.create_agent` that chooses the model and the tools for every model call."""
 
 from __future__ import annotations
 
@@ -43,33 +43,33 @@ class AtlasAgentState(AgentState[Any]):
 
 
 class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
-    """Has the router pick the model and the tools of every model call of an agent.
+    """Lets the router choose the model and the tools for every model call of an agent.
 
-    A pair whose tool is used natively is bound: its model is called with its tools, beside those of the agent itself,
-    and not with those of other pairs; the agent runs the tools that it calls. A pair with another invocation is run by
-    the executor, and what it answers is the model's reply. The record of the decision stands in the agent's state under
+    A pair whose tool is used natively is bound: its model is called with its tools and the agent's own tools, but not
+    with those of other pairs, and the agent runs the tools that the model calls. A pair with another invocation is run
+    by the executor, and its answer is the model's reply. The record of the decision is in the agent's state under
     ``atlas`` and in the reply's ``response_metadata["atlas"]``.
 
-    A pair that fails is followed by the router's next choice. Where the router can't decide, or has no next choice,
-    the agent's own model is called as if there were no middleware; that is logged as a warning, and the record
-    holds the cause. It is never called where the run sets limits (`AtlasContext`), which it knows nothing of, or a
-    setting is invalid: then the error is raised. Limits hold for a human message, with the tool loop that it starts.
+    If a pair fails, the router's next choice is called. If the router can't decide, or has no next choice, the agent's
+    own model is called as if there were no middleware; this is logged as a warning, and the record holds the cause. The
+    agent's own model is never called if the run sets limits (`AtlasContext`), which it can't respect, or if a setting
+    is invalid: then the error is raised. Limits apply to a human message and the tool loop that it starts.
 
     Args:
-        router: who decides.
-        executor: knows the pool's chat models and tools, and runs the pairs that an agent can't.
+        router: the router.
+        executor: provides the pool's chat models and tools, and runs the pairs that an agent can't.
         pin: ``loop``: one decision for a human message and the tool loop that it starts; ``thread``: one for the
-            whole thread, as long as that pair may be used and does not fail; None: one for every model call.
-        switching_cost: by how much another pair must be better, in the router's utility (0 to 1), before a thread
-            leaves the pair it used last. Leaving it loses the provider's prompt cache.
-        keep_tools: ``all`` binds the tools of the agent, and of its other middlewares, beside the chosen pair's; a list
-            of names binds these alone, and an empty one none.
-        fail_open: call the agent's own model where no pair replies and the run sets no limits, instead of raising the
+            whole thread, as long as that pair is allowed and does not fail; None: one for every model call.
+        switching_cost: gain in the router's utility (0 to 1) that another pair must offer before a thread leaves the
+            last used pair. Leaving it loses the provider's prompt cache.
+        keep_tools: ``all`` binds the tools of the agent, and of its other middleware, in addition to the chosen pair's;
+            a list of names binds only these, and an empty list none.
+        fail_open: call the agent's own model if no pair replies and the run sets no limits, instead of raising the
             error.
-        max_turns: most decisions (calls that fail, and thoughts) for one model call.
-        hold_back_s: seconds from its first word for which a reply is kept out of the agent's stream: one that breaks
-            off in that time is followed by another pair's, and none of it is streamed; one that breaks off later is a
-            `BrokenStreamError`. None keeps a reply back until it is whole.
+        max_turns: maximum number of decisions (failed calls and thoughts) for one model call.
+        hold_back_s: seconds from its first word for which a reply is kept out of the agent's stream. If it breaks off
+            within that time, another pair is called, and none of it is streamed; if it breaks off later, a
+            `BrokenStreamError` is raised. None holds a reply back until it is complete.
 
     Raises:
         PoolError: the router knows none of the executor's pairs.
@@ -117,25 +117,25 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
     def wrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ExtendedModelResponse[Any]:
-        """Pick the model and the tools, and call the model."""
+        """Choose the model and the tools, and call the model."""
         return _response(drive(self._call(request).steps(), self._handler(handler)))
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
     ) -> ExtendedModelResponse[Any]:
-        """Do what `wrap_model_call` does on the event loop."""
+        """Async version of `wrap_model_call`."""
         return _response(await adrive(self._call(request).steps(), self._handler(handler)))
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
-        """Have the chosen pair's tool run, and not another of its name."""
+        """Run the chosen pair's tool, not another one with the same name."""
         return handler(self._with_tool(request))
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
-        """Do what `wrap_tool_call` does on the event loop."""
+        """Async version of `wrap_tool_call`."""
         return await handler(self._with_tool(request))
 
     def _handler(self, call: Callable[[ModelRequest[Any]], Any]) -> Handler:
@@ -157,7 +157,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
 
 
 def _response(reply: Reply) -> ExtendedModelResponse[Any]:
-    """Return the reply in the agent's terms, with the record in its state and in the message."""
+    """Return the reply in the agent's form, with the record in its state and in the message."""
     record = reply.record.to_json()
     messages = [
         plain_message(

@@ -1,4 +1,4 @@
-"""One LangGraph node that routes, runs and answers."""
+"""A LangGraph node that routes, runs and answers."""
 
 from __future__ import annotations
 
@@ -38,46 +38,45 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query, Trajectory
 
 Goto = str | Callable[[Mapping[str, Any]], str]
-"""Where the graph goes on: a node, or a function of the run's record that names it."""
+"""Where the graph continues: a node, or a function of the run's record that returns its name."""
 
 Update = dict[str, Any] | Command[str] | list[Any]
-"""What the node writes; a list where tools of the run return commands of their own."""
+"""The node's update; a list if tools of the run return commands of their own."""
 
 
 class AtlasNode(Runnable[Any, Update]):
-    """A node for anybody's `StateGraph`: reads the last human message, writes the answer and the record.
+    """A node for any `StateGraph`: reads the last human message, writes the answer and the record.
 
-    The answer is an `AIMessage` whose ``response_metadata["atlas"]`` holds the record; where the state has a key
-    for the record, it is written there too. Works synchronously and asynchronously; the tokens of the answer
-    stream as those of any chat model in a node do, and decisions as custom events.
+    The answer is an `AIMessage` whose ``response_metadata["atlas"]`` holds the record; if the state has a key for the
+    record, it is written there too. Works synchronously and asynchronously; the tokens of the answer are streamed like
+    those of any chat model in a node, and decisions as custom events.
 
     Args:
-        router: who decides.
-        executor: who acts.
-        messages_key: the state's key that holds the messages.
-        input_key: the state's key that holds the ask, as a text or as messages, where that is not `messages_key`.
-        output_key: the state's key for the answer as a text; without one it is appended to the messages.
+        router: the router.
+        executor: the executor.
+        messages_key: the state's key for the messages.
+        input_key: the state's key for the question, as a text or as messages, if that is not `messages_key`.
+        output_key: the state's key for the answer as a text; by default, the answer is appended to the messages.
         record_key: the state's key for the record; None writes none.
-        max_turns: most turns of the loop.
-        goto: where the graph goes on; the node then returns a `Command`. Name the places in
+        max_turns: maximum number of turns of the loop.
+        goto: where the graph continues; the node then returns a `Command`. Name the targets in
             ``add_node(..., destinations=...)``, so that LangGraph can draw them.
-        approve: when a human is asked before a pair is run: above so many expected dollars of the call, or where a
-            function of the query and the decision says so. Needs a checkpointer.
-        on_router_error: ``raise``, or the pair that is asked where the router fails.
-        on_failure: what the node does when every call failed and no pair is left to ask: ``raise`` an `ExecutionError`,
-            which is of the calls' kinds too, so that a `RetryPolicy` finds it; or write a ``message`` that says what
-            failed, with ``answered`` false in its record. Later asks of the thread don't show that message to a model.
-        hold_back_s: seconds from its first word for which a reply is kept out of the graph's stream of messages, where
-            the router takes the first answer. One that breaks off in that time is followed by another pair's, and none
-            of it is streamed; one that breaks off later is a `BrokenStreamError`. None keeps a reply back until it is
-            whole. Where the router may ask again, an answer is streamed in one piece when it is decided.
-        durable: keep every decision and call in the graph's checkpoint as it is made, so that a run that is resumed
-            (it was interrupted, raised, or was killed) makes none of them twice. They then show as ``decide`` and
-            ``execute`` in the stream of updates. Left out, it is so where `approve` is given.
+        approve: when a human must approve a pair before it is run: above an expected cost of the call in dollars, or
+            when a function of the query and the decision returns True. Needs a checkpointer.
+        on_router_error: ``raise``, or the pair that is called if the router fails.
+        on_failure: what the node does when every call failed and no pair is left: ``raise`` an `ExecutionError`, which
+            is also of the calls' kinds, so that a `RetryPolicy` applies; or write a ``message`` that says what failed,
+            with ``answered`` false in its record. That message is not shown to models later in the thread.
+        hold_back_s: seconds from its first word for which a reply is kept out of the graph's message stream, if the
+            router takes the first answer. If a reply breaks off within that time, another pair is called, and none of
+            it is streamed; if it breaks off later, a `BrokenStreamError` is raised. None holds a reply back until it is
+            complete. If the router may make another call, the answer is streamed in one piece once it is decided.
+        durable: save every decision and call in the graph's checkpoint as it is made, so that a resumed run (after an
+            interrupt, an error, or a kill) repeats none of them. They then appear as ``decide`` and ``execute`` in the
+            stream of updates. By default, this is on if `approve` is given.
 
     Raises:
-        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or there is no such
-            `on_failure`.
+        SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or `on_failure` is unknown.
         PoolError: `on_router_error` is a pair that the executor does not have.
     """
 
@@ -117,16 +116,16 @@ class AtlasNode(Runnable[Any, Update]):
         self.name = "atlas"
 
     def __repr__(self) -> str:
-        """Say what it is, and who decides and acts."""
+        """Return the class name, the router and the executor."""
         return f"{type(self).__name__}({self.router!r}, {self.executor!r})"
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """Return what it reads of a state: the ask under `input_key`, as a text or as messages."""
+        """Return the schema of what it reads from a state: `input_key`, as a text or as messages."""
         del config
         return create_model(f"{self.get_name()}_input", **{self.input_key: (list[AnyMessage] | str, ...)})  # type: ignore[call-overload, no-any-return]
 
     def get_output_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
-        """Return what it writes to a state; with `goto`, as the update of a `Command`."""
+        """Return the schema of what it writes to a state; with `goto`, as the update of a `Command`."""
         del config
         fields: dict[str, Any] = {self.messages_key: (list[AnyMessage], ...)}
         if self.output_key is not None:
@@ -136,8 +135,8 @@ class AtlasNode(Runnable[Any, Update]):
         return create_model(f"{self.get_name()}_output", **fields)
 
     def as_tool(self, args_schema: type[BaseModel] | None = None, **options: Any) -> BaseTool:
-        """Make a tool of it that takes the ask as a text, and returns the answer as a text; see `Runnable.as_tool`."""
-        del args_schema  # it is asked one text
+        """Make a tool that takes the question as text and returns the answer as text; see `Runnable.as_tool`."""
+        del args_schema  # its only argument is a text
 
         def state(ask: str) -> dict[str, Any]:
             return {self.input_key: ask}
@@ -152,12 +151,12 @@ class AtlasNode(Runnable[Any, Update]):
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:  # noqa: A002
         """Route, run and answer; `input` is the graph's state."""
         config = ensure_config(config)
-        if not is_observed(config):  # a run that nobody sees costs more than everything else here
+        if not is_observed(config):  # tracing a run that nobody observes would cost more than everything else here
             return run_inside(handed_down(config), lambda: self._solve(input, None, config))
         return self._call_with_config(self._solve, input, config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Update:  # noqa: A002
-        """Do what `invoke` does on the event loop."""
+        """Async version of `invoke`."""
         config = ensure_config(config)
         if not is_observed(config):
             return await arun_inside(handed_down(config), self._asolve(input, None, config))

@@ -1,4 +1,4 @@
-"""A step of a graph in its synchronous and its asynchronous form."""
+"""A step of a graph with a synchronous and an asynchronous form."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 class Step(Runnable[Any, Any]):
-    """What a node or a conditional edge does: without a run of its own, and without a thread where it need not block.
+    """The function of a node or a conditional edge, without a run of its own, and without a thread unless it may block.
 
-    LangGraph makes a run of the node itself, and would give each plain function of an edge a run and a thread.
+    LangGraph already traces the node, and would give each plain function of an edge a run and a thread.
 
     Args:
-        do: what it does with the state and the run's config.
-        ado: what it does on the event loop; `do` where that is left out, which must then not block.
+        do: called with the state and the run's config.
+        ado: the same on the event loop; by default `do`, which must then not block.
     """
 
     def __init__(
@@ -30,9 +30,9 @@ class Step(Runnable[Any, Any]):
         self._ado = ado
 
     def invoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
-        """Do it."""
+        """Call `do`."""
         return self._do(input, config or {})
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **_: Any) -> Any:  # noqa: A002
-        """Do it on the event loop."""
+        """Call `ado`."""
         return self._do(input, config or {}) if self._ado is None else await self._ado(input, config or {})

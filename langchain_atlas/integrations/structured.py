@@ -1,4 +1,4 @@
-"""Structured output: the three ways to ask a chat model for it, each with the parser of its replies."""
+"""Structured output: three methods of requesting it from a chat model, each with a parser for the replies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Method = Literal["function_calling", "json_schema", "json_mode"]
 METHODS = ("function_calling", "json_schema", "json_mode")
-"""A call of a tool with that schema, a reply kept to the schema, or any JSON."""
+"""A tool call with the schema, a reply constrained to the schema, or any JSON."""
 
 
 def structured(
@@ -32,18 +32,18 @@ def structured(
     strict: bool | None,
     options: Mapping[str, Any],
 ) -> Runnable[Any, Any]:
-    """Return a chat model that replies in a schema's form.
+    """Return a chat model that replies in the form of a schema.
 
     Args:
         model: the chat model.
         schema: a pydantic class, a `TypedDict`, or a JSON or OpenAI schema.
         method: one of `METHODS`.
         include_raw: return the message and the parsing error too.
-        strict: ask the provider to keep to the schema strictly; None leaves it to the provider.
-        options: more parameters of the requests.
+        strict: ask the provider to follow the schema strictly; None leaves it to the provider.
+        options: further parameters of the requests.
 
     Raises:
-        SettingError: there is no such method, or it needs a schema.
+        SettingError: the method is unknown, or it needs a schema.
     """
     if method not in METHODS:
         raise SettingError(f"method is {method!r}. {suggest(method, METHODS)}")

@@ -1,8 +1,8 @@
 """Running models: one llama.cpp engine per model and process, started on first use.
 
-llama.cpp offers its server as a library (`xllamacpp`). Requests go to it by function call. A call blocks the
-thread that makes it and is interrupted only between two tokens, when the engine hands a piece of text to our
-callback; reading a long prompt can't be interrupted.
+llama.cpp offers its server as a library (`xllamacpp`). Requests are function calls. A call blocks its thread and can
+only be interrupted between two tokens, when the engine passes a piece of text to our callback; reading a long prompt
+can't be interrupted.
 """
 
 import atexit
@@ -17,7 +17,7 @@ from langchain_atlas.errors import ExecutionError, MissingExtraError
 from langchain_atlas.local.models import LocalModel, find_model
 
 Piece = Mapping[str, Any]
-"""What the engine hands over while it writes: an OpenAI-style text completion chunk, or an error."""
+"""A piece of the engine's output: an OpenAI-style text completion chunk, or an error."""
 
 
 class Engine:
@@ -31,21 +31,21 @@ class Engine:
         self._closing = False
 
     def run(self, request: Mapping[str, Any], on_piece: Callable[[Piece], bool]) -> None:
-        """Complete a prompt, piece by piece; returns when the answer is whole or was cut off.
+        """Complete a prompt, piece by piece; returns when the answer is complete or was cut off.
 
         Args:
             request: body of a llama.cpp completion request.
-            on_piece: called with every piece; returns whether to stop.
+            on_piece: called with each piece; returns whether to stop.
 
         Raises:
             MissingExtraError: `xllamacpp` or the weights are not installed.
             ExecutionError: the weights can't be loaded.
-            ValueError: the engine refuses the request.
+            ValueError: the engine rejects the request.
         """
 
         def receive(received: Any) -> bool:
             pieces = received if isinstance(received, list) else [received]
-            # Every piece is passed on, even after the first of them asks to stop.
+            # Every piece is passed on, even after the callback has requested a stop.
             stops = [on_piece(piece) for piece in pieces]
             return self._closing or any(stops)
 
@@ -55,7 +55,7 @@ class Engine:
             self._server.handle_completions({**request, "stream": True}, receive)
 
     def close(self) -> None:
-        """Stop what is running, wait for it, and free the model. A later request loads it again."""
+        """Stop the running request, wait for it, and free the model. A later request loads it again."""
         with self._changed:
             self._closing = True
             self._changed.wait_for(lambda: self._in_use == 0)
@@ -68,7 +68,7 @@ class Engine:
         if self._server is not None:
             import ctypes
 
-            # A reference that nobody gives back.
+            # A reference that is never released.
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._server))
 
     @contextmanager
@@ -76,7 +76,7 @@ class Engine:
         with self._changed:
             self._changed.wait_for(lambda: not self._closing)
             if self._server is None:
-                # Under the lock: many threads asking at once load the model once.
+                # Under the lock, so that simultaneous requests load the model only once.
                 self._server = _start_server(self.model)
             self._in_use += 1
         try:
@@ -95,17 +95,17 @@ def _start_server(model: LocalModel) -> Any:
     settings = xllamacpp.CommonParams()
     settings.model.path = str(model.weights())
     settings.n_ctx = model.context_size
-    # Below every level that llama.cpp has: it writes to stderr by itself and knows no other place.
+    # Below all of llama.cpp's levels: it logs to stderr and can't be redirected.
     settings.verbosity = -1
     # One request at a time: batching several changes the rounding, and with it the answers.
     settings.n_parallel = 1
-    # Two threads make models of this size hardly faster, and wait for each other by spinning: fifty times
-    # slower as soon as another process wants the core.
+    # Two threads make models of this size hardly faster, and they wait for each other by spinning, which is
+    # fifty times slower as soon as another process needs the core.
     settings.cpuparams.n_threads = 1
     settings.cpuparams_batch.n_threads = 1
-    # Up to 8 GB of old prompts otherwise.
+    # Otherwise it caches up to 8 GB of old prompts.
     settings.cache_ram_mib = 0
-    # The engine always opens a port on the loopback address. Nobody is to use it, so nobody gets the key.
+    # The engine always opens a port on the loopback address. Nobody should use it, so nobody gets the key.
     settings.api_keys = [secrets.token_hex(32)]
     settings.n_threads_http = 1
     settings.ui = False
@@ -121,7 +121,7 @@ _engines_lock = threading.Lock()
 
 
 def get_engine(name: str) -> Engine:
-    """Give the engine of a model, always the same one in a process.
+    """Return the engine of a model, always the same one within a process.
 
     Args:
         name: a key of `MODELS`.
@@ -130,7 +130,7 @@ def get_engine(name: str) -> Engine:
         The engine; it loads its model on the first request.
 
     Raises:
-        InvalidInputError: there is no model of that name.
+        InvalidInputError: no model has this name.
     """
     model = find_model(name)
     with _engines_lock:
@@ -140,9 +140,9 @@ def get_engine(name: str) -> Engine:
 
 
 def shutdown() -> None:
-    """Free every loaded model; requests that are running stop at their next token.
+    """Free every loaded model; running requests stop at their next token.
 
-    Called by itself when the interpreter exits. A later request loads its model again.
+    Called automatically when the interpreter exits. A later request loads its model again.
     """
     with _engines_lock:
         engines = list(_engines.values())
@@ -158,18 +158,18 @@ def _watch_process() -> None:
     if _watching:
         return
     _watching = True
-    # Without it, the engine's threads would outlive the interpreter and crash into its end.
+    # Otherwise the engine's threads would outlive the interpreter and crash it on exit.
     atexit.register(shutdown)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_all)
 
 
 def _forget_all() -> None:
-    """Threads do not survive a fork: the child loads models of its own.
+    """Forget all engines after a fork: threads do not survive it, so the child loads its own models.
 
-    llama.cpp's own end does not know about forks and aborts in a child that leaves through `sys.exit`;
-    `multiprocessing` leaves through `os._exit`, which is fine. LiteLLM has threads too, and a child may
-    inherit one of its locks taken: with LiteLLM, start processes by "spawn".
+    llama.cpp's cleanup does not know about forks and aborts in a child that exits through `sys.exit`;
+    `multiprocessing` exits through `os._exit`, which is fine. LiteLLM has threads too, and a child may inherit one
+    of its locks in the locked state: with LiteLLM, start processes with "spawn".
     """
     global _engines_lock  # noqa: PLW0603
     _engines_lock = threading.Lock()

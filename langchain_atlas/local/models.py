@@ -1,4 +1,4 @@
-"""The embedded models: what they are called, where their weights are, how they want to be prompted."""
+"""The embedded models: their names, their weights, and their prompt formats."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ class LocalModel:
     name: str
     """The name after `atlas-local/`."""
     description: str
-    """What it is, in one sentence."""
+    """Description, in one sentence."""
     weights: Callable[[], Path]
-    """Finds the GGUF file; raises `MissingExtraError` where the package is not installed."""
+    """Returns the path of the GGUF file; raises `MissingExtraError` if the package is not installed."""
     write_prompt: Callable[[Sequence[Turn]], str]
-    """Turns the conversation into the text that the model continues."""
+    """Converts the conversation to the text that the model continues."""
     stop: tuple[str, ...] = ()
-    """Texts at which an answer ends, besides the caller's own; not used where the output is constrained."""
+    """Stop sequences in addition to the caller's; not used if the output is constrained."""
     context_size: int = 4096
-    """Tokens of prompt and answer together."""
+    """Context size, in tokens of prompt and answer together."""
     max_tokens: int = 256
-    """Tokens of answer where the caller sets no limit: a small model may never stop by itself."""
+    """Maximum tokens of the answer if the caller sets no limit: a small model may never stop by itself."""
 
 
 _SMOLLM2 = LocalModel(
@@ -42,7 +42,7 @@ _GEMMA = LocalModel(
     description="Gemma-3-270M (base), 4 bit: short facts, colours, proverbs, copying text word for word.",
     weights=gemma_weights,
     write_prompt=question_answer,
-    # A base model goes on with questions and answers of its own making.
+    # A base model continues with invented questions and answers.
     stop=("\nQuestion:", "\nAnswer:"),
 )
 
@@ -51,7 +51,7 @@ MODELS: Mapping[str, LocalModel] = MappingProxyType({model.name: model for model
 
 
 def find_model(name: str) -> LocalModel:
-    """Look an embedded model up.
+    """Look up an embedded model by name.
 
     Args:
         name: a key of `MODELS`, such as ``"smollm2-135m"``.
@@ -60,7 +60,7 @@ def find_model(name: str) -> LocalModel:
         The model; nothing is loaded yet.
 
     Raises:
-        InvalidInputError: there is no model of that name.
+        InvalidInputError: no model has this name.
     """
     try:
         return MODELS[name]
@@ -69,10 +69,10 @@ def find_model(name: str) -> LocalModel:
 
 
 def installed_models() -> list[str]:
-    """Name the embedded models whose weights are installed.
+    """List the embedded models whose weights are installed.
 
     Returns:
-        Names, in the order of `MODELS`; empty without the extra `local`.
+        Their names, in the order of `MODELS`; empty without the extra `local`.
     """
     return [name for name, model in MODELS.items() if _is_installed(model)]
 

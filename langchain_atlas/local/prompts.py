@@ -1,7 +1,7 @@
 """From chat messages to the text that a model continues.
 
-The engine could do this with the template inside the weights. We write the prompt ourselves because Gemma's
-file has no template, and SmolLM2's adds a system text of its own, with which it answers worse.
+The engine could do this with the template in the weights. We build the prompt ourselves because Gemma's file has no
+template, and SmolLM2's template adds a system message that makes its answers worse.
 """
 
 import json
@@ -18,7 +18,7 @@ _ROLES: Mapping[str, Role] = {
     "developer": "system",
     "user": "user",
     "assistant": "assistant",
-    # Neither model has seen a tool turn in training; a result is something that the user tells.
+    # Neither model was trained on tool turns, so a result is presented as a user turn.
     "tool": "user",
     "function": "user",
 }
@@ -29,19 +29,19 @@ class Turn:
     """One message, as plain text."""
 
     role: Role
-    """Who speaks."""
+    """Role of the speaker."""
     text: str
-    """What is said."""
+    """Text of the message."""
 
 
 def to_turns(messages: Sequence[Mapping[str, Any]]) -> list[Turn]:
-    """Turn OpenAI-style messages into plain text turns.
+    """Convert OpenAI-style messages to plain text turns.
 
     Args:
         messages: chat messages; the content is a string or a list of text parts.
 
     Returns:
-        The turns, in order. Tool calls of the assistant become JSON text, tool results user turns.
+        The turns, in order. The assistant's tool calls become JSON text, and tool results become user turns.
 
     Raises:
         InvalidInputError: there are no messages, a role is unknown, or a part is not text.
@@ -90,10 +90,10 @@ def _plain_text(content: Any) -> str:
 
 
 def chatml(turns: Sequence[Turn]) -> str:
-    """Write turns in ChatML, in which SmolLM2 was trained, with no system text but the caller's.
+    """Format turns as ChatML, on which SmolLM2 was trained, with only the caller's system message.
 
     Args:
-        turns: the conversation; an assistant turn at its end is left open and will be continued.
+        turns: the conversation; a final assistant turn is left open, to be continued.
 
     Returns:
         The prompt.
@@ -115,20 +115,20 @@ _PRIMER = (
 
 
 def question_answer(turns: Sequence[Turn]) -> str:
-    """Write turns as a list of questions and answers, for a base model that only continues text.
+    """Format turns as a list of questions and answers, for a base model that only continues text.
 
-    A base model has to be shown what an answer looks like. Where the conversation shows nothing (no system
-    text, no earlier answer), two examples go before it.
+    A base model has to see what an answer looks like. If the conversation shows none (no system message, no earlier
+    answer), two examples are put before it.
 
     Args:
-        turns: the conversation; an assistant turn at its end is left open and will be continued.
+        turns: the conversation; a final assistant turn is left open, to be continued.
 
     Returns:
         The prompt.
     """
     shows_nothing = all(turn.role == "user" for turn in turns)
     label = {"system": "", "user": "Question: ", "assistant": "Answer: "}
-    # An answer stands right under its question; everything else is set off by an empty line.
+    # An answer follows its question directly; everything else is separated by an empty line.
     blocks: list[str] = []
     for turn in [*(_PRIMER if shows_nothing else ()), *turns]:
         gap = "" if not blocks else "\n" if turn.role == "assistant" else "\n\n"

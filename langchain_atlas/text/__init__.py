@@ -1,1 +1,1 @@
-"""What stands in the text that models write: thoughts, JSON, calls of tools, and markup of chat templates."""
+"""Reading text that models write: reasoning, JSON, tool calls, and chat template markup."""

@@ -1,4 +1,4 @@
-"""Finds the calls of tools in what a model wrote, in whatever format it chose, and whatever stands around them."""
+"""Finds tool calls in text that a model wrote, in any format and with any surrounding text."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _REACT_BRACKETS = re.compile(
 )
 _FENCE = re.compile(r"```[a-zA-Z_]*[ \t]*\n?(.*?)(?:```|\Z)", re.DOTALL)
 _INLINE = re.compile(r"(?<=[^`\s])[ \t]*(?<!`)`[^`\n]+`(?!`)")
-"""Code in a sentence: a model that speaks of a call."""
+"""Inline code in a sentence: the model mentions a call, but does not make it."""
 _BEGINS_WITH_JSON = re.compile(r"\{|\[\s*\{")
 _LAST_PART = re.compile(r"(?:\A|\n)[ \t]*((?:```|[\[{]|[\w.-]+[ \t]*[({]).*)\Z", re.DOTALL)
-"""From a line on that may begin a call, to the end."""
+"""From a line that may begin a call to the end of the text."""
 
 
 def find_calls(
@@ -46,18 +46,18 @@ def find_calls(
 ) -> list[WrittenCall]:
     """Find the calls in what a model wrote.
 
-    Thoughts are passed over, and so is what is only quoted from `data`.
+    Reasoning is skipped, and so are calls that are only quoted from `data`.
 
     Args:
-        text: what it wrote.
-        offered: the tools on offer.
-        amid_text: whether a call may stand in a sentence. Without that a call must be marked as one, or be all that the
-            model wrote, or wrote at the end.
-        data: what tools and documents said, which the model may quote.
+        text: the model's text.
+        offered: the available tools.
+        amid_text: whether a call may be inside a sentence. If not, a call must be marked as one, be the entire text, or
+            come at its end.
+        data: tool output and documents, which the model may quote.
 
     Returns:
-        The calls, with their arguments by name. Those of the first form of which one is a tool's on offer, or else of
-        the first form that there is; none where there is no call.
+        The calls, with their arguments by name: those of the first format in which a call names an available tool, or
+        else of the first format with any call; empty if there is no call.
     """
     text = without_thoughts(text)[:_LONGEST]
     bare = plainly_marked(text if amid_text else _INLINE.sub("", text), [one.name for one in offered])
@@ -72,13 +72,13 @@ def find_calls(
 
 
 class _Said:
-    """The calls in what tools and documents said, in whatever form: a model may write down the same in another one."""
+    """The calls in tool output and documents, in any format: a model may quote a call in a different one."""
 
     def __init__(self, data: Sequence[str], offered: Sequence[Signature]) -> None:
         self._data, self._offered = data, offered
 
     def holds(self, call: WrittenCall, text: str) -> bool:
-        """Whether a call says what one in the data says; one without arguments may always be meant."""
+        """Return whether a call equals one in the data; a call without arguments never counts as quoted."""
         return bool(self._data and call.arguments) and _key(_fitted(call, self._offered, text)) in self._calls
 
     @cached_property
@@ -94,7 +94,7 @@ def _key(call: WrittenCall) -> tuple[str, str]:
 
 
 def _unescaped(text: str) -> list[str]:
-    """Return a text, and where it is JSON, the texts and the objects in it."""
+    """Return a text and, if it is JSON, the strings and objects in it."""
     pieces, waiting = [text], [json_value(text.strip())]
     while waiting and len(pieces) < _MOST_TRIES:
         value = waiting.pop()
@@ -109,13 +109,13 @@ def _unescaped(text: str) -> list[str]:
 
 
 def marked_calls(text: str) -> list[WrittenCall]:
-    """Find the calls that a model marked as such, as its family does; of whatever functions."""
+    """Find the calls, of any function, that a model marked in the way of its family."""
     bare = plainly_marked(text[:_LONGEST])
     return _tagged(bare, ()) or _marked(bare, ())
 
 
 def meant_by(call: WrittenCall, offered: Sequence[Signature], text: str = "") -> Signature | None:
-    """Return the tool that a call names; of several that are written alike, the one whose name is in the text."""
+    """Return the tool that a call names; of several with similar names, the one whose exact name is in the text."""
     meant = [one for one in offered if one.is_meant_by(call.name)]
     return next((one for one in meant if one.name in text), meant[0] if meant else None)
 
@@ -126,7 +126,7 @@ def _fitted(call: WrittenCall, offered: Sequence[Signature], text: str) -> Writt
 
 
 def _readings(text: str, offered: Sequence[Signature], *, amid_text: bool = True) -> Iterator[list[WrittenCall]]:
-    """Yield the calls that each form finds; the more a form says that it is a call, the earlier it is tried."""
+    """Yield the calls found in each format; the more explicit formats are tried first."""
     yield _tagged(text, offered)
     yield _marked(text, offered)
     if not amid_text:
@@ -152,7 +152,7 @@ def _calls(texts: Sequence[str], offered: Sequence[Signature]) -> list[WrittenCa
 
 
 def _alone(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
-    """Read calls of tools on offer that are all there is, or all from a line on to the end."""
+    """Read calls of available tools that are the entire text, or its last lines."""
     last = _LAST_PART.search(text)
     for part in dict.fromkeys([text, last[1] if last else text]):
         bare = _unfenced(part)
@@ -164,7 +164,7 @@ def _alone(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
 
 
 def _unfenced(text: str) -> str:
-    """Return what is in the fence that a text is, or the text itself."""
+    """Return the content of a text that is one fenced block, or else the text itself."""
     bare = text.strip()
     fenced = _FENCE.fullmatch(bare)
     return bare if fenced is None or "```" in fenced[1] else fenced[1].strip()
@@ -200,12 +200,12 @@ def _function(name: str, inner: str, source: str, offered: Sequence[Signature]) 
 
 
 def _marked(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
-    """Read what stands after ``[TOOL_CALLS]`` or ``<|python_tag|>``."""
+    """Read the calls after ``[TOOL_CALLS]`` or ``<|python_tag|>``."""
     return _calls([*_MISTRAL.findall(text), *_PYTHON_TAG.findall(text)], offered)
 
 
 def _reacted(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
-    """Read the first ``Action:`` and ``Action Input:``; later ones were written without knowing what came of it."""
+    """Read the first ``Action:`` and ``Action Input:``; later ones were written without knowing its result."""
     match = _REACT.search(text) or _REACT_BRACKETS.search(text)
     if match is None:
         return []
@@ -221,7 +221,7 @@ def _reacted(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
 
 
 def _plain(text: str, meant: Signature) -> Any:
-    """Return what stands after ``Action Input:``: an object, or the one value that the tool takes."""
+    """Return the value after ``Action Input:``: an object, or the only argument that the tool takes."""
     found = loose_object(text)
     if found is not None or not text:
         return found
@@ -231,7 +231,7 @@ def _plain(text: str, meant: Signature) -> Any:
 
 
 def _objects(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
-    """Read JSON objects amid other text, if they name a tool; for an only tool, its arguments alone will do."""
+    """Read JSON objects within other text if they name a tool; with a single tool, its arguments are enough."""
     calls = [call for value in objects_in(text) for call in _object_calls(value, offered)]
     known = [call for call in calls if meant_by(call, offered) is not None]
     return known or calls
@@ -245,7 +245,7 @@ def _object_calls(value: dict[str, Any], offered: Sequence[Signature]) -> list[W
 
 
 def _python(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
-    """Read Python calls of the tools on offer amid other text."""
+    """Read Python calls of the available tools within other text."""
     names = "|".join(re.escape(name) for one in offered for name in (one.name, folded(one.name)))
     calls, end = [], 0
     for match in list(re.finditer(rf"(?<![\w.])(?:{names})\s*\(", text))[:_MOST_TRIES]:
@@ -256,7 +256,7 @@ def _python(text: str, offered: Sequence[Signature]) -> list[WrittenCall]:
 
 
 def _closing(text: str, start: int) -> int:
-    """Return the place after the bracket that closes the one before `start`, texts in quotes aside."""
+    """Return the position after the bracket that closes the one before `start`, ignoring quoted strings."""
     depth = 1
     for at, char in outside_quotes(text, start):
         depth += (char in "([{") - (char in ")]}")

@@ -1,4 +1,4 @@
-"""Calls in the markup of single model families, brought to the form ``<function=name>...</function>``."""
+"""Calls in the markup of individual model families, converted to the form ``<function=name>...</function>``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _INVOKE_ARGUMENT = re.compile(
     re.DOTALL,
 )
 _DEEPSEEK = re.compile(
-    r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?([\w.-]+)(?:<｜tool▁sep｜>)?\s*"  # noqa: RUF001  # DeepSeek's own
+    r"<｜tool▁call▁begin｜>(?:function<｜tool▁sep｜>)?([\w.-]+)(?:<｜tool▁sep｜>)?\s*"  # noqa: RUF001  # DeepSeek's own characters
     r"(?:```(?:json)?)?(.*?)(?:```\s*)?(?:<｜tool▁call▁end｜>|\Z)",  # noqa: RUF001
     re.DOTALL,
 )
@@ -54,11 +54,11 @@ _MISTRAL_ARGUMENTS = re.compile(r"\[CALL_ID\][^\[{]*|\[ARGS\]")
 
 
 def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
-    """Return a text with the calls of GLM, Claude, DeepSeek, Kimi, Gemma, gpt-oss and others in one form.
+    """Return a text with the calls of GLM, Claude, DeepSeek, Kimi, Gemma, gpt-oss and others in a single form.
 
     Args:
-        text: what a model wrote.
-        names: names of the tools on offer.
+        text: the model's text.
+        names: names of the available tools.
     """
     if "arg_key>" in text or "arg_value>" in text:
         text = _GLM_SECOND_TAG.sub(r"\1<arg_key>\2", text)
@@ -75,7 +75,7 @@ def plainly_marked(text: str, names: Sequence[str] = ()) -> str:
 
 
 def _glm(name: str, inner: str, names: Sequence[str]) -> str:
-    """Write a call of GLM's, which leaves out some of its tags, and writes others twice."""
+    """Convert a call of GLM, which omits some of its tags and duplicates others."""
     if name not in names and not inner.lstrip().startswith(("<arg_key>", "<arg_value>")):
         # the tag before the first argument is missing: its name follows the tool's at once
         known = max((one for one in names if name.startswith(one)), key=len, default=name)
@@ -91,7 +91,7 @@ def _glm(name: str, inner: str, names: Sequence[str]) -> str:
 
 
 def _without_tags(value: str) -> str:
-    """Return a value without the tags behind it."""
+    """Return a value without the tags after it."""
     value = value.rstrip()
     while value.endswith(_GLM_TAGS):
         value = value[: value.rindex("<")].rstrip()

@@ -1,4 +1,4 @@
-"""JSON objects amid other text, also those that are not quite JSON, as models write them."""
+"""JSON objects within other text, including the invalid JSON that models write."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_TRIES = 64
 _MOST_MENDED = 4
 _MOST_REPAIRED = 2
 _LONGEST_REPAIRED = 2_000
-"""json-repair takes time that grows with the square of the length where a text is hostile."""
+"""On hostile text, json-repair takes time quadratic in the length."""
 _CLOSING = {"{": "}", "[": "]", "(": ")"}
 _ENDS = ("}", "]", ")", "`")
 _COMMENT = re.compile(r"//[^\n]*$", re.MULTILINE)
@@ -25,27 +25,27 @@ _WORDS = {"true": True, "false": False, "null": None}
 
 
 class WrittenFloat(float):
-    """A number with a point, that also knows how it was written: ``3.10`` is a version where a text is wanted."""
+    """A float that remembers how it was written: ``3.10`` is a version where a string is expected."""
 
     written: str
 
     @classmethod
     def of(cls, written: str) -> WrittenFloat:
-        """Read a number."""
+        """Parse a number."""
         number = cls(written)
         number.written = written
         return number
 
 
-# Models write programs into their arguments, and forget to write line ends as \n.
+# Models put programs into arguments and forget to escape line breaks as \n.
 DECODER = json.JSONDecoder(strict=False, parse_float=WrittenFloat.of)
 
 
 def objects_in(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the objects in a text, in their order; those inside of others are left alone.
+    """Yield the objects in a text, in order; nested objects are not yielded separately.
 
-    Line ends in texts, single quotes, bare keys, commas too many, comments, quotes inside of quotes and brackets that
-    were never closed are understood. What breaks off in the middle of a text is left alone: nobody knows the rest.
+    Line breaks in strings, single quotes, unquoted keys, extra commas, comments, nested quotes and unclosed brackets
+    are tolerated. An object that breaks off in the middle of a string is skipped, because the rest is unknown.
     """
     text = text[:_LONGEST]
     mended, repaired, start = 0, 0, text.find("{")
@@ -59,7 +59,7 @@ def objects_in(text: str) -> Iterator[dict[str, Any]]:
             broke_off = not text[:end].rstrip().endswith(_ENDS)
             value = _mended(text[start:end] + missing, repair=repaired < _MOST_REPAIRED and not broke_off)
             repaired += value is None
-            if value is None or (missing and not value):  # a brace alone is no object
+            if value is None or (missing and not value):  # a lone brace is not an object
                 value, end = None, start
         if isinstance(value, dict):
             yield value
@@ -72,15 +72,15 @@ def first_object(text: str) -> dict[str, Any] | None:
 
 
 def json_at(text: str, start: int) -> tuple[Any, int]:
-    """Return the JSON value at a place and the place after it; None and the same place where there is none."""
+    """Return the JSON value at a position and the position after it; None and the same position if there is none."""
     try:
         return DECODER.raw_decode(text, start)
-    except (ValueError, RecursionError):  # the first also for whole numbers of thousands of digits
+    except (ValueError, RecursionError):  # ValueError also for integers of thousands of digits
         return None, start
 
 
 def json_value(text: str) -> Any:
-    """Return the JSON value that a text is; None where it is none."""
+    """Parse a text as JSON; None if it is not JSON."""
     try:
         return DECODER.decode(text)
     except (ValueError, RecursionError):
@@ -88,7 +88,7 @@ def json_value(text: str) -> Any:
 
 
 def values_in_row(text: str) -> list[Any]:
-    """Return the JSON values that stand one after the other, parted by spaces, commas or semicolons; else nothing."""
+    """Return the values of a text of only JSON values, separated by spaces, commas or semicolons; else nothing."""
     values: list[Any] = []
     at = 0
     while at < len(text):
@@ -104,9 +104,9 @@ def values_in_row(text: str) -> list[Any]:
 
 
 def loose_object(text: str) -> dict[str, Any] | None:
-    """Return the object that a text is, or is meant to be; None where it is something else.
+    """Parse a text as an object, even if it is not quite valid; None if it is something else.
 
-    An object that was encoded as a text, once or more often, is decoded.
+    An object that was encoded as a string, once or several times, is decoded.
     """
     value: Any = text
     for _ in range(_MOST_MENDED):
@@ -119,7 +119,7 @@ def loose_object(text: str) -> dict[str, Any] | None:
 
 
 def outside_quotes(text: str, start: int) -> Iterator[tuple[int, str]]:
-    """Yield the places and characters of a text from a place on, without those that stand in quotes."""
+    """Yield the positions and characters of a text from a position on, except those in quotes."""
     quote, at = "", start
     while at < len(text):
         char = text[at]
@@ -134,21 +134,21 @@ def outside_quotes(text: str, start: int) -> Iterator[tuple[int, str]]:
 
 
 def parsed_python(text: str) -> ast.Module | None:
-    """Return a text as Python; None where it is none."""
+    """Parse a text as Python; None if it is not Python."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a model writes may hold invalid escapes
+            warnings.simplefilter("ignore")  # a model's text may hold invalid escapes
             return ast.parse(text)
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         return None
 
 
 def python_value(node: ast.expr, source: str) -> Any:
-    """Return what an expression is: a literal as such, anything else as its text.
+    """Return the value of an expression: of a literal its value, of anything else its source text.
 
     Args:
         node: the expression.
-        source: the text that it was read from.
+        source: the text that it was parsed from.
     """
     if isinstance(node, ast.Constant) and isinstance(node.value, float):
         written = ast.get_source_segment(source, node) or ""
@@ -175,7 +175,7 @@ def _is_literal(node: ast.expr) -> bool:
 
 
 def python_object(text: str) -> dict[str, Any] | None:
-    """Return the object that a text is in Python, where expressions are texts; None where it is none."""
+    """Parse a text as a Python dict, with expressions as texts; None if it is not one."""
     tree = parsed_python(text.strip())
     statement = tree.body[0] if tree is not None and len(tree.body) == 1 else None
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Dict):
@@ -188,10 +188,10 @@ def python_object(text: str) -> dict[str, Any] | None:
 
 
 def _mended(text: str, *, repair: bool) -> dict[str, Any] | None:
-    """Read an object that is nearly JSON; None where nothing is sure.
+    """Read an object that is nearly JSON; None if its content is uncertain.
 
-    Python's own objects, with single quotes, ``True`` or bare keys, are read as they are. An expression to work out is
-    no value: json-repair would make numbers of its digits.
+    Python dicts, with single quotes, ``True`` or unquoted keys, are read as such. An expression to evaluate is not a
+    value: json-repair would turn its digits into numbers.
     """
     tree = parsed_python(text)
     statement = tree.body[0] if tree is not None and len(tree.body) == 1 else None
@@ -207,7 +207,7 @@ def _mended(text: str, *, repair: bool) -> dict[str, Any] | None:
 
 
 def _is_plain(node: ast.expr | None) -> bool:
-    """Whether an expression is made of literals and bare words alone."""
+    """Return whether an expression consists only of literals and bare words."""
     if isinstance(node, ast.Dict):
         keys = all(isinstance(key, ast.Constant | ast.Name) for key in node.keys)
         return keys and all(map(_is_plain, node.values))
@@ -219,7 +219,7 @@ def _is_plain(node: ast.expr | None) -> bool:
 
 
 def _repaired(text: str) -> dict[str, Any] | None:
-    """Read an object that only json-repair makes sense of; None where it finds something else, or nothing."""
+    """Read an object that only json-repair can parse; None if it finds something else, or nothing."""
     import json_repair
 
     try:
@@ -230,7 +230,7 @@ def _repaired(text: str) -> dict[str, Any] | None:
 
 
 def _extent(text: str, start: int) -> tuple[int, str]:
-    """Return where the brace at a place is closed, and the brackets that are missing at the end of the text."""
+    """Return where the brace at a position is closed, and the brackets that are missing at the end of the text."""
     waiting: list[str] = []
     for at, char in outside_quotes(text, start):
         if char in _CLOSING:

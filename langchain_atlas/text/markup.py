@@ -1,4 +1,4 @@
-"""Markup of chat templates in texts that strangers may have written: tool results, documents, other models' answers."""
+"""Chat template markup in untrusted text: tool results, documents, other models' answers."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _TAGS = (
     "minimax:tool_call", "seed:tool_call", "start_function_call", "end_function_call", "start_function_response",
     "end_function_response", "start_function_declaration", "end_function_declaration",
 )  # fmt: skip
-"""Names of tags, in angle brackets, by which models tell turns, thoughts, calls and results apart."""
+"""Names of tags in angle brackets with which models mark turns, reasoning, calls and results."""
 _SQUARE = (
     "INST", "SYSTEM_PROMPT", "AVAILABLE_TOOLS", "TOOL_CALLS", "TOOL_RESULTS", "TOOL_CONTENT", "TOOL_PROMPT", "ARGS",
     "CALL_ID", "THINK", "BOS", "EOS", "gMASK", "sMASK", "MODEL_SETTINGS",
 )  # fmt: skip
-"""The same in square brackets."""
+"""Names of such tags in square brackets."""
 _BAR = "[|\uff5c]"
-_SPACE = r"\s{0,8}"  # bounded, so that no text takes long
+_SPACE = r"\s{0,8}"  # bounded, so that no text takes long to match
 _OTHERS = re.compile(
     rf"<{_SPACE}(/?){_SPACE}{_BAR}{_SPACE}([\w\u2581:./\- \"]{{1,60}}?){_SPACE}{_BAR}"  # <|im_start|>
     rf"{_SPACE}([^<>\n]{{0,120}}?){_SPACE}>"
@@ -39,9 +39,9 @@ _OTHERS = re.compile(
 
 
 def neutral(text: str) -> str:
-    """Return a text in which the markup of chat templates is made words: ``<|im_start|>`` becomes ``(im_start)``.
+    """Return a text with chat template markup turned into plain words: ``<|im_start|>`` becomes ``(im_start)``.
 
-    Case and spaces inside of the brackets do not count. What was made words stays as it is when this is done again.
+    Case and spaces inside the brackets are ignored. The function is idempotent.
     """
     if not any(mark in text for mark in "<[◁"):
         return text
@@ -50,10 +50,10 @@ def neutral(text: str) -> str:
 
 
 def tags_as_words(text: str, names: Iterable[str], *, square: Iterable[str] = ()) -> str:
-    """Return a text in which tags of some names, however they are spaced, are words: ``< /Answer >`` is ``(/Answer)``.
+    """Return a text with the named tags, in any spacing, turned into words: ``< /Answer >`` becomes ``(/Answer)``.
 
     Args:
-        text: what strangers may have written.
+        text: untrusted text.
         names: names of tags in angle brackets; attributes may follow them.
         square: names of tags in square brackets.
     """

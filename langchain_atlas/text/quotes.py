@@ -1,4 +1,4 @@
-"""What a model only quotes: text that came from a tool or a document is data, and calls nothing."""
+"""Quoted calls: text that comes from a tool or a document is data, and does not call anything."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Quotes:
     """Texts that a model may quote.
 
     Args:
-        data: what tools and documents said.
+        data: tool output and documents.
     """
 
     def __init__(self, data: Sequence[str]) -> None:
         self._data = [text for text in data if text]
 
     def hold(self, source: str) -> bool:
-        """Whether a call stands in one of the texts, however it is spaced, quoted and escaped there."""
+        """Return whether a call is in one of the texts, whatever its spacing, quotes and escapes there."""
         if not self._data or not source.strip():
             return False
         wanted = {_squeezed(form) for form in (source, neutral(source))}
@@ -42,6 +42,6 @@ class Quotes:
 
 
 def _squeezed(text: str) -> str:
-    """Return a text without spaces, quotes and escapes, in one case."""
+    """Return a text in lower case, without spaces, quotes and escapes."""
     bare = _CODE.sub(lambda code: chr(int(code[1], 16)), _LINE_END.sub(" ", text))
     return _LOOSE.sub("", bare).casefold().replace("none", "null")

@@ -1,4 +1,4 @@
-"""What a tool on offer is called, and what arguments it takes."""
+"""Names and arguments of the available tools."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TYPES: tuple[tuple[str, Any], ...] = (
 
 
 def folded(name: str) -> str:
-    """Return a name as all interfaces write it alike: lower case, whatever joins its parts an underscore."""
+    """Return a name in normal form: lower case, with underscores for all separators."""
     return _NAME.sub("_", name.lower()).strip("_")
 
 
@@ -39,15 +39,15 @@ class Signature:
     name: str
     """Its name."""
     properties: Mapping[str, Any] = field(default_factory=dict)
-    """JSON schema of each argument, in order; empty for a tool that takes none."""
+    """JSON schema of each argument, in order; empty for a tool without arguments."""
     required: tuple[str, ...] = ()
-    """Arguments that a call must give."""
+    """Names of the required arguments."""
     definitions: Mapping[str, Any] = field(default_factory=dict)
-    """Schemas that those of the arguments refer to."""
+    """Schemas that the arguments' schemas refer to."""
 
     @classmethod
     def of(cls, name: str, parameters: Mapping[str, Any] | None) -> Signature:
-        """Read a JSON schema of arguments; one without ``properties`` means that there are none."""
+        """Read a JSON schema of arguments; a schema without ``properties`` means no arguments."""
         parameters = parameters or {}
         properties, required = parameters.get("properties"), parameters.get("required")
         return cls(
@@ -58,27 +58,27 @@ class Signature:
         )
 
     def is_meant_by(self, name: str) -> bool:
-        """Whether a folded name is this tool's, as it is, in a namespace such as ``functions.``, or with ``.call``."""
+        """Return whether a folded name is this tool's, possibly in a namespace (``functions.``) or with ``.call``."""
         own = folded(self.name)
         return name in (own, f"{own}_call") or name in [f"{space}_{own}" for space in _NAMESPACES]
 
     @property
     def only_argument(self) -> str | None:
-        """The argument that a plain text is meant for: the only one, or the only one that is required."""
+        """The argument that plain text is assigned to: the only one, or the only required one."""
         for names in (list(self.properties), list(self.required)):
             if len(names) == 1:
                 return names[0]
         return None
 
     def fitted(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Return arguments by name, with numbers as they were written where a text is wanted."""
+        """Return arguments by name; a number becomes its written form where a string is expected."""
         named = by_name(arguments, list(self.properties))
         return {key: self._fitted(value, self.properties.get(key)) for key, value in named.items()}
 
     def value(self, argument: str, text: str) -> Any:
-        """Return what an argument is that was written as text, without quotes.
+        """Return the value of an argument that was written as text, without quotes.
 
-        A text stays as it is, also where it may be left out; ``null`` is none where that is allowed.
+        A string argument stays unchanged, even if it is optional; ``null`` becomes None where that is allowed.
         """
         kinds = self._kinds(self.properties.get(argument))
         bare = text.strip()
@@ -116,7 +116,7 @@ class Signature:
         return value
 
     def _kinds(self, schema: Any, depth: int = 0) -> frozenset[str]:
-        """Return the JSON types that a schema allows, of all that it is put together from; none where it says none."""
+        """Return the JSON types that a schema and its subschemas allow; empty if it does not restrict them."""
         if not isinstance(schema, dict) or depth > _DEEPEST:
             return frozenset()
         given = schema.get("type")
@@ -133,10 +133,10 @@ class Signature:
 
 
 def by_name(arguments: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return arguments by their names, those given by place (``#0``) too.
+    """Return arguments by name, including those given by position (``#0``).
 
-    One object in the first place that holds nothing but arguments of the tool is its arguments: ``weather({"city":
-    "Oslo"})``.
+    A single object in the first position whose keys are all arguments of the tool is read as its arguments:
+    ``weather({"city": "Oslo"})``.
     """
     only = arguments.get("#0") if len(arguments) == 1 else None
     if isinstance(only, dict) and only and set(only) <= set(names):

@@ -1,4 +1,4 @@
-"""What a model thought, apart from what it answers."""
+"""Separating a model's reasoning from its answer."""
 
 from __future__ import annotations
 
@@ -23,34 +23,34 @@ _HARMONY = re.compile(
 )
 _UNWRITTEN = re.compile(r"(?:<\|start\|>[^<]{0,40})?(?:<\|channel\|>[^<]{0,40})?\Z")
 _HARMONY_BARE = re.compile(r"\s*analysis(?=\S)(.*?)assistant\s*final(.*)", re.DOTALL)
-"""gpt-oss where the server left out the tokens that part its channels."""
+"""Text of gpt-oss if the server left out the tokens that separate its channels."""
 
 
 _HINTS = ("think", "thought", "reasoning", "channel", "inner_", "<unused9", "analysis")
-"""A text without any of these holds no thought."""
+"""A text without any of these holds no reasoning."""
 
 
 @dataclass(frozen=True)
 class Parted:
-    """What a model wrote."""
+    """A model's text, split into reasoning and answer."""
 
     thought: str
-    """What it thought; empty where it did not."""
+    """The reasoning; empty if there is none."""
     answer: str
-    """The rest, without spaces at its ends; empty where a thought was never closed and nothing stands before it."""
+    """The rest, stripped; empty if the reasoning was never closed and nothing comes before it."""
     is_whole: bool = False
-    """Whether the text held no mark of a thought, and so all of it is the answer."""
+    """Whether the text has no mark of reasoning, so that all of it is the answer."""
 
 
 def part_thoughts(text: str) -> Parted:
-    """Part what a model thought from what it answers.
+    """Separate a model's reasoning from its answer.
 
-    Thoughts stand in ``<think>``, ``<thinking>``, ``<thought>``, ``<reasoning>``, ``[THINK]`` and the like of some
-    families, or in gpt-oss's channels. A thought may begin in the prompt, so that only its end is written. One that is
-    never closed goes on to the end: the answer is then what stands before it.
+    Reasoning is in ``<think>``, ``<thinking>``, ``<thought>``, ``<reasoning>``, ``[THINK]`` and similar tags, or in
+    gpt-oss's channels. It may begin in the prompt, so that only its closing tag appears. Reasoning that is never closed
+    extends to the end; the answer is then the text before it.
 
     Args:
-        text: what the model wrote.
+        text: the model's text.
     """
     low = text.lower()
     if not any(hint in low for hint in _HINTS):
@@ -64,12 +64,12 @@ def part_thoughts(text: str) -> Parted:
 
 
 def without_thoughts(text: str) -> str:
-    """Return what a model wrote without its thoughts."""
+    """Return a model's text without its reasoning."""
     return part_thoughts(text).answer
 
 
 def with_think_tags(text: str) -> str:
-    """Return what a model wrote with its thoughts in ``<think>`` and ``</think>``, whichever way it marked them."""
+    """Return a model's text with its reasoning in ``<think>`` and ``</think>``, however the model marked it."""
     if "<|channel|>" in text:
         parted = _of_channels(text)
         return f"<think>{parted.thought}</think>{parted.answer}" if parted.thought else parted.answer
@@ -89,7 +89,7 @@ def _of_tags(text: str) -> Parted:
         piece = text[at : mark.start()]
         if opens or thinking:
             (thoughts if thinking else answer).append(piece)
-        else:  # the thought began in the prompt, or was closed twice: all that stands before belongs to it
+        else:  # it began in the prompt, or was closed twice: everything before the tag is reasoning
             thoughts += [*answer, piece]
             answer = []
         at, thinking = mark.end(), opens
@@ -99,13 +99,13 @@ def _of_tags(text: str) -> Parted:
 
 
 def _is_quoted(mark: re.Match[str]) -> bool:
-    """Whether a tag is talked about, and not used: it stands in quotes."""
+    """Return whether a tag is only mentioned, in quotes, and not used."""
     text, start, end = mark.string, mark.start(), mark.end()
     return start > 0 and text[start - 1] in "`'\"" and text[end : end + 1] == text[start - 1]
 
 
 def _of_channels(text: str) -> Parted:
-    """Part gpt-oss's channels: ``final`` is the answer, ``analysis`` a thought, and a message to a tool stays."""
+    """Split gpt-oss's channels: ``final`` is the answer, ``analysis`` is reasoning; messages to tools are kept."""
     thoughts, finals, others, at = [], [], [], 0
     for message in _HARMONY.finditer(text):
         others.append(text[at : message.start()])

@@ -1,4 +1,4 @@
-"""Function calls as models write them: Python calls, JSON in several shapes, native calls, with wrappers around."""
+"""Function calls in the forms that models write: Python calls, several forms of JSON, native calls, with wrappers."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ class WrittenCall:
     """One call of a function, as written."""
 
     name: str
-    """Name of the function, folded."""
+    """Name of the function, in normal form (see `folded`)."""
     arguments: dict[str, Any]
-    """Arguments by name; positional ones as ``#0``, ``#1``."""
+    """Arguments by name; positional ones are named ``#0``, ``#1``."""
     source: str = field(default="", compare=False, repr=False)
-    """What it was read from, however that was spaced and quoted."""
+    """The source text, with its original spacing and quotes."""
     problem: str | None = field(default=None, compare=False)
-    """Why its arguments can't be used; None where they can."""
+    """Why its arguments can't be used; None if they can."""
 
 
 def read_calls(text: str) -> tuple[tuple[WrittenCall, ...], str]:
@@ -55,8 +55,8 @@ def read_calls(text: str) -> tuple[tuple[WrittenCall, ...], str]:
         text: the answer.
 
     Returns:
-        The calls, none where the answer calls nothing; and how they are written, such as ``python-list``,
-        ``native``, ``json``, with ``fenced-``, ``tagged-`` or ``amid-text-`` before it where something is around.
+        The calls, empty if there are none; and their form, such as ``python-list``, ``native`` or ``json``, prefixed
+        with ``fenced-``, ``tagged-`` or ``amid-text-`` if they are surrounded by something.
     """
     bare = text.strip()[:_LONGEST]
     for wrapper, inner in _unwrapped(bare):
@@ -68,7 +68,7 @@ def read_calls(text: str) -> tuple[tuple[WrittenCall, ...], str]:
 
 
 def whole_calls(text: str) -> list[WrittenCall]:
-    """Find the calls that a text is, with nothing around them."""
+    """Find the calls in a text that consists only of calls."""
     return _whole(text.strip()[:_LONGEST])[1]
 
 
@@ -81,7 +81,7 @@ def _whole(text: str) -> tuple[str, list[WrittenCall]]:
 
 
 def _unwrapped(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the answer as it stands, then what is inside whatever stands around it, with the name of that."""
+    """Yield the whole answer, then the content of each wrapper in it, each with a prefix that names the wrapper."""
     yield "", text
     if "\\" in text:
         yield "escaped-", _ESCAPED.sub(r"\1", text)
@@ -116,7 +116,7 @@ def _native(text: str) -> list[WrittenCall]:
 
 
 def _json(text: str) -> list[WrittenCall]:
-    """Read JSON objects that name a function and its arguments, alone, in a list, or one after the other."""
+    """Read JSON objects that name a function and its arguments: a single one, a list, or several in a row."""
     value = json_value(text)
     values = values_in_row(text) if value is None else value if isinstance(value, list) else [value]
     if len(values) == 1 and isinstance(values[0], dict) and isinstance(values[0].get("tool_calls"), list):
@@ -128,11 +128,11 @@ def _json(text: str) -> list[WrittenCall]:
 
 
 def call_in(entry: Any, offered: Sequence[Signature] = ()) -> WrittenCall | None:
-    """Read an object that names a function, with its arguments in a field of their own or beside the name.
+    """Read an object that names a function, with its arguments in a separate field or next to the name.
 
     Args:
         entry: the object.
-        offered: the tools on offer, of which it must name one; without them, any name will do.
+        offered: the available tools, one of which it must name; if empty, any name is accepted.
     """
     if not isinstance(entry, dict):
         return None
@@ -161,9 +161,9 @@ def _of_fields(name: str, key: str, inner: dict[str, Any], meant: Signature | No
 
 
 def call_with(given: Any, meant: Signature, source: str) -> WrittenCall:
-    """Return the call of a tool with arguments that may be an object, one written as text, a list, or the one value.
+    """Return a call with arguments given as an object, an object in a string, a list, or the tool's only value.
 
-    Where they are neither, the call says so as its `WrittenCall.problem`.
+    If they are none of these, `WrittenCall.problem` says so.
     """
     arguments: dict[str, Any] = {}
     problem = None
@@ -182,7 +182,7 @@ def call_with(given: Any, meant: Signature, source: str) -> WrittenCall:
 
 
 def _python(text: str) -> list[WrittenCall]:
-    """Read Python calls: a list of them, one, or several as statements."""
+    """Read Python calls: a single call, a list of calls, or several statements."""
     bare = text.strip().rstrip(";")
     tree = parsed_python(bare)
     if tree is None:

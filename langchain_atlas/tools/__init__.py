@@ -1,7 +1,7 @@
-"""Tools for agents. Each is a LangChain tool that works alone.
+"""Tools for agents. Each is a LangChain tool that also works on its own.
 
-None of them needs the rest of this package, but for the encoder that search by meaning may use. Importing them costs
-nothing heavy: what computes, sandboxes and indexes is imported at the first call.
+They do not need the rest of this package, except for the encoder that semantic search may use. Importing them is cheap:
+heavy packages are imported on the first call.
 """
 
 from langchain_atlas.tools.calculator import Calculator, evaluate

@@ -1,4 +1,4 @@
-"""Which hosts may be reached over the network: public ones, and those that are allowed by name."""
+"""Which hosts may be contacted: public ones, and those that are allowed by name."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ _SPECIAL = tuple(
         "fec0::/10",
     )
 )
-"""Networks that are not everybody's, some of which Python takes for public."""
+"""Networks that are not public, although Python considers some of them public."""
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class FetchError(ExecutionError):
-    """Something could not be fetched, or must not be."""
+    """A URL could not be fetched, or must not be fetched."""
 
 
 class AddressGuard:
-    """Knows which hosts may be fetched from: public ones, and those that are allowed by name.
+    """Decides which hosts may be contacted: public ones, and those that are allowed by name.
 
     Args:
         allowed_hosts: names or addresses of hosts that may be private, such as ``localhost``.
 
     Raises:
-        SettingError: one is not the name of a host.
+        SettingError: an entry is not a host name.
     """
 
     def __init__(self, allowed_hosts: Iterable[str] = ()) -> None:
@@ -55,7 +55,7 @@ class AddressGuard:
                 raise SettingError(f"allowed_hosts has {host!r}; give names of hosts without scheme or path.")
 
     def check(self, url: str) -> None:
-        """Make sure that a URL is one to fetch at all; its host's addresses are checked when connecting.
+        """Make sure that a URL may be fetched; the host's addresses are checked when connecting.
 
         Raises:
             FetchError: it is not HTTP, has no host, or carries a password.
@@ -83,7 +83,7 @@ class AddressGuard:
         return self._permitted(host, found)
 
     async def aresolve(self, host: str, port: int) -> tuple[str, ...]:
-        """Do what `resolve` does on the event loop."""
+        """Async version of `resolve`."""
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -108,7 +108,7 @@ def is_public(address: str) -> bool:
     """Whether an address belongs to the public network.
 
     Private, loopback, link-local, shared, reserved and multicast ones do not, nor those under which clouds offer
-    metadata, nor IPv6 addresses that stand for such an IPv4 address.
+    metadata, nor IPv6 addresses that embed such an IPv4 address.
     """
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -122,7 +122,7 @@ def is_public(address: str) -> bool:
 
 
 def _embedded(address: Address) -> Address | None:
-    """Return the IPv4 address that an IPv6 address stands for, or None."""
+    """Return the IPv4 address that is embedded in an IPv6 address, or None."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
     if address in _NAT64:

@@ -11,12 +11,12 @@ from langchain_atlas.secrets import error_text, masked
 
 
 def answer_error(error: ToolException) -> str:
-    """The answer in place of a failed run."""
+    """Return the answer for a failed run."""
     return masked(f"Error: {error}")
 
 
 def answer_validation_error(error: Any) -> str:
-    """The answer to arguments that the tool's schema refuses.
+    """Return the answer to arguments that the tool's schema rejects.
 
     Args:
         error: pydantic's `ValidationError`, of either major version.
@@ -29,10 +29,10 @@ def answer_validation_error(error: Any) -> str:
 
 
 def tool_failure(error: Exception, what: str) -> Exception:
-    """What a tool raises in place of an error from the code of others, so that it becomes an answer.
+    """Convert an error from third-party code to a `ToolException`, so that it becomes an answer.
 
     Args:
-        error: what was raised. A `ToolException` stays, and so does an interrupt of the graph that the tool is used in.
+        error: the exception. A `ToolException`, or an interrupt of the graph that uses the tool, is returned unchanged.
         what: what failed, for the answer.
     """
     from langgraph.errors import GraphBubbleUp

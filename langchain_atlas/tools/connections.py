@@ -1,8 +1,8 @@
-"""Connections that end: at a deadline, or after so many bytes, whatever the peer does.
+"""Connections with limits on time and bytes, whatever the peer does.
 
-HTTP clients bound each read, not their sum. A peer that sends something now and then (headers byte by byte, one
-``100 Continue`` after another, a chunk's size that never ends, a name in a gzip header) keeps them busy without end,
-and none of that ever comes out as a piece of the body. So it is bounded where every byte passes: at the socket.
+HTTP clients limit each read, not the sum. A peer that sends something now and then (headers byte by byte, one
+``100 Continue`` after another, a chunk size that never ends, a name in a gzip header) keeps them busy forever, without
+ever producing a piece of the body. So the limits apply where every byte passes: at the socket.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Allowance:
-    """What one fetch may still use of time and of the network; its connections share it.
+    """The time and bytes that one fetch has left, shared by its connections.
 
     Args:
-        seconds: from now on.
-        max_bytes: bytes that may be read, headers and framing included.
+        seconds: time allowed from now on.
+        max_bytes: bytes that may be read, including headers and framing.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:
@@ -43,10 +43,10 @@ class Allowance:
         return seconds if timeout is None else min(seconds, timeout)
 
     def take(self, data: bytes) -> bytes:
-        """Count what was read, and return it.
+        """Count data that was read, and return it.
 
         Raises:
-            httpcore.ReadError: it is more than may be read.
+            httpcore.ReadError: the limit is exceeded.
         """
         self._bytes -= len(data)
         if self._bytes < 0:
@@ -141,10 +141,10 @@ class _AsyncBackend(httpcore.AsyncNetworkBackend):
 
 
 class BoundedTransport(httpx.BaseTransport):
-    """Makes connections that keep to an allowance. None is used twice: one made for a name could serve another there.
+    """Makes connections within an allowance. None is reused, because it could then serve another host name.
 
     Args:
-        allowance: what all requests together may use.
+        allowance: limits for all requests together.
     """
 
     def __init__(self, allowance: Allowance) -> None:
@@ -164,7 +164,7 @@ class BoundedTransport(httpx.BaseTransport):
 
 
 class AsyncBoundedTransport(httpx.AsyncBaseTransport):
-    """Does what `BoundedTransport` does on the event loop."""
+    """Async version of `BoundedTransport`."""
 
     def __init__(self, allowance: Allowance) -> None:
         self._pool = httpcore.AsyncConnectionPool(

@@ -1,4 +1,4 @@
-"""Work that a tool waits for, but not for ever."""
+"""Waiting for work with a time limit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _Result = TypeVar("_Result")
 
 
 def within(seconds: float, work: Callable[[], _Result]) -> _Result:
-    """Return what some work returns, or stop waiting for it.
+    """Return the result of some work, or stop waiting for it.
 
-    It runs in a thread of its own, because a name that is looked up, or a server that sends a byte now and then, can't
-    be interrupted. One that is no longer waited for ends by itself, or with the process.
+    It runs in a separate thread, because a name lookup, or a server that sends a byte now and then, can't be
+    interrupted. An abandoned thread ends on its own, or with the process.
 
     Raises:
-        TimeoutError: it takes longer than that.
+        TimeoutError: the work takes longer than `seconds`.
     """
     results: queue.SimpleQueue[tuple[bool, Any]] = queue.SimpleQueue()
 
@@ -31,7 +31,7 @@ def within(seconds: float, work: Callable[[], _Result]) -> _Result:
         except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
             results.put((False, error))
 
-    context = contextvars.copy_context()  # so that callbacks and traces find where they belong
+    context = contextvars.copy_context()  # so that callbacks and traces keep their context
     threading.Thread(target=context.run, args=(run,), name="atlas-tool", daemon=True).start()
     try:
         succeeded, result = results.get(timeout=seconds)

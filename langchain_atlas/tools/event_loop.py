@@ -1,4 +1,4 @@
-"""Event loops in threads of their own, for tools that are only asynchronous and for callers that are not.
+"""Event loops in separate threads, for synchronous callers of tools that are only asynchronous.
 
 No event loop is started inside another: a caller without one waits in its thread, a caller with one awaits.
 """
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _STOP_S = 5.0
-"""Seconds that tasks have, when the process ends, to let go of what they hold."""
+"""Seconds that tasks have to release their resources when the process ends."""
 
 
 class LoopThread:
     """An event loop that runs in a daemon thread until the process ends.
 
     Args:
-        name: what the thread is called.
+        name: name of the thread.
     """
 
     def __init__(self, name: str) -> None:
@@ -39,10 +39,10 @@ class LoopThread:
         atexit.register(self._stop)
 
     def run(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run a coroutine on the loop and wait for it; context variables of the caller hold.
+        """Run a coroutine on the loop, with the caller's context variables, and wait for it.
 
         Raises:
-            RuntimeError: the caller is itself running on this loop, and would wait for ever.
+            RuntimeError: the caller is itself running on this loop, and would wait forever.
         """
         if threading.current_thread() is self._thread:
             work.close()
@@ -101,7 +101,7 @@ def _loop_thread(purpose: str, process: int) -> LoopThread:
 
 
 def invoke(tool: BaseTool, wanted: Any) -> Any:
-    """Call a LangChain tool in the foreground, also one that is only asynchronous.
+    """Call a LangChain tool synchronously, even if it is only asynchronous.
 
     Args:
         tool: the tool.
@@ -118,7 +118,7 @@ def invoke(tool: BaseTool, wanted: Any) -> Any:
 
 
 def _is_only_asynchronous(tool: BaseTool, error: NotImplementedError) -> bool:
-    """Whether the tool's `_run` itself says that it is not written, and nothing that it called."""
+    """Return whether the error comes from the tool's own `_run`, not from anything that it called."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -25,14 +25,14 @@ class GraphTool(BaseTool):
     """A LangChain tool that runs a compiled graph.
 
     A graph whose state has ``messages`` takes one argument, ``request``, as a human message, and its last message is
-    the result. Any other graph takes the fields of its input schema as arguments, and the result is what it gives
-    beyond them, as JSON. A graph without a state, of the functional API, takes ``request`` as it stands.
+    the result. Any other graph takes the fields of its input schema as arguments, and the result is its other output
+    fields, as JSON. A graph without a state, of the functional API, takes ``request`` unchanged.
 
-    An interrupt inside the graph passes through where the tool is called within a graph that has a checkpointer.
-    Elsewhere nobody could answer it, and the tool says so.
+    An interrupt inside the graph passes through if the tool is called within a graph that has a checkpointer.
+    Otherwise nobody could answer it, and the tool returns an error.
 
     Raises:
-        PoolError: the graph has no such field.
+        PoolError: a named field does not exist in the graph's state.
     """
 
     name: str = "agent"
@@ -46,10 +46,10 @@ class GraphTool(BaseTool):
     inputs: tuple[str, ...] | None = None
     """Fields of the state that are the tool's arguments; None for all of the graph's input schema."""
     output: str | None = None
-    """Field of the state that is the result; None for what is said above."""
+    """Field of the state that is the result; None for the default described above."""
     asynchronous: bool | None = None
-    """Whether it must run on an event loop also when the caller has none. None: when one of its own nodes is only
-    asynchronous. Set it when something deeper is, such as an agent's tools from an MCP server."""
+    """Whether it must run on an event loop even if the caller has none. None: only if one of its nodes is only
+    asynchronous. Set it if something deeper is, such as an agent's tools from an MCP server."""
 
     @model_validator(mode="after")
     def _fits_the_graph(self) -> Self:

@@ -1,7 +1,7 @@
-"""Processes that end with ours, and not before.
+"""Child processes that end with ours, and not before.
 
-The kernel can end a child when its parent is gone, but takes for the parent the *thread* that started it. Threads come
-and go: those of a pool, one for each call of a graph's tools. So children are started by a thread that lasts.
+The kernel can end a child when its parent is gone, but treats the *thread* that started it as the parent. Threads are
+often short-lived, like those of a pool or of a graph's tool calls. So children are started by a permanent thread.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class LastingThread:
 
         Args:
             work: what to do, usually starting a process.
-            undo: takes back what `work` returned where nobody waits for it any more.
+            undo: undoes the result of `work` if nobody waits for it any more.
         """
         with self._lock:
             if self._process != os.getpid():

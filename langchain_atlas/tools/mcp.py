@@ -1,4 +1,4 @@
-"""The tools of an MCP server as LangChain tools that work in the foreground and on any event loop."""
+"""The tools of an MCP server as LangChain tools that work synchronously and on any event loop."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ _SECRET = re.compile(r"auth(?!or(?!iz))|api.?key|secret|password|(?<!max.)token(
 
 
 class McpServer(Record):
-    """How an MCP server is reached: either `command`, which is started, or `url`."""
+    """How to connect to an MCP server: either `command`, which is started, or `url`."""
 
     command: str | None = None
-    """Program that is the server and speaks over its standard input and output."""
+    """Program of a server that communicates over its standard input and output."""
     args: tuple[str, ...] = ()
     """Arguments of the program."""
     env: dict[str, str] = Field(default_factory=dict)
-    """Environment variables for the program, beside the few that every program needs; ``${NAME}`` is taken from this
-    process's environment."""
+    """Environment variables for the program, in addition to the few that every program needs; ``${NAME}`` is taken from
+    this process's environment."""
     cwd: str | None = None
     """Folder to start the program in."""
     url: str | None = None
     """Address of a running server."""
     transport: Literal["stdio", "http", "sse", "websocket"] | None = None
-    """How to speak to it; None for ``stdio`` with a command and ``http`` (streamable) with a URL."""
+    """Transport; None for ``stdio`` with a command and ``http`` (streamable) with a URL."""
     headers: dict[str, str] = Field(default_factory=dict)
     """HTTP headers; ``${NAME}`` is taken from the environment."""
     timeout_s: float = Field(default=30.0, gt=0)
     """Seconds that one call may take."""
     start_timeout_s: float = Field(default=30.0, gt=0)
-    """Seconds that starting or reaching it, and listing its tools, may take."""
+    """Seconds that starting or connecting to it, and listing its tools, may take."""
 
     @classmethod
     def _error(cls, message: str) -> PoolError:
@@ -73,7 +73,7 @@ class McpServer(Record):
 
     @property
     def label(self) -> str:
-        """What it is called in messages; without headers and environment, which may hold secrets."""
+        """Its name in messages, without headers and environment, which may hold secrets."""
         return self.url or " ".join([self.command or "", *self.args])
 
     def connection(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def _filled(name: str, value: str) -> str:
 
 
 class McpTool(BaseTool):
-    """One tool of an MCP server. The server's session is shared, and opened anew after it was lost.
+    """One tool of an MCP server. The server's session is shared, and reopened after it was lost.
 
     A failure comes back as an answer that begins with ``Error:``, with the status of an error. Set
     ``handle_tool_error=False`` for a `ToolException`.
@@ -134,7 +134,7 @@ _guard = threading.Lock()
 
 
 def _session(server: McpServer) -> McpSession:
-    """Return the session with a server; those who name the same server share it while one of them is there."""
+    """Return the session with a server; all users of the same server share it while one of them exists."""
     key = server.model_dump_json()
     with _guard:
         session = _sessions.get(key)
@@ -145,18 +145,18 @@ def _session(server: McpServer) -> McpSession:
 
 
 def mcp_tools(server: McpServer | None = None, *, only: Iterable[str] | None = None, **fields: Any) -> list[McpTool]:
-    """Start or reach an MCP server and return its tools.
+    """Start or connect to an MCP server and return its tools.
 
-    The server stays up while one of the tools is in use, at most until the process ends. Two calls that name the same
-    server get the same session.
+    The server runs while one of the tools is in use, at most until the process ends. Two calls for the same server
+    share a session.
 
     Args:
-        server: how it is reached; or give the fields of `McpServer`.
+        server: how to connect to it; or give the fields of `McpServer`.
         only: names of the tools to take; None takes all.
-        **fields: of `McpServer`, such as ``command`` and ``args``, or ``url``.
+        **fields: fields of `McpServer`, such as ``command`` and ``args``, or ``url``.
 
     Raises:
-        PoolError: the fields don't fit, the server can't be reached, or it lacks a tool of `only`.
+        PoolError: the fields are invalid, the server is unavailable, or it lacks a tool of `only`.
         MissingExtraError: the MCP packages are not installed.
     """
     reached = server or McpServer(**fields)

@@ -1,6 +1,6 @@
-"""A sandbox made of Monty, an interpreter of a large subset of Python written in Rust.
+"""A sandbox based on Monty, an interpreter for a large subset of Python, written in Rust.
 
-It runs in worker processes of its own and has no file, network or process access to lose.
+It runs in separate worker processes and has no access to files, the network or other processes.
 """
 
 import os
@@ -28,8 +28,8 @@ _Run = tuple[Execution, bytes | None]
 class MontySandbox:
     """A sandbox of Monty workers: no files, no environment, no network, no processes.
 
-    Workers start at the first run and serve all threads. `close` stops them, a later run starts them again; they also
-    stop when the sandbox is collected and when Python exits.
+    Workers start on the first run and serve all threads. `close` stops them, and a later run starts them again; they
+    also stop when the sandbox is garbage-collected and when Python exits.
     """
 
     _process: ClassVar[int | None] = None
@@ -88,7 +88,7 @@ class MontySandbox:
 
     @contextmanager
     def session(self) -> Iterator["MontySession"]:
-        """Give a session whose runs share their names. It holds no worker between runs."""
+        """Yield a session whose runs share their names. It holds no worker between runs."""
         yield MontySession(self)
 
     def _run(self, programs: tuple[str, ...], state: bytes | None = None, *, keep: bool = False) -> _Run:
@@ -170,7 +170,7 @@ class MontySandbox:
         return self._pool
 
     def _explain(self, failure: Any, program: str) -> Execution:
-        """What an error of Monty's says about the program."""
+        """Convert an error of Monty to an `Execution`."""
         from pydantic_monty import MontyCrashedError
 
         if isinstance(failure, MontyCrashedError):

@@ -1,4 +1,4 @@
-"""Programs made ready for Monty: what it would do otherwise than Python, without a word, is put right or refused.
+"""Preparing programs for Monty: where it would silently differ from Python, they are corrected or rejected.
 
 Found by running 1,700 snippets in both; ``docs/tools.md`` lists what stays different.
 """
@@ -161,7 +161,7 @@ def _edits(node: ast.AST, places: _Places) -> Iterator[_Edit]:
             yield _Edit(end - 1, end - 1, "])")
         case ast.AugAssign(target=ast.Name() | ast.Attribute(value=ast.Name()) as target, value=value):
             if name := _in_place(node.op, value):
-                sign = places.find("=", places.of(target)[1]) - 1  # nothing but blanks stands before it
+                sign = places.find("=", places.of(target)[1]) - 1  # only blanks come before it
                 yield _Edit(sign, sign + 2, f"= __atlas_{name}__({ast.unparse(target)}, (")
                 yield _Edit(places.of(node)[1], places.of(node)[1], "))")
         case ast.Attribute(value=ast.Name("sys"), attr="exit", ctx=ast.Load()):
@@ -184,7 +184,7 @@ def _in_place(operator: ast.operator, value: ast.expr) -> str | None:
 
 def _edited(program: str, edits: list[_Edit]) -> str:
     pieces, at = [], 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):  # stable: the first put in stands outside
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):  # stable: the first inserted is outermost
         pieces += [program[at : edit.start], edit.text]
         at = edit.end
     return "".join([*pieces, program[at:]])

@@ -1,10 +1,10 @@
-"""Fetching from the network without reaching into the private one.
+"""Fetching from the public network without access to private ones.
 
-A name is resolved once; every address that it stands for is looked at, and one of those is what is connected to. So
-neither a name that resolves to a private address, nor one that changes between the look and the connection (DNS
-rebinding), nor a redirect leads inside. Proxies named by the environment are not used: they would resolve names anew.
+A name is resolved once, all its addresses are checked, and the connection goes to one of them. So neither a name that
+resolves to a private address, nor one that changes between the check and the connection (DNS rebinding), nor a redirect
+leads inside. Proxies from the environment are not used, because they would resolve names again.
 
-A fetch ends within its time, reads so many bytes and unpacks so many, whatever the peer does.
+The time of a fetch, and the bytes that it reads and decompresses, are limited, whatever the peer does.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Limits:
-    """How far a fetch may go."""
+    """Limits of a fetch."""
 
     timeout_s: float = 10.0
-    """Seconds for the whole of it."""
+    """Seconds for the whole fetch."""
     max_bytes: int = 2_000_000
-    """Size of the body, unpacked."""
+    """Maximum size of the decompressed body, in bytes."""
     redirects: int = 3
-    """How many redirects are followed."""
+    """Maximum number of redirects."""
 
     @property
     def bytes_read(self) -> int:
@@ -48,25 +48,25 @@ _HEADERS = 256 * 1024
 
 @dataclass(frozen=True)
 class Page:
-    """What was fetched."""
+    """A fetched page."""
 
     url: str
-    """Where it was in the end."""
+    """The final URL, after redirects."""
     status: int
     """The HTTP status."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """The headers, by lower-case name."""
     body: bytes = b""
-    """The body, unpacked."""
+    """The decompressed body."""
 
 
 class GuardedTransport(httpx.BaseTransport):
-    """Connects to addresses that the guard has seen, and to no others.
+    """Connects only to addresses that the guard has checked.
 
     Args:
-        guard: which hosts may be fetched from.
-        inner: what makes the connections.
-        allowance: what is left of the time to look up a name; without one it may take as long as it takes.
+        guard: decides which hosts may be contacted.
+        inner: the transport that makes the connections.
+        allowance: limits the time of a name lookup; without one it is unlimited.
     """
 
     def __init__(self, guard: AddressGuard, inner: httpx.BaseTransport, allowance: Allowance | None = None) -> None:
@@ -99,7 +99,7 @@ class GuardedTransport(httpx.BaseTransport):
 
 
 class AsyncGuardedTransport(httpx.AsyncBaseTransport):
-    """Does what `GuardedTransport` does on the event loop."""
+    """Async version of `GuardedTransport`."""
 
     def __init__(self, guard: AddressGuard, inner: httpx.AsyncBaseTransport) -> None:
         self._guard = guard
@@ -180,10 +180,10 @@ def fetch(
 
     Args:
         url: an http or https URL.
-        guard: which hosts may be fetched from; every redirect is checked too.
-        params: the URL's query, in place of its own.
-        headers: sent along, to redirects as well: allow none where they hold a key.
-        limits: how far it may go.
+        guard: decides which hosts may be contacted; every redirect is checked too.
+        params: replaces the URL's query.
+        headers: sent with every request, including redirects: allow no redirects if they hold a key.
+        limits: the limits of the fetch.
 
     Raises:
         FetchError: it must not be fetched, can't be reached, takes too long or is too large.
@@ -219,7 +219,7 @@ async def afetch(
     headers: Mapping[str, str] | None = None,
     limits: Limits | None = None,
 ) -> Page:
-    """Do what `fetch` does on the event loop."""
+    """Async version of `fetch`."""
     guard.check(url)
     limits = limits or Limits()
     journey = _Journey(limits)
@@ -253,12 +253,12 @@ def _asking(headers: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def slow(seconds: float) -> FetchError:
-    """Return the error of what took too long."""
+    """Return the error of a fetch that took too long."""
     return FetchError(f"There was no full answer within {seconds:g} s.")
 
 
 def _explained(error: Exception, url: str, limits: Limits) -> FetchError:
-    """Say what went wrong without the URL's query, which may hold what is nobody's business."""
+    """Return an error that explains the failure without the URL's query, which may hold private data."""
     if isinstance(error, httpx.TimeoutException | httpcore.TimeoutException):
         return slow(limits.timeout_s)
     return FetchError(f"The host {urlsplit(url).hostname!r} can't be reached: {type(error).__name__}: {error}")

@@ -53,12 +53,12 @@ def _language(kind: str) -> str:
 
 
 def _in_text(before: str) -> bool:
-    """Whether what follows stands in a text of a program that was opened before."""
+    """Return whether the next character is inside a triple-quoted string that was opened before."""
     return any(before.count(quotes) % 2 for quotes in ("'''", '"""'))
 
 
 def _without_margin(program: str) -> str:
-    """A program without what stands before each of its lines: the same white space, or an interpreter's prompts."""
+    """Return a program without the prefix of its lines: common white space, or an interpreter's prompts."""
     lines = program.split("\n")
     first = next((line for line in lines if line.strip()), "")
     if first.startswith(">>> "):
@@ -92,7 +92,7 @@ def run_unit_tests(code: str, tests: str, sandbox: Sandbox | None = None) -> Exe
 
 
 def describe(execution: Execution, code: str) -> str:
-    """What an agent is told about a run: output and value, or the error with its line and cause."""
+    """Return the description of a run for an agent: output and value, or the error with its line and cause."""
     notes = ["(cut: the full text is longer)"] if execution.truncated else []
     printed = execution.output.rstrip("\n")
     if execution.error is None:

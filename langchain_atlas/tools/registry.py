@@ -94,7 +94,7 @@ _NAMED = frozenset({"retriever", "graph"})
 def build_tools(
     use: str, arguments: Mapping[str, Any] | None = None, *, name: str | None = None, description: str = ""
 ) -> tuple[BaseTool, ...]:
-    """Build the LangChain tools that a name stands for.
+    """Build the LangChain tools that a name refers to.
 
     Args:
         use: a name in `BUILDERS`, or ``package.module:attribute``: a LangChain tool, a list of
@@ -150,7 +150,7 @@ def _find(use: str) -> Any:
 
 
 def _named(value: Any, kind: str) -> Any:
-    """What is given, or what its name stands for; a function or class that a name stands for is called."""
+    """Return a value, or the object that its name refers to; a function or class found by name is called."""
     if not isinstance(value, str):
         return value
     found = _find(value)

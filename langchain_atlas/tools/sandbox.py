@@ -1,4 +1,4 @@
-"""What a sandbox promises: it runs Python that nobody vouches for, and tells what came of it.
+"""The contract of sandboxes: they run untrusted Python and report the result.
 
 A backend is a class with the one method of `Sandbox`; `langchain_atlas.tools.monty` has the one in use.
 """
@@ -13,7 +13,7 @@ MAX_CODE = 100_000
 
 @dataclass(frozen=True)
 class Execution:
-    """What came of running a program."""
+    """The result of running a program."""
 
     output: str = ""
     """What it printed, cut to the sandbox's limit."""
@@ -47,7 +47,7 @@ class Execution:
 
 @runtime_checkable
 class Sandbox(Protocol):
-    """Runs programs that nobody vouches for."""
+    """Runs untrusted programs."""
 
     def run(self, *programs: str) -> Execution:
         """Run programs one after another in one fresh interpreter, up to the first error.

@@ -1,7 +1,7 @@
-"""What a trace shows of the loop: every decision, and every run of a pair, is a run of its own.
+"""Tracing the loop: every decision, and every run of a pair, is a separate run in the trace.
 
-The runs are LangChain's: they nest in whatever calls the loop, and go to LangSmith, to OpenTelemetry and to any other
-callback handler that is there. Where there is none, nothing is done and nothing is sent. See ``docs/tracing.md``.
+The runs are LangChain runs: they are nested in the caller's run, and go to LangSmith, to OpenTelemetry and to any other
+callback handler. Without a handler, nothing is recorded or sent. See ``docs/tracing.md``.
 """
 
 from langchain_atlas.tracing.privacy import HIDDEN, hide_texts

@@ -1,4 +1,4 @@
-"""What the runs of a trace tell: inputs, outputs, tags and metadata, all of it plain JSON."""
+"""The contents of the runs of a trace: inputs, outputs, tags and metadata, all in plain JSON."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 TAG = "atlas"
-"""Tag of all runs of ATLAS."""
+"""Tag of all runs of the loop."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a run came to."""
+    """The results of a run."""
 
     outputs: dict[str, Any]
-    """The whole record."""
+    """The complete record."""
     tags: list[str]
-    """What to filter by."""
+    """Tags to filter by."""
     metadata: dict[str, Any]
-    """What to filter and group by; the unknown is left out."""
+    """Metadata to filter and group by; unknown values are left out."""
 
 
 def of_query(query: Query) -> dict[str, Any]:
-    """Return a query as the inputs of a run; its history stands in the run around it, and is only counted."""
+    """Return a query as the inputs of a run; its history is in the enclosing run, so only its length is given."""
     return {
         "query": query.text,
         "id": query.id,
@@ -37,7 +37,7 @@ def of_query(query: Query) -> dict[str, Any]:
 
 
 def of_decision(decision: Decision, turn: int) -> Facts:
-    """Return what the run of a decision tells."""
+    """Return the facts of the run of a decision."""
     chosen, second = decision.chosen, decision.runner_up
     tags = [TAG, f"kind:{decision.kind}", f"rule:{decision.rule}"]
     if decision.pair is not None:
@@ -64,7 +64,7 @@ def of_decision(decision: Decision, turn: int) -> Facts:
 
 
 def of_observation(observation: Observation) -> Facts:
-    """Return what the run of a pair tells."""
+    """Return the facts of the run of a pair."""
     return Facts(
         outputs=observation.to_json(),
         tags=[TAG, f"pair:{observation.pair}", *(["failed"] if observation.failed else [])],
@@ -84,7 +84,7 @@ def of_observation(observation: Observation) -> Facts:
 
 
 def of_trajectory(trajectory: Trajectory) -> Facts:
-    """Return what the run of a whole loop tells."""
+    """Return the facts of the run of a whole loop."""
     answered_by = trajectory.answered_by
     return Facts(
         outputs={"answer": trajectory.answer, **trajectory.to_json()},
@@ -103,5 +103,5 @@ def _name(value: object) -> str | None:
 
 
 def _known(**values: Any) -> dict[str, Any]:
-    """Leave out what is unknown: a None in the metadata would be one more value to filter by."""
+    """Leave out unknown values: None in the metadata would be another value to filter by."""
     return {name: value for name, value in values.items() if value is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 HIDDEN = "[hidden]"
-"""What stands in place of a text."""
+"""Replaces a text."""
 
 _NAMES = frozenset({
     "atlas_kind", "atlas_model", "atlas_pair", "atlas_rule", "atlas_runner_up", "atlas_tool",
@@ -20,12 +20,12 @@ _NAMES = frozenset({
 def hide_texts(data: dict[str, Any]) -> dict[str, Any]:
     """Return inputs, outputs, metadata or an error of a run without their texts: numbers, names and structure stay.
 
-    It is for LangSmith's own client, which applies it to all that it is about to send::
+    Pass it to LangSmith's own client, which applies it to everything that it sends::
 
         langsmith.configure(client=langsmith.Client(anonymizer=hide_texts))
 
-    What stays: numbers, such as tokens, costs and expected success; the names of pairs, rules, models and nodes; of an
-    error its type. Names of fields stay too.
+    Numbers stay, such as tokens, costs and expected scores; so do the names of pairs, rules, models, nodes and fields,
+    and the type of an error.
     """
     return {name: _hidden(value, name) for name, value in data.items()}
 

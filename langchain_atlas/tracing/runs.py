@@ -1,4 +1,4 @@
-"""The runs of a trace: one for each decision, each run of a pair, and each loop that nobody else shows."""
+"""The runs of a trace: one for each decision, each run of a pair, and each loop without an enclosing run."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class _Kind:
     """One kind of run."""
 
     name: str
-    """What it is called."""
+    """Its name."""
     facts: Callable[[Any, int], Facts]
-    """What it tells of what came out, and at which turn."""
+    """Returns the facts of a result at a given turn."""
 
 
 _DECISION = _Kind(DECIDE, of_decision)
@@ -39,7 +39,7 @@ _LOOP = _Kind(SOLVE, lambda trajectory, _: of_trajectory(trajectory))
 
 
 def decision_run(query: Query, trajectory: Trajectory, decide: Callable[[], Decision]) -> Decision:
-    """Decide, inside a run named ``atlas.decide`` if anybody is listening.
+    """Decide, within a run named ``atlas.decide`` if there is a handler.
 
     Args:
         query: what is asked.
@@ -53,7 +53,7 @@ def decision_run(query: Query, trajectory: Trajectory, decide: Callable[[], Deci
 
 
 async def adecision_run(query: Query, trajectory: Trajectory, decide: Callable[[], Awaitable[Decision]]) -> Decision:
-    """Do what `decision_run` does on the event loop."""
+    """Async version of `decision_run`."""
     if not is_observed():
         return await decide()
     turn = len(trajectory.steps)
@@ -61,35 +61,35 @@ async def adecision_run(query: Query, trajectory: Trajectory, decide: Callable[[
 
 
 def execution_run(pair: Pair, query: Query, run: Callable[[], Observation]) -> Observation:
-    """Run a pair, inside a run named ``atlas.execute`` if anybody is listening."""
+    """Run a pair, within a run named ``atlas.execute`` if there is a handler."""
     if not is_observed():
         return run()
     return _traced(_EXECUTION, {**of_query(query), "pair": str(pair)}, run)
 
 
 async def aexecution_run(pair: Pair, query: Query, run: Callable[[], Awaitable[Observation]]) -> Observation:
-    """Do what `execution_run` does on the event loop."""
+    """Async version of `execution_run`."""
     if not is_observed():
         return await run()
     return await _atraced(_EXECUTION, {**of_query(query), "pair": str(pair)}, run)
 
 
 def solve_run(query: Query, solve: Callable[[], Trajectory]) -> Trajectory:
-    """Go round the loop, inside a run named ``atlas.solve`` if anybody is listening and no run is open yet."""
+    """Run the loop, within a run named ``atlas.solve`` if there is a handler and no run is open yet."""
     if not is_observed(outside=True):
         return solve()
     return _traced(_LOOP, of_query(query), solve)
 
 
 async def asolve_run(query: Query, solve: Callable[[], Awaitable[Trajectory]]) -> Trajectory:
-    """Do what `solve_run` does on the event loop."""
+    """Async version of `solve_run`."""
     if not is_observed(outside=True):
         return await solve()
     return await _atraced(_LOOP, of_query(query), solve)
 
 
 def is_observed(config: RunnableConfig | None = None, *, outside: bool = False) -> bool:
-    """Say whether a callback handler is there: LangSmith's where tracing is on, or one of the user's.
+    """Return whether there is a callback handler: LangSmith's if tracing is on, or one of the user's.
 
     Args:
         config: the config of the run; that of the run around when left out.
@@ -103,7 +103,7 @@ def is_observed(config: RunnableConfig | None = None, *, outside: bool = False) 
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Send no traces from within, as where thousands of recorded queries are replayed."""
+    """Disable tracing in the block, for example while thousands of recorded queries are replayed."""
     from langsmith import tracing_context
 
     with tracing_context(enabled=False):
@@ -143,11 +143,11 @@ def _config(kind: _Kind) -> RunnableConfig:
 
 
 def _noted(facts: Facts) -> dict[str, Any]:
-    """Put tags and metadata on the run that is open, and on no other; return what it came to."""
+    """Add tags and metadata to the open run only; return its outputs."""
     from langsmith import get_current_run_tree
 
     run = get_current_run_tree()
-    if run is not None:  # other handlers than LangSmith's get what it came to, which says the same
+    if run is not None:  # handlers other than LangSmith's receive the outputs, which hold the same facts
         run.tags = [*(run.tags or []), *facts.tags]
-        run.extra["metadata"] = {**run.metadata, **facts.metadata}  # a new one: runs share what they inherit
+        run.extra["metadata"] = {**run.metadata, **facts.metadata}  # a new dict, because runs share inherited metadata
     return facts.outputs

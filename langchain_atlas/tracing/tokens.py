@@ -1,9 +1,9 @@
-"""What a graph's message stream gets of a pair's run: the tokens of the answer, and of nothing else.
+"""Streaming only the tokens of the answer from a pair's run to a graph's message stream.
 
-LangGraph streams whatever a chat model says inside a node. But a reply may be set aside by the router, be a call of a
-tool, or break off and be followed by another pair's. So the tokens of a run are held back until it is known whether
-they are the answer. A reply that is sure to be, should it not break off, is held back for its first moment only, in
-which calls break off most; one that breaks off later can't be taken back, and is an error.
+LangGraph streams everything that a chat model writes inside a node. But a reply may be rejected by the router, be a
+tool call, or break off and be replaced by another pair's. So the tokens of a run are held back until it is known
+whether they are the answer. A reply that is certain to be the answer unless it breaks off is held back only at its
+beginning, when calls break off most often; one that breaks off later can't be taken back, and is an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Observation
 
 HOLD_BACK_S = 0.5
-"""Seconds from a reply's first word in which it is held back although it is sure to be the answer."""
+"""Seconds from its first word for which a reply that is certain to be the answer is held back."""
 
 Value = TypeVar("Value")
 _sure: ContextVar[bool] = ContextVar("atlas_sure_reply", default=False)
@@ -39,7 +39,7 @@ _holding: ContextVar[Held | None] = ContextVar("atlas_held_tokens", default=None
 
 @contextmanager
 def sure_reply(sure: bool) -> Iterator[None]:
-    """Say of the model calls within whether their reply is the answer wherever their run succeeds."""
+    """Declare whether the replies to model calls in the block are the answer if their run succeeds."""
     token = _sure.set(sure)
     try:
         yield
@@ -48,13 +48,13 @@ def sure_reply(sure: bool) -> Iterator[None]:
 
 
 def holding(work: Callable[[], Value]) -> Value:
-    """Do a part of a run in another place, such as a task of the graph's, where its tokens are held back too."""
+    """Do part of a run elsewhere, such as in a task of the graph, with its tokens held back too."""
     held = _holding.get()
     return work() if held is None else held.run(work)
 
 
 async def aholding(work: Callable[[], Awaitable[Value]]) -> Value:
-    """Do what `holding` does on the event loop."""
+    """Async version of `holding`."""
     held = _holding.get()
     return await (work() if held is None else held.arun(work))
 
@@ -64,23 +64,23 @@ class _Reply:
     """One model call."""
 
     sure: bool
-    """Whether its reply is the answer wherever the run succeeds."""
+    """Whether its reply is the answer if the run succeeds."""
     events: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
-    """What is held back."""
+    """The tokens held back."""
     begun: float | None = None
-    """When its first word came, by `time.monotonic`."""
+    """Time of its first word, by `time.monotonic`."""
     shown: bool = False
-    """Whether the stream has it, as far as it has come."""
+    """Whether the tokens received so far have been streamed."""
     message_id: str | None = None
-    """Id of the message, once it is whole."""
+    """Id of the message, once it is complete."""
 
 
 class Held:
     """Holds back the tokens of a run.
 
     Args:
-        live: whether the reply that ends the run is given as the answer, if it does not fail.
-        hold_back_s: seconds for which such a reply is held back; None until it is whole.
+        live: whether the last reply of the run is the answer, if it does not fail.
+        hold_back_s: seconds for which such a reply is held back; None until it is complete.
     """
 
     def __init__(self, live: bool, hold_back_s: float | None) -> None:
@@ -89,7 +89,7 @@ class Held:
         self._handlers: dict[int, _Handler] = {}
 
     def run(self, work: Callable[[], Value]) -> Value:
-        """Do the work of the run, or a part of it."""
+        """Do the work of the run, or part of it."""
         config = self._config()
         if config is None:
             return work()
@@ -98,7 +98,7 @@ class Held:
             return value
 
     async def arun(self, work: Callable[[], Awaitable[Value]]) -> Value:
-        """Do what `run` does on the event loop."""
+        """Async version of `run`."""
         config = self._config()
         if config is None:
             return await work()
@@ -119,15 +119,15 @@ class Held:
 
     @property
     def shown(self) -> bool:
-        """Whether some of a reply has been streamed."""
+        """Whether part of a reply has been streamed."""
         return any(reply.shown for handler in self._handlers.values() for reply in handler.replies.values())
 
     def release(self, message_id: str | None = None, *, whole: bool = False) -> None:
-        """Stream the answer, unless the stream has it already.
+        """Stream the answer, unless it has been streamed already.
 
         Args:
-            message_id: the id of the message that is the answer; None where none is.
-            whole: whether all replies that are whole are streamed.
+            message_id: the id of the message that is the answer; None if there is none.
+            whole: whether to stream all complete replies.
         """
         for handler in self._handlers.values():
             for reply in handler.replies.values():
@@ -136,7 +136,7 @@ class Held:
                     handler.show(reply)
 
     def _config(self) -> RunnableConfig | None:
-        """Return the config around, with those who listen for tokens replaced; None where nobody does."""
+        """Return the current config with handlers that stream tokens replaced; None if there are none."""
         from langchain_core.runnables.config import ensure_config
 
         config = ensure_config()
@@ -157,17 +157,17 @@ class Held:
         known = self._handlers.get(id(handler))
         if known is None:
             patience = self._hold_back_s if self._live else None
-            # LangChain streams a model's reply where a handler has one of these marks.
+            # LangChain streams a model's reply if a handler has one of these marks.
             marks = tuple(one for one in type(handler).__mro__ if one.__module__.endswith("tracers._streaming"))
             known = self._handlers[id(handler)] = type("_Holding", (_Handler, *marks), {})(handler, patience)
         return known
 
 
 def settled(held: Held, observation: Observation) -> Observation:
-    """Return what was observed of a run, after its answer was streamed where somebody listens.
+    """Return the observation of a run after streaming its answer.
 
     Raises:
-        BrokenStreamError: it failed, after some of its reply was streamed.
+        BrokenStreamError: the run failed after part of its reply was streamed.
     """
     if observation.failed and held.shown:
         raise execution_error(f"The reply broke off: {observation.error}", [observation], BrokenStreamError)
@@ -177,10 +177,10 @@ def settled(held: Held, observation: Observation) -> Observation:
 
 @contextmanager
 def unbroken(held: Held) -> Iterator[None]:
-    """Stream the reply to a call once it is whole.
+    """Stream the reply to a call once it is complete.
 
     Raises:
-        BrokenStreamError: the call failed, after some of its reply was streamed.
+        BrokenStreamError: the call failed after part of its reply was streamed.
     """
     try:
         yield
@@ -192,18 +192,18 @@ def unbroken(held: Held) -> Iterator[None]:
 
 
 def _listens(handler: BaseCallbackHandler) -> bool:
-    """Say whether a handler is a graph's that streams messages."""
+    """Return whether a handler belongs to a graph that streams messages."""
     return type(handler).__module__.partition(".")[0] == "langgraph" and (
         type(handler).on_chat_model_start is not BaseCallbackHandler.on_chat_model_start
     )
 
 
 class _Handler(BaseCallbackHandler):
-    """Stands in for a handler that streams messages, and passes on what it may have.
+    """Replaces a handler that streams messages, and passes on only what may be streamed.
 
     Args:
-        handler: the handler.
-        hold_back_s: seconds for which a reply is held back that is sure to be the answer; None for all others' time.
+        handler: the original handler.
+        hold_back_s: seconds for which a reply that is certain to be the answer is held back; None until it is complete.
     """
 
     run_inline = True
@@ -215,7 +215,7 @@ class _Handler(BaseCallbackHandler):
         self._in_tools: set[UUID] = set()
 
     def show(self, reply: _Reply) -> None:
-        """Pass on what was held back of a reply."""
+        """Pass on the tokens of a reply that were held back."""
         reply.shown = True
         events, reply.events = reply.events, []
         for name, arguments, settings in events:
@@ -230,13 +230,13 @@ class _Handler(BaseCallbackHandler):
             self.show(reply)
 
     def on_chat_model_start(self, *arguments: Any, run_id: UUID, **settings: Any) -> None:
-        """Take note of a model call; of one that a tool makes, nothing is for the user."""
+        """Record a model call; the tokens of a call made by a tool are not for the user."""
         if settings.get("parent_run_id") not in self._in_tools:
             self.replies[run_id] = _Reply(_sure.get())
             self._hear("on_chat_model_start", run_id, *arguments, **settings)
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **settings: Any) -> None:
-        """Hold a token back, or pass it on with those before it."""
+        """Hold a token back, or pass it on with the earlier ones."""
         reply = self.replies.get(run_id)
         if reply is None:
             return
@@ -245,7 +245,7 @@ class _Handler(BaseCallbackHandler):
         self._hear("on_llm_new_token", run_id, token, **settings)
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **settings: Any) -> None:
-        """Do the same for the events of newer streams."""
+        """Hold back or pass on an event of a newer stream."""
         reply = self.replies.get(run_id)
         if reply is not None:
             self._judge(reply, says=str(event.get("event", "")).startswith("content-block"))
@@ -261,40 +261,40 @@ class _Handler(BaseCallbackHandler):
             self.show(reply)
 
     def on_llm_end(self, response: Any, *, run_id: UUID, **settings: Any) -> None:
-        """Take note that a reply is whole."""
+        """Record that a reply is complete."""
         self._hear("on_llm_end", run_id, response, **settings)
         reply = self.replies.get(run_id)
         if reply is not None and response.generations and response.generations[0]:
             reply.message_id = getattr(getattr(response.generations[0][0], "message", None), "id", None)
 
     def on_llm_error(self, error: BaseException, *, run_id: UUID, **settings: Any) -> None:
-        """Take note that a reply broke off."""
+        """Record that a reply broke off."""
         self._hear("on_llm_error", run_id, error, **settings)
 
     def on_tool_start(self, *_: Any, run_id: UUID, **__: Any) -> None:
-        """Take note that what comes is a tool's."""
+        """Record that what follows belongs to a tool."""
         self._in_tools.add(run_id)
 
     def on_chain_start(self, *arguments: Any, run_id: UUID, **settings: Any) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         if settings.get("parent_run_id") in self._in_tools:
             self._in_tools.add(run_id)
         self._handler.on_chain_start(*arguments, run_id=run_id, **settings)
 
     def on_chain_end(self, *arguments: Any, **settings: Any) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         self._handler.on_chain_end(*arguments, **settings)
 
     def on_chain_error(self, *arguments: Any, **settings: Any) -> None:
-        """Pass it on."""
+        """Pass the event on."""
         self._handler.on_chain_error(*arguments, **settings)
 
     def tap_output_aiter(self, run_id: UUID, output: AsyncIterator[Value]) -> AsyncIterator[Value]:
-        """Return the output as it is."""
+        """Return the output unchanged."""
         del run_id
         return output
 
     def tap_output_iter(self, run_id: UUID, output: Iterator[Value]) -> Iterator[Value]:
-        """Return the output as it is."""
+        """Return the output unchanged."""
         del run_id
         return output

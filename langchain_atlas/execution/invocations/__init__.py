@@ -1,4 +1,4 @@
-"""How models use tools: one way a file."""
+"""How models use tools: one invocation per file."""
 
 from langchain_atlas.execution.invocations.backtracked import Backtracked
 from langchain_atlas.execution.invocations.base import (
@@ -37,7 +37,7 @@ INVOCATIONS: dict[str, type[Invocation]] = {
     "geometry": Geometry,
     "ocr": Ocr,
 }
-"""The invocations that a tool may name."""
+"""The built-in invocations, by name."""
 
 __all__ = [
     "INVOCATIONS",

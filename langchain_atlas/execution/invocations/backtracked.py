@@ -1,4 +1,4 @@
-"""Tool use that goes back: where calls led nowhere, the conversation is taken up again from before them."""
+"""Tool use with backtracking: when calls lead nowhere, the conversation resumes from before them."""
 
 from __future__ import annotations
 
@@ -40,30 +40,30 @@ _LONGEST = 400
 
 
 class BacktrackedSettings(NativeSettings):
-    """Settings of tool use that goes back."""
+    """Settings of tool use with backtracking."""
 
     max_backtracks: int = Field(default=3, ge=0, le=16)
-    """How often the conversation goes back at most; after that it goes on with what the calls returned."""
+    """Maximum number of times that the conversation goes back; after that it continues with the calls' results."""
     check: bool = False
-    """Whether the model is also asked if what the tools returned helps; else only calls that fail are taken back."""
+    """Whether the model also judges if the tools' results help; if not, only calls that fail are undone."""
     retry_prompt: str = _RETRY
-    """What the model is told when the conversation was taken back; ``{tried}`` is put in."""
+    """Prompt after going back; ``{tried}`` is filled in."""
     check_prompt: str = _CHECK
-    """What the check is asked with; ``{query}`` and ``{tried}`` are put in."""
+    """Prompt of the check; ``{query}`` and ``{tried}`` are filled in."""
 
 
 class Backtracked(Native):
-    """Native function calling that takes back a round of calls which failed, or were of no use.
+    """Native function calling that undoes a round of calls that failed or were useless.
 
-    The model does not see the round again, only a note of what was tried, so that a wrong start does not pull the rest
-    along. Every call stays in the trace.
+    The model does not see the round again, only a note of what was tried, so that a wrong start does not mislead it
+    later. Every call stays in the trace.
     """
 
     Settings: ClassVar[type[InvocationSettings]] = BacktrackedSettings
     settings: BacktrackedSettings
 
     def converse(self, query: Query) -> Conversation:
-        """Call the model and its tools; go back where the tools led nowhere."""
+        """Call the model and its tools; go back when the tools lead nowhere."""
         messages: list[BaseMessage] = list(self.opening(query))
         tried: list[str] = []
         data = data_of(query)
@@ -102,7 +102,7 @@ class Backtracked(Native):
 
 
 def _shown(step: Round, traces: Sequence[ToolTrace]) -> str:
-    """Write down what a round called and what came of it."""
+    """Describe the calls of a round and their results."""
     lines = []
     for meant, trace in zip(step.wanted, traces, strict=True):
         text = trace.shown

@@ -1,8 +1,8 @@
 """The contract of an invocation: how a model uses a tool.
 
-An invocation is a conversation written down once. It does no input or output itself: it yields the model calls and
-tool calls it wants, is sent what they returned, and ends with the answer. The executor carries the calls out, in the
-foreground or on the event loop, so that the synchronous and the asynchronous path share one body.
+An invocation is a conversation written once, as a generator. It does no input or output itself: it yields model calls
+and tool calls, receives their results, and returns the answer. The executor carries out the calls, synchronously or on
+the event loop, so that both paths share one body.
 """
 
 from __future__ import annotations
@@ -35,64 +35,64 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelCall:
-    """A wish to call the model."""
+    """A request to call the model."""
 
     messages: tuple[BaseMessage, ...]
-    """What to send."""
+    """The messages to send."""
     tools: tuple[BaseTool, ...] = ()
     """Tools to bind natively."""
     tool_choice: str | None = None
-    """``auto``, ``required``, ``none`` or a tool's name; None leaves it to the provider."""
+    """``auto``, ``required``, ``none`` or a tool's name; None leaves the choice to the provider."""
     schema: Mapping[str, Any] | None = None
-    """JSON schema the reply should keep to; sent where the model takes one."""
+    """JSON schema for the reply; sent if the model accepts one."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters of this call alone, such as ``max_tokens`` or ``stop``."""
+    """Parameters of this call only, such as ``max_tokens`` or ``stop``."""
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    """Parameters that nobody asked for, such as a sampling temperature; left out where the model does not take them.
-    All others win over them."""
+    """Our own default parameters, such as a sampling temperature; left out if the model does not accept them. All other
+    parameters override them."""
     inward: bool = False
-    """Whether the reply is for the invocation alone; its tokens are then kept out of a graph's message stream."""
+    """Whether the reply is internal to the invocation; its tokens are then kept out of a graph's message stream."""
     answers: bool = False
-    """Whether the reply is sure to be the answer, so that it can be streamed as it comes."""
+    """Whether the reply is certain to be the answer, so that it can be streamed immediately."""
     sample: int | None = None
-    """Number of this call among several of one prompt, from 0: it is drawn anew, never taken from a cache, and where
-    the model has a fixed seed, with a seed of its own. None for a call that stands alone."""
+    """Index of this call among several samples of one prompt, from 0: it is never answered from a cache, and if the
+    model has a fixed seed, it gets a different one. None for a single call."""
     may_fail: bool = False
-    """Whether the conversation can go on when this call fails; it is then sent the exception in place of a reply."""
+    """Whether the conversation can continue if this call fails; it then receives the exception in place of a reply."""
 
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A wish to call a tool."""
+    """A request to call a tool."""
 
     tool: BaseTool
     """The tool."""
     arguments: Mapping[str, Any]
-    """What to call it with."""
+    """The arguments of the call."""
 
 
 @dataclass(frozen=True)
 class RefusedCall:
-    """A tool call of the model's that can't be made; it only leaves its trace."""
+    """A tool call by the model that can't be made; it only appears in the trace."""
 
     name: str
     """The tool that the model named."""
     reason: str
     """Why it can't be made, for the model and the trace."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    """What the model gave, as far as it could be read."""
+    """The arguments that the model gave, as far as they could be read."""
 
 
 Call = ModelCall | ToolCall | RefusedCall
 Conversation = Generator[tuple[Call, ...], tuple[Any, ...], str]
-"""Yields calls that may run side by side, is sent their replies (`AIMessage`, `ToolTrace`), returns the answer.
+"""Yields calls that may run in parallel, receives their replies (`AIMessage`, `ToolTrace`), returns the answer.
 
-In place of the reply to a model call that may fail, and did, it is sent the exception.
+If a model call that may fail does fail, it receives the exception in place of the reply.
 """
 
 
 class InvocationSettings(Record):
-    """What every invocation can be told."""
+    """Settings that all invocations share."""
 
     system: str | None = None
     """System message of the conversation."""
@@ -112,7 +112,7 @@ class Invocation(ABC):
         tools: the LangChain tools that it wraps.
 
     Raises:
-        PoolError: the tool's settings don't fit this invocation.
+        PoolError: the tool's settings are invalid for this invocation.
     """
 
     Settings: ClassVar[type[InvocationSettings]] = InvocationSettings
@@ -132,16 +132,16 @@ class Invocation(ABC):
     def opening(
         self, query: Query, *examples: BaseMessage, text: str | None = None, traces: Sequence[ToolTrace] = ()
     ) -> tuple[BaseMessage, ...]:
-        """Return the messages that a conversation starts with: system, examples, history, the ask, what came since.
+        """Return the first messages of a conversation: system, examples, history, user message, and what followed it.
 
-        The images that tools returned (`traces`) go along with the ask.
+        The images that tools returned (`traces`) are added to the user message.
         """
         system = [SystemMessage(self.settings.system)] if self.settings.system else []
         return (*system, *examples, *query.history, with_images_of(ask(query, text), traces), *query.since)
 
 
 class InvocationError(Exception):
-    """The conversation can't go on, for instance because the model never wrote a usable call."""
+    """The conversation can't continue, for instance because the model never wrote a usable call."""
 
 
 def ask(query: Query, text: str | None = None) -> HumanMessage:
@@ -149,10 +149,10 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
 
     Args:
         query: the query.
-        text: what to ask instead of the query's own text and context.
+        text: text to send instead of the query's own text and context.
 
     Raises:
-        InvalidInputError: an image is none, or is too large.
+        InvalidInputError: an image is not a valid image, or is too large.
     """
     blocks = [] if not query.content else _ordered(query, text)
     if text is None:
@@ -165,7 +165,7 @@ def ask(query: Query, text: str | None = None) -> HumanMessage:
 
 
 def _ordered(query: Query, text: str | None) -> list[str | dict[str, Any]]:
-    """Return what was said in its order; where something else is asked, that comes in place of the texts, first."""
+    """Return the query's content in order; a given text replaces the query's texts and comes first."""
     same = text is None and query.text == "\n".join(block["text"] for block in query.content if block["type"] == "text")
     blocks: list[str | dict[str, Any]] = [] if same else [*_texts(query.text if text is None else text)]
     for block in query.content:
@@ -182,14 +182,14 @@ def _ordered(query: Query, text: str | None) -> list[str | dict[str, Any]]:
 
 
 def _texts(text: str) -> list[dict[str, Any]]:
-    """Return a text as blocks: none where it is blank, which providers refuse."""
+    """Return a text as blocks: none if it is blank, because providers reject blank blocks."""
     return [{"type": "text", "text": text}] if text.strip() else []
 
 
 def with_images_of(message: HumanMessage, traces: Sequence[ToolTrace]) -> HumanMessage:
-    """Return a message that tells what tools returned, with the images that they returned.
+    """Return a message about the tools' results, with the images among the results added.
 
-    They are marked as a tool's: a model that does not see is not sent them, for the text says that they are images.
+    They are marked as coming from a tool: a model that can't read images does not get them, as the text mentions them.
     """
     found = [block for trace in traces for block in trace.content if media_of(block) is not None]
     if not found:
@@ -201,20 +201,20 @@ def with_images_of(message: HumanMessage, traces: Sequence[ToolTrace]) -> HumanM
 
 
 def text_of(message: BaseMessage) -> str:
-    """Return what a message says, whatever blocks it is made of, without the thoughts that led to it."""
+    """Return the text of a message, whatever its content blocks, without the model's reasoning."""
     return without_thoughts(str(message.text))
 
 
 def data_of(query: Query) -> list[str]:
-    """Return what tools and documents said before a conversation begins: a model may quote it, and calls nothing so."""
+    """Return earlier tool results and documents: a call that a model quotes from them does not call anything."""
     return [*([query.context] if query.context else []), *results_in((*query.history, *query.since))]
 
 
 def results_in(messages: Sequence[BaseMessage]) -> list[str]:
-    """Return what tools said in a conversation."""
+    """Return the tool results in a conversation."""
     return [str(message.text) for message in messages if isinstance(message, ToolMessage)]
 
 
 def fill(prompt: str, **values: str) -> str:
-    """Put values in place of their ``{name}``; other braces stay, and so do those inside the values."""
+    """Replace each ``{name}`` with its value; other braces, also those inside the values, are kept."""
     return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), prompt)

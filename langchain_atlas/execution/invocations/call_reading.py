@@ -1,4 +1,4 @@
-"""From the calls that a model wrote as text to calls of the tools on offer."""
+"""From the calls that a model wrote as text to calls of the available tools."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ _FINAL = re.compile(r"^[ \t>*]*Final Answer[ \t*]*:[ \t*]*", re.MULTILINE | re.I
 
 
 class NoCallError(InvocationError):
-    """There is nothing in the text that looks like a call."""
+    """The text contains nothing that looks like a call."""
 
 
 def read_tool_calls(
     text: str, tools: Sequence[BaseTool], *, noun: str = "call", data: Sequence[str] = ()
 ) -> tuple[ToolCall, ...]:
-    """Find the calls in what a model wrote, whatever stands around them.
+    """Find the calls in text that a model wrote, ignoring the surrounding text.
 
-    All formats of `formats.FORMATS` are read, and some more; thoughts are passed over, and what is only quoted.
+    All formats of `formats.FORMATS` are read, and some more; reasoning and quoted calls are skipped.
 
     Args:
-        text: what it wrote.
-        tools: the tools on offer.
-        noun: what a call is called where there is none.
-        data: what tools and documents said: a call that stands there calls nothing.
+        text: the model's text.
+        tools: the available tools.
+        noun: the name for a call in the error message if there is none.
+        data: tool output and documents: a call that is quoted from them is not made.
 
     Returns:
         At least one call.
 
     Raises:
-        NoCallError: there is none.
-        InvocationError: there is one, of a tool that is not on offer, or with arguments that can't be used.
+        NoCallError: there is no call.
+        InvocationError: a call names an unavailable tool, or its arguments can't be used.
     """
     offered = [signature_of(tool) for tool in tools]
     calls = find_calls(text, offered, data=data)
@@ -63,10 +63,10 @@ def _tool_call(call: WrittenCall, tools: Sequence[BaseTool], offered: Sequence[S
 
 
 def check_arguments(call: ToolCall) -> None:
-    """Make sure that a call gives what its tool requires.
+    """Make sure that a call has all the arguments that its tool requires.
 
     Raises:
-        InvocationError: it does not; the message names what is missing.
+        InvocationError: some are missing; the message names them.
     """
     missing = [repr(name) for name in signature_of(call.tool).required if name not in call.arguments]
     if missing:
@@ -74,7 +74,7 @@ def check_arguments(call: ToolCall) -> None:
 
 
 def final_answer(text: str) -> str:
-    """Return what a model answered, without its thoughts and the ``Final Answer:`` before it."""
+    """Return a model's answer without its reasoning and the ``Final Answer:`` before it."""
     bare = without_thoughts(text)
     found = list(_FINAL.finditer(bare))
     return (bare[found[-1].end() :].strip() or bare) if found else bare

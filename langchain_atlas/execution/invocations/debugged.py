@@ -1,4 +1,4 @@
-"""Debugging: the model writes a program, it is run, and the model mends it by what the run said."""
+"""Debugging: the model writes a program, the tool runs it, and the model fixes it from the run's output."""
 
 from __future__ import annotations
 
@@ -58,27 +58,27 @@ class DebuggedSettings(InvocationSettings):
     """Settings of debugging."""
 
     max_fixes: int = Field(default=3, ge=0, le=16)
-    """How often the program is mended at most."""
+    """Maximum number of fixes of the program."""
     answer: Literal["program", "output", "model"] = "program"
-    """What the answer is: the ``program``, its ``output``, or what the ``model`` says with the output in view."""
+    """The answer: the ``program``, its ``output``, or a reply of the ``model`` that has seen the output."""
     checks: Literal["none", "context", "model"] = "none"
-    """What the program must pass, run right after it: nothing but itself, the query's ``context`` (asserts that came
-    with the query), or asserts that the ``model`` writes first, without seeing the program."""
+    """Checks that are run right after the program: none, the query's ``context`` (asserts that came with the query), or
+    asserts that the ``model`` writes first, without seeing the program."""
     write_prompt: str = _WRITE
-    """What the program is asked with; ``{query}`` is put in."""
+    """Prompt for the program; ``{query}`` is filled in."""
     checks_prompt: str = _CHECKS
-    """What the asserts are asked with; ``{query}`` is put in."""
+    """Prompt for the asserts; ``{query}`` is filled in."""
     mend_prompt: str = _MEND
-    """What the model is told of a failed run; ``{error}`` is put in."""
+    """Prompt after a failed run; ``{error}`` is filled in."""
     result_prompt: str = _RESULT
-    """What the answer is asked with; ``{query}``, ``{program}`` and ``{result}`` are put in."""
+    """Prompt for the answer; ``{query}``, ``{program}`` and ``{result}`` are filled in."""
     keep_failing: bool = True
-    """Whether a program that still fails after the last fix is the answer, where the answer is the program; else the
-    run has failed."""
+    """Whether a program that still fails after the last fix is returned, if the answer is the program; if not, the run
+    fails."""
 
 
 class Debugged(Invocation):
-    """Writes a program, runs it with the tool, and mends it until it runs or the fixes are used up."""
+    """Writes a program, runs it with the tool, and fixes it until it runs or the fixes are used up."""
 
     Settings: ClassVar[type[InvocationSettings]] = DebuggedSettings
     settings: DebuggedSettings
@@ -94,7 +94,7 @@ class Debugged(Invocation):
         self._argument = "code" if "code" in names else names[0]
 
     def converse(self, query: Query) -> Conversation:
-        """Write, run, mend, answer."""
+        """Write, run, fix, answer."""
         settings = self.settings
         checks = query.context if settings.checks == "context" else None
         if settings.checks == "model":
@@ -140,6 +140,6 @@ class Debugged(Invocation):
 
 
 def program_of(text: str) -> str:
-    """Return the program in what a model wrote: its longest fenced block, or all of it where there is none."""
+    """Return the program in a model's text: its longest fenced block, or the whole text if there is none."""
     blocks: list[str] = _BLOCK.findall(text)
     return max(blocks, key=len).strip("\n") if blocks else text.strip()

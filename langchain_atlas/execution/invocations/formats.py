@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 FormatName = Literal["json", "hermes", "qwen", "llama", "mistral", "python", "react"]
 
 Result = tuple[str, str]
-"""Name of a tool, and what it returned or what went wrong."""
+"""Name of a tool, and its result or error."""
 
 
 @dataclass(frozen=True)
@@ -20,20 +20,20 @@ class CallFormat:
     """One way to write calls."""
 
     noun: str
-    """What a call is, such as ``JSON object``."""
+    """The name for a call, such as ``JSON object``."""
     form: str
-    """How a call is written, shown to the model."""
+    """The form of a call, shown to the model."""
     tools: str
-    """How the tools are shown; ``{tools}`` is put in: one JSON description a line."""
+    """Presentation of the tools; ``{tools}`` is filled in with one JSON description per line."""
     write: Callable[[str, Mapping[str, Any]], str]
-    """Writes a call, for worked examples."""
+    """Formats a call, for worked examples."""
     results: Callable[[Sequence[Result]], str]
-    """Writes what calls returned."""
+    """Formats the results of calls."""
     stop: tuple[str, ...] = ()
-    """Where the model must stop, as the rest would be made up."""
+    """Stop sequences: what the model writes after them would be made up."""
 
     def cut(self, text: str) -> str:
-        """Return what the model wrote up to where it should have stopped; not every model takes stop sequences."""
+        """Cut a model's text where it should have stopped; not every model supports stop sequences."""
         ends = [place for mark in self.stop if (place := text.find(mark)) >= 0]
         return text[: min(ends)].strip() if ends else text
 

@@ -1,4 +1,4 @@
-"""Grounded answering: the tool is called with the query itself, the model answers with the result in view."""
+"""Grounded answering: the tool is called with the query itself, and the model answers from the result."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 
 class GroundedExample(Record):
-    """A worked example: what was asked, what the tool returned, the right answer."""
+    """A worked example: a query, the tool's result, and the right answer."""
 
     query: str
-    """What is asked."""
+    """The text of the query."""
     result: str
-    """What the tool returned."""
+    """The tool's result."""
     answer: str
     """The right answer."""
 
@@ -42,18 +42,18 @@ class GroundedSettings(InvocationSettings):
     """Settings of grounded answering."""
 
     argument: str | None = None
-    """The tool's argument that takes the query; may be left out when it has only one."""
+    """The tool's argument that receives the query; optional if the tool has only one."""
     pattern: str | None = None
-    """Regular expression whose first group is what the tool is called with, such as the code in a question; the whole
-    query where it does not match."""
+    """Regular expression whose first group is passed to the tool, such as the code in a question; if it does not match,
+    the whole query is passed."""
     prompt: str = "{result}\n\nAnswer with the text above: {query}"
-    """What the model is asked; ``{result}`` and ``{query}`` are put in."""
+    """Prompt for the answer; ``{result}`` and ``{query}`` are filled in."""
     examples: tuple[GroundedExample, ...] = ()
     """Worked examples, shown as earlier turns of the conversation."""
 
 
 class Grounded(Invocation):
-    """One tool call with the query as it stands, then one model call."""
+    """One tool call with the unchanged query, then one model call."""
 
     Settings: ClassVar[type[InvocationSettings]] = GroundedSettings
     settings: GroundedSettings
@@ -78,7 +78,7 @@ class Grounded(Invocation):
             raise PoolError(f"Tool {tool.name!r} has no argument {self._argument!r}; it has {', '.join(names)}.")
 
     def converse(self, query: Query) -> Conversation:
-        """Call the tool with the query, then answer with what it returned."""
+        """Call the tool with the query, then answer from its result."""
         (trace,) = yield (ToolCall(self.tools[0], {self._argument: self._input(query.text)}),)
         examples: list[BaseMessage] = []
         for example in self.settings.examples:

@@ -1,4 +1,4 @@
-"""Images: the model looks at them in stages, or a local tool reads their text for a model that need not see them."""
+"""Images: the model examines them in stages, or a local tool reads their text for a model that can't read images."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _GROUNDED = "Text read from the image:\n\n{read}\n\nDo with it what is asked, br
 
 
 class ImageSettings(InvocationSettings):
-    """Settings of looking at images."""
+    """Settings of the image invocations."""
 
     prompts: dict[str, str] = Field(default_factory=dict)
-    """Prompts of your own for some of the stages, by name; ``{query}`` and the names of earlier stages are put in."""
+    """Custom prompts for some of the stages, by name; ``{query}`` and the results of earlier stages are filled in."""
 
 
 class Looking(Invocation):
-    """Follows a procedure; the images go along with every stage."""
+    """Follows a procedure in stages; the images are sent with each stage."""
 
     procedure: ClassVar[str]
     """Name of the procedure."""
@@ -57,7 +57,7 @@ class Looking(Invocation):
                 raise PoolError(f"Tool {tool.name!r} has a prompt for the stage {name!r}. {suggest(name, known)}")
 
     def converse(self, query: Query) -> Conversation:
-        """Ask stage by stage; what the earlier stages found is for the later ones alone."""
+        """Prompt the model stage by stage; the results of earlier stages are only used by later ones."""
         seen = with_images(query)
         procedure = PROCEDURES[self.procedure]
         steps = procedure.steps(query.full_text, {**procedure.prompts, **self.settings.prompts})
@@ -89,22 +89,22 @@ class Counting(Looking):
 
 
 class Geometry(Looking):
-    """Extract the diagram, reason, check, and correct where the check found a mistake."""
+    """Extract the diagram, reason, check, and correct any mistake that the check found."""
 
     procedure = "geometry"
 
 
 class OcrSettings(ImageSettings):
-    """Settings of reading text."""
+    """Settings of reading text in images."""
 
     answer: Literal["model", "text"] = "model"
-    """``model``: the model answers with the text in view. ``text``: what was read is the answer."""
+    """``model``: the model answers from the text. ``text``: the text itself is the answer."""
     result_prompt: str = _GROUNDED
-    """With a tool that reads: the prompt of the answer; ``{read}`` and ``{query}`` are put in."""
+    """Prompt for the answer, if a tool reads; ``{read}`` and ``{query}`` are filled in."""
 
 
 class Ocr(Looking):
-    """Read the text, then answer; with a tool, the tool reads, and the model sees its text alone."""
+    """Read the text, then answer. A tool, if given, reads the text, and the model only sees that."""
 
     procedure = "ocr"
     Settings: ClassVar[type[InvocationSettings]] = OcrSettings
@@ -148,7 +148,7 @@ def with_images(query: Query) -> Query:
     """Return the query with its images checked.
 
     Raises:
-        InvocationError: it has none, or one is not an image.
+        InvocationError: it has no images, or one is not a valid image.
     """
     if not query.images:
         raise InvocationError("This tool looks at images, and the query has none.")

@@ -1,4 +1,4 @@
-"""Native function calling: the model's provider takes the tools, the model says which to call."""
+"""Native function calling: the tools are sent to the provider, and the model chooses which to call."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class NativeSettings(InvocationSettings):
     """Settings of native function calling."""
 
     tool_choice: str = "auto"
-    """``auto``, ``required`` or a tool's name: what the first call asks for. Later calls are ``auto``."""
+    """``auto``, ``required`` or a tool's name, for the first call. Later calls use ``auto``."""
     max_rounds: int = Field(default=4, ge=1)
-    """Most rounds of tool calls before the model must answer."""
+    """Maximum number of rounds of tool calls before the model must answer."""
     max_calls: int = Field(default=16, ge=1, le=128)
-    """Most calls of one reply that are run, side by side; the model is told that the others were not."""
+    """Maximum number of calls of one reply that are made, in parallel; the model is informed that the rest were not."""
 
 
 class Native(Invocation):
@@ -60,7 +60,7 @@ class Native(Invocation):
             )
 
     def converse(self, query: Query) -> Conversation:
-        """Call the model, run the tools it names, show it what they returned, and again."""
+        """Call the model, run the tools that it calls, return the results to it, and repeat."""
         messages: list[BaseMessage] = list(self.opening(query))
         choice, data = self.settings.tool_choice, data_of(query)
         for _ in range(self.settings.max_rounds):
@@ -83,17 +83,17 @@ class Native(Invocation):
         return ModelCall(tuple(messages), self.tools, choice, options=self.settings.options, answers=choice == "none")
 
     def round(self, reply: AIMessage, place: int, data: Sequence[str] = ()) -> Round:
-        """Return the tool calls of a reply, those left as text too.
+        """Return the tool calls of a reply, including those written as text.
 
         Args:
             reply: the model's reply.
-            place: a number of this reply's own.
-            data: what tools and documents said; a call that is quoted from it calls nothing.
+            place: a number unique to this reply.
+            data: tool output and documents; a call that is quoted from them is not made.
         """
         return Round(with_calls(reply, self._offered, data), place, self.tools, self.settings.max_calls)
 
     def last_word(self, reply: AIMessage, data: Sequence[str]) -> str:
-        """Return the answer of a reply that must be one; empty where it is another call, left as text."""
+        """Return the answer of a reply that must be an answer; empty if it is another call, written as text."""
         calls = find_calls(str(reply.text), self._offered, amid_text=False, data=data)
         return "" if calls else text_of(reply)
 
@@ -103,23 +103,23 @@ class Native(Invocation):
 
 
 class Round:
-    """The tool calls of one reply, and what is to be said of them.
+    """The tool calls of one reply, and the messages about them.
 
     Args:
         reply: the model's reply.
-        place: a number of this reply's own, for the ids of calls that have none.
-        tools: the tools on offer.
-        most: how many of the calls are made.
+        place: a number unique to this reply, for the ids of calls that have none.
+        tools: the available tools.
+        most: maximum number of calls that are made.
     """
 
     def __init__(self, reply: AIMessage, place: int, tools: Sequence[BaseTool], most: int) -> None:
         self.reply = reply
         self.calls = _calls(reply, place)
         self.wanted = tuple(_meant(call, problem, tools) for call, problem in self.calls[:most])
-        """What the calls come to, in their order, without those that are left out."""
+        """The calls to make or refuse, in order, without those beyond the maximum."""
 
     def direct_answer(self, traces: Sequence[ToolTrace]) -> str | None:
-        """Return the answer, where a single tool was called whose word is the answer; else None."""
+        """Return the answer if a single tool was called that returns directly; else None."""
         pairs = zip(self.wanted, traces, strict=True)
         made = [(call.tool, trace) for call, trace in pairs if isinstance(call, ToolCall)]
         if len(made) == 1 and made[0][0].return_direct and made[0][1].error is None:
@@ -138,7 +138,7 @@ class Round:
 
 
 def _meant(call: dict[str, Any], problem: str | None, tools: Sequence[BaseTool]) -> ToolCall | RefusedCall:
-    """Return the tool call that is meant, or why it can't be made."""
+    """Return the intended tool call, or a refused call with the reason."""
     name = str(call["name"])
     for tool in tools:
         if tool.name == name and problem is None:
@@ -148,10 +148,10 @@ def _meant(call: dict[str, Any], problem: str | None, tools: Sequence[BaseTool])
 
 
 def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | None]]:
-    """Return the calls of a reply, each with an id of its own, and with why it could not be read, if so.
+    """Return the calls of a reply, each with a unique id, and with the reason if it could not be read.
 
-    Providers refuse a conversation in which a call has no id, shares it, or is not answered, and some of them send
-    such calls. A call that could not be read is kept without its arguments, which could not be read again either.
+    Providers reject a conversation in which a call has no id, has a duplicate id, or has no result, and some of them
+    send such calls. A call that could not be read is kept without its arguments, which would be unreadable again.
     """
     calls: list[tuple[dict[str, Any], str | None]] = [(dict(call), None) for call in reply.tool_calls]
     for unread in reply.invalid_tool_calls:
@@ -172,7 +172,7 @@ def _calls(reply: AIMessage, place: int) -> list[tuple[dict[str, Any], str | Non
 
 
 def _result(call_id: str, trace: ToolTrace) -> ToolMessage:
-    """Say what a call led to."""
+    """Return the result message of a call."""
     failed = trace.error is not None
     content: Any = trace.shown if failed or not trace.content else list(trace.content)
     return ToolMessage(content, tool_call_id=call_id, name=trace.name, status="error" if failed else "success")

@@ -1,4 +1,4 @@
-"""The calls of a native reply as they are meant: also those left as text, encoded twice, or not quite JSON."""
+"""Reading the intended calls of a native reply, even if written as text, encoded twice, or not quite valid JSON."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _SHOWN = 80
 
 
 def read_reply(reply: AIMessage, offered: Sequence[Signature] = (), data: Sequence[str] = ()) -> AIMessage:
-    """Return a reply with its calls as they are meant, and its thoughts apart from what it says.
+    """Return a reply with its calls in proper form, and its reasoning separated from its text.
 
-    The thoughts go where providers put them that part them themselves: ``additional_kwargs["reasoning_content"]``.
+    The reasoning is moved to ``additional_kwargs["reasoning_content"]``, where providers that separate it put it.
 
     Args:
         reply: the model's reply.
-        offered: the tools that it could call.
-        data: what tools and documents said; a call that is quoted from it calls nothing.
+        offered: the available tools.
+        data: tool output and documents; a call that is quoted from them is not made.
     """
     content = reply.content
     blocks = [content] if isinstance(content, str) else content
@@ -48,18 +48,19 @@ def read_reply(reply: AIMessage, offered: Sequence[Signature] = (), data: Sequen
 
 
 def with_calls(reply: AIMessage, offered: Sequence[Signature], data: Sequence[str] = ()) -> AIMessage:
-    """Return a reply with its calls as they are meant.
+    """Return a reply with its calls in proper form.
 
-    Arguments that were encoded twice are decoded, almost-JSON is mended, nothing at all is ``{}``; arguments that are
-    no object make an invalid call, with the reason. Where there is no call, one that was left as text is made one.
+    Arguments that were encoded twice are decoded, nearly valid JSON is repaired, missing arguments become ``{}``, and
+    arguments that are not an object make an invalid call, with the reason. If there is no call, calls written as text
+    are used.
 
     Args:
         reply: the model's reply.
-        offered: the tools that it could call.
-        data: what tools and documents said; a call that is quoted from it calls nothing.
+        offered: the available tools.
+        data: tool output and documents; a call that is quoted from them is not made.
 
     Returns:
-        The reply itself where nothing is to be changed.
+        The corrected reply, or the reply itself if there is nothing to change.
     """
     written = _written(reply)
     if not written:
@@ -78,12 +79,12 @@ def with_calls(reply: AIMessage, offered: Sequence[Signature], data: Sequence[st
 
 
 def read_arguments(given: Any, offered: Sequence[Signature], name: str) -> tuple[dict[str, Any], str | None]:
-    """Return the arguments of a call, and what is wrong with them, if anything is.
+    """Return the arguments of a call, and what is wrong with them, if anything.
 
     Args:
-        given: what the model gave: an object, or a text that should be one.
-        offered: the tools on offer, whose schemas say which numbers are texts.
-        name: the tool that is called.
+        given: the model's arguments: an object, or a text that should be one.
+        offered: the available tools, whose schemas show which arguments are strings.
+        name: the name of the called tool.
     """
     meant = next((one for one in offered if one.name == name), None)
     if isinstance(given, dict):
@@ -94,7 +95,7 @@ def read_arguments(given: Any, offered: Sequence[Signature], name: str) -> tuple
         return {}, None
     found = loose_object(given) if isinstance(given, str) else None
     lacks = found is not None and meant is not None and not set(meant.required) <= set(found)
-    if found is None or (lacks and json_value(str(given)) is None):  # it may have been cut off
+    if found is None or (lacks and json_value(str(given)) is None):  # it may be cut off
         return {}, f"its arguments are {str(given)[:_SHOWN]!r}, and must be a JSON object"
     return (found if meant is None else meant.fitted(found)), None
 
@@ -116,7 +117,7 @@ def _of_text(reply: AIMessage, offered: Sequence[Signature], data: Sequence[str]
 
 
 def _written(reply: AIMessage) -> list[tuple[str, Any, str | None]]:
-    """Return the name, arguments and id of each call as the provider sent them; chat models make ``{}`` of some."""
+    """Return the name, arguments and id of each call as the provider sent them; chat models turn some into ``{}``."""
     known = len(reply.tool_calls) + len(reply.invalid_tool_calls)
     if isinstance(reply, AIMessageChunk) and reply.tool_call_chunks:
         return [(chunk["name"] or "", chunk["args"], chunk["id"]) for chunk in reply.tool_call_chunks]

@@ -1,4 +1,4 @@
-"""No tool: the model answers by itself."""
+"""No tool: the model answers alone."""
 
 from typing import TYPE_CHECKING
 
@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
 
 class NoTool(Invocation):
-    """One call of the model, its reply is the answer."""
+    """One model call, whose reply is the answer."""
 
     def converse(self, query: "Query") -> Conversation:
-        """Ask once."""
+        """Call the model once."""
         (reply,) = yield (ModelCall(self.opening(query), options=self.settings.options, answers=True),)
         return text_of(reply)

@@ -1,4 +1,4 @@
-"""Prompted function calling: the tools stand in the prompt, the model writes its calls as text."""
+"""Prompted function calling: the tools are described in the prompt, and the model writes its calls as text."""
 
 from __future__ import annotations
 
@@ -53,48 +53,48 @@ _STOP = "Call no more tools. Answer the question: {query}"
 
 
 class WorkedExample(Record):
-    """A query with the call that it should lead to."""
+    """A query with the right call for it."""
 
     query: str
-    """What is asked."""
+    """The text of the query."""
     arguments: dict[str, Any]
     """Arguments of the right call."""
     tool: str | None = None
-    """Name of the LangChain tool; may be left out when there is only one."""
+    """Name of the LangChain tool; optional if there is only one."""
 
 
 class PromptedSettings(InvocationSettings):
     """Settings of prompted function calling."""
 
     format: FormatName = "json"
-    """How calls are asked for and results are shown: ``json``, or the habit of a model family: ``hermes`` (``qwen``),
-    ``llama``, ``mistral``, ``python``, ``react``. Whatever the format, calls in all of them are read."""
+    """Format of calls and results in the prompt: ``json``, or that of a model family: ``hermes`` (``qwen``),
+    ``llama``, ``mistral``, ``python``, ``react``. Calls in any of these formats are read in every case."""
     tool_choice: str = "required"
     """``required``, ``auto`` (the model may answer without a call), or the name of the tool to call. After the first
     round the choice is ``auto``."""
     max_rounds: int = Field(default=1, ge=1, le=16)
-    """Most rounds of calls. With one, the model answers from the result in a conversation of its own; with more, the
-    conversation goes on until the model calls no tool."""
+    """Maximum number of rounds of calls. With one, the model answers from the result in a new conversation; with more,
+    the conversation continues until the model calls no tool."""
     max_calls: int = Field(default=8, ge=1, le=64)
-    """Most calls of one reply that are run, side by side; more are left out."""
+    """Maximum number of calls of one reply that are made, in parallel; the rest are dropped."""
     examples: tuple[WorkedExample, ...] = ()
     """Worked examples, shown as earlier turns of the conversation."""
     arguments_only: bool = False
-    """With a single tool: the model writes the arguments alone, which small models manage better."""
+    """With a single tool: the model writes only the arguments, which is easier for small models."""
     instructions: bool = True
     """Whether the tools and the form of a call are described in the system message."""
     arguments_schema: dict[str, Any] | None = None
-    """JSON schema of the arguments in place of the tool's own, for instance with patterns and lengths."""
+    """JSON schema of the arguments that replaces the tool's own, for instance with patterns and lengths."""
     answer: Literal["model", "tool"] = "model"
-    """``model``: the model answers with the result in view. ``tool``: what the tool returned is the answer."""
+    """``model``: the model answers from the result. ``tool``: the tool's result is the answer."""
     result_prompt: str = _RESULT
-    """Prompt of the answer; ``{result}`` and ``{query}`` are put in."""
+    """Prompt for the answer; ``{result}`` and ``{query}`` are filled in."""
     answer_options: dict[str, Any] = Field(default_factory=dict)
-    """Parameters of the model call that answers."""
+    """Parameters of the model call for the answer."""
 
 
 class Prompted(Invocation):
-    """The model writes calls as text, constrained by a schema where it takes one; a bad reply is mended once."""
+    """The model writes calls as text, constrained by a schema if it accepts one; an invalid reply is retried once."""
 
     Settings: ClassVar[type[InvocationSettings]] = PromptedSettings
     settings: PromptedSettings
@@ -124,7 +124,7 @@ class Prompted(Invocation):
         self._format = FORMATS[self.settings.format]
 
     def converse(self, query: Query) -> Conversation:
-        """Get calls, run them, answer with the results or call again."""
+        """Get calls, run them, and answer from the results or call again."""
         settings = self.settings
         messages = self._messages(query)
         required, data = settings.tool_choice != "auto", data_of(query)
@@ -148,7 +148,7 @@ class Prompted(Invocation):
         return final_answer(text_of(reply))
 
     def _answer(self, query: Query, results: Sequence[Result], traces: Sequence[ToolTrace]) -> Conversation:
-        """Let the model answer from what the tools returned, in a conversation of its own."""
+        """Let the model answer from the tools' results, in a new conversation."""
         result = results[0][1] if len(results) == 1 else "\n".join(f"{name}: {text}" for name, text in results)
         text = fill(self.settings.result_prompt, query=query.text, result=result)
         asked = self.opening(query, text=text, traces=traces)
@@ -158,10 +158,10 @@ class Prompted(Invocation):
     def _read(
         self, messages: list[BaseMessage], data: Sequence[str], *, required: bool
     ) -> Generator[tuple[Call, ...], tuple[Any, ...], tuple[str, tuple[ToolCall, ...]]]:
-        """Ask for calls; where they can't be used, say why and ask once more.
+        """Request calls; if they can't be used, report why and request them once more.
 
         Returns:
-            What the model wrote, and its calls; none where it answered instead, and may.
+            The model's text, and its calls; no calls if it answered instead, where that is allowed.
         """
         (reply,) = yield (self._call(messages, required=required),)
         said = self._format.cut(text_of(reply))
@@ -186,7 +186,7 @@ class Prompted(Invocation):
         except InvocationError:
             if required:
                 raise
-            return said, ()  # an answer that looked like a call, such as JSON that was asked for
+            return said, ()  # an answer that looked like a call, such as JSON that the user requested
 
     def _messages(self, query: Query) -> list[BaseMessage]:
         examples: list[BaseMessage] = []
@@ -207,7 +207,7 @@ class Prompted(Invocation):
 
     @cached_property
     def _instructions(self) -> str:
-        """What the model is told of the tools and of the form of a call; the same for every query."""
+        """Return the description of the tools and of the form of a call; the same for every query."""
         tools = "\n".join(json.dumps(described(tool), ensure_ascii=False) for tool in self._offered)
         form = "its arguments, as {...}" if self._bare else self._format.form
         asked = _AUTO if self.settings.tool_choice == "auto" else _REQUIRED
@@ -219,7 +219,7 @@ class Prompted(Invocation):
 
     @property
     def _offered(self) -> tuple[BaseTool, ...]:
-        """The tools that may be called: all, or the one that the settings name."""
+        """The tools that may be called: all, or the one in the settings."""
         named = tuple(tool for tool in self.tools if tool.name == self.settings.tool_choice)
         return named or self.tools
 
@@ -227,12 +227,12 @@ class Prompted(Invocation):
         options = dict(self.settings.options)
         defaults = {"stop": list(self._format.stop)} if self._format.stop and "stop" not in options else {}
         schema = self._schema if required and self.settings.format == "json" else None
-        # What may be the answer is streamed; what is a call is not.
+        # A possible answer is streamed; a call is not.
         return ModelCall(tuple(messages), schema=schema, options=options, defaults=defaults, inward=required)
 
     @cached_property
     def _schema(self) -> dict[str, Any]:
-        """JSON schema of a call."""
+        """Return the JSON schema of a call."""
         if self._bare:
             return self._arguments_schema(self.tools[0])
         calls = [
@@ -253,10 +253,10 @@ class Prompted(Invocation):
         return schema
 
     def _calls(self, text: str, data: Sequence[str]) -> tuple[ToolCall, ...]:
-        """Find the calls in what the model wrote.
+        """Find the calls in the model's text.
 
         Raises:
-            InvocationError: there is none, or one names no tool.
+            InvocationError: there is no call, or one names an unknown tool.
         """
         if self._bare:
             arguments = next(objects_in(without_thoughts(text)), None)

@@ -1,4 +1,4 @@
-"""Best of several: the model answers a few times over, a ranking tool says which answer is best."""
+"""Best of several: the model answers several times, and a ranking tool picks the best answer."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ class RankedSettings(InvocationSettings):
     """Settings of best of several."""
 
     samples: int = Field(default=5, ge=1, le=64)
-    """How many answers are drawn, side by side."""
+    """Number of answers to sample, in parallel."""
     temperature: float | None = Field(default=0.8, ge=0)
-    """Sampling temperature; None leaves it to the model. `options` and the pair's options win over it. Where it is not
-    set, and the model takes none, it is left out."""
+    """Sampling temperature; None leaves it to the model. `options` and the pair's options override it. The default is
+    left out if the model does not accept a temperature."""
 
 
 class Ranked(Invocation):
-    """Draws several answers and gives the one that the ranking tool scores highest.
+    """Samples several answers and returns the one that the ranking tool scores highest.
 
-    Answers that fail or are empty are left out; one that is left is the answer, several are ranked. The scores stand
-    in the trace of the ranking tool. Without a tool, the answers vote.
+    Answers that fail or are empty are dropped; a single remaining one is the answer, several are ranked. The scores are
+    in the trace of the ranking tool. Without a tool, a majority vote decides.
     """
 
     Settings: ClassVar[type[InvocationSettings]] = RankedSettings
@@ -60,7 +60,7 @@ class Ranked(Invocation):
             )
 
     def converse(self, query: Query) -> Conversation:
-        """Draw the answers, rank them, give the best."""
+        """Sample the answers, rank them, return the best."""
         messages = self.opening(query)
         options, defaults = dict(self.settings.options), {}
         if "temperature" in self.settings.model_fields_set and self.settings.temperature is not None:
@@ -86,10 +86,10 @@ class Ranked(Invocation):
 
 
 def _best(trace: ToolTrace, count: int) -> int:
-    """Read which answer a ranking tool found best.
+    """Return the index of the answer that a ranking tool found best.
 
     Raises:
-        InvocationError: the tool failed, or names no answer.
+        InvocationError: the tool failed, or its result names no answer.
     """
     if trace.error is not None:
         raise InvocationError(f"the answers could not be ranked: {trace.error}")

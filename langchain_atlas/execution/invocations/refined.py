@@ -43,20 +43,20 @@ class RefinedSettings(InvocationSettings):
     """Settings of refining a chain of reasoning."""
 
     rounds: int = Field(default=2, ge=1, le=8)
-    """Most rounds of criticism and revision; it ends before where the criticism finds no fault."""
+    """Maximum number of rounds of criticism and revision; they end early if the criticism finds no fault."""
     draft_prompt: str | None = None
-    """What the first draft is asked with; ``{query}`` is put in. The query as it stands when left out."""
+    """Prompt for the first draft; ``{query}`` is filled in. By default the unchanged query."""
     critique_prompt: str = _CRITIQUE
-    """What the criticism is asked with; ``{query}`` and ``{draft}`` are put in. A criticism that begins with
-    ``NO FAULT`` ends the rounds."""
+    """Prompt for the criticism; ``{query}`` and ``{draft}`` are filled in. A criticism that begins with ``NO FAULT``
+    ends the rounds."""
     revise_prompt: str = _REVISE
-    """What the revision is asked with; ``{query}``, ``{draft}`` and ``{critique}`` are put in."""
+    """Prompt for the revision; ``{query}``, ``{draft}`` and ``{critique}`` are filled in."""
     critique_options: dict[str, object] = Field(default_factory=dict)
-    """Parameters of the calls that criticise, over `options`."""
+    """Parameters of the calls that criticise; they override `options`."""
 
 
 class Refined(Invocation):
-    """The model drafts, looks for the first faulty step, and revises, until it finds no fault or the rounds are up."""
+    """The model drafts, looks for the first wrong step, and revises, until it finds none or the rounds are used up."""
 
     Settings: ClassVar[type[InvocationSettings]] = RefinedSettings
     settings: RefinedSettings
@@ -81,5 +81,5 @@ class Refined(Invocation):
         return draft
 
     def _call(self, query: Query, text: str | None, **options: object) -> ModelCall:
-        # Which draft will be the answer is not known while it is written: none of them is streamed.
+        # While a draft is written, nobody knows whether it will be the answer, so no draft is streamed.
         return ModelCall(self.opening(query, text=text), options={**self.settings.options, **options}, inward=True)

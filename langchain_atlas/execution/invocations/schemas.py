@@ -1,4 +1,4 @@
-"""What tools are called and take, as providers and the reader of calls are told."""
+"""Names and schemas of tools, for providers and for the reader of calls."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def described(tool: Any) -> dict[str, Any]:
-    """Return a tool's name, description and parameters as providers take them.
+    """Return a tool's name, description and parameters in the form that providers expect.
 
-    A schema without ``properties`` means no arguments, which providers want to be told.
+    A schema without ``properties`` means no arguments, which providers want to see stated explicitly.
     """
     schema: dict[str, Any] = convert_to_openai_tool(tool)["function"]
     parameters = schema.get("parameters") or {}
@@ -27,28 +27,28 @@ def described(tool: Any) -> dict[str, Any]:
 
 
 def signature_of(tool: Any) -> Signature:
-    """Return what a tool is called and takes."""
+    """Return the signature of a tool: its name and arguments."""
     schema = described(tool)
     return Signature.of(str(schema["name"]), schema["parameters"])
 
 
 def signatures_of(tools: Iterable[Any]) -> list[Signature]:
-    """Return what tools are called and take, in whichever of LangChain's forms they are; others are left out."""
+    """Return the signatures of tools given in any of LangChain's forms; others are left out."""
     found = []
     for tool in tools:
         try:
             found.append(signature_of(tool))
-        except (ValueError, TypeError, KeyError, AttributeError):  # a tool that its provider runs
+        except (ValueError, TypeError, KeyError, AttributeError):  # a tool that the provider runs
             continue
     return found
 
 
 def argument_names(tool: BaseTool) -> list[str]:
-    """Return the names of a tool's arguments, in order; none for one that takes none."""
+    """Return the names of a tool's arguments, in order; empty if it takes none."""
     return list(signature_of(tool).properties)
 
 
 def sendable(tool: BaseTool) -> BaseTool | dict[str, Any]:
-    """Return a tool as providers take it: one without arguments, whose schema does not say so, says so."""
+    """Return a tool in the form that providers accept: a schema without arguments says so explicitly."""
     schema = convert_to_openai_tool(tool)["function"].get("parameters") or {}
     return tool if isinstance(schema.get("properties"), dict) else {"type": "function", "function": described(tool)}

@@ -1,4 +1,4 @@
-"""Refining an answer piece by piece: every segment of a draft is reviewed by itself, side by side."""
+"""Refining an answer piece by piece: the segments of a draft are reviewed separately, in parallel."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ class SegmentedSettings(InvocationSettings):
     """Settings of refining segments."""
 
     max_segments: int = Field(default=8, ge=1, le=64)
-    """Most segments that a draft is cut into; the last takes what is left."""
+    """Maximum number of segments of a draft; the last one contains the rest."""
     review_prompt: str = _REVIEW
-    """What the review of a segment is asked with; ``{query}``, ``{draft}`` and ``{segment}`` are put in. A reply of
-    ``KEEP`` keeps the segment."""
+    """Prompt for the review of a segment; ``{query}``, ``{draft}`` and ``{segment}`` are filled in. The reply ``KEEP``
+    keeps the segment."""
     finish: bool = True
-    """Whether the model writes the answer anew once segments have changed; else they are joined."""
+    """Whether the model rewrites the answer if segments have changed; if not, the segments are joined."""
     finish_prompt: str = _FINISH
-    """What that is asked with; ``{query}`` and ``{draft}`` are put in."""
+    """Prompt for that; ``{query}`` and ``{draft}`` are filled in."""
 
 
 class Segmented(Invocation):
-    """The model drafts, reviews every segment of the draft, and puts the revised ones in place.
+    """The model drafts, reviews every segment of the draft, and replaces the revised ones.
 
-    A review that fails keeps its segment. A draft without a fault costs one call and one short call a segment.
+    If a review fails, its segment is kept. A draft without faults costs one call plus one short call per segment.
     """
 
     Settings: ClassVar[type[InvocationSettings]] = SegmentedSettings
     settings: SegmentedSettings
 
     def converse(self, query: Query) -> Conversation:
-        """Draft, review the segments side by side, put the answer together."""
+        """Draft, review the segments in parallel, assemble the answer."""
         (reply,) = yield (ModelCall(self.opening(query), options=self.settings.options, inward=True),)
         draft = text_of(reply)
         segments = split_segments(draft, self.settings.max_segments)
@@ -89,9 +89,9 @@ class Segmented(Invocation):
 
 
 def split_segments(draft: str, most: int) -> list[str]:
-    """Cut a draft at its blank lines, but never inside a fenced block, into at most so many segments."""
+    """Split a draft at its blank lines, but never inside a fenced block, into at most `most` segments."""
     segments: list[str] = []
-    glue = False  # whether the next piece goes on the line where the last one ended
+    glue = False  # whether the next piece continues the last line
     for number, piece in enumerate(_FENCE.split(draft)):
         parts = [piece] if number % 2 else _BLANK_LINES.split(piece)
         for place, part in enumerate(parts):

@@ -71,7 +71,7 @@ def parse(text: str, unknown: str | None = None) -> Any:
 
     Args:
         text: the expression.
-        unknown: a letter that stands for an unknown; the value is a `Quotient` where it occurs.
+        unknown: the letter of the unknown; the value is a `Quotient` if it occurs.
 
     Raises:
         InvalidInputError: when it can't be read or computed within the bounds; the message says which and where.
@@ -255,11 +255,11 @@ class _Parser:
         return token.text in {"(", "√"} or (token.kind == "name" and not self._is_word(token))
 
     def _is_word(self, token: Token) -> bool:
-        """Whether a name stands for an operator, as in ``6 x 7``."""
+        """Return whether a name means an operator, as in ``6 x 7``."""
         return token.kind == "name" and token.text != self._unknown and token.text.lower() in WORDS
 
     def _is_percent(self) -> bool:
-        """Whether a ``%`` stands for hundredths; before an operand it is a modulo.
+        """Return whether a ``%`` means hundredths; before an operand it is a modulo.
 
         Before a sign both readings make sense. It is a modulo only where it is written as one: ``10 % -3``.
         """

@@ -1,4 +1,4 @@
-"""The contract of whatever scores answers."""
+"""The contract of scorers of answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class AnswerScore(Record):
     """How good one answer is."""
 
     score: float | None = None
-    """Higher is better, comparable among the answers to one question only; None where it could not be scored."""
+    """Higher is better, only comparable among answers to one question; None if it could not be scored."""
     steps: tuple[float, ...] = ()
     """Scores of its steps, whose mean `score` is; empty where it was scored as a whole."""
     error: str | None = None
@@ -46,11 +46,11 @@ class Scores(Spending):
     """Scores of several answers, with what the scorer spent on models."""
 
     answers: tuple[AnswerScore, ...]
-    """One score an answer, in the order of the answers."""
+    """One score per answer, in the order of the answers."""
 
     @property
     def best(self) -> int | None:
-        """Index of the highest score, the first of equals; None where no answer could be scored."""
+        """Index of the highest score, the first of equal ones; None if no answer could be scored."""
         scores = [(one.score, -index) for index, one in enumerate(self.answers) if one.score is not None]
         known = [(score, place) for score, place in scores if math.isfinite(score)]
         return -max(known)[1] if known else None
@@ -67,7 +67,7 @@ class Scorer(ABC):
         """
 
     async def ascore(self, query: Query, answers: Sequence[str]) -> Scores:
-        """Do what `score` does without blocking the event loop."""
+        """Async version of `score`."""
         return await asyncio.to_thread(self.score, query, answers)
 
 

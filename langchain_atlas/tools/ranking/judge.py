@@ -59,13 +59,13 @@ _SCORE = {"type": "number", "minimum": 0, "maximum": _TOP}
 
 
 class ChatJudge(Scorer):
-    """Asks a chat model for a score of every answer, side by side.
+    """Asks a chat model to score every answer, in parallel.
 
     Args:
         model: LiteLLM's id of the judge, or a LangChain chat model.
-        by: ``whole``, or ``steps`` for a score a step.
-        prompt: what to ask; ``{question}`` and ``{answer}`` are put in. `WHOLE_PROMPT` or `STEPS_PROMPT` when left out.
-        structured: send a JSON schema along, for models that keep to one.
+        by: ``whole``, or ``steps`` for one score per step.
+        prompt: the prompt; ``{question}`` and ``{answer}`` are filled in. By default `WHOLE_PROMPT` or `STEPS_PROMPT`.
+        structured: send a JSON schema, for models that support structured output.
         options: parameters of `ChatLiteLLM`, such as ``temperature`` (0 when left out, where the model takes one)
             and ``api_base``.
         api_key_env: environment variable that holds the key, when it is not the provider's usual one.
@@ -173,8 +173,8 @@ def read_judgement(text: str, steps: int | None = None) -> AnswerScore:
     """Read what a judge wrote.
 
     Args:
-        text: what it wrote; a JSON object, whatever stands around it.
-        steps: how many steps it was to judge; None where it judged the answer as a whole.
+        text: the judge's text, which contains a JSON object.
+        steps: number of steps to judge; None if the answer is judged as a whole.
 
     Returns:
         The score, from 0 to 1, or what is wrong with the judgement.

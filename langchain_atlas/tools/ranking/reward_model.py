@@ -36,7 +36,7 @@ class RewardModel(Scorer):
         by: ``whole`` or ``steps``; a token classifier knows ``steps`` only.
         kind: the model's head; taken from its configuration when left out.
         label: name or number of the label that means right; the last one when left out.
-        separator: what stands behind every step, for a token classifier.
+        separator: text after every step, for a token classifier.
         device: where torch runs it, such as ``cuda``.
         batch_size: how many texts go through it at once.
         max_length: most tokens of a text; the model's own limit when left out. Of a longer one the beginning of the

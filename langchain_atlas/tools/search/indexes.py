@@ -57,7 +57,7 @@ class WordIndex:
         return sorted(found)
 
     def _around(self, word: str) -> Iterator[str]:
-        """Yield the long words that a word stands in; one text of them all is searched faster than each of them."""
+        """Yield the long words that contain a word; searching one joined text is faster than searching each word."""
         place = self._long.find(word)
         while place >= 0:
             end = self._long.index("\n", place)

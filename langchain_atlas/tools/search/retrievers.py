@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
 
 SOURCE_KEYS = ("source", "url", "link", "file_path", "path", "title", "id")
-"""Where a document's metadata says what it is from, the first that is there."""
+"""Metadata keys of the source of a document; the first that exists is used."""
 
 HEADING_KEYS = ("heading", "section", "title")
-"""Where it says what stands above the passage."""
+"""Metadata keys of the heading of a passage; the first that exists is used."""
 
 
 class RetrieverSearch:
@@ -44,7 +44,7 @@ class RetrieverSearch:
         return _snippets(self.retriever.invoke(query), k)
 
     async def asearch(self, query: str, k: int = 3) -> list[Snippet]:
-        """Do what `search` does on the event loop."""
+        """Async version of `search`."""
         return _snippets(await self.retriever.ainvoke(query), k)
 
 

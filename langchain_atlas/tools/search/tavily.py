@@ -81,7 +81,7 @@ class TavilySearchProvider:
         return self._read(answer, k)
 
     async def asearch(self, query: str, k: int = 3) -> list[Snippet]:
-        """Do what `search` does on the event loop."""
+        """Async version of `search`."""
         request = {"query": shortened(query)}
         await asyncio.to_thread(self._check_place)
         try:

@@ -88,7 +88,7 @@ class WebSearch(ABC):
         return self._read(page, k)
 
     async def asearch(self, query: str, k: int = 3) -> list[Snippet]:
-        """Do what `search` does on the event loop."""
+        """Async version of `search`."""
         from langchain_atlas.tools.network import afetch
 
         params, headers = self._parameters(shortened(query), k), self._headers()

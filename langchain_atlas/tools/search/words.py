@@ -86,7 +86,8 @@ def may_be_compound(word: str) -> bool:
 def holds(longer: str, word: str) -> bool:
     """Whether a word may be part of a compound, as ``schiff`` is of ``dampfschifffahrt``.
 
-    A part stands at the beginning or the end, with three letters or more beside it; one in the middle has six or more.
+    A part at the beginning or the end needs three or more letters next to it; one in the middle has six or more
+    letters.
     """
     if len(word) < SHORTEST_PART or len(longer) < len(word) + _BESIDE:
         return False

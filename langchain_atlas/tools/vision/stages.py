@@ -1,7 +1,7 @@
 """Questions about images in stages, as section 4 of the paper has them; the wording is ours.
 
 A procedure is a generator: it yields stages, is sent what the model replied, and returns the answer. Every stage is a
-prompt that stands by itself: the images go along with each, and what earlier stages found is part of its text.
+self-contained prompt: the images are sent with each, and the results of earlier stages are part of its text.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Stage:
     prompt: str
     """What the model is asked, beside the images."""
     last: bool = False
-    """Whether the reply is the answer as it stands."""
+    """Whether the reply is the answer unchanged."""
 
 
 Steps = Generator[Stage, str, str]
@@ -77,7 +77,7 @@ def _stage(name: str, prompts: Mapping[str, str], found: Mapping[str, str], *, l
 
 
 def final_answer(text: str) -> str:
-    """Return what stands after the last ``Answer:`` that begins a line; the whole text when there is none."""
+    """Return the text after the last ``Answer:`` at the start of a line; the whole text if there is none."""
     marks = list(_ANSWER.finditer(text))
     return (text[marks[-1].end() :] if marks else text).strip().strip("*_").strip()
 
