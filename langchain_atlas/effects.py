@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from langchain_atlas.budgets import Budget
     from langchain_atlas.pairs import Pair
     from langchain_atlas.trajectory import Decision, Query, Trajectory
 
@@ -33,6 +34,8 @@ class Run:
     """What it is asked."""
     seconds: float | None = None
     """How long that may take; None for any time."""
+    budget: Budget | None = None
+    """How many dollars; None for any number."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
 
     LiteLLM's own ``num_retries`` sends up to twice as many requests as it says, repeats refused keys and malformed
     requests too, and repeats timeouts, so that a caller waits five times as long as it allowed; `ChatLiteLLM`'s waits
-    at least 4 seconds. A timeout is not repeated here: whoever routes can go to another model instead.
+    at least 4 seconds. A timeout is not repeated here: whoever routes can go to another model instead. Nor is a request
+    that the provider has begun to answer, though the answer breaks off or can't be read: it is charged for.
 
     The timeout is for the whole call: all its requests, the pauses between them, and the reply to its last byte.
     """
@@ -67,7 +68,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
                 with self._explained(bounds), bounds.waiting() as left:
                     response = self.client.completion(**_in_time(kwargs, left))
             except Exception as error:
-                seconds = pause(error, attempt) if attempt < self.retries else None
+                seconds = None if bounds.answered or attempt >= self.retries else pause(error, attempt)
                 if seconds is None or not bounds.fits(seconds):
                     raise
             else:
@@ -92,7 +93,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
                     async with asyncio.timeout(_finite(left)):
                         response = await self.client.acompletion(**_in_time(kwargs, left))
             except Exception as error:
-                seconds = pause(error, attempt) if attempt < self.retries else None
+                seconds = None if bounds.answered or attempt >= self.retries else pause(error, attempt)
                 if seconds is None or not bounds.fits(seconds):
                     raise
             else:
