@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_atlas.checks import as_query, check_sides
 from langchain_atlas.budgets import budget
+from langchain_atlas.checks import as_query, check_sides
 from langchain_atlas.contracts import elsewhere, left_for, permitted, suiting
 from langchain_atlas.deadlines import abegun_within, allowance, begun_within, deadline
 from langchain_atlas.effects import Call, Decide, Effect, GetModel, Run, Steps, Tell
