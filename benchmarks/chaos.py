@@ -41,7 +41,6 @@ from chaos_requests import (
     KEY_VARIABLE,
     MAX_COST_USD,
     MAX_LATENCY_S,
-    ROUNDS,
     WAYS,
     Integrations,
     Request,
@@ -68,9 +67,10 @@ BREAKS_STREAMS = (
     "stream-of-an-error",
     "endless-stream",
     "stream-without-an-end",
-    "usage-of-words",
 )
 """Failures after the first word: what was streamed can't be taken back, so that no other pair may answer."""
+GOES_ON = "endless-stream"
+"""The one that breaks off so late that graphs, too, have streamed some of it."""
 MOST_GROWTH_MB = 48.0
 """Most that memory may grow from the first quarter to the last."""
 MOST_PEAK_MB = 768.0
@@ -285,9 +285,8 @@ def shortfalls(requests: list[Request], found: Found, slack_s: float) -> dict[st
     }
     for request in requests:
         ending = found.endings[request.number]
-        # A pair that uses a tool may take several calls for one run.
-        at_once = ROUNDS + 1 if request.failure in WITH_TOOLS and request.integration != "middleware" else 1
-        most_billed = int(MAX_COST_USD / CALL_USD) + at_once if request.limited else request.most_calls
+        in_flight = 1
+        most_billed = int(MAX_COST_USD / CALL_USD) + in_flight if request.limited else request.most_calls
         rescued = ending.kind == "answered" or not _can_be_rescued(request)
         for name, fine in (
             ("ended", ending.kind != "never"),
@@ -311,8 +310,8 @@ def _can_be_rescued(request: Request) -> bool:
         request.integration == "middleware" and request.failure in WITH_TOOLS
     ):  # a call of a tool is no failure to an agent
         return False
-    streams = request.integration == "chat model" and request.way in ("stream", "astream")
-    return healthy and not (streams and request.failure in BREAKS_STREAMS)
+    broken = BREAKS_STREAMS if request.integration == "chat model" else (GOES_ON,)
+    return healthy and not (request.way in ("stream", "astream") and request.failure in broken)
 
 
 def main() -> None:

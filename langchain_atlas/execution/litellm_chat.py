@@ -164,8 +164,15 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
         chunks, end = iter(response), object()
         try:
             while True:
-                with self._explained(bounds), bounds.waiting():
-                    chunk = next(chunks, end)
+                try:
+                    with self._explained(bounds), bounds.waiting():
+                        chunk = next(chunks, end)
+                except Exception:
+                    if not _is_whole(response):
+                        raise
+                    if not response.sent_last_chunk:
+                        yield response.finish_reason_handler()
+                    return
                 if chunk is end:
                     return
                 receipt.read_chunk(chunk, response)
@@ -177,9 +184,16 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
         chunks, end = aiter(response), object()
         try:
             while True:
-                with self._explained(bounds), bounds.waiting() as left:
-                    async with asyncio.timeout(_finite(left)):
-                        chunk: Any = await anext(chunks, end)
+                try:
+                    with self._explained(bounds), bounds.waiting() as left:
+                        async with asyncio.timeout(_finite(left)):
+                            chunk: Any = await anext(chunks, end)
+                except Exception:
+                    if not _is_whole(response):
+                        raise
+                    if not response.sent_last_chunk:
+                        yield response.finish_reason_handler()
+                    return
                 if chunk is end:
                     return
                 receipt.read_chunk(chunk, response)
@@ -223,6 +237,14 @@ def _settled(result: ChatResult, receipt: Receipt) -> ChatResult:
     for generation in result.generations:
         receipt.settle(generation.message)
     return result
+
+
+def _is_whole(stream: Any) -> bool:
+    """Say whether a provider has said why its reply ended, before its stream broke.
+
+    What can't be read after that, such as counts that are words, takes nothing from the reply: its cost is unknown.
+    """
+    return getattr(stream, "received_finish_reason", None) is not None
 
 
 def _close(stream: Any) -> None:
