@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos_failures import FINE, MODELS, WITH_TOOLS
-from chaos_process import Process, Watch
+from chaos_process import Process, Watch, give_freed_memory_back
 from chaos_requests import (
     CALL_USD,
     INTEGRATIONS,
@@ -236,6 +236,7 @@ def warming_up() -> list[Request]:
 def measure(requests: list[Request], at_a_time: int) -> Found:
     """Make the requests, and return what was seen."""
     os.environ[KEY_VARIABLE] = KEY
+    give_freed_memory_back()
     log = Log()
     logging.getLogger().addHandler(log)
     found, watch = Found(), Watch()
@@ -305,7 +306,9 @@ def shortfalls(requests: list[Request], found: Found, slack_s: float) -> dict[st
 
 def _can_be_rescued(request: Request) -> bool:
     """Say whether another pair may answer: one is healthy, there is money for it, and nothing was streamed before."""
-    healthy = request.broken < (2 if request.limited else len(MODELS))
+    calls_of_one = 2 if request.failure in WITH_TOOLS else 1
+    affordable = int(MAX_COST_USD / CALL_USD) // calls_of_one if request.limited else len(MODELS)
+    healthy = request.broken < affordable
     if (
         request.integration == "middleware" and request.failure in WITH_TOOLS
     ):  # a call of a tool is no failure to an agent
