@@ -1,4 +1,4 @@
-"""A streamed reply is whole once its provider has said why it ended; what breaks after that costs no more than counts."""
+"""A streamed reply is whole once its provider has said why it ended; what breaks after that costs the counts alone."""
 
 from __future__ import annotations
 
