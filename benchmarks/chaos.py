@@ -34,14 +34,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos_failures import FINE, MODELS, WITH_TOOLS
-from chaos_process import Process, Watch
+from chaos_process import Process, Watch, give_freed_memory_back
 from chaos_requests import (
     CALL_USD,
     INTEGRATIONS,
     KEY_VARIABLE,
     MAX_COST_USD,
     MAX_LATENCY_S,
-    ROUNDS,
     WAYS,
     Integrations,
     Request,
@@ -68,9 +67,10 @@ BREAKS_STREAMS = (
     "stream-of-an-error",
     "endless-stream",
     "stream-without-an-end",
-    "usage-of-words",
 )
 """Failures after the first word: what was streamed can't be taken back, so that no other pair may answer."""
+GOES_ON = "endless-stream"
+"""The one that breaks off so late that graphs, too, have streamed some of it."""
 MOST_GROWTH_MB = 48.0
 """Most that memory may grow from the first quarter to the last."""
 MOST_PEAK_MB = 768.0
@@ -236,6 +236,7 @@ def warming_up() -> list[Request]:
 def measure(requests: list[Request], at_a_time: int) -> Found:
     """Make the requests, and return what was seen."""
     os.environ[KEY_VARIABLE] = KEY
+    give_freed_memory_back()
     log = Log()
     logging.getLogger().addHandler(log)
     found, watch = Found(), Watch()
@@ -285,9 +286,8 @@ def shortfalls(requests: list[Request], found: Found, slack_s: float) -> dict[st
     }
     for request in requests:
         ending = found.endings[request.number]
-        # A pair that uses a tool may take several calls for one run.
-        at_once = ROUNDS + 1 if request.failure in WITH_TOOLS and request.integration != "middleware" else 1
-        most_billed = int(MAX_COST_USD / CALL_USD) + at_once if request.limited else request.most_calls
+        in_flight = 1
+        most_billed = int(MAX_COST_USD / CALL_USD) + in_flight if request.limited else request.most_calls
         rescued = ending.kind == "answered" or not _can_be_rescued(request)
         for name, fine in (
             ("ended", ending.kind != "never"),
@@ -306,13 +306,15 @@ def shortfalls(requests: list[Request], found: Found, slack_s: float) -> dict[st
 
 def _can_be_rescued(request: Request) -> bool:
     """Say whether another pair may answer: one is healthy, there is money for it, and nothing was streamed before."""
-    healthy = request.broken < (2 if request.limited else len(MODELS))
+    calls_of_one = 2 if request.failure in WITH_TOOLS else 1
+    affordable = int(MAX_COST_USD / CALL_USD) // calls_of_one if request.limited else len(MODELS)
+    healthy = request.broken < affordable
     if (
         request.integration == "middleware" and request.failure in WITH_TOOLS
     ):  # a call of a tool is no failure to an agent
         return False
-    streams = request.integration == "chat model" and request.way in ("stream", "astream")
-    return healthy and not (streams and request.failure in BREAKS_STREAMS)
+    broken = BREAKS_STREAMS if request.integration == "chat model" else (GOES_ON,)
+    return healthy and not (request.way in ("stream", "astream") and request.failure in broken)
 
 
 def main() -> None:

@@ -42,6 +42,19 @@ def _count(folder: str) -> int:
     return sum(1 for _ in Path("/proc/self", folder).iterdir())
 
 
+def give_freed_memory_back() -> None:
+    """Have the C library give big pieces back to the system once they are freed.
+
+    It keeps some tens of megabytes of them for itself, in pools of its own for each thread, so that a process that read
+    replies of 32 MB looks as if it held them. What Python holds is what is to be seen.
+    """
+    ctypes.CDLL("libc.so.6").mallopt(_MMAP_THRESHOLD, MB)
+
+
+_MMAP_THRESHOLD = -3
+"""The parameter's number in ``malloc.h``."""
+
+
 class Watch:
     """Notes the most resident memory, many times a second."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from langchain_atlas.budgets import Budget
 from langchain_atlas.error_kinds import is_of_provider
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.trajectory import last_answer
@@ -86,13 +87,35 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
     if limits.pairs is not None and pair not in limits.pairs:
         raise ConstraintError(f"The router chose {str(pair)!r}, which is not among the pairs that the query allows.")
     for limit, used, unit in (
-        (limits.max_cost_usd, sum(seen.cost_usd or 0.0 for seen in trajectory.observations), "dollars"),
+        (limits.max_cost_usd, dollars_used(trajectory), "dollars"),
         (limits.max_latency_s, sum(seen.latency_s or 0.0 for seen in trajectory.observations), "seconds"),
     ):
         if limit is not None and used >= limit and used > 0:
             reason = f"{used:.3g} {unit} of {limit:g} are used, so {pair} is not asked. Raise the limit."
             return last_answer(trajectory, rule=SPENT, reason=reason)
     return decision
+
+
+def dollars_used(trajectory: Trajectory) -> float:
+    """Return the dollars that calls took; where that is not known, what was expected of them, for each model call."""
+    used = 0.0
+    for step in trajectory.steps:
+        seen, chosen = step.observation, step.decision.chosen
+        if seen is None:
+            continue
+        expected = None if chosen is None else chosen.expected_cost_usd
+        used += (expected or 0.0) * max(1, seen.model_calls) if seen.cost_usd is None else seen.cost_usd
+    return used
+
+
+def left_for(query: Query, decision: Decision, trajectory: Trajectory) -> tuple[float | None, Budget | None]:
+    """Return how many seconds and dollars the next run may take; None for any number."""
+    limit, chosen = query.constraints.max_cost_usd, decision.chosen
+    seconds = seconds_for(query, trajectory)
+    if limit is None:
+        return seconds, None
+    expected = None if chosen is None else chosen.expected_cost_usd
+    return seconds, Budget(limit - dollars_used(trajectory), expected)
 
 
 def seconds_for(query: Query, trajectory: Trajectory) -> float | None:

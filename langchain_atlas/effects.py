@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
+    from langchain_atlas.budgets import Budget
     from langchain_atlas.pairs import Pair
     from langchain_atlas.trajectory import Decision, Query, Trajectory
 
@@ -33,6 +34,8 @@ class Run:
     """The query it is run on."""
     seconds: float | None = None
     """Seconds that it may take; None for no limit."""
+    budget: Budget | None = None
+    """Dollars that it may cost; None for no limit."""
 
 
 @dataclass(frozen=True)

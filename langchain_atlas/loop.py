@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from langchain_atlas.budgets import budget
 from langchain_atlas.checks import as_query, check_sides
-from langchain_atlas.contracts import elsewhere, permitted, seconds_for, suiting
+from langchain_atlas.contracts import elsewhere, left_for, permitted, suiting
 from langchain_atlas.deadlines import abegun_within, allowance, begun_within, deadline
 from langchain_atlas.effects import Call, Decide, Effect, GetModel, Run, Steps, Tell
 from langchain_atlas.error_kinds import failed_call
@@ -53,7 +54,7 @@ def ask_router(query: Query, trajectory: Trajectory) -> Steps[Decision]:
 def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
     """Have the executor run the chosen pair."""
     assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
-    observation: Observation = yield Run(decision.pair, asked(query, decision), seconds_for(query, trajectory))
+    observation: Observation = yield Run(decision.pair, asked(query, decision), *left_for(query, decision, trajectory))
     return observation
 
 
@@ -214,9 +215,9 @@ class Handler:
         match effect:
             case Decide(query, trajectory):
                 return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
-            case Run(pair, query, seconds):
+            case Run(pair, query, seconds, dollars):
                 held = Held(self._is_live, self.hold_back_s)
-                with allowance(seconds):
+                with allowance(seconds), budget(dollars):
                     seen = held.run(lambda: execution_run(pair, query, lambda: self.executor.run(pair, query)))
                 return settled(held, seen)
             case GetModel(model):
@@ -234,9 +235,9 @@ class Handler:
         match effect:
             case Decide(query, trajectory):
                 return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
-            case Run(pair, query, seconds):
+            case Run(pair, query, seconds, dollars):
                 held = Held(self._is_live, self.hold_back_s)
-                with allowance(seconds):
+                with allowance(seconds), budget(dollars):
                     seen = await held.arun(lambda: aexecution_run(pair, query, lambda: self.executor.arun(pair, query)))
                 return settled(held, seen)
             case GetModel(model):

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.secrets import STARS, error_text, masked, masked_value
+from langchain_atlas.secrets import STARS, error_text, keys_looked_up, masked, masked_value
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -30,7 +30,10 @@ def cleaned(error: Exception) -> Exception:
     """
     from langgraph.errors import GraphBubbleUp
 
-    return error if isinstance(error, GraphBubbleUp) else cast("Exception", _cleaned(error, {}))
+    if isinstance(error, GraphBubbleUp):
+        return error
+    with keys_looked_up():
+        return cast("Exception", _cleaned(error, {}))
 
 
 def keys_masked(function: Function) -> Function:

@@ -12,9 +12,14 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 STARS = "***"
 """Replaces a key."""
@@ -86,13 +91,28 @@ def masked(text: str, variable: str | None = None) -> str:
         text: the text.
         variable: an environment variable that holds a key, even if its name does not suggest one.
     """
-    for key in sorted(_known(variable), key=len, reverse=True):  # longest first: a key may be part of another
+    here = _KNOWN_HERE.get() if variable is None else None
+    known = _known(variable) if here is None else here
+    for key in sorted(known, key=len, reverse=True):  # longest first: a key may be part of another
         escaped = json.dumps(key)[1:-1]
         for written in {key, escaped, escaped.replace("/", r"\/"), repr(key)[1:-1], quote(key), quote(key, safe="")}:
             text = text.replace(written, STARS)
         if len(key) >= _LONG:
             text = re.sub(rf"{re.escape(key[: max(12, len(key) // 2)])}{_KEY}*", STARS, text)
     return without_forms(text)
+
+
+@contextmanager
+def keys_looked_up() -> Iterator[None]:
+    """Look up the keys once for all texts that are masked inside: an error holds hundreds of them."""
+    token = _KNOWN_HERE.set(frozenset(_known(None)))
+    try:
+        yield
+    finally:
+        _KNOWN_HERE.reset(token)
+
+
+_KNOWN_HERE: ContextVar[frozenset[str] | None] = ContextVar("atlas_known_keys", default=None)
 
 
 def without_forms(text: str) -> str:

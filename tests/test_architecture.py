@@ -23,6 +23,7 @@ VOCABULARY = {
     "amounts",
     "asks",
     "billing",
+    "budgets",
     "content_blocks",
     "checks",
     "contracts",

@@ -50,6 +50,8 @@ class Bounds:
         self.seconds = min(seconds, seconds_left())
         self.max_bytes = max_bytes
         self.too_long = False
+        self.answered = False
+        """Whether the provider has begun to answer, so that it charges for the call whatever comes of it."""
         self._left = self.seconds
         self._end = math.inf
         self._packed = self._unpacked = max_bytes
@@ -240,6 +242,7 @@ class _Body:
         self.enough = False
         bounds = _BOUNDS.get()
         if bounds is not None:
+            bounds.answered = bounds.answered or response.is_success
             bounds.check_packing(response)
 
     def taken(self, piece: bytes) -> bytes:

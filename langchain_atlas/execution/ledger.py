@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_atlas.billing import billed
+from langchain_atlas.budgets import current_budget
 from langchain_atlas.error_kinds import kinds_of, status_of
+from langchain_atlas.errors import ConstraintError
 from langchain_atlas.execution.invocations import Call, ModelCall, text_of
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
@@ -39,6 +41,8 @@ class Ledger:
         self._start = time.perf_counter()
         self._usage = Usage(input_tokens=0, output_tokens=0)
         self._cost: float | None = 0.0
+        self._budget = current_budget()
+        self._known, self._unknown = 0.0, 0  # dollars of the calls whose cost is known, and how many others there were
         self._saved: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
@@ -47,6 +51,27 @@ class Ledger:
     def start(self) -> None:
         """Start the clock: earlier work, such as importing LiteLLM, is not part of the pair's latency."""
         self._start = time.perf_counter()
+
+    def check_budget(self, calls: tuple[Call, ...]) -> None:
+        """See to it that no model is called once the limit on cost is passed, as far as is known.
+
+        Raises:
+            ConstraintError: one would be.
+        """
+        if self._budget is None or not self._calls or not any(isinstance(call, ModelCall) for call in calls):
+            return
+        limit, expected = self._budget.usd, self._budget.expected_usd
+        if self._unknown and expected is None:
+            raise ConstraintError(
+                f"{limit:.3g} dollars were left for this run, and what its calls cost is not known, so it makes no "
+                "more of them. Give the model's prices in the pool, or lift max_cost_usd."
+            )
+        used = self._known + self._unknown * (expected or 0.0)
+        if used >= limit:
+            raise ConstraintError(
+                f"{used:.3g} dollars are used of the {limit:.3g} that were left for this run, so it makes no more "
+                "calls. Raise max_cost_usd."
+            )
 
     def add(self, calls: tuple[Call, ...], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """Add the results of the calls of one step, in order, and return them for the conversation.
@@ -71,13 +96,14 @@ class Ledger:
         """Add a model's reply: its tokens and its cost."""
         bill = billed(reply, self._model)
         self._usage += bill.usage
-        self._cost = add_known(self._cost, bill.cost_usd)
+        self._pay(bill.cost_usd)
         self._saved = add_known(self._saved, bill.saved_usd)
         self._calls += 1
 
     def add_failed_call(self) -> None:
         """Count a model call that raised: its usage is unknown."""
-        self._usage, self._cost = Usage(), None
+        self._usage = Usage()
+        self._pay(None)
         self._calls += 1
 
     def add_trace(self, trace: ToolTrace) -> None:
@@ -85,7 +111,11 @@ class Ledger:
         self._traces.append(trace)
         if trace.spent is not None:
             self._usage += trace.spent.usage
-            self._cost = add_known(self._cost, trace.spent.cost_usd)
+            self._pay(trace.spent.cost_usd)
+
+    def _pay(self, dollars: float | None) -> None:
+        self._cost = add_known(self._cost, dollars)
+        self._known, self._unknown = self._known + (dollars or 0.0), self._unknown + (dollars is None)
 
     def observation(self, answer: str | None = None, error: BaseException | None = None) -> Observation:
         """Return the observation of the run, with its answer or its error."""

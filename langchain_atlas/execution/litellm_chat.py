@@ -41,6 +41,8 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
     LiteLLM's own ``num_retries`` sends up to twice the configured number of requests, also repeats rejected keys and
     malformed requests, and repeats timeouts, so that a caller waits five times as long as allowed; `ChatLiteLLM`'s
     waits at least 4 seconds. A timeout is not repeated here, because the router can choose another model instead.
+    Nor is a request that the provider has begun to answer, even if the answer breaks off or can't be read: the provider
+    charges for it.
 
     The timeout covers the whole call: all its requests, the pauses between them, and the reply to its last byte.
     """
@@ -67,7 +69,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
                 with self._explained(bounds), bounds.waiting() as left:
                     response = self.client.completion(**_in_time(kwargs, left))
             except Exception as error:
-                seconds = pause(error, attempt) if attempt < self.retries else None
+                seconds = None if bounds.answered or attempt >= self.retries else pause(error, attempt)
                 if seconds is None or not bounds.fits(seconds):
                     raise
             else:
@@ -92,7 +94,7 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
                     async with asyncio.timeout(_finite(left)):
                         response = await self.client.acompletion(**_in_time(kwargs, left))
             except Exception as error:
-                seconds = pause(error, attempt) if attempt < self.retries else None
+                seconds = None if bounds.answered or attempt >= self.retries else pause(error, attempt)
                 if seconds is None or not bounds.fits(seconds):
                     raise
             else:
@@ -163,8 +165,15 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
         chunks, end = iter(response), object()
         try:
             while True:
-                with self._explained(bounds), bounds.waiting():
-                    chunk = next(chunks, end)
+                try:
+                    with self._explained(bounds), bounds.waiting():
+                        chunk = next(chunks, end)
+                except Exception:
+                    if not _is_whole(response):
+                        raise
+                    if not response.sent_last_chunk:
+                        yield response.finish_reason_handler()
+                    return
                 if chunk is end:
                     return
                 receipt.read_chunk(chunk, response)
@@ -176,9 +185,16 @@ class RetryingChatLiteLLM(PlainChatLiteLLM):
         chunks, end = aiter(response), object()
         try:
             while True:
-                with self._explained(bounds), bounds.waiting() as left:
-                    async with asyncio.timeout(_finite(left)):
-                        chunk: Any = await anext(chunks, end)
+                try:
+                    with self._explained(bounds), bounds.waiting() as left:
+                        async with asyncio.timeout(_finite(left)):
+                            chunk: Any = await anext(chunks, end)
+                except Exception:
+                    if not _is_whole(response):
+                        raise
+                    if not response.sent_last_chunk:
+                        yield response.finish_reason_handler()
+                    return
                 if chunk is end:
                     return
                 receipt.read_chunk(chunk, response)
@@ -222,6 +238,14 @@ def _settled(result: ChatResult, receipt: Receipt) -> ChatResult:
     for generation in result.generations:
         receipt.settle(generation.message)
     return result
+
+
+def _is_whole(stream: Any) -> bool:
+    """Say whether a provider has said why its reply ended, before its stream broke.
+
+    What can't be read after that, such as counts that are words, takes nothing from the reply: its cost is unknown.
+    """
+    return getattr(stream, "received_finish_reason", None) is not None
 
 
 def _close(stream: Any) -> None:

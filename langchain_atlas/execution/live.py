@@ -171,6 +171,7 @@ class LiveExecutor(Executor):
             calls = next(conversation)
             with tool_sessions(), started():
                 while True:
+                    ledger.check_budget(calls)
                     calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
             return ledger.observation(answer=end.value)
@@ -190,6 +191,7 @@ class LiveExecutor(Executor):
             calls = next(conversation)
             with tool_sessions(), started():
                 while True:
+                    ledger.check_budget(calls)
                     calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
             return ledger.observation(answer=end.value)

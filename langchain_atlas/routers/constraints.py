@@ -50,7 +50,8 @@ def feasible(
     """Return which pairs may be called so that the trajectory is expected to stay within the query's limits.
 
     Limits apply to the whole trajectory, in expectation. A call whose cost is unknown, such as a failed one, counts as
-    the expected cost of its pair; if that is unknown too, nothing is left to spend. A pair of unknown cost can't be
+    the expected cost of its pair; if that is unknown too, nothing is left to spend. A run that
+    called its model several times at an unknown cost counts so for each call. A pair of unknown cost can't be
     expected to stay within a limit on cost. The same applies to latency.
 
     Args:
@@ -66,15 +67,16 @@ def feasible(
         permitted = np.array([wanted is None or pair in wanted for pair in pairs])
     allowed, made = permitted, trajectory.observations
     reason = "No pair is left to ask." if allowed.any() else "The query allows none of the router's pairs."
-    for limit, expected, seen, unit in (
-        (query.constraints.max_cost_usd, cost, [call.cost_usd for call in made], "dollars"),
-        (query.constraints.max_latency_s, latency, [call.latency_s for call in made], "seconds"),
+    for limit, expected, seen, unit, times in (
+        (query.constraints.max_cost_usd, cost, [call.cost_usd for call in made], "dollars", True),
+        (query.constraints.max_latency_s, latency, [call.latency_s for call in made], "seconds", False),
     ):
         if limit is None:
             continue
         spent = 0.0
         for call, used in zip(made, seen, strict=True):
-            spent += _expected_of(call.pair, pairs, expected) if used is None else used
+            unknown = _expected_of(call.pair, pairs, expected) * (max(1, call.model_calls) if times else 1)
+            spent += unknown if used is None else used
         total = np.where(np.isfinite(expected), expected, np.inf) + spent  # NaN where what was spent is unknown
         fits = total <= limit
         if allowed.any() and not (allowed & fits).any():

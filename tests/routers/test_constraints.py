@@ -56,6 +56,14 @@ def test_an_unknown_cost_counts_as_was_expected(limit: float, left: list[Pair]) 
     assert allowed(after((DEAR, None, 1.0)), max_cost_usd=limit) == left  # 0.004 + 0.004, 0.004 + 0.001
 
 
+@pytest.mark.parametrize(("limit", "left"), [(0.006, [CHEAP, DEAR]), (0.0059, [CHEAP]), (0.0029, [])])
+def test_an_unknown_cost_counts_for_each_call_of_the_model(limit: float, left: list[Pair]) -> None:
+    seen = Observation(pair=CHEAP, error="EmptyAnswer: ", cost_usd=None, latency_s=1.0, model_calls=2)
+    trajectory = START.then(Decision(kind="route", pair=CHEAP), seen)
+    assert allowed(trajectory, max_cost_usd=limit) == left  # 2 x 0.001, and 0.004 or 0.001
+    assert allowed(trajectory, max_latency_s=3.0) == list(PAIRS), "how long the run took is known"
+
+
 @pytest.mark.parametrize("pair", [UNPRICED, STRANGER])
 def test_where_nothing_was_expected_nothing_is_left(pair: Pair) -> None:
     assert allowed(after((pair, None, 0.1)), max_cost_usd=100.0) == []
