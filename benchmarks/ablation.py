@@ -15,7 +15,7 @@ from common import RESULTS, Clock, encoder_for, load, show, split, tell, write
 from reasoning import INCOMPLETE
 from selection import Bar, replay
 
-from langchain_atlas.evaluation.frontier import average_quality
+from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.routers.cluster.router import ClusterRouter
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from bfcl import main_pool
 from common import RESULTS, Clock, check, encoder_for, load, money, show, show_checks, split, tell, write
 
 from langchain_atlas.cli.setting import measure, set_as_measured
-from langchain_atlas.evaluation.benchmark import evaluate
-from langchain_atlas.evaluation.frontier import average_quality
-from langchain_atlas.evaluation.policies import SinglePairs
-from langchain_atlas.evaluation.policy_trials import measure_policy
+from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.evaluation.replay.frontier import average_quality
+from langchain_atlas.evaluation.replay.policies import SinglePairs
+from langchain_atlas.evaluation.settings.policy_trials import measure_policy
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.guard import most_accurate

@@ -27,7 +27,7 @@ from rich.progress import track
 from rich.table import Table
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Pair, Pool, Query, Tool
-from langchain_atlas.execution.invocations.formats import FORMATS
+from langchain_atlas.execution.invocations.calls.formats import FORMATS
 from langchain_atlas.files import write_text
 from langchain_atlas.testing import OpenAIServer, call_tool
 
@@ -182,7 +182,7 @@ def run_embedded(questions: list[Question], interfaces: list[str]) -> list[dict[
 
 
 def _chat_model(model: Model) -> Any:
-    from langchain_atlas.execution.chat_models import build_chat_model
+    from langchain_atlas.execution.models.chat_models import build_chat_model
 
     return build_chat_model(model, timeout_s=60, retries=0)
 

@@ -25,7 +25,7 @@ from langchain_atlas import (
     create_atlas_graph,
 )
 from langchain_atlas.errors import SettingError, suggest
-from langchain_atlas.integrations.graph import AtlasState
+from langchain_atlas.integrations.graphs.graph import AtlasState
 from langchain_atlas.testing import FakeEncoder
 
 REFUSED = "connection-refused"

@@ -41,7 +41,7 @@ from langchain_atlas import (
     Pool,
     create_atlas_graph,
 )
-from langchain_atlas.integrations.graph import AtlasState
+from langchain_atlas.integrations.graphs.graph import AtlasState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

@@ -14,7 +14,7 @@ from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
-from langchain_atlas.loop import solve
+from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.policy.featurizer import StateFeaturizer
 from langchain_atlas.routers.policy.settings import price_of
 

@@ -23,7 +23,7 @@ from selection import Bar
 from study import HINDSIGHT, TRAINED, Sheet
 from variations import ablations, generation, newcomers, show_ablations
 
-from langchain_atlas.evaluation.benchmark import evaluate
+from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter

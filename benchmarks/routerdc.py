@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import Clock, encoder_for, families, folds, listed, load, options, points, show, tell, write
 
-from langchain_atlas.evaluation.benchmark import evaluate
-from langchain_atlas.evaluation.results import by_domain
+from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.evaluation.replay.results import by_domain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

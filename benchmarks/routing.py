@@ -22,7 +22,7 @@ from common import RESULTS, Clock, check, show, show_checks, tell, write
 
 from langchain_atlas import demo
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
-from langchain_atlas.evaluation.queries import read_queries
+from langchain_atlas.evaluation.profiling.queries import read_queries
 from langchain_atlas.outcomes import COLUMNS, OutcomeTable
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.trajectory import Query

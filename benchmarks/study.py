@@ -10,9 +10,9 @@ import numpy as np
 from common import Clock, split, tell
 from selection import ALPHAS, Bar, Curve, cross_validated, curve
 
-from langchain_atlas.evaluation.benchmark import evaluate
-from langchain_atlas.evaluation.bootstrap import bootstrap_means, intervals
-from langchain_atlas.evaluation.frontier import average_quality
+from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, intervals
+from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.routers.baselines import SinglePairRouter
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from selection import Rule
 
-    from langchain_atlas.evaluation.comparison import Evaluation
+    from langchain_atlas.evaluation.replay.comparison import Evaluation
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
 

@@ -11,7 +11,7 @@ from langgraph.graph import END, START, StateGraph
 
 from langchain_atlas import AtlasNode, ClusterRouter, LiveExecutor, OutcomeTable, Pool
 from langchain_atlas.demo import OUTCOMES, POOL
-from langchain_atlas.integrations.graph import AtlasState
+from langchain_atlas.integrations.graphs.graph import AtlasState
 
 QUESTIONS = (
     " What is 38.46 times 27? ",  # for the calculator

@@ -13,7 +13,7 @@ from langsmith import Client, tracing_context
 
 from langchain_atlas import ClusterRouter, LiveExecutor, OutcomeTable, Pool, create_atlas_graph
 from langchain_atlas.demo import OUTCOMES, POOL
-from langchain_atlas.evaluation.feedback import send_feedback
+from langchain_atlas.evaluation.scoring.feedback import send_feedback
 from langchain_atlas.testing import TracedRun, TraceServer
 
 QUESTION, ANSWER = "What is 38.46 times 27?", "1038.42"

@@ -13,7 +13,7 @@ from langgraph.types import Command
 
 from langchain_atlas import AtlasNode, ClusterRouter, LazyRouter, LiveExecutor, OutcomeTable, Pool
 from langchain_atlas.demo import OUTCOMES, POOL
-from langchain_atlas.integrations.graph import AtlasState
+from langchain_atlas.integrations.graphs.graph import AtlasState
 from langchain_atlas.integrations.messages import AtlasContext
 
 ABOUT_MONEY = re.compile(r"\b(cost|costs|spent|spend|bill)\b", re.IGNORECASE)

@@ -7,8 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_atlas.agreement.base import Agreement
-    from langchain_atlas.asks import AtlasContext
+    from langchain_atlas.answers.base import Agreement
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
     from langchain_atlas.execution.base import Executor
@@ -16,16 +15,17 @@ if TYPE_CHECKING:
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.execution.wrapper import ExecutorWrapper
+    from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
     from langchain_atlas.integrations.chain import AtlasChain
-    from langchain_atlas.integrations.chat_model import ChatAtlas
+    from langchain_atlas.integrations.chat.model import ChatAtlas
     from langchain_atlas.integrations.decision_model import AtlasDecisionModel
-    from langchain_atlas.integrations.graph import create_atlas_graph
+    from langchain_atlas.integrations.graphs.graph import create_atlas_graph
+    from langchain_atlas.integrations.graphs.node import AtlasNode
     from langchain_atlas.integrations.messages import AtlasRecord
-    from langchain_atlas.integrations.middleware import AtlasMiddleware
-    from langchain_atlas.integrations.node import AtlasNode
-    from langchain_atlas.loop import asolve, solve
+    from langchain_atlas.loop.turns import asolve, solve
+    from langchain_atlas.messages.user_message import AtlasContext
     from langchain_atlas.outcomes.table import OutcomeTable
-    from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
+    from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
@@ -47,17 +47,17 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "Agreement": "agreement.base",
+    "Agreement": "answers.base",
     "Assignment": "trajectory",
     "AtlasChain": "integrations.chain",
-    "AtlasContext": "asks",
+    "AtlasContext": "messages.user_message",
     "AtlasDecisionModel": "integrations.decision_model",
     "AtlasError": "errors",
-    "AtlasMiddleware": "integrations.middleware",
-    "AtlasNode": "integrations.node",
+    "AtlasMiddleware": "integrations.agents.middleware",
+    "AtlasNode": "integrations.graphs.node",
     "AtlasRecord": "integrations.messages",
     "Candidate": "trajectory",
-    "ChatAtlas": "integrations.chat_model",
+    "ChatAtlas": "integrations.chat.model",
     "ClusterRouter": "routers.cluster.router",
     "Constraints": "trajectory",
     "Decision": "trajectory",
@@ -70,12 +70,12 @@ _HOMES = {
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
     "LiveExecutor": "execution.live",
-    "Model": "pool",
-    "NO_TOOL": "pool",
+    "Model": "pool.pool",
+    "NO_TOOL": "pool.pool",
     "Observation": "trajectory",
     "OutcomeTable": "outcomes.table",
-    "Pair": "pool",
-    "Pool": "pool",
+    "Pair": "pool.pool",
+    "Pool": "pool.pool",
     "PromptedRouter": "routers.prompted.router",
     "Query": "trajectory",
     "RLRouter": "routers.policy.router",
@@ -84,12 +84,12 @@ _HOMES = {
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "Step": "trajectory",
-    "Tool": "pool",
+    "Tool": "pool.pool",
     "Trajectory": "trajectory",
     "Usage": "trajectory",
-    "asolve": "loop",
-    "create_atlas_graph": "integrations.graph",
-    "solve": "loop",
+    "asolve": "loop.turns",
+    "create_atlas_graph": "integrations.graphs.graph",
+    "solve": "loop.turns",
 }
 
 __all__ = [

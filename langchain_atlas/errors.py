@@ -51,7 +51,8 @@ class ExecutionError(AtlasError):
         message: what failed.
         observation: the `Observation` of the run, if there is one.
 
-    An error that reports failed calls is also of their kinds, such as LiteLLM's `RateLimitError`: see `error_kinds.py`.
+    An error that reports failed calls is also of their kinds, such as LiteLLM's `RateLimitError`: see
+    `failures/kinds.py`.
     """
 
     error_types: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from langchain_atlas.amounts import known_dollars, known_tokens
 from langchain_atlas.images import image_url
-from langchain_atlas.pairs import Pair
+from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import masked
 from langchain_atlas.text.markup import neutral

@@ -46,4 +46,4 @@ def reach() -> Callable[..., Model]:
 @pytest.fixture
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait hardly at all between retries."""
-    monkeypatch.setattr("langchain_atlas.execution.litellm_chat._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("langchain_atlas.execution.models.litellm_chat._FIRST_PAUSE_S", 0.01)

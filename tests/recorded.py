@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 
 
 class Compass(Encoder):

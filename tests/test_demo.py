@@ -8,7 +8,7 @@ import pytest
 
 from langchain_atlas import demo
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pool
+from langchain_atlas.pool.pool import Pool
 
 
 class TestRecordedOutcomes:

@@ -12,7 +12,7 @@ import pydantic_monty
 import pytest
 import sympy
 
-from langchain_atlas.evaluation.scorers import score
+from langchain_atlas.evaluation.scoring.scorers import score
 from langchain_atlas.outcomes import OutcomeTable
 
 DEMO = files("langchain_atlas").joinpath("demo")

@@ -15,7 +15,7 @@ from pictures import picture
 from langchain_atlas import LiveExecutor, Model, Pool
 from langchain_atlas.errors import SettingError
 from langchain_atlas.execution.invocations import INVOCATIONS
-from langchain_atlas.pool import Tool
+from langchain_atlas.pool.pool import Tool
 from langchain_atlas.tools.search import WEB_PROVIDERS
 from langchain_atlas.tools.vision import PROCEDURES
 

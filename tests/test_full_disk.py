@@ -19,8 +19,8 @@ from langchain_atlas.files import write_text
 from langchain_atlas.learning.training import _Curves
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.outcomes.journal import Journal
-from langchain_atlas.pairs import Pair
-from langchain_atlas.routers.artifact import Artifact, read_artifact, write_artifact
+from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.routers.saved.artifact import Artifact, read_artifact, write_artifact
 
 place = Path(sys.argv[1])
 row = {"query_id": "q", "query": "?", "domain": "d", "model": "m", "tool": "none", "score": 1.0}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langchain_atlas.demo import POOL
-from langchain_atlas.pool import Pool
+from langchain_atlas.pool.pool import Pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ import pytest
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.loop import MAX_TURNS, asolve, solve
-from langchain_atlas.pool import Pair
+from langchain_atlas.loop.turns import MAX_TURNS, asolve, solve
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Trajectory

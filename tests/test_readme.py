@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pages import ROOT, blocks, page, save_router, stand_in
 from provider import serve
 
-from langchain_atlas.evaluation.queries import read_queries
+from langchain_atlas.evaluation.profiling.queries import read_queries
 from langchain_atlas.execution.live import LiveExecutor
-from langchain_atlas.pool import Model, Pool
+from langchain_atlas.pool.pool import Model, Pool
 
 if TYPE_CHECKING:
     from pathlib import Path

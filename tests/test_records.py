@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas.errors import InvalidInputError, PoolError, suggest
-from langchain_atlas.pool import Model, Pair
+from langchain_atlas.pool.pool import Model, Pair
 from langchain_atlas.records import Record
 from langchain_atlas.trajectory import (
     Candidate,

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.masked_errors import cleaned, keys_masked
+from langchain_atlas.failures.masked_errors import cleaned, keys_masked
 from langchain_atlas.secrets import error_text, masked, masked_value, remember
 from langchain_atlas.trajectory import Observation, ToolTrace
 

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.evaluation.queries import read_queries
+from langchain_atlas.evaluation.profiling.queries import read_queries
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pairs import read_pairs
-from langchain_atlas.pool_file import read_pool
+from langchain_atlas.pool.files import read_pool
+from langchain_atlas.pool.pairs import read_pairs
 from langchain_atlas.text_files import decoded
 
 if TYPE_CHECKING:

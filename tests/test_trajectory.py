@@ -3,7 +3,7 @@
 import pytest
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.trajectory import (
     START,
     Constraints,

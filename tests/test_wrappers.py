@@ -24,8 +24,8 @@ from langchain_atlas import (
     RouterWrapper,
     solve,
 )
-from langchain_atlas.evaluation.runs import _Prepared
-from langchain_atlas.integrations.durable import DurableExecutor, NodeRouter
+from langchain_atlas.evaluation.replay.runs import _Prepared
+from langchain_atlas.integrations.graphs.durable import DurableExecutor, NodeRouter
 from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.routers.lazy import LazyRouter
 from langchain_atlas.testing import RouterConformance, ScriptedRouter

@@ -30,9 +30,9 @@ def ask(
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.images import placed
     from langchain_atlas.integrations.messages import record
-    from langchain_atlas.loop import solve
-    from langchain_atlas.pool import Pool
-    from langchain_atlas.routers.artifact import load_with_settings
+    from langchain_atlas.loop.turns import solve
+    from langchain_atlas.pool.pool import Pool
+    from langchain_atlas.routers.saved.artifact import load_with_settings
     from langchain_atlas.trajectory import Query
 
     if not text.strip():

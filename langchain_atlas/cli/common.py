@@ -52,7 +52,7 @@ def readable_router(spec: str | list[str]) -> str | list[str]:
         ArtifactError: there is no saved router.
         SettingError: a setting can't be read.
     """
-    from langchain_atlas.routers.artifact import read_spec
+    from langchain_atlas.routers.saved.artifact import read_spec
 
     for one in [spec] if isinstance(spec, str) else spec:
         read_spec(one)
@@ -68,7 +68,7 @@ def writable_router(path: Path) -> Path:
         WritingError: it can't be written.
     """
     from langchain_atlas.errors import SettingError
-    from langchain_atlas.routers.artifact import check_target
+    from langchain_atlas.routers.saved.artifact import check_target
 
     if "?" in path.name:
         raise SettingError(
@@ -111,7 +111,7 @@ def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTa
     """
     from langchain_atlas.errors import SettingError
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import read_pairs
+    from langchain_atlas.pool.pool import read_pairs
 
     table = OutcomeTable.load(data)
     wanted = None if domains is None else [name.strip() for name in domains.split(",") if name.strip()]

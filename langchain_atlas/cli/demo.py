@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from langchain_atlas.evaluation.queries import CheckableQuery
+    from langchain_atlas.evaluation.profiling.queries import CheckableQuery
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pool
+    from langchain_atlas.pool.pool import Pool
     from langchain_atlas.routers.base import Router
 
 _ALPHA = 0.1
@@ -26,10 +26,10 @@ def demo(json: common.JsonOption = None) -> None:
     """Profile, fit, route and answer, inside a LangGraph graph. Offline: no key, no network."""
     from langchain_atlas import demo as material
     from langchain_atlas.errors import MissingExtraError
-    from langchain_atlas.evaluation.queries import read_queries
+    from langchain_atlas.evaluation.profiling.queries import read_queries
     from langchain_atlas.local import installed_models
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pool
+    from langchain_atlas.pool.pool import Pool
     from langchain_atlas.routers.cluster.router import ClusterRouter
 
     if len(installed_models()) < 2:  # noqa: PLR2004  # the demo's pool has two
@@ -107,7 +107,7 @@ def _answer(router: Router, pool: Pool, chosen: Sequence[CheckableQuery], termin
     from rich.table import Table
 
     from langchain_atlas.execution.live import LiveExecutor
-    from langchain_atlas.integrations.graph import create_atlas_graph
+    from langchain_atlas.integrations.graphs.graph import create_atlas_graph
 
     graph = create_atlas_graph(router, LiveExecutor(pool)).compile()
     widths = {"cl.": 3, "pair": 24, "why": 9, "answer": 10, "ok": 3, "$/1000": 6, "s": 3}
@@ -154,7 +154,7 @@ def _row(item: CheckableQuery, record: dict[str, Any]) -> dict[str, Any]:
 def _compare(router: Router, table: OutcomeTable, terminal: Console) -> dict[str, Any]:
     from rich.table import Table
 
-    from langchain_atlas.evaluation.benchmark import evaluate
+    from langchain_atlas.evaluation.replay.benchmark import evaluate
 
     evaluation = evaluate({"router": router}, table)
     figures = evaluation.to_json()

@@ -13,7 +13,7 @@ from langchain_atlas.cli import common
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from langchain_atlas.evaluation.diagnosis import Diagnosis
+    from langchain_atlas.evaluation.doctor.diagnosis import Diagnosis
 
 _COLOURS = {"route": "green", "do not route": "yellow", "too little data": "yellow"}
 _LISTED = 4
@@ -66,8 +66,8 @@ def _diagnose(
 ) -> None:
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError
-    from langchain_atlas.evaluation.diagnosis import default_encoder, diagnose
-    from langchain_atlas.pool import Pool
+    from langchain_atlas.evaluation.doctor.diagnosis import default_encoder, diagnose
+    from langchain_atlas.pool.pool import Pool
 
     if not 0 <= margin <= 100:  # noqa: PLR2004  # points
         raise SettingError(f"--margin is {margin!r}; it must be from 0 to 100 points of accuracy.")
@@ -96,7 +96,7 @@ def _diagnose(
 def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:
     from rich.markup import escape
 
-    from langchain_atlas.evaluation.reporting.settings import expected
+    from langchain_atlas.evaluation.settings.words import expected
 
     colour = _COLOURS[diagnosis.verdict]
     terminal.print(f"[bold {colour}]{diagnosis.verdict.upper()}[/bold {colour}]")

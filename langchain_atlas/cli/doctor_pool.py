@@ -11,9 +11,9 @@ from langchain_atlas.cli import common
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from langchain_atlas.evaluation.findings import Finding
-    from langchain_atlas.evaluation.pool_check import Estimate, PoolCheck
-    from langchain_atlas.evaluation.pool_probes import ModelCheck, ToolCheck
+    from langchain_atlas.evaluation.doctor.findings import Finding
+    from langchain_atlas.evaluation.doctor.pool_check import Estimate, PoolCheck
+    from langchain_atlas.evaluation.doctor.pool_probes import ModelCheck, ToolCheck
 
 _COLOURS = {"wrong": "red", "missing": "yellow", "note": "dim"}
 _ANSWERS = {True: "[green]yes[/green]", False: "[red]no[/red]", None: "?"}
@@ -31,8 +31,8 @@ def try_pool(path: Path, json: Path | None, *, calls: bool, timeout_s: float, co
         ExecutionError: something does not work.
     """
     from langchain_atlas.errors import ExecutionError, SettingError
-    from langchain_atlas.evaluation.pool_check import check_pool, estimate
-    from langchain_atlas.pool import Pool
+    from langchain_atlas.evaluation.doctor.pool_check import check_pool, estimate
+    from langchain_atlas.pool.pool import Pool
 
     if timeout_s <= 0:
         raise SettingError(f"--timeout is {timeout_s!r}; it must be above 0 seconds.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 import typer
 
 from langchain_atlas.cli import common
-from langchain_atlas.evaluation.reporting.settings import told
+from langchain_atlas.evaluation.settings.words import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.evaluation.comparison import Evaluation
-    from langchain_atlas.evaluation.results import Result
+    from langchain_atlas.evaluation.replay.comparison import Evaluation
+    from langchain_atlas.evaluation.replay.results import Result
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
 
 
@@ -46,7 +46,7 @@ def evaluate(
     json: common.JsonOption = None,
 ) -> None:
     """Replay routers on recorded outcomes, and report whether they are better than the baselines."""
-    from langchain_atlas.evaluation.benchmark import evaluate as replay
+    from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 
     for name, value in (("seed", seed), ("edits", edits)):
         if value < 0:
@@ -103,7 +103,7 @@ def _refuse_twice(specs: Sequence[str]) -> None:
 def _load(specs: Sequence[str], table: OutcomeTable) -> dict[str, Router]:
     """Load the routers; those fitted with the same encoder share it, so that each text is encoded once."""
     from langchain_atlas.encoders import SentenceTransformerEncoder
-    from langchain_atlas.routers.artifact import load_with_settings, read_artifact
+    from langchain_atlas.routers.saved.artifact import load_with_settings, read_artifact
 
     encoders: dict[str, Encoder] = {}
     routers: dict[str, Router] = {}

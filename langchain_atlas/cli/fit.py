@@ -102,7 +102,7 @@ def _unfitted(
     """
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError, suggest
-    from langchain_atlas.evaluation.diagnosis import default_encoder
+    from langchain_atlas.evaluation.doctor.diagnosis import default_encoder
     from langchain_atlas.routers.kinds import class_of
 
     if kind not in FITTED:

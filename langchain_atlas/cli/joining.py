@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from langchain_atlas.evaluation.runs import Runs
+    from langchain_atlas.evaluation.replay.runs import Runs
     from langchain_atlas.outcomes import OutcomeTable
 
 _TWO = 2
@@ -26,12 +26,12 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     Raises:
         SettingError: the options can't be combined, or a part is of the wrong kind.
     """
-    from langchain_atlas.evaluation.overlap import learned_from
-    from langchain_atlas.evaluation.runs import run_router
+    from langchain_atlas.evaluation.replay.overlap import learned_from
+    from langchain_atlas.evaluation.replay.runs import run_router
     from langchain_atlas.execution.replay import ReplayExecutor
-    from langchain_atlas.routers.artifact import load_with_settings
     from langchain_atlas.routers.dual import DualRouter, calibrate
-    from langchain_atlas.routers.fingerprints import fingerprints, united
+    from langchain_atlas.routers.saved.artifact import load_with_settings
+    from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 
     folders = [part.strip() for part in (parts or "").split(",") if part.strip()]
     if router != "dual" or len(folders) != _TWO:

@@ -16,7 +16,7 @@ from langchain_atlas.cli import common
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from langchain_atlas.evaluation.profile_plan import ProfilePlan
+    from langchain_atlas.evaluation.profiling.plan import ProfilePlan
 
 
 def profile(
@@ -41,8 +41,8 @@ def profile(
     same command continues where it stopped.
     """
     from langchain_atlas.evaluation.profiling import profile as run
-    from langchain_atlas.evaluation.queries import read_queries
-    from langchain_atlas.pool import Pool
+    from langchain_atlas.evaluation.profiling.queries import read_queries
+    from langchain_atlas.pool.pool import Pool
 
     # A user's own scoring function or tool is imported from the working directory, as python itself does.
     sys.path.insert(0, str(Path.cwd()))

@@ -15,7 +15,7 @@ def route(
 ) -> None:
     """Decide which pair should answer a query, and say why. Calls no model."""
     from langchain_atlas.errors import InvalidInputError
-    from langchain_atlas.routers.artifact import load_with_settings
+    from langchain_atlas.routers.saved.artifact import load_with_settings
     from langchain_atlas.trajectory import Query
 
     if not text.strip():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.cli import common
 from langchain_atlas.errors import OutcomeError, SettingError
-from langchain_atlas.evaluation.reporting.settings import expected, point_of
+from langchain_atlas.evaluation.settings.words import expected, point_of
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
@@ -56,7 +56,7 @@ def asked_for(
 
 def measure(router: Any, table: OutcomeTable, *, seed: int) -> OperatingCurve | None:
     """Measure an unfitted router at many settings; None with too few queries."""
-    from langchain_atlas.evaluation.crossvalidation import measure_router
+    from langchain_atlas.evaluation.settings.crossvalidation import measure_router
 
     with common.progress("measuring settings") as bar:
         return measure_router(router, table, seed=seed, progress=bar)

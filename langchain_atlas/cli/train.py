@@ -50,7 +50,7 @@ def train(
     """Train a router that compares answers and calls further pairs, and save it."""
     from langchain_atlas.cli.setting import say, set_as_measured
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
-    from langchain_atlas.evaluation.policy_trials import measure_policy
+    from langchain_atlas.evaluation.settings.policy_trials import measure_policy
     from langchain_atlas.learning.ppo import PPOConfig
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.learning.training import TrainingConfig, check
@@ -103,7 +103,7 @@ def _manner(told: Mapping[str, Any]) -> str:
 
 def _descriptions(pool: Path) -> dict[str, str]:
     """Return a pool's descriptions of its models and tools, by name."""
-    from langchain_atlas.pool import Pool
+    from langchain_atlas.pool.pool import Pool
 
     members = Pool.load(pool)
     described = {model.name: model.description for model in members.models}

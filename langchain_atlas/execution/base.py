@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from langchain_atlas.checks import check_methods, running
-from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import ExecutionError, InvalidInputError
-from langchain_atlas.loop import Handler, adrive, drive, run_pair
+from langchain_atlas.failures.kinds import execution_error
+from langchain_atlas.failures.slips import check_methods, running
+from langchain_atlas.loop.turns import Handler, adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from langchain_atlas.effects import Steps
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.loop.effects import Steps
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Query
 
 

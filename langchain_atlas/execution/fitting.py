@@ -6,11 +6,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.asks import media_in
-from langchain_atlas.content_blocks import NAMES, media_of, text_in
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.execution.in_graph import current_scope, injected
-from langchain_atlas.execution.invocations.schemas import described
+from langchain_atlas.execution.invocations.calls.schemas import tool_schema
+from langchain_atlas.messages.content_blocks import NAMES, media_of, text_in
+from langchain_atlas.messages.user_message import media_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
     from langchain_atlas.execution.invocations import Invocation
-    from langchain_atlas.pool import Pair, Pool
+    from langchain_atlas.pool.pool import Pair, Pool
     from langchain_atlas.trajectory import Query
 
 _SHOWN_TOOLS = frozenset({"native", "prompted", "backtracked"})
@@ -149,7 +149,7 @@ class Fitting:
 
 def _shown(invocation: str, built: Invocation) -> str:
     """Return what a tool adds to every query: its system message, and the tools' descriptions if they are sent."""
-    tools = [described(tool) for tool in built.tools] if invocation in _SHOWN_TOOLS else []
+    tools = [tool_schema(tool) for tool in built.tools] if invocation in _SHOWN_TOOLS else []
     return f"{built.settings.system or ''}\n{json.dumps(tools) if tools else ''}"
 
 

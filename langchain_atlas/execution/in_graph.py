@@ -76,7 +76,7 @@ def injected(tool: BaseTool) -> tuple[str, ...]:
     return tuple(name for name, kind in _annotations(tool).items() if _is_one_of(kind, kinds))
 
 
-def call_tool(call: ToolCall) -> Any:
+def call_tool_in_graph(call: ToolCall) -> Any:
     """Call a tool with its injected arguments, and return its result for the model.
 
     Raises:
@@ -90,7 +90,7 @@ def call_tool(call: ToolCall) -> Any:
 
 
 async def acall_tool(call: ToolCall) -> Any:
-    """Async version of `call_tool`."""
+    """Async version of `call_tool_in_graph`."""
     node, asked = _injecting(call)
     return _told(await (call.tool if node is None else node).ainvoke(asked))
 

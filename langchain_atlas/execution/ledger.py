@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage
 
-from langchain_atlas.billing import billed
 from langchain_atlas.budgets import current_budget
-from langchain_atlas.error_kinds import kinds_of, status_of
+from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.execution.invocations import Call, ModelCall, text_of
+from langchain_atlas.execution.invocations import InvocationCall, ModelCall, text_of
+from langchain_atlas.failures.kinds import error_kinds_of, status_of
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_atlas.pool import Model, Pair
+    from langchain_atlas.pool.pool import Model, Pair
 
 EMPTY_ANSWER = "EmptyAnswer: the model returned no text."
 """The error of a run that ended without any text."""
@@ -52,7 +52,7 @@ class Ledger:
         """Start the clock: earlier work, such as importing LiteLLM, is not part of the pair's latency."""
         self._start = time.perf_counter()
 
-    def check_budget(self, calls: tuple[Call, ...]) -> None:
+    def check_budget(self, calls: tuple[InvocationCall, ...]) -> None:
         """See to it that no model is called once the limit on cost is passed, as far as is known.
 
         Raises:
@@ -73,7 +73,7 @@ class Ledger:
                 "calls. Raise max_cost_usd."
             )
 
-    def add(self, calls: tuple[Call, ...], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    def add(self, calls: tuple[InvocationCall, ...], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """Add the results of the calls of one step, in order, and return them for the conversation.
 
         Raises:
@@ -127,7 +127,7 @@ class Ledger:
             pair=self._pair,
             answer=answer if message is None else None,
             error=message,
-            error_types=() if error is None else kinds_of(error),
+            error_types=() if error is None else error_kinds_of(error),
             error_status=None if error is None else status_of(error),
             usage=self._usage,
             cost_usd=self._cost,

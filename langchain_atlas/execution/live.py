@@ -12,26 +12,39 @@ from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
-from langchain_atlas.asks import media_in
-from langchain_atlas.deadlines import started
-from langchain_atlas.error_kinds import execution_error
+from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.execution.bounds import MAX_REPLY_BYTES
-from langchain_atlas.execution.chat_models import build_chat_model, check_key, drawn_anew, remember_keys, schema_format
 from langchain_atlas.execution.fitting import Fitting
-from langchain_atlas.execution.in_graph import acall_tool, call_tool
-from langchain_atlas.execution.invocations import INVOCATIONS, Call, Invocation, ModelCall, RefusedCall, ToolCall
-from langchain_atlas.execution.invocations.schemas import sendable as sendable_tool
+from langchain_atlas.execution.in_graph import acall_tool, call_tool_in_graph
+from langchain_atlas.execution.invocations import (
+    INVOCATIONS,
+    Invocation,
+    InvocationCall,
+    ModelCall,
+    RefusedCall,
+    ToolCall,
+)
+from langchain_atlas.execution.invocations.calls.schemas import sendable_tool
 from langchain_atlas.execution.ledger import Ledger, Outcome
+from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES
+from langchain_atlas.execution.models.chat_models import (
+    build_chat_model,
+    check_key,
+    drawn_anew,
+    remember_keys,
+    schema_format,
+)
 from langchain_atlas.execution.tool_calls import counting_of, trace_of, trace_refused
-from langchain_atlas.histories import sendable
-from langchain_atlas.masked_errors import keys_masked
-from langchain_atlas.parameters import taken
-from langchain_atlas.tool_sources import as_langchain_tool
-from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.failures.kinds import execution_error
+from langchain_atlas.failures.masked_errors import keys_masked
+from langchain_atlas.loop.deadlines import started
+from langchain_atlas.messages.histories import sendable
+from langchain_atlas.messages.user_message import media_in
+from langchain_atlas.pool.parameters import taken
+from langchain_atlas.pool.tool_sources import as_langchain_tool
+from langchain_atlas.tools.python.sessions import tool_sessions
 from langchain_atlas.tracing.tokens import sure_reply
-from langchain_atlas.usage_counting import heard_once
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -42,7 +55,7 @@ if TYPE_CHECKING:
     from langchain_core.runnables import Runnable
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Model, Pair, Pool, Tool
+    from langchain_atlas.pool.pool import Model, Pair, Pool, Tool
     from langchain_atlas.trajectory import Observation, Query
 
 
@@ -249,7 +262,7 @@ class LiveExecutor(Executor):
             raise execution_error(f"{observation.pair} failed: {observation.error}", [observation]) from error
         return observation
 
-    def _perform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
+    def _perform_all(self, pair: Pair, calls: tuple[InvocationCall, ...]) -> list[Outcome]:
         """Carry out the calls of one step: model calls in parallel, tool calls one after another.
 
         A tool may interrupt a graph, and LangGraph identifies interrupts by their order.
@@ -261,26 +274,26 @@ class LiveExecutor(Executor):
             running = {id(call): threads.submit(self._perform, pair, call) for call in asked}
             return [running[id(call)].result() if id(call) in running else self._perform(pair, call) for call in calls]
 
-    async def _aperform_all(self, pair: Pair, calls: tuple[Call, ...]) -> list[Outcome]:
+    async def _aperform_all(self, pair: Pair, calls: tuple[InvocationCall, ...]) -> list[Outcome]:
         """Carry out the calls of one step in parallel."""
         if len(calls) == 1:
             return [await self._aperform(pair, calls[0])]
         free = asyncio.Semaphore(self.max_parallel)
 
-        async def perform(call: Call) -> Outcome:
+        async def perform(call: InvocationCall) -> Outcome:
             async with free:
                 return await self._aperform(pair, call)
 
         return await asyncio.gather(*map(perform, calls))
 
-    def _perform(self, pair: Pair, call: Call) -> Outcome:
+    def _perform(self, pair: Pair, call: InvocationCall) -> Outcome:
         if isinstance(call, RefusedCall):
             return trace_refused(call)
         start = time.perf_counter()
         try:
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
-                    return trace_of(call, start, message=call_tool(call))
+                    return trace_of(call, start, message=call_tool_in_graph(call))
             with heard_once(), sure_reply(call.answers):
                 return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
@@ -288,7 +301,7 @@ class LiveExecutor(Executor):
         except Exception as error:  # noqa: BLE001  # the conversation receives the error
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
-    async def _aperform(self, pair: Pair, call: Call) -> Outcome:
+    async def _aperform(self, pair: Pair, call: InvocationCall) -> Outcome:
         if isinstance(call, RefusedCall):
             return trace_refused(call)
         start = time.perf_counter()

@@ -13,7 +13,7 @@ from langchain_atlas.trajectory import Observation, Usage
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Query
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from contextlib import AbstractContextManager
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Observation, Query
 
 _RUNNING = ("run", "arun")

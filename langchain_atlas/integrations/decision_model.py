@@ -12,13 +12,14 @@ from pydantic import ConfigDict, Field
 
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError, suggest
 from langchain_atlas.integrations.messages import read_ask
-from langchain_atlas.loop import Handler, adrive, drive, turns
-from langchain_atlas.pool import Pair
+from langchain_atlas.loop import turns
+from langchain_atlas.loop.turns import Handler, adrive, drive
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 from langchain_atlas.trajectory import Decision, Query
 
 if TYPE_CHECKING:
-    from langchain_atlas.effects import Steps
+    from langchain_atlas.loop.effects import Steps
 
 try:
     from langchain_core.decisions import BaseDecisionModel, Choice, ChoiceAnswer, ClassifierResponse

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal, get_args
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_atlas.asks import AtlasContext, configured, has_images, last_said, read_ask, read_query
-from langchain_atlas.error_kinds import failures, no_answer, why_unanswered
 from langchain_atlas.errors import SettingError, suggest
-from langchain_atlas.misspelled import refuse_misspelled
+from langchain_atlas.failures.kinds import failures, no_answer, why_unanswered
+from langchain_atlas.failures.misspelled import refuse_misspelled
+from langchain_atlas.messages.user_message import AtlasContext, configured, has_images, last_said, read_ask, read_query
 from langchain_atlas.trajectory import Trajectory, Usage
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from langchain_atlas.agreement import AnswerAgreement
+from langchain_atlas.answers import AnswerAgreement
 from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, assemble
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from langchain_atlas.agreement import Agreement
+    from langchain_atlas.answers import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
     from langchain_atlas.routers.policy.memory import Memory

@@ -16,15 +16,15 @@ from langchain_atlas.learning.ppo import PPOConfig, improve
 from langchain_atlas.learning.pretraining import PretrainingConfig, pretrain
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.progress import Progress, Steps
-from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter
+from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from langchain_atlas.agreement import Agreement
+    from langchain_atlas.answers import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
 

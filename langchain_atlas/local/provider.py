@@ -29,7 +29,7 @@ from langchain_atlas.errors import AtlasError, InvalidInputError, MissingExtraEr
 from langchain_atlas.local import PROVIDER
 from langchain_atlas.local.engine import Piece, get_engine
 from langchain_atlas.local.models import find_model
-from langchain_atlas.local.requests import Answer, PromptTooLongError, Reader, Request, build_request
+from langchain_atlas.local.requests import Answer, EngineRequest, PromptTooLongError, Reader, build_request
 
 # LiteLLM wraps unknown exceptions in an APIConnectionError and prints an advertisement; it passes on its own. These
 # classes belong to both families, so that either can be caught.
@@ -58,7 +58,7 @@ class LocalModelMissingError(MissingExtraError, NotFoundError):
 class _Run:
     """One request that is being processed by the engine."""
 
-    def __init__(self, model: str, request: Request, deliver: Callable[[Piece | Exception | None], None]) -> None:
+    def __init__(self, model: str, request: EngineRequest, deliver: Callable[[Piece | Exception | None], None]) -> None:
         self._model = model
         self._request = request
         self._deliver = deliver
@@ -89,7 +89,7 @@ class _Run:
         self._cancelled.set()
 
 
-def _pieces(model: str, request: Request, patience: float | None) -> Generator[Piece, None, None]:
+def _pieces(model: str, request: EngineRequest, patience: float | None) -> Generator[Piece, None, None]:
     inbox: queue.SimpleQueue[Piece | Exception | None] = queue.SimpleQueue()
     deadline = None if patience is None else time.monotonic() + patience
     run = _Run(model, request, inbox.put)
@@ -108,7 +108,7 @@ def _pieces(model: str, request: Request, patience: float | None) -> Generator[P
         run.cancel()
 
 
-async def _apieces(model: str, request: Request, patience: float | None) -> AsyncGenerator[Piece, None]:
+async def _apieces(model: str, request: EngineRequest, patience: float | None) -> AsyncGenerator[Piece, None]:
     inbox: asyncio.Queue[Piece | Exception | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     deadline = None if patience is None else loop.time() + patience

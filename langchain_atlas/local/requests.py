@@ -24,7 +24,7 @@ _JSON_LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separ
 
 
 @dataclass(frozen=True)
-class Request:
+class EngineRequest:
     """A request to the engine."""
 
     body: Mapping[str, Any]
@@ -35,7 +35,9 @@ class Request:
     """Whether the JSON is a call of a tool: `{"name": ..., "arguments": ...}`."""
 
 
-def build_request(model: LocalModel, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]) -> Request:
+def build_request(
+    model: LocalModel, messages: Sequence[Mapping[str, Any]], options: Mapping[str, Any]
+) -> EngineRequest:
     """Build the engine's request.
 
     Args:
@@ -67,10 +69,10 @@ def build_request(model: LocalModel, messages: Sequence[Mapping[str, Any]], opti
     }
     if schema is None:
         body["stop"] = [*_as_list(options.get("stop")), *model.stop]
-        return Request(body)
+        return EngineRequest(body)
     # A stop sequence inside a JSON string would leave half an object.
     body["json_schema"] = {"x-guidance": _JSON_LAYOUT, **schema}
-    return Request(body, is_json=True, is_tool_call=bool(tools))
+    return EngineRequest(body, is_json=True, is_tool_call=bool(tools))
 
 
 def _refuse_unsupported(options: Mapping[str, Any]) -> None:
@@ -160,7 +162,7 @@ class Answer:
 class Reader:
     """Reads the pieces of one answer."""
 
-    request: Request
+    request: EngineRequest
     """The request."""
     _written: list[str] = field(default_factory=list)
     _held_back: str = ""

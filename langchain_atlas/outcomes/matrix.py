@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from langchain_atlas.outcomes.table import OutcomeTable
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
 
 ARRAYS = ("scores", "costs", "latencies")
 """Names of the arrays of an `OutcomeMatrix`."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from langchain_atlas.errors import OutcomeError, PoolError, suggest
 from langchain_atlas.files import atomic_path
 from langchain_atlas.outcomes.columns import COLUMNS, checked, read_jsonl, table_of
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from langchain_atlas.asks import Ask, AtlasContext, configured, read_ask, with_settings
-from langchain_atlas.checks import check_methods, deciding
 from langchain_atlas.errors import ArtifactError, ExecutionError, PoolError, SettingError, suggest
-from langchain_atlas.loop import TURN_LIMIT, Handler, adrive, drive, turns
-from langchain_atlas.misspelled import refuse_unknown
+from langchain_atlas.failures.misspelled import refuse_unknown
+from langchain_atlas.failures.slips import check_methods, deciding
+from langchain_atlas.loop import turns
+from langchain_atlas.loop.turns import TURN_LIMIT, Handler, adrive, drive
+from langchain_atlas.messages.user_message import Ask, AtlasContext, configured, read_ask, with_settings
 from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.operating import OperatingCurve
 
 
@@ -205,7 +206,7 @@ class Router(Runnable[Any, Assignment], ABC):
         Raises:
             ArtifactError: the folder is not a saved router, is damaged, or was fitted with another encoder.
         """
-        from langchain_atlas.routers.artifact import load_router
+        from langchain_atlas.routers.saved.artifact import load_router
 
         return load_router(folder, encoder)
 

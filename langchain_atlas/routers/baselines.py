@@ -6,9 +6,9 @@ import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError
-from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.fingerprints import united
 from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
 from langchain_atlas.routers.policy.featurizer import EncodedQueries
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.policy.settings import SHARED
+from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
+from langchain_atlas.routers.saved.fingerprints import united
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
 
 PATHS = ("calibrated", "cluster", "rl", "budget")
 """What `path` may be."""
@@ -324,7 +324,7 @@ def _upper_bounds(values: NDArray[np.float64], seed: int) -> NDArray[np.float64]
 
 
 def _part(artifact: Artifact, prefix: str, encoder: Encoder | None) -> Any:
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
 
     told = artifact.facts["parts"][prefix]
     part = Artifact(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ConstraintError, PoolError, suggest
-from langchain_atlas.masked_errors import cleaned
-from langchain_atlas.pool import Pair
+from langchain_atlas.failures.masked_errors import cleaned
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import last_answer
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.secrets import error_text

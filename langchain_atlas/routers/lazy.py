@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from langchain_atlas.errors import ConstraintError, SettingError, suggest
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
 from langchain_atlas.routers.batching import decide_together
 from langchain_atlas.routers.constraints import feasible

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 
 from langchain_atlas.encoders import Encoder
-from langchain_atlas.error_kinds import failed_call
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.pool import Pair
+from langchain_atlas.failures.kinds import failed_call
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
@@ -102,7 +102,7 @@ class ScriptedRouter(Router):
     """
 
     not_deciding: ClassVar[frozenset[str]] = frozenset({"queries"})
-    """Attributes that do not affect its decisions; see `langchain_atlas.routers.state_digest`."""
+    """Attributes that do not affect its decisions; see `langchain_atlas.routers.saved.state_digest`."""
 
     def __init__(self, *script: Decision | Pair | str) -> None:
         self._script = tuple(_decision(item) for item in script)

@@ -29,9 +29,9 @@ from langgraph.types import Interrupt
 
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.execution.live import LiveExecutor
-from langchain_atlas.pool import NO_TOOL, Model, Pair, Pool, Tool
+from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
 from langchain_atlas.routers.base import Router, last_answer
-from langchain_atlas.tools.sessions import current_sessions
+from langchain_atlas.tools.python.sessions import current_sessions
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:

@@ -85,10 +85,10 @@ class TraceServer:
         self._spans: list[TracedSpan] = []
         self._feedback: list[dict[str, Any]] = []
         self._bodies: list[bytes] = []
-        self._http: _Server | None = None
+        self._http: _TraceHttpServer | None = None
 
     def __enter__(self) -> Self:
-        self._http = _Server(self)
+        self._http = _TraceHttpServer(self)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), name="TraceServer", daemon=True).start()
         return self
 
@@ -162,15 +162,15 @@ class TraceServer:
         self._runs.setdefault(run["id"], {}).update({name: value for name, value in run.items() if value is not None})
 
 
-class _Server(ThreadingHTTPServer):
+class _TraceHttpServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, owner: TraceServer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", 0), _TraceHandler)
         self.owner = owner
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _TraceHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Tell clients how to send runs, and that every project there may be is the one here."""
         if "/sessions" in self.path:
@@ -178,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             project: dict[str, Any] = {"id": _PROJECT, "tenant_id": _PROJECT, "name": name}
             project |= {"start_time": "2026-01-01T00:00:00Z", "reference_dataset_id": None}
             return self._reply([project])
-        multipart = cast("_Server", self.server).owner.multipart
+        multipart = cast("_TraceHttpServer", self.server).owner.multipart
         config = {
             "use_multipart_endpoint": multipart,
             "size_limit": 100,
@@ -192,7 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take runs, spans or feedback."""
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        cast("_Server", self.server).owner.take(self.path, self.headers.get("content-type", ""), body)
+        cast("_TraceHttpServer", self.server).owner.take(self.path, self.headers.get("content-type", ""), body)
         self._reply({})
 
     do_PATCH = do_POST  # noqa: N815  # the name that the base class looks for

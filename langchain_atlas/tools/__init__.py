@@ -6,13 +6,13 @@ heavy packages are imported on the first call.
 
 from langchain_atlas.tools.calculator import Calculator, evaluate
 from langchain_atlas.tools.graphs import GraphTool
-from langchain_atlas.tools.mcp import McpServer, McpTool, mcp_tools
-from langchain_atlas.tools.monty import MontySandbox, shared_sandbox
-from langchain_atlas.tools.ocr import OcrTool
-from langchain_atlas.tools.process import ProcessSandbox
-from langchain_atlas.tools.python import PythonTool, run_unit_tests
+from langchain_atlas.tools.mcp.tool import McpServer, McpTool, mcp_tools
+from langchain_atlas.tools.python.monty import MontySandbox, shared_sandbox
+from langchain_atlas.tools.python.process import ProcessSandbox
+from langchain_atlas.tools.python.sandbox import Execution, Sandbox, Session, SessionSandbox
+from langchain_atlas.tools.python.sessions import tool_sessions
+from langchain_atlas.tools.python.tool import PythonTool, run_unit_tests
 from langchain_atlas.tools.registry import build_tools
-from langchain_atlas.tools.sandbox import Execution, Sandbox, Session, SessionSandbox
 from langchain_atlas.tools.search import (
     BraveSearch,
     FolderSearch,
@@ -26,8 +26,8 @@ from langchain_atlas.tools.search import (
     Snippet,
     TavilySearchProvider,
 )
-from langchain_atlas.tools.sessions import tool_sessions
 from langchain_atlas.tools.vision import VisionTool
+from langchain_atlas.tools.vision.ocr import OcrTool
 
 __all__ = [
     "BraveSearch",

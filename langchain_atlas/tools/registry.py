@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.tools.calculator import Calculator
 from langchain_atlas.tools.graphs import GraphTool
-from langchain_atlas.tools.mcp import McpTool, mcp_tools
-from langchain_atlas.tools.ocr import OcrTool
-from langchain_atlas.tools.python_backends import build_python
+from langchain_atlas.tools.mcp.tool import McpTool, mcp_tools
+from langchain_atlas.tools.python.backends import build_python
 from langchain_atlas.tools.ranking.building import build_ranking
 from langchain_atlas.tools.search import RetrieverSearch, SearchTool, build_search
 from langchain_atlas.tools.vision import VisionTool
+from langchain_atlas.tools.vision.ocr import OcrTool
 
 
 def _calculator() -> BaseTool:

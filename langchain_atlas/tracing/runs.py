@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_atlas.masked_errors import keys_masked
+from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.tracing.facts import Facts, of_decision, of_observation, of_query, of_trajectory
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from langchain_core.runnables import RunnableConfig
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 DECIDE, EXECUTE, SOLVE = "atlas.decide", "atlas.execute", "atlas.solve"

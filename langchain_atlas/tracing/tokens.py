@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, CallbackManager
 
-from langchain_atlas.error_kinds import execution_error
 from langchain_atlas.errors import BrokenStreamError
+from langchain_atlas.failures.kinds import execution_error
 from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ HOLD_BACK_S = 0.5
 
 Value = TypeVar("Value")
 _sure: ContextVar[bool] = ContextVar("atlas_sure_reply", default=False)
-_holding: ContextVar[Held | None] = ContextVar("atlas_held_tokens", default=None)
+_holding: ContextVar[HeldTokens | None] = ContextVar("atlas_held_tokens", default=None)
 
 
 @contextmanager
@@ -75,7 +75,7 @@ class _Reply:
     """Id of the message, once it is complete."""
 
 
-class Held:
+class HeldTokens:
     """Holds back the tokens of a run.
 
     Args:
@@ -86,7 +86,7 @@ class Held:
     def __init__(self, live: bool, hold_back_s: float | None) -> None:
         self._live = live
         self._hold_back_s = hold_back_s
-        self._handlers: dict[int, _Handler] = {}
+        self._handlers: dict[int, _TokenHandler] = {}
 
     def run(self, work: Callable[[], Value]) -> Value:
         """Do the work of the run, or part of it."""
@@ -159,11 +159,11 @@ class Held:
             patience = self._hold_back_s if self._live else None
             # LangChain streams a model's reply if a handler has one of these marks.
             marks = tuple(one for one in type(handler).__mro__ if one.__module__.endswith("tracers._streaming"))
-            known = self._handlers[id(handler)] = type("_Holding", (_Handler, *marks), {})(handler, patience)
+            known = self._handlers[id(handler)] = type("_Holding", (_TokenHandler, *marks), {})(handler, patience)
         return known
 
 
-def settled(held: Held, observation: Observation) -> Observation:
+def settled(held: HeldTokens, observation: Observation) -> Observation:
     """Return the observation of a run after streaming its answer.
 
     Raises:
@@ -176,7 +176,7 @@ def settled(held: Held, observation: Observation) -> Observation:
 
 
 @contextmanager
-def unbroken(held: Held) -> Iterator[None]:
+def unbroken(held: HeldTokens) -> Iterator[None]:
     """Stream the reply to a call once it is complete.
 
     Raises:
@@ -198,7 +198,7 @@ def _listens(handler: BaseCallbackHandler) -> bool:
     )
 
 
-class _Handler(BaseCallbackHandler):
+class _TokenHandler(BaseCallbackHandler):
     """Replaces a handler that streams messages, and passes on only what may be streamed.
 
     Args:

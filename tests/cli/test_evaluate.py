@@ -14,7 +14,7 @@ from langchain_atlas import encoders
 from langchain_atlas.cli.app import app
 from langchain_atlas.errors import AtlasError, OutcomeError, PoolError, SettingError
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.testing import FakeEncoder

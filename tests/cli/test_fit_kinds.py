@@ -10,7 +10,7 @@ from recorded import kinds_of_query
 
 from langchain_atlas import encoders
 from langchain_atlas.errors import SettingError
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.kinds import FITTED, class_of
 from langchain_atlas.testing import FakeEncoder

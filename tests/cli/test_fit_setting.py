@@ -15,14 +15,14 @@ from langchain_atlas import encoders
 from langchain_atlas.cli.app import app
 from langchain_atlas.cli.setting import asked_for, say, set_as_measured
 from langchain_atlas.errors import OutcomeError, SettingError
-from langchain_atlas.evaluation.reporting.settings import cost_of
+from langchain_atlas.evaluation.settings.words import cost_of
 from langchain_atlas.learning import training
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import load_with_settings
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+from langchain_atlas.routers.saved.artifact import load_with_settings
 from langchain_atlas.testing import FakeEncoder
 
 pytestmark = pytest.mark.usefixtures("fake_encoder")

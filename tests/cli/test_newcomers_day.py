@@ -14,9 +14,9 @@ from langchain_atlas import demo
 from langchain_atlas.cli import main
 from langchain_atlas.encoders import SentenceTransformerEncoder
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.pool_check import check_pool
+from langchain_atlas.evaluation.doctor.pool_check import check_pool
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Model, Pool
+from langchain_atlas.pool.pool import Model, Pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,11 +7,11 @@ import numpy as np
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.evaluation.runs import run_router
+from langchain_atlas.evaluation.replay.runs import run_router
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.loop import solve
+from langchain_atlas.loop.turns import solve
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.trajectory import START, Constraints, Decision, Query, Trajectory
 

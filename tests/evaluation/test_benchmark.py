@@ -7,7 +7,7 @@ import pytest
 from replaying import GRID, A, B, C, ChainRouter, MuteRouter, changed, table_of
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.benchmark import Evaluation, evaluate
+from langchain_atlas.evaluation.replay.benchmark import Evaluation, evaluate
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.baselines import SinglePairRouter
 

@@ -19,7 +19,7 @@ from replaying import (
 )
 
 from langchain_atlas.errors import OutcomeError, PoolError
-from langchain_atlas.evaluation.benchmark import evaluate
+from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.baselines import RandomRouter, SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter

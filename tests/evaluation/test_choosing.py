@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from langchain_atlas.evaluation.choosing import UNSEEN, WITHIN, Trials, choose
+from langchain_atlas.evaluation.settings.choosing import UNSEEN, WITHIN, Trials, choose
 from langchain_atlas.routers.operating import OperatingCurve
 
 N = 1000

@@ -9,8 +9,8 @@ import pytest
 from recorded import row, table_of
 
 from langchain_atlas.errors import OutcomeError
-from langchain_atlas.evaluation.choosing import Trials, choose
-from langchain_atlas.evaluation.crossvalidation import FEWEST_QUERIES, cross_validate, kinds_of
+from langchain_atlas.evaluation.settings.choosing import Trials, choose
+from langchain_atlas.evaluation.settings.crossvalidation import FEWEST_QUERIES, cross_validate, kinds_of
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.learned.knn import KNNRouter

@@ -9,13 +9,13 @@ from recorded import kinds_of_query, row, table_of
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import OutcomeError, SettingError
-from langchain_atlas.evaluation.crossfit import N_FOLDS, grouped, near_duplicates, parts, single_orders
-from langchain_atlas.evaluation.diagnosis import Diagnosis, diagnose
-from langchain_atlas.evaluation.findings import Finding
-from langchain_atlas.evaluation.trials import ratio_of
-from langchain_atlas.evaluation.verdicts import FEWEST_QUERIES, Headroom, needed
+from langchain_atlas.evaluation.doctor.diagnosis import Diagnosis, diagnose
+from langchain_atlas.evaluation.doctor.findings import Finding
+from langchain_atlas.evaluation.doctor.trials import ratio_of
+from langchain_atlas.evaluation.doctor.verdicts import FEWEST_QUERIES, Headroom, needed
+from langchain_atlas.evaluation.settings.crossfit import N_FOLDS, grouped, near_duplicates, parts, single_orders
 from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.testing import FakeEncoder
 
 BEST = "gpt-4o-mini-2024-07-18@@prompt"

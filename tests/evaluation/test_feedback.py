@@ -12,7 +12,7 @@ from langsmith.schemas import Example
 
 from langchain_atlas import Decision, Observation, Pair, Trajectory, create_atlas_graph, solve
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.evaluation.feedback import KEYS, evaluator, feedback, send_feedback
+from langchain_atlas.evaluation.scoring.feedback import KEYS, evaluator, feedback, send_feedback
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, TraceServer
 from langchain_atlas.trajectory import Candidate
 

@@ -6,9 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas.errors import OutcomeError, SettingError
-from langchain_atlas.evaluation import metrics
-from langchain_atlas.evaluation.bootstrap import accuracy_interval, bootstrap_means, paired_difference
-from langchain_atlas.evaluation.frontier import average_quality, convex_hull, hull_quality, mix_at, pareto_frontier
+from langchain_atlas.evaluation.replay import metrics
+from langchain_atlas.evaluation.replay.bootstrap import accuracy_interval, bootstrap_means, paired_difference
+from langchain_atlas.evaluation.replay.frontier import (
+    average_quality,
+    convex_hull,
+    hull_quality,
+    mix_at,
+    pareto_frontier,
+)
 
 NAN = float("nan")
 

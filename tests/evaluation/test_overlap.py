@@ -4,9 +4,9 @@ import pytest
 from recorded import kinds_of_query
 
 from langchain_atlas.encoders import Encoder
-from langchain_atlas.evaluation.benchmark import evaluate
-from langchain_atlas.evaluation.overlap import learned_from, warnings
-from langchain_atlas.evaluation.report import figures, report
+from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.evaluation.replay.overlap import learned_from, warnings
+from langchain_atlas.evaluation.report.page import figures, report
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter

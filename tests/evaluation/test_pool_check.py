@@ -10,8 +10,8 @@ from provider import reach, serve
 
 from langchain_atlas import NO_TOOL, Model, Pair, Pool, Tool
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.pool_check import PoolCheck, check_pool, estimate
-from langchain_atlas.evaluation.pool_probes import describe
+from langchain_atlas.evaluation.doctor.pool_check import PoolCheck, check_pool, estimate
+from langchain_atlas.evaluation.doctor.pool_probes import short_error
 from langchain_atlas.testing import HANG, Failure, call_tool
 
 if TYPE_CHECKING:
@@ -276,6 +276,6 @@ class TestPool:
 
 
 def test_errors_are_short_and_said_once() -> None:
-    assert describe(ValueError("x" * 1000)) == f"ValueError: {'x' * 288}..."
+    assert short_error(ValueError("x" * 1000)) == f"ValueError: {'x' * 288}..."
     text = "AuthenticationError: litellm.AuthenticationError: AuthenticationError: OpenAIException - no"
-    assert describe(text) == "AuthenticationError: OpenAIException - no"
+    assert short_error(text) == "AuthenticationError: OpenAIException - no"

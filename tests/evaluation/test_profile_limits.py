@@ -12,7 +12,7 @@ from provider import reach, serve
 from langchain_atlas import LiveExecutor, Pool
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.profiling import profile
-from langchain_atlas.evaluation.queries import CheckableQuery
+from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.outcomes import OutcomeTable
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fixture_types import Reach, Serve
 
-    from langchain_atlas.evaluation.profile_plan import ProfilePlan
+    from langchain_atlas.evaluation.profiling.plan import ProfilePlan
 
 __all__ = ["reach", "serve"]
 

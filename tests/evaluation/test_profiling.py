@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
-from langchain_atlas.evaluation.profiling import ProfileReport, aprofile, profile
-from langchain_atlas.evaluation.queries import CheckableQuery
+from langchain_atlas.evaluation.profiling import profile
+from langchain_atlas.evaluation.profiling.profile import ProfileReport, aprofile
+from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.outcomes import COLUMNS, OutcomeTable
-from langchain_atlas.pool import Model, Pair, Pool, Tool
+from langchain_atlas.pool.pool import Model, Pair, Pool, Tool
 from langchain_atlas.trajectory import Observation, Query, Usage
 
 
@@ -274,9 +275,9 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 import asyncio, os, sys
 from langchain_atlas.evaluation.profiling import profile
-from langchain_atlas.evaluation.queries import CheckableQuery
+from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.pool import Model, Pool
+from langchain_atlas.pool.pool import Model, Pool
 from langchain_atlas.trajectory import Observation
 
 out, calls, delay = sys.argv[1], sys.argv[2], float(sys.argv[3])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from pictures import data_url, picture
 
 from langchain_atlas.errors import OutcomeError
-from langchain_atlas.evaluation.queries import CheckableQuery, read_queries, stable_id
-from langchain_atlas.evaluation.scorers import NumericScorer
+from langchain_atlas.evaluation.profiling.queries import CheckableQuery, read_queries, stable_id
+from langchain_atlas.evaluation.scoring.scorers import NumericScorer
 
 
 def written(folder: Path, *lines: str | bytes) -> Path:

@@ -13,14 +13,15 @@ from replaying import ChainRouter
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import InvalidInputError, MissingExtraError
-from langchain_atlas.evaluation import report as module
-from langchain_atlas.evaluation.benchmark import evaluate
-from langchain_atlas.evaluation.report import embedded, figures, page, report
-from langchain_atlas.evaluation.reporting import sweeps
-from langchain_atlas.evaluation.reporting.clusters import projected
-from langchain_atlas.evaluation.reporting.sweeps import N_STEPS, settings_of, sweep
+from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.evaluation.report import page
+from langchain_atlas.evaluation.report import page as module
+from langchain_atlas.evaluation.report.clusters import projected
+from langchain_atlas.evaluation.report.page import embedded, figures, report
+from langchain_atlas.evaluation.settings import sweeps
+from langchain_atlas.evaluation.settings.sweeps import N_STEPS, settings_of, sweep
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_atlas.errors import ConstraintError, SettingError
-from langchain_atlas.evaluation.robustness import choices_kept, perturb, robustness
-from langchain_atlas.pool import Pair
+from langchain_atlas.evaluation.replay.robustness import choices_kept, perturb, robustness
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 

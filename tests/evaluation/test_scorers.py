@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas.errors import OutcomeError, SettingError
-from langchain_atlas.evaluation.scorers import SCORERS, NumericScorer, Scorer, build_scorer, score
+from langchain_atlas.evaluation.scoring.scorers import SCORERS, NumericScorer, Scorer, build_scorer, score
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
-from langchain_atlas.billing import billed
+from langchain_atlas.costs.billing import billed
 from langchain_atlas.testing import call_tool
 from langchain_atlas.trajectory import Spending, Usage
 

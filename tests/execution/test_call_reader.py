@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from langchain_core.tools import tool
 
 from langchain_atlas.execution.invocations import InvocationError
-from langchain_atlas.execution.invocations.call_reading import (
+from langchain_atlas.execution.invocations.calls.formats import FORMATS
+from langchain_atlas.execution.invocations.calls.reading import (
     NoCallError,
     check_arguments,
     final_answer,
     read_tool_calls,
 )
-from langchain_atlas.execution.invocations.formats import FORMATS
 
 
 @tool("look-up")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from langchain_atlas import LiveExecutor, Pair, Pool, Query
-from langchain_atlas.deadlines import deadline
+from langchain_atlas.loop.deadlines import deadline
 from langchain_atlas.testing import Failure
 
 if TYPE_CHECKING:

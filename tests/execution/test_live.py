@@ -19,7 +19,7 @@ from langgraph.types import Command, interrupt
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import ExecutionError, PoolError, SettingError
 from langchain_atlas.execution.invocations import Invocation, ModelCall, text_of
-from langchain_atlas.execution.litellm_chat import pause
+from langchain_atlas.execution.models.litellm_chat import pause
 from langchain_atlas.testing import HANG, Failure, call_tool
 from langchain_atlas.trajectory import Usage
 

@@ -20,7 +20,8 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_atlas import LiveExecutor, Pair, Pool, Query, Tool
 from langchain_atlas.errors import MissingExtraError, PoolError
 from langchain_atlas.testing import call_tool
-from langchain_atlas.tools import McpServer, McpTool, mcp_session, mcp_tools
+from langchain_atlas.tools import McpServer, McpTool, mcp_tools
+from langchain_atlas.tools.mcp import session as mcp_session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -101,7 +101,7 @@ def test_the_limit_of_a_message_holds_for_runs_with_tools(serve: Serve, reach: R
         from langgraph.graph import START as FIRST
         from langgraph.graph import StateGraph
 
-        from langchain_atlas.integrations.graph import AtlasState
+        from langchain_atlas.integrations.graphs.graph import AtlasState
 
         builder = StateGraph(AtlasState)
         builder.add_node("answer", AtlasNode(router, executor))

@@ -12,9 +12,9 @@ from langchain_core.tools import StructuredTool, tool
 
 from langchain_atlas import LiveExecutor, Model, Pair, Pool, Query, Tool
 from langchain_atlas.execution.invocations import INVOCATIONS, ModelCall, RefusedCall, ToolCall
-from langchain_atlas.execution.invocations.formats import FORMATS
-from langchain_atlas.execution.invocations.native_calls import read_reply
-from langchain_atlas.execution.invocations.schemas import described, sendable, signatures_of
+from langchain_atlas.execution.invocations.calls.formats import FORMATS
+from langchain_atlas.execution.invocations.calls.native_calls import read_reply
+from langchain_atlas.execution.invocations.calls.schemas import sendable_tool, signatures_of, tool_schema
 from langchain_atlas.testing import call_tool
 from langchain_atlas.trajectory import ToolTrace
 
@@ -214,9 +214,9 @@ def test_thoughts_stand_apart_in_a_message() -> None:
 @pytest.mark.parametrize("parameters", [{"type": "object"}, {}, {"title": "x"}, {"type": "object", "properties": None}])
 def test_a_schema_without_properties_means_no_arguments(parameters: dict[str, Any]) -> None:
     bare = StructuredTool.from_function(lambda: "pong", name="bare", description="Say pong.", args_schema=parameters)
-    assert described(bare)["parameters"]["properties"] == {}
-    assert sendable(bare)["function"]["parameters"]["properties"] == {}  # type: ignore[index]
-    assert sendable(ping) is ping
+    assert tool_schema(bare)["parameters"]["properties"] == {}
+    assert sendable_tool(bare)["function"]["parameters"]["properties"] == {}  # type: ignore[index]
+    assert sendable_tool(ping) is ping
     for invocation in ("native", "prompted"):
         settings = {"tool_choice": "auto"}
         built = INVOCATIONS[invocation](

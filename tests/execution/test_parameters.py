@@ -8,8 +8,8 @@ import pytest
 from calling import QUESTION, multiply
 
 from langchain_atlas import LiveExecutor, Pair, Pool, Tool
-from langchain_atlas.evaluation.pool_check import check_pool
-from langchain_atlas.parameters import taken
+from langchain_atlas.evaluation.doctor.pool_check import check_pool
+from langchain_atlas.pool.parameters import taken
 from langchain_atlas.testing import Failure, call_tool
 from langchain_atlas.tools.ranking.judge import ChatJudge
 

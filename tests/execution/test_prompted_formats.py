@@ -10,7 +10,7 @@ from calling import QUESTION, in_turn, look_up, multiply
 
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Tool
 from langchain_atlas.errors import PoolError
-from langchain_atlas.execution.invocations.formats import FORMATS
+from langchain_atlas.execution.invocations.calls.formats import FORMATS
 
 if TYPE_CHECKING:
     from fixture_types import Reach, Run, Serve

@@ -13,7 +13,7 @@ from langchain_core.tools import tool
 from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
 from langchain_atlas.testing import Failure
-from langchain_atlas.tools.ranking import FunctionScorer, RankingTool
+from langchain_atlas.tools.ranking import FunctionAnswerScorer, RankingTool
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 PAIR = Pair("small", "best")
-LONGEST = RankingTool(scorer=FunctionScorer(lambda _, answer: len(answer)))
+LONGEST = RankingTool(scorer=FunctionAnswerScorer(lambda _, answer: len(answer)))
 
 
 @tool
@@ -117,7 +117,7 @@ def test_fails_where_every_sample_does(serve: Serve, reach: Reach, run: Run) -> 
 
 
 def test_fails_where_nothing_can_be_ranked(serve: Serve, reach: Reach, run: Run) -> None:
-    broken = RankingTool(scorer=FunctionScorer(lambda _, __: 1 / 0))
+    broken = RankingTool(scorer=FunctionAnswerScorer(lambda _, __: 1 / 0))
     seen = execute(run, reach(serve("42")), best_of(broken, samples=2))
     assert "could not be ranked: Error: no answer could be scored" in str(seen.error)
     assert "ZeroDivisionError" in str(seen.tool_trace[0].error)

@@ -6,9 +6,9 @@ from recorded import row, table_of
 
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.loop import asolve, solve
+from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.testing import ScriptedRouter
 from langchain_atlas.trajectory import Decision, Observation, Query, Usage
 

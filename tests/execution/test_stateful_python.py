@@ -5,10 +5,10 @@ from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
 
 from langchain_atlas.execution.live import LiveExecutor
-from langchain_atlas.loop import asolve, solve
-from langchain_atlas.pool import Model, Pair, Pool, Tool
+from langchain_atlas.loop.turns import asolve, solve
+from langchain_atlas.pool.pool import Model, Pair, Pool, Tool
 from langchain_atlas.routers.base import Router, last_answer
-from langchain_atlas.tools.sessions import tool_sessions
+from langchain_atlas.tools.python.sessions import tool_sessions
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 

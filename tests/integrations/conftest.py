@@ -11,7 +11,7 @@ from langchain.agents import create_agent
 from provider import reach, serve
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Pool, Tool
-from langchain_atlas.execution.chat_models import build_chat_model
+from langchain_atlas.execution.models.chat_models import build_chat_model
 from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from langchain_core.messages import AIMessage
 
     from langchain_atlas import Model
-    from langchain_atlas.integrations.middleware import AtlasMiddleware
+    from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
     from langchain_atlas.testing import OpenAIServer
 
 __all__ = ["call", "connect", "echo", "invoke", "reach", "serve"]

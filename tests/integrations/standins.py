@@ -8,7 +8,7 @@ from langchain_core.tools import tool
 from langgraph.types import interrupt
 
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.testing import call_tool
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory

@@ -13,8 +13,8 @@ from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, ClusterRouter, Decision, Pair, Query, create_atlas_graph
 from langchain_atlas.errors import PoolError, SettingError
-from langchain_atlas.integrations.approval import Approval
-from langchain_atlas.pool import Model, Pool, Tool
+from langchain_atlas.integrations.graphs.approval import Approval
+from langchain_atlas.pool.pool import Model, Pool, Tool
 from langchain_atlas.testing import FakeEncoder, ScriptedExecutor, ScriptedRouter
 from langchain_atlas.trajectory import Candidate
 

@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
 
 from langchain_atlas import Query
-from langchain_atlas.integrations.chat_model import ChatAtlas
-from langchain_atlas.integrations.graph import create_atlas_graph
-from langchain_atlas.integrations.middleware import AtlasMiddleware
+from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
+from langchain_atlas.integrations.chat.model import ChatAtlas
+from langchain_atlas.integrations.graphs.graph import create_atlas_graph
 from langchain_atlas.routers.prompted.router import PromptedRouter
 from langchain_atlas.testing import ScriptedRouter
 

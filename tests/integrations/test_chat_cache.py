@@ -25,7 +25,7 @@ from langchain_atlas import (
 )
 from langchain_atlas.routers.lazy import LazyRouter
 from langchain_atlas.routers.learned.knn import KNNRouter
-from langchain_atlas.routers.state_digest import state_digest
+from langchain_atlas.routers.saved.state_digest import state_digest
 from langchain_atlas.testing import FakeEncoder, ScriptedRouter
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory, last_answer
 

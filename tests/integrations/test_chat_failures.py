@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 
 from langchain_atlas import ChatAtlas, ClusterRouter, LiveExecutor, Pool, Tool
 from langchain_atlas.errors import ExecutionError, SettingError
-from langchain_atlas.loop import BrokenStreamError
+from langchain_atlas.loop.turns import BrokenStreamError
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

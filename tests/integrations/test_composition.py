@@ -17,7 +17,7 @@ from node_graph import node_graph
 
 from langchain_atlas import NO_TOOL, AtlasNode, LiveExecutor, Pair, Pool, Query, Tool, create_atlas_graph
 from langchain_atlas.errors import ExecutionError, PoolError
-from langchain_atlas.integrations import durable
+from langchain_atlas.integrations.graphs import durable
 from langchain_atlas.integrations.messages import AtlasContext
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, call_tool
 

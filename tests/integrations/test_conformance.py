@@ -20,8 +20,8 @@ from langchain_atlas import (
     create_atlas_graph,
     solve,
 )
-from langchain_atlas.asks import configured, read_ask
 from langchain_atlas.integrations.messages import answer_message
+from langchain_atlas.messages.user_message import configured, read_ask
 from langchain_atlas.testing import IntegrationConformance
 from langchain_atlas.testing.integrations import Noted
 

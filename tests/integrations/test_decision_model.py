@@ -12,7 +12,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.testing import ScriptedRouter
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory

@@ -15,7 +15,7 @@ from langgraph.types import CachePolicy, Command, RetryPolicy, interrupt
 from node_graph import node_graph
 
 from langchain_atlas import AtlasNode, Pair, Query, create_atlas_graph
-from langchain_atlas.integrations.graph import AtlasState
+from langchain_atlas.integrations.graphs.graph import AtlasState
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 from langchain_atlas.trajectory import START as NOTHING
 from langchain_atlas.trajectory import Decision, Trajectory

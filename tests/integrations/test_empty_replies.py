@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.integrations.middleware import AtlasMiddleware
+from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
 from langchain_atlas.testing import ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

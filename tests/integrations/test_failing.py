@@ -32,8 +32,8 @@ from langchain_atlas import (
     Pair,
     create_atlas_graph,
 )
-from langchain_atlas.error_kinds import execution_error, failed_call
 from langchain_atlas.errors import ExecutionError, SettingError
+from langchain_atlas.failures.kinds import execution_error, failed_call
 from langchain_atlas.testing import Failure, ScriptedExecutor, ScriptedRouter
 from langchain_atlas.trajectory import Trajectory
 

@@ -11,8 +11,8 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_atlas import AtlasNode, ChatAtlas, Constraints, Pair, Query, solve
 from langchain_atlas.errors import AtlasError, ConstraintError, InvalidInputError
+from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
 from langchain_atlas.integrations.messages import AtlasContext
-from langchain_atlas.integrations.middleware import AtlasMiddleware
 from langchain_atlas.routers.base import Router
 from langchain_atlas.testing import Failure, ScriptedRouter, call_tool
 from langchain_atlas.trajectory import START, Candidate, Decision, Trajectory

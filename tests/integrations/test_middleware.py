@@ -15,9 +15,9 @@ from standins import HELLO, IMAGE, THREAD, Alternating, approve, offered, seekin
 
 from langchain_atlas import NO_TOOL, Constraints, LiveExecutor, Pair, Pool, Tool
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.integrations.agent_record import AgentRecord
+from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
+from langchain_atlas.integrations.agents.record import AgentRecord
 from langchain_atlas.integrations.messages import AtlasContext
-from langchain_atlas.integrations.middleware import AtlasMiddleware
 from langchain_atlas.testing import ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from standins import HELLO, IMAGE, THREAD, Alternating, Broken, offered, shout
 
 from langchain_atlas import ClusterRouter, LiveExecutor, Pair, Pool, Router
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.integrations.agent_record import AgentRecord
-from langchain_atlas.integrations.middleware import AtlasMiddleware
+from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
+from langchain_atlas.integrations.agents.record import AgentRecord
 from langchain_atlas.testing import Failure, FakeEncoder, ScriptedRouter, call_tool
 from langchain_atlas.trajectory import Decision
 

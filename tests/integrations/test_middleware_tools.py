@@ -10,8 +10,8 @@ from langchain.agents.middleware import AgentMiddleware
 from standins import HELLO, Alternating, approve, offered, shout
 
 from langchain_atlas import NO_TOOL, LiveExecutor, Pool, Tool
-from langchain_atlas.execution.chat_models import build_chat_model
-from langchain_atlas.integrations.middleware import AtlasMiddleware
+from langchain_atlas.execution.models.chat_models import build_chat_model
+from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
 from langchain_atlas.testing import call_tool
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from langchain_core.runnables.history import RunnableWithMessageHistory
 from pydantic import BaseModel
 
 from langchain_atlas import AtlasMiddleware, ChatAtlas, LiveExecutor, Pool
-from langchain_atlas.execution.plain_values import plain, plain_message
+from langchain_atlas.execution.models.plain_values import plain, plain_message
 from langchain_atlas.testing import ScriptedRouter, call_tool
 
 if TYPE_CHECKING:

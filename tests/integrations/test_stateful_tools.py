@@ -16,7 +16,7 @@ from node_graph import node_graph
 from langchain_atlas import AtlasNode, ChatAtlas, LiveExecutor, Model, Pool, Tool, create_atlas_graph
 from langchain_atlas.testing import ScriptedRouter
 from langchain_atlas.tools import tool_sessions
-from langchain_atlas.tools.sessions import current_sessions
+from langchain_atlas.tools.python.sessions import current_sessions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

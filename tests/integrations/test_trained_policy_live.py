@@ -7,12 +7,12 @@ import pytest
 
 from langchain_atlas import demo
 from langchain_atlas.execution.live import LiveExecutor
-from langchain_atlas.integrations.graph import create_atlas_graph
+from langchain_atlas.integrations.graphs.graph import create_atlas_graph
 from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pool
+from langchain_atlas.pool.pool import Pool
 from langchain_atlas.routers.base import Router
 from langchain_atlas.trajectory import Trajectory
 

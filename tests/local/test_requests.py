@@ -7,7 +7,7 @@ import pytest
 
 from langchain_atlas.errors import ExecutionError, InvalidInputError, SettingError
 from langchain_atlas.local import MODELS
-from langchain_atlas.local.requests import PromptTooLongError, Reader, Request, build_request
+from langchain_atlas.local.requests import EngineRequest, PromptTooLongError, Reader, build_request
 
 GEMMA = MODELS["gemma-3-270m"]
 MESSAGES = [{"role": "user", "content": "2 + 2?"}]
@@ -84,7 +84,7 @@ def piece(text: str, finish_reason: str | None = None, **more: Any) -> dict[str,
 
 
 def test_text_is_shown_as_it_comes_without_white_space_around_it() -> None:
-    reader = Reader(Request({}))
+    reader = Reader(EngineRequest({}))
     usage = {"prompt_tokens": 5, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 2}}
     pieces = [piece(" "), piece("Hel"), piece("lo \n"), piece("you"), piece("\n"), piece("", "stop", usage=usage)]
     assert [reader.read(each) for each in pieces] == ["", "Hel", "lo", " \nyou", "", ""]
@@ -94,7 +94,7 @@ def test_text_is_shown_as_it_comes_without_white_space_around_it() -> None:
 
 
 def test_a_tool_call_is_shown_whole() -> None:
-    reader = Reader(Request({}, is_json=True, is_tool_call=True))
+    reader = Reader(EngineRequest({}, is_json=True, is_tool_call=True))
     assert reader.read(piece('{"name": "sum", "arguments": {"of": [1]}}', "stop")) == ""
     answer = reader.finish()
     assert (answer.text, answer.finish_reason) == (None, "tool_calls")
@@ -103,7 +103,7 @@ def test_a_tool_call_is_shown_whole() -> None:
 
 
 def test_a_tool_call_that_was_cut_off_is_not_a_tool_call() -> None:
-    reader = Reader(Request({}, is_json=True, is_tool_call=True))
+    reader = Reader(EngineRequest({}, is_json=True, is_tool_call=True))
     reader.read(piece('{"name": "su', "length"))
     answer = reader.finish()
     assert (answer.text, answer.tool_call, answer.finish_reason) == ('{"name": "su', None, "length")
@@ -111,7 +111,7 @@ def test_a_tool_call_that_was_cut_off_is_not_a_tool_call() -> None:
 
 @pytest.mark.parametrize(("text", "reason"), [("Sure!", "stop"), ("Sure! I", "length"), ('{"a"', "stop")])
 def test_a_schema_that_the_engine_dropped_does_not_go_unnoticed(text: str, reason: str) -> None:
-    reader = Reader(Request({}, is_json=True))
+    reader = Reader(EngineRequest({}, is_json=True))
     reader.read(piece(text, reason))
     with pytest.raises(SettingError, match="schema"):
         reader.finish()
@@ -127,11 +127,11 @@ def test_a_schema_that_the_engine_dropped_does_not_go_unnoticed(text: str, reaso
 )
 def test_errors_of_the_engine_are_told_apart(error: dict[str, Any], kind: type[Exception]) -> None:
     with pytest.raises(kind, match="m"):
-        Reader(Request({})).read({"error": error})
+        Reader(EngineRequest({})).read({"error": error})
 
 
 def test_an_answer_that_was_stopped_is_an_error() -> None:
-    reader = Reader(Request({}))
+    reader = Reader(EngineRequest({}))
     reader.read(piece("Hel"))
     with pytest.raises(ExecutionError, match="stopped"):
         reader.finish()

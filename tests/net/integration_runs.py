@@ -15,7 +15,7 @@ from node_graph import node_graph
 from snapshots import Plain
 
 from langchain_atlas import AtlasChain, AtlasContext, AtlasMiddleware, AtlasNode, ChatAtlas, create_atlas_graph
-from langchain_atlas.execution.chat_models import build_chat_model
+from langchain_atlas.execution.models.chat_models import build_chat_model
 from langchain_atlas.trajectory import Assignment, Observation
 
 if TYPE_CHECKING:

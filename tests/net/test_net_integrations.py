@@ -9,7 +9,7 @@ from integration_runs import INTEGRATIONS, recorded
 from scenes import SCENES
 from snapshots import check_cases, compare
 
-from langchain_atlas.integrations import durable
+from langchain_atlas.integrations.graphs import durable
 
 if TYPE_CHECKING:
     from fixture_types import Serve

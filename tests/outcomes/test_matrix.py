@@ -6,7 +6,7 @@ from recorded import row, table_of
 
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.outcomes import OutcomeMatrix
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 
 A, B, C = Pair("a"), Pair("b"), Pair("c")
 NAN = float("nan")

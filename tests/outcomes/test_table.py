@@ -18,7 +18,7 @@ from recorded import row, table_of
 from langchain_atlas.errors import OutcomeError, PoolError, WritingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.outcomes.columns import COLUMNS, read_jsonl
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 
 A, B = Pair("a"), Pair("b", "python")
 

@@ -16,10 +16,17 @@ from recorded import Compass, kinds_of_query
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError, WritingError
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import ARRAYS, CONFIG, Artifact, load_with_settings, read_artifact, write_artifact
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.saved.artifact import (
+    ARRAYS,
+    CONFIG,
+    Artifact,
+    load_with_settings,
+    read_artifact,
+    write_artifact,
+)
 from langchain_atlas.testing import FakeEncoder, ScriptedRouter
 from langchain_atlas.trajectory import Query
 

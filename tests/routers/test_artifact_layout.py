@@ -15,12 +15,12 @@ from langchain_atlas.errors import ArtifactError
 from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
-from langchain_atlas.routers.artifact import CONFIG, Artifact, read_artifact, write_artifact
-from langchain_atlas.routers.artifact_layout import LAYOUTS
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter
 from langchain_atlas.routers.kinds import class_of
+from langchain_atlas.routers.saved.artifact import CONFIG, Artifact, read_artifact, write_artifact
+from langchain_atlas.routers.saved.layout import LAYOUTS
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import read_artifact
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import RandomRouter, SinglePairRouter
+from langchain_atlas.routers.saved.artifact import read_artifact
 from langchain_atlas.trajectory import START, Constraints, Observation, Query
 
 A, B, C = Pair("a"), Pair("b", "search"), Pair("c")

@@ -19,9 +19,9 @@ from recorded import KINDS, Compass, row, table_of
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.loop import solve
+from langchain_atlas.loop.turns import solve
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair, Pool
+from langchain_atlas.pool.pool import Pair, Pool
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import Cluster, ClusterRouter
 from langchain_atlas.testing import FakeEncoder, ScriptedExecutor

@@ -13,7 +13,7 @@ from recorded import Compass, offers, row, table_of
 from scipy.special import betainc
 
 from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.kmeans import Clusterings
 from langchain_atlas.routers.cluster.router import ClusterRouter

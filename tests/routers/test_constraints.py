@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Trajectory
 

@@ -11,7 +11,7 @@ from langgraph.errors import GraphInterrupt
 from recorded import kinds_of_query
 
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.fallback import FallbackRouter

@@ -13,18 +13,18 @@ from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import ARRAYS, CONFIG, Artifact, read_artifact, write_artifact
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
 from langchain_atlas.routers.fallback import FallbackRouter
-from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.lazy import LazyRouter
 from langchain_atlas.routers.learned.knn import KNNRouter
 from langchain_atlas.routers.learned.linear import LinearRouter
 from langchain_atlas.routers.policy.router import RLRouter
+from langchain_atlas.routers.saved.artifact import ARRAYS, CONFIG, Artifact, read_artifact, write_artifact
+from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Query
 

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.learning.rollout import follow
-from langchain_atlas.loop import solve
+from langchain_atlas.loop.turns import solve
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
 from langchain_atlas.routers.policy.featurizer import EncodedQueries

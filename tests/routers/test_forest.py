@@ -14,7 +14,7 @@ from recorded import row, table_of
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.cluster.trees import Forest

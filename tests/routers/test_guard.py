@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from recorded import Compass, row, table_of
 
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE, PairedOutcomes, most_accurate

@@ -2,9 +2,9 @@
 
 import pytest
 
-from langchain_atlas.routers.artifact_layout import LAYOUTS
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED, class_of
 from langchain_atlas.routers.learned.base import EmbeddingRouter
+from langchain_atlas.routers.saved.layout import LAYOUTS
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -8,7 +8,7 @@ from recorded import Compass, kinds_of_query, row, table_of
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.learned.knn import KNNRouter
 from langchain_atlas.testing import FakeEncoder

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from recorded import Compass, row, table_of
 
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.estimates import PairEstimates, highest, scaled
 from langchain_atlas.routers.utility import UtilityRouter

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from recorded import kinds_of_query
 
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.lazy import LazyRouter
 from langchain_atlas.testing import FakeEncoder, RouterConformance, ScriptedRouter

@@ -14,7 +14,7 @@ from recorded import KINDS, kinds_of_query, row, table_of
 
 from langchain_atlas.errors import ArtifactError, OutcomeError, SettingError
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.learned.base import EmbeddingRouter
 from langchain_atlas.routers.learned.bert import BertRouter

@@ -3,7 +3,7 @@
 import pytest
 from recorded import Compass, kinds_of_query, row, table_of
 
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.learned.linear import LinearRouter
 from langchain_atlas.testing import FakeEncoder

@@ -12,7 +12,7 @@ from recorded import KINDS, kinds_of_query
 from langchain_atlas.encoders import DEFAULT_ENCODER
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.learned.bert import BertRouter
 from langchain_atlas.routers.learned.descent import Descent, masked_cross_entropy

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from recorded import Compass, row, table_of
 
 from langchain_atlas.errors import ArtifactError, SettingError
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import load_with_settings
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint, check_budget, resolved
+from langchain_atlas.routers.saved.artifact import load_with_settings
 from langchain_atlas.trajectory import Query
 
 STRONG = "dear@@none"

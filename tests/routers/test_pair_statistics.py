@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from langchain_atlas.outcomes import OutcomeMatrix
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import (

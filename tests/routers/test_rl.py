@@ -14,9 +14,9 @@ from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
-from langchain_atlas.loop import solve
+from langchain_atlas.loop.turns import solve
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter, calibrate

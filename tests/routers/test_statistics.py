@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recorded import row, table_of
 
 from langchain_atlas.outcomes import OutcomeMatrix
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.statistics import ClusterStatistics, overall_success
 from langchain_atlas.routers.estimates import scaled
 

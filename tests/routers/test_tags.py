@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from langchain_atlas.pool import Pair
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.prompted.tags import (
     Block,
     TagError,

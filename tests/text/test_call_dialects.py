@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from langchain_atlas import Query
-from langchain_atlas.agreement import AnswerAgreement, read_answer
+from langchain_atlas.answers import AnswerAgreement, read_answer
 from langchain_atlas.text.call_reader import find_calls
 from langchain_atlas.text.signatures import Signature
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from langchain_atlas import Query
-from langchain_atlas.content_blocks import text_in
-from langchain_atlas.histories import sendable
+from langchain_atlas.messages.content_blocks import text_in
+from langchain_atlas.messages.histories import sendable
 from langchain_atlas.routers.prompted.tags import Block, write_blocks
 from langchain_atlas.text.markup import neutral
 from langchain_atlas.trajectory import ToolTrace

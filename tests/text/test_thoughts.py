@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_atlas import Observation, Pair, Query
-from langchain_atlas.agreement import AnswerAgreement, read_answer
-from langchain_atlas.evaluation.scorers import score
+from langchain_atlas.answers import AnswerAgreement, read_answer
+from langchain_atlas.evaluation.scoring.scorers import score
 from langchain_atlas.text.thoughts import part_thoughts, with_think_tags
 
 MADRID = [

@@ -4,7 +4,7 @@ from typing import Any
 
 from langchain_core.tools import BaseTool
 
-from langchain_atlas.tools.python import PythonTool
+from langchain_atlas.tools.python.tool import PythonTool
 
 
 class OfPython:

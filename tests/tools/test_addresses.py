@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from websites import Answer, Website
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.tools.addresses import AddressGuard, FetchError, is_public
-from langchain_atlas.tools.network import AsyncGuardedTransport, GuardedTransport, Limits, Page, afetch, fetch
+from langchain_atlas.tools.web.addresses import AddressGuard, FetchError, is_public
+from langchain_atlas.tools.web.fetching import AsyncGuardedTransport, FetchLimits, GuardedTransport, Page, afetch, fetch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,10 +121,10 @@ def test_redirects_are_followed_so_far(get: Callable[..., Page]) -> None:
     with Website(Answer(b"there")) as there:
         with Website(Answer(status=301, headers={"location": f"{there.url}/x"})) as here:
             assert get(here.url, guard=LOCAL).body == b"there"
-            assert get(here.url, guard=LOCAL, limits=Limits(redirects=0)).status == 301
+            assert get(here.url, guard=LOCAL, limits=FetchLimits(redirects=0)).status == 301
         with Website(Answer(status=302, headers={"location": "/again"})) as circle:
             with pytest.raises(FetchError, match="redirects more than 2 times"):
-                get(circle.url, guard=LOCAL, limits=Limits(redirects=2))
+                get(circle.url, guard=LOCAL, limits=FetchLimits(redirects=2))
             assert len(circle.asked) == 3
 
 
@@ -261,14 +261,14 @@ def test_a_slow_answer_is_cut_off(get: Callable[..., Page]) -> None:
     with Website(Answer(b"." * 200, delay_s=0.05)) as site:
         start = time.monotonic()
         with pytest.raises(FetchError, match=r"within 0\.3 s"):
-            get(site.url, guard=LOCAL, limits=Limits(timeout_s=0.3))
+            get(site.url, guard=LOCAL, limits=FetchLimits(timeout_s=0.3))
         assert time.monotonic() - start < 3
 
 
 def test_a_long_answer_is_cut_off_also_when_it_came_packed(get: Callable[..., Page]) -> None:
     packed = Answer(gzip.compress(b"0" * 500_000), headers={"content-encoding": "gzip"})
     with Website(packed) as site, pytest.raises(FetchError, match="longer than 100000 bytes"):
-        get(site.url, guard=LOCAL, limits=Limits(max_bytes=100_000))
+        get(site.url, guard=LOCAL, limits=FetchLimits(max_bytes=100_000))
 
 
 def test_a_server_that_is_not_there_is_named(get: Callable[..., Page]) -> None:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_atlas.tools.addresses import AddressGuard, FetchError
-from langchain_atlas.tools.network import Limits, Page, afetch, fetch
+from langchain_atlas.tools.web.addresses import AddressGuard, FetchError
+from langchain_atlas.tools.web.fetching import FetchLimits, Page, afetch, fetch
 from tests.tools.hostile_peers import PEERS, peer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOCAL = AddressGuard(["127.0.0.1", "localhost"])
-LIMITS = Limits(timeout_s=1.0, max_bytes=100_000)
+LIMITS = FetchLimits(timeout_s=1.0, max_bytes=100_000)
 
 
 def _afetch(url: str, **settings: Any) -> Page:
@@ -61,7 +61,7 @@ def test_a_name_that_is_never_looked_up_ends_a_fetch_in_time(monkeypatch: pytest
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     started = time.perf_counter()
     with pytest.raises(FetchError, match=r"within 0\.3 s"):
-        fetch("http://localhost/", guard=LOCAL, limits=Limits(timeout_s=0.3))
+        fetch("http://localhost/", guard=LOCAL, limits=FetchLimits(timeout_s=0.3))
     assert time.perf_counter() - started < 2
 
 
@@ -77,7 +77,7 @@ def test_the_time_is_for_all_redirects_together(get: Callable[..., Page]) -> Non
     with peer(lambda: _later(b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n")) as url:
         started = time.perf_counter()
         with pytest.raises(FetchError, match="within 1 s"):
-            get(url, guard=LOCAL, limits=Limits(timeout_s=1.0, redirects=20))
+            get(url, guard=LOCAL, limits=FetchLimits(timeout_s=1.0, redirects=20))
     assert time.perf_counter() - started < 2
 
 

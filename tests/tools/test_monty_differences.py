@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from langchain_atlas.evaluation.scorers import score
-from langchain_atlas.tools.monty import MontySandbox
-from langchain_atlas.tools.monty_programs import PASSED_OVER, prepared
-from langchain_atlas.tools.process import ProcessSandbox
-from langchain_atlas.tools.python import PythonTool, run_unit_tests
-from tests.tools.test_hostile_programs import needs_isolation
+from langchain_atlas.evaluation.scoring.scorers import score
+from langchain_atlas.tools.python.monty import MontySandbox
+from langchain_atlas.tools.python.monty_programs import PASSED_OVER, prepared
+from langchain_atlas.tools.python.process import ProcessSandbox
+from langchain_atlas.tools.python.tool import PythonTool, run_unit_tests
+from tests.tools.python.test_hostile_programs import needs_isolation
 
 SAME = [
     # rounding

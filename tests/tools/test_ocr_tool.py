@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from websites import Answer, Website
 
 from langchain_atlas.errors import PoolError
-from langchain_atlas.tools.ocr import OcrTool
 from langchain_atlas.tools.registry import build_tools
+from langchain_atlas.tools.vision.ocr import OcrTool
 
 if TYPE_CHECKING:
     from pathlib import Path

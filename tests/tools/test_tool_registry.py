@@ -11,7 +11,7 @@ from langchain_core.tools import BaseTool, tool
 
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.tools.calculator import Calculator
-from langchain_atlas.tools.python import PythonTool
+from langchain_atlas.tools.python.tool import PythonTool
 from langchain_atlas.tools.registry import build_tools
 from langchain_atlas.tools.search import SearchTool
 

@@ -16,7 +16,7 @@ from pictures import data_url, picture
 from langchain_atlas.errors import SettingError
 from langchain_atlas.testing import Failure, images_of
 from langchain_atlas.tools.registry import build_tools
-from langchain_atlas.tools.vision import PROCEDURES, VisionTool, final_answer, says_right
+from langchain_atlas.tools.vision import PROCEDURES, VisionTool, says_right, stage_answer
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -123,12 +123,12 @@ def test_by_name() -> None:
     ],
 )
 def test_the_answer_is_what_stands_after_its_mark(text: str, answer: str) -> None:
-    assert final_answer(text) == answer
+    assert stage_answer(text) == answer
 
 
 @given(st.text())
 def test_no_answer_is_made_up(text: str) -> None:
-    assert final_answer(text) in text
+    assert stage_answer(text) in text
 
 
 @pytest.mark.parametrize(

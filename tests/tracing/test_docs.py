@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pages import blocks, page
 
 from langchain_atlas import create_atlas_graph
-from langchain_atlas.evaluation.feedback import KEYS
+from langchain_atlas.evaluation.scoring.feedback import KEYS
 from langchain_atlas.tracing import facts
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from traced import CALCULATOR, PRIVATE
 
 from langchain_atlas import AtlasNode, ClusterRouter, Decision, Query, ReplayExecutor, asolve, create_atlas_graph, solve
 from langchain_atlas.errors import ConstraintError
-from langchain_atlas.evaluation.runs import run_router
+from langchain_atlas.evaluation.replay.runs import run_router
 from langchain_atlas.testing import FakeEncoder, ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:

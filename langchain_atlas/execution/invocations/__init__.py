@@ -2,9 +2,9 @@
 
 from langchain_atlas.execution.invocations.backtracked import Backtracked
 from langchain_atlas.execution.invocations.base import (
-    Call,
     Conversation,
     Invocation,
+    InvocationCall,
     InvocationError,
     InvocationSettings,
     ModelCall,
@@ -42,7 +42,6 @@ INVOCATIONS: dict[str, type[Invocation]] = {
 __all__ = [
     "INVOCATIONS",
     "Backtracked",
-    "Call",
     "Chart",
     "Conversation",
     "Counting",
@@ -50,6 +49,7 @@ __all__ = [
     "Geometry",
     "Grounded",
     "Invocation",
+    "InvocationCall",
     "InvocationError",
     "InvocationSettings",
     "ModelCall",

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from pydantic import Field
 
-from langchain_atlas.content_blocks import media_of, portable_media, readable
 from langchain_atlas.errors import PoolError
-from langchain_atlas.histories import FROM_TOOL
 from langchain_atlas.images import image_url
+from langchain_atlas.messages.content_blocks import media_of, portable_media, readable
+from langchain_atlas.messages.histories import FROM_TOOL
 from langchain_atlas.records import Record
 from langchain_atlas.text.markup import neutral
 from langchain_atlas.text.thoughts import without_thoughts
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Tool
+    from langchain_atlas.pool.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
 
@@ -83,8 +83,8 @@ class RefusedCall:
     """The arguments that the model gave, as far as they could be read."""
 
 
-Call = ModelCall | ToolCall | RefusedCall
-Conversation = Generator[tuple[Call, ...], tuple[Any, ...], str]
+InvocationCall = ModelCall | ToolCall | RefusedCall
+Conversation = Generator[tuple[InvocationCall, ...], tuple[Any, ...], str]
 """Yields calls that may run in parallel, receives their replies (`AIMessage`, `ToolTrace`), returns the answer.
 
 If a model call that may fail does fail, it receives the exception in place of the reply.
@@ -137,14 +137,14 @@ class Invocation(ABC):
         The images that tools returned (`traces`) are added to the user message.
         """
         system = [SystemMessage(self.settings.system)] if self.settings.system else []
-        return (*system, *examples, *query.history, with_images_of(ask(query, text), traces), *query.since)
+        return (*system, *examples, *query.history, with_images_of(as_human_message(query, text), traces), *query.since)
 
 
 class InvocationError(Exception):
     """The conversation can't continue, for instance because the model never wrote a usable call."""
 
 
-def ask(query: Query, text: str | None = None) -> HumanMessage:
+def as_human_message(query: Query, text: str | None = None) -> HumanMessage:
     """Return the query as a human message, with its context and images.
 
     Args:

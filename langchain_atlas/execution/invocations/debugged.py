@@ -10,25 +10,25 @@ from pydantic import Field
 
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.invocations.base import (
-    Call,
     Conversation,
     Invocation,
+    InvocationCall,
     InvocationError,
     InvocationSettings,
     ModelCall,
     ToolCall,
-    ask,
+    as_human_message,
     fill,
     text_of,
 )
-from langchain_atlas.execution.invocations.schemas import argument_names
+from langchain_atlas.execution.invocations.calls.schemas import argument_names
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Tool
+    from langchain_atlas.pool.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
 _WRITE = """{query}
@@ -127,13 +127,15 @@ class Debugged(Invocation):
 
     def _opening(self, query: Query, prompt: str) -> list[BaseMessage]:
         shown = query.replace(context=None) if self.settings.checks == "context" else query
-        whole = str(ask(shown.replace(images=())).text)
+        whole = str(as_human_message(shown.replace(images=())).text)
         return list(self.opening(query, text=fill(prompt, query=whole)))
 
     def _call(self, messages: list[BaseMessage]) -> ModelCall:
         return ModelCall(tuple(messages), options=self.settings.options, inward=True)
 
-    def _run(self, program: str, checks: str | None) -> Generator[tuple[Call, ...], tuple[ToolTrace, ...], ToolTrace]:
+    def _run(
+        self, program: str, checks: str | None
+    ) -> Generator[tuple[InvocationCall, ...], tuple[ToolTrace, ...], ToolTrace]:
         code = program if not checks else f"{program}\n\n{checks}\n"
         (trace,) = yield (ToolCall(self.tools[0], {self._argument: code}),)
         return trace

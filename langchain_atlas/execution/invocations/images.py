@@ -17,14 +17,14 @@ from langchain_atlas.execution.invocations.base import (
     fill,
     text_of,
 )
-from langchain_atlas.execution.invocations.schemas import argument_names
+from langchain_atlas.execution.invocations.calls.schemas import argument_names
 from langchain_atlas.images import image_url
 from langchain_atlas.tools.vision.stages import PROCEDURES
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Tool
+    from langchain_atlas.pool.pool import Tool
     from langchain_atlas.trajectory import Query
 
 _GROUNDED = "Text read from the image:\n\n{read}\n\nDo with it what is asked, briefly: {query}"

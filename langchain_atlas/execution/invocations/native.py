@@ -19,8 +19,8 @@ from langchain_atlas.execution.invocations.base import (
     data_of,
     text_of,
 )
-from langchain_atlas.execution.invocations.native_calls import with_calls
-from langchain_atlas.execution.invocations.schemas import signatures_of
+from langchain_atlas.execution.invocations.calls.native_calls import with_calls
+from langchain_atlas.execution.invocations.calls.schemas import signatures_of
 from langchain_atlas.text.call_reader import find_calls
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Tool
+    from langchain_atlas.pool.pool import Tool
     from langchain_atlas.text.signatures import Signature
     from langchain_atlas.trajectory import Query, ToolTrace
 

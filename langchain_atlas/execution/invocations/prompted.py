@@ -11,9 +11,9 @@ from pydantic import Field
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.execution.invocations.base import (
-    Call,
     Conversation,
     Invocation,
+    InvocationCall,
     InvocationError,
     InvocationSettings,
     ModelCall,
@@ -23,14 +23,14 @@ from langchain_atlas.execution.invocations.base import (
     text_of,
     with_images_of,
 )
-from langchain_atlas.execution.invocations.call_reading import (
+from langchain_atlas.execution.invocations.calls.formats import FORMATS, FormatName, Result
+from langchain_atlas.execution.invocations.calls.reading import (
     NoCallError,
     check_arguments,
     final_answer,
     read_tool_calls,
 )
-from langchain_atlas.execution.invocations.formats import FORMATS, FormatName, Result
-from langchain_atlas.execution.invocations.schemas import described
+from langchain_atlas.execution.invocations.calls.schemas import tool_schema
 from langchain_atlas.records import Record
 from langchain_atlas.text.json_objects import objects_in
 from langchain_atlas.text.thoughts import without_thoughts
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Tool
+    from langchain_atlas.pool.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
 _REQUIRED = "Reply with one {noun} that calls the right tool and nothing else: {form}"
@@ -157,7 +157,7 @@ class Prompted(Invocation):
 
     def _read(
         self, messages: list[BaseMessage], data: Sequence[str], *, required: bool
-    ) -> Generator[tuple[Call, ...], tuple[Any, ...], tuple[str, tuple[ToolCall, ...]]]:
+    ) -> Generator[tuple[InvocationCall, ...], tuple[Any, ...], tuple[str, tuple[ToolCall, ...]]]:
         """Request calls; if they can't be used, report why and request them once more.
 
         Returns:
@@ -208,7 +208,7 @@ class Prompted(Invocation):
     @cached_property
     def _instructions(self) -> str:
         """Return the description of the tools and of the form of a call; the same for every query."""
-        tools = "\n".join(json.dumps(described(tool), ensure_ascii=False) for tool in self._offered)
+        tools = "\n".join(json.dumps(tool_schema(tool), ensure_ascii=False) for tool in self._offered)
         form = "its arguments, as {...}" if self._bare else self._format.form
         asked = _AUTO if self.settings.tool_choice == "auto" else _REQUIRED
         return f"{fill(self._format.tools, tools=tools)}\n{fill(asked, noun=self._format.noun, form=form)}"
@@ -249,7 +249,7 @@ class Prompted(Invocation):
     def _arguments_schema(self, tool: BaseTool) -> dict[str, Any]:
         if self.settings.arguments_schema is not None:
             return self.settings.arguments_schema
-        schema: dict[str, Any] = described(tool)["parameters"]
+        schema: dict[str, Any] = tool_schema(tool)["parameters"]
         return schema
 
     def _calls(self, text: str, data: Sequence[str]) -> tuple[ToolCall, ...]:

@@ -17,12 +17,12 @@ from langchain_atlas.execution.invocations.base import (
     ToolCall,
     text_of,
 )
-from langchain_atlas.execution.invocations.schemas import argument_names
+from langchain_atlas.execution.invocations.calls.schemas import argument_names
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
-    from langchain_atlas.pool import Tool
+    from langchain_atlas.pool.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
 

@@ -14,15 +14,15 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.features import Featurizer, QueryFeatures
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
 from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.cluster.trees import FEWEST_QUERIES, Forest
 from langchain_atlas.routers.estimates import PairEstimates
-from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.guard import PairedOutcomes
+from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
+from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.routers.utility import UtilityRouter, check_settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeMatrix
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
 
 SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
 """Names of the sums, in the order of `ClusterStatistics`."""

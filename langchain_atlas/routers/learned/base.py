@@ -13,10 +13,10 @@ import numpy as np
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.routers.artifact import Artifact, write_artifact
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, overall_success
 from langchain_atlas.routers.estimates import PairEstimates
-from langchain_atlas.routers.fingerprints import fingerprints, united
+from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
+from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.routers.utility import UtilityRouter, check_settings
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.progress import Progress
     from langchain_atlas.trajectory import Query
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from langchain_atlas.routers.artifact import Artifact
+    from langchain_atlas.routers.saved.artifact import Artifact
 
 _PREFIX = "network."
 _TEXTS = ("tokenizer", "config")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Query
 
 _MEMORY, _RECORD = "memory.", "record."
@@ -213,7 +213,7 @@ def assemble(
     )
 
 
-def describe(pair: Pair, descriptions: Mapping[str, str]) -> str:
+def pair_description(pair: Pair, descriptions: Mapping[str, str]) -> str:
     """Return the text that describes a pair: the descriptions of its model and tool, or their names."""
     model, tool = (descriptions.get(name) or name for name in (pair.model, pair.tool))
     return f"{model} with {tool}"

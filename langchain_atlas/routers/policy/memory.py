@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
 
 _DOMAINS = "domains"
 

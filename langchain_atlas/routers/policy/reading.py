@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.routers.policy.featurizer import EncodedQueries, describe
+from langchain_atlas.routers.policy.featurizer import EncodedQueries, pair_description
 from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.policy.state import ANSWER_FEATURES, answer_features
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.agreement import Agreement, Reading
+    from langchain_atlas.answers import Agreement, ParsedAnswer
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.features import Featurizer
     from langchain_atlas.outcomes import OutcomeTable
@@ -95,11 +95,11 @@ def read_table(
     names = None if like is None else like.memory.answers.style_names
     answers, features = read_answers(table, outcomes.recorded, agreement, names)
     memory = Memory(outcomes, answers, seen.vectors)
-    known = encoder.encode([describe(pair, descriptions or {}) for pair in table.pairs])
+    known = encoder.encode([pair_description(pair, descriptions or {}) for pair in table.pairs])
     return ReadTable(memory, features, seen, view, known)
 
 
-def _keys(readings: Sequence[Reading], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
+def _keys(readings: Sequence[ParsedAnswer], groups: Sequence[int], columns: NDArray[np.intp]) -> list[int]:
     """Return the key of each answer's group: that of its first answer; an answer that says nothing is its own group."""
     firsts: dict[int, int] = {}
     for reading, group, column in zip(readings, groups, columns, strict=True):

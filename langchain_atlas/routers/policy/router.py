@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import torch
 
-from langchain_atlas.agreement import AnswerAgreement
+from langchain_atlas.answers import AnswerAgreement
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
-from langchain_atlas.pool import Pair
-from langchain_atlas.routers.artifact import Artifact, write_artifact
+from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs
 from langchain_atlas.routers.constraints import Limits, feasible, untried
-from langchain_atlas.routers.fingerprints import fingerprints, united
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, under
 from langchain_atlas.routers.policy.floor import with_floor
@@ -38,6 +36,8 @@ from langchain_atlas.routers.policy.state import (
     State,
     answer_features,
 )
+from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
+from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.agreement import Agreement
+    from langchain_atlas.answers import Agreement
     from langchain_atlas.outcomes import OutcomeTable
 
 _POLICY = "policy."

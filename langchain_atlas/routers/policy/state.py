@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from langchain_atlas.agreement import MARKS
+from langchain_atlas.answers import MARKS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from langchain_atlas.agreement import Reading
+    from langchain_atlas.answers import ParsedAnswer
     from langchain_atlas.routers.policy.featurizer import EncodedQueries, Scale
     from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
     from langchain_atlas.routers.policy.pair_statistics import PairStatistics
@@ -145,7 +145,7 @@ class State:
         return replace(self, prior=self.prior.rows(rows), **changed)
 
 
-def answer_features(reading: Reading) -> NDArray[np.float32]:
+def answer_features(reading: ParsedAnswer) -> NDArray[np.float32]:
     """Return the numbers about an answer, shape [len(ANSWER_FEATURES)]."""
     kinds = [float(reading.kind == kind) for kind in KINDS]
     return np.array([*reading.marks, *kinds, float(not any(kinds))], dtype=np.float32)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from langchain_atlas.errors import ConstraintError, SettingError
-from langchain_atlas.histories import sendable
+from langchain_atlas.messages.histories import sendable
 from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
 from langchain_atlas.routers.prompted.tags import Block, TagError, read_blocks, read_call, write_blocks
 from langchain_atlas.text.thoughts import with_think_tags
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_atlas.pool import Pair, Pool
+    from langchain_atlas.pool.pool import Pair, Pool
     from langchain_atlas.trajectory import Query, Trajectory
 
     Asking = Generator[list[BaseMessage], str, Decision]

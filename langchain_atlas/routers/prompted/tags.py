@@ -16,7 +16,7 @@ from langchain_atlas.text.markup import neutral, tags_as_words
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from langchain_atlas.pool import Pair
+    from langchain_atlas.pool.pool import Pair
 
 TagName = Literal["think", "search", "information", "answer"]
 

@@ -70,7 +70,7 @@ class Rounding:
         return None if decimals is None else cls(decimals)
 
 
-def find(text: str) -> tuple[str, Rounding | None]:
+def find_rounding(text: str) -> tuple[str, Rounding | None]:
     """Split a request such as ``to 2 decimals`` or ``to 5 significant digits`` off the end of an expression.
 
     Returns:

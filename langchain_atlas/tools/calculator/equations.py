@@ -37,7 +37,7 @@ class Equation(NamedTuple):
     unknown: str
 
 
-def find(text: str) -> Equation | None:
+def find_equation(text: str) -> Equation | None:
     """The equation in a text, such as ``2x+3=7``, ``solve x^2 = 4`` or ``solve(x**2 - 4, x)``; none if it holds none.
 
     Raises:
@@ -100,7 +100,7 @@ def _letters(side: str) -> set[str]:
     return {name for name in names if len(name) == 1 and name.lower() not in taken}
 
 
-def solve(equation: Equation) -> list[Real] | None:
+def solve_equation(equation: Equation) -> list[Real] | None:
     """The real values that satisfy an equation, in rising order; none if every value does.
 
     Raises:

@@ -212,7 +212,7 @@ def _total(*values: Real) -> Real:
     return reduce(lambda a, b: bounded(a + b), values)
 
 
-class Function(NamedTuple):
+class NamedFunction(NamedTuple):
     """A function that an expression may call, with the fewest and the most arguments that it takes."""
 
     apply: Callable[..., Real]
@@ -222,42 +222,42 @@ class Function(NamedTuple):
 
 _MANY = 1_000
 
-FUNCTIONS: dict[str, Function] = {
-    "abs": Function(abs),
-    "acos": Function(_inverse(arb.acos)),
-    "asin": Function(_inverse(arb.asin)),
-    "atan": Function(lambda value: function(arb.atan, value)),
-    "binomial": Function(binomial, 2, 2),
-    "cbrt": Function(lambda value: root(value, Real.of(3))),
-    "ceil": Function(lambda value: -floor(-value)),
-    "cos": Function(_of_angle("cos", arb.cos)),
-    "cosh": Function(_hyperbolic(arb.cosh)),
-    "degrees": Function(lambda value: value * Real.of(180) / CONSTANTS["pi"]()),
-    "exp": Function(exponential),
-    "factorial": Function(factorial),
-    "floor": Function(floor),
-    "gcd": Function(_of_integers("gcd", math.gcd), 1, _MANY),
-    "lcm": Function(_of_integers("lcm", math.lcm), 1, _MANY),
-    "ln": Function(logarithm),
-    "log": Function(logarithm, 1, 2),
-    "log10": Function(lambda value: logarithm(value, Real.of(10))),
-    "log2": Function(lambda value: logarithm(value, Real.of(2))),
-    "max": Function(lambda *values: reduce(lambda a, b: b if (a - b).is_negative else a, values), 1, _MANY),
-    "mean": Function(lambda *values: _total(*values) / Real.of(len(values)), 1, _MANY),
-    "min": Function(lambda *values: reduce(lambda a, b: b if (b - a).is_negative else a, values), 1, _MANY),
-    "mod": Function(operator.mod, 2, 2),
-    "perm": Function(permutations, 2, 2),
-    "pow": Function(power, 2, 2),
-    "radians": Function(lambda value: value * CONSTANTS["pi"]() / Real.of(180)),
-    "root": Function(root, 2, 2),
-    "round": Function(rounded, 1, 2),
-    "sin": Function(_of_angle("sin", arb.sin)),
-    "sinh": Function(_hyperbolic(arb.sinh)),
-    "sqrt": Function(square_root),
-    "sum": Function(_total, 1, _MANY),
-    "tan": Function(_of_angle("tan", arb.tan)),
-    "tanh": Function(_hyperbolic(arb.tanh)),
-    "trunc": Function(lambda value: -floor(-value) if value.is_negative else floor(value)),
+FUNCTIONS: dict[str, NamedFunction] = {
+    "abs": NamedFunction(abs),
+    "acos": NamedFunction(_inverse(arb.acos)),
+    "asin": NamedFunction(_inverse(arb.asin)),
+    "atan": NamedFunction(lambda value: function(arb.atan, value)),
+    "binomial": NamedFunction(binomial, 2, 2),
+    "cbrt": NamedFunction(lambda value: root(value, Real.of(3))),
+    "ceil": NamedFunction(lambda value: -floor(-value)),
+    "cos": NamedFunction(_of_angle("cos", arb.cos)),
+    "cosh": NamedFunction(_hyperbolic(arb.cosh)),
+    "degrees": NamedFunction(lambda value: value * Real.of(180) / CONSTANTS["pi"]()),
+    "exp": NamedFunction(exponential),
+    "factorial": NamedFunction(factorial),
+    "floor": NamedFunction(floor),
+    "gcd": NamedFunction(_of_integers("gcd", math.gcd), 1, _MANY),
+    "lcm": NamedFunction(_of_integers("lcm", math.lcm), 1, _MANY),
+    "ln": NamedFunction(logarithm),
+    "log": NamedFunction(logarithm, 1, 2),
+    "log10": NamedFunction(lambda value: logarithm(value, Real.of(10))),
+    "log2": NamedFunction(lambda value: logarithm(value, Real.of(2))),
+    "max": NamedFunction(lambda *values: reduce(lambda a, b: b if (a - b).is_negative else a, values), 1, _MANY),
+    "mean": NamedFunction(lambda *values: _total(*values) / Real.of(len(values)), 1, _MANY),
+    "min": NamedFunction(lambda *values: reduce(lambda a, b: b if (b - a).is_negative else a, values), 1, _MANY),
+    "mod": NamedFunction(operator.mod, 2, 2),
+    "perm": NamedFunction(permutations, 2, 2),
+    "pow": NamedFunction(power, 2, 2),
+    "radians": NamedFunction(lambda value: value * CONSTANTS["pi"]() / Real.of(180)),
+    "root": NamedFunction(root, 2, 2),
+    "round": NamedFunction(rounded, 1, 2),
+    "sin": NamedFunction(_of_angle("sin", arb.sin)),
+    "sinh": NamedFunction(_hyperbolic(arb.sinh)),
+    "sqrt": NamedFunction(square_root),
+    "sum": NamedFunction(_total, 1, _MANY),
+    "tan": NamedFunction(_of_angle("tan", arb.tan)),
+    "tanh": NamedFunction(_hyperbolic(arb.tanh)),
+    "trunc": NamedFunction(lambda value: -floor(-value) if value.is_negative else floor(value)),
 }
 
 ALIASES = {

@@ -19,7 +19,7 @@ from flint import fmpq
 
 from langchain_atlas.errors import InvalidInputError, suggest
 from langchain_atlas.tools.calculator import quotients
-from langchain_atlas.tools.calculator.functions import ALIASES, CONSTANTS, FUNCTIONS, Function, power
+from langchain_atlas.tools.calculator.functions import ALIASES, CONSTANTS, FUNCTIONS, NamedFunction, power
 from langchain_atlas.tools.calculator.quotients import Quotient, Value
 from langchain_atlas.tools.calculator.reals import MAX_DIGITS, Real, bounded
 from langchain_atlas.tools.calculator.tokens import WORDS, Token, tokenize
@@ -310,7 +310,7 @@ def _literal(text: str) -> Real:
     return bounded(Real.of(fmpq(digits) * fmpq(10) ** shift))
 
 
-def _wrong_count(name: str, function: Function, given: int) -> str:
+def _wrong_count(name: str, function: NamedFunction, given: int) -> str:
     wanted = str(function.fewest) if function.fewest == function.most else f"{function.fewest} to {function.most}"
     hint = " (inside a function a comma separates arguments: write 1234, not 1,234)" if given > function.most else ""
     return f"{name} takes {wanted} argument{'s' if wanted != '1' else ''}, not {given}{hint}"

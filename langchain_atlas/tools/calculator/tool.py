@@ -43,14 +43,14 @@ def evaluate(expression: str, precision: int | None = None, significant_digits: 
     wanted = digits.Rounding.of(precision, significant_digits)
     if len(expression) > MAX_LENGTH:
         raise InvalidInputError(f"the expression has {len(expression)} characters; at most {MAX_LENGTH} are accepted")
-    text, asked = digits.find(notation.plain(expression))
+    text, asked = digits.find_rounding(notation.plain(expression))
     if asked and wanted and asked != wanted:
         raise InvalidInputError("the expression asks for other digits than precision or significant_digits")
     try:
         with reals.effort(MAX_SECONDS):
-            if (equation := equations.find(text)) is None:
+            if (equation := equations.find_equation(text)) is None:
                 return digits.write(parser.parse(text), wanted or asked)
-            roots, unknown = equations.solve(equation), equation.unknown
+            roots, unknown = equations.solve_equation(equation), equation.unknown
             if roots is None:
                 return f"every {unknown} is a solution"
             written = [f"{unknown} = {digits.write(root, wanted or asked)}" for root in roots]

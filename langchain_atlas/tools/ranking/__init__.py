@@ -1,8 +1,8 @@
 """Ranking: which of several answers to one question is best, by steps or as a whole."""
 
-from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores, split_steps
+from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, Scores, split_steps
 from langchain_atlas.tools.ranking.building import SCORERS, build_ranking
-from langchain_atlas.tools.ranking.function import FunctionScorer
+from langchain_atlas.tools.ranking.function import FunctionAnswerScorer
 from langchain_atlas.tools.ranking.judge import ChatJudge
 from langchain_atlas.tools.ranking.rerank import RerankScorer
 from langchain_atlas.tools.ranking.reward_model import RewardModel
@@ -12,12 +12,12 @@ from langchain_atlas.tools.ranking.vote import Vote
 __all__ = [
     "SCORERS",
     "AnswerScore",
+    "AnswerScorer",
     "ChatJudge",
-    "FunctionScorer",
+    "FunctionAnswerScorer",
     "RankingTool",
     "RerankScorer",
     "RewardModel",
-    "Scorer",
     "Scores",
     "Vote",
     "build_ranking",

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.option_secrets import check_variable
+from langchain_atlas.pool.option_secrets import check_variable
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import remember
 from langchain_atlas.trajectory import Spending
@@ -56,7 +56,7 @@ class Scores(Spending):
         return -max(known)[1] if known else None
 
 
-class Scorer(ABC):
+class AnswerScorer(ABC):
     """Scores answers to one question."""
 
     @abstractmethod

@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError, suggest
-from langchain_atlas.tools.ranking.base import Scorer
-from langchain_atlas.tools.ranking.function import FunctionScorer
+from langchain_atlas.tools.ranking.base import AnswerScorer
+from langchain_atlas.tools.ranking.function import FunctionAnswerScorer
 from langchain_atlas.tools.ranking.judge import ChatJudge
 from langchain_atlas.tools.ranking.rerank import RerankScorer
 from langchain_atlas.tools.ranking.reward_model import RewardModel
@@ -19,7 +19,7 @@ from langchain_atlas.tools.ranking.vote import Vote
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SCORERS: Mapping[str, type[Scorer]] = {
+SCORERS: Mapping[str, type[AnswerScorer]] = {
     "vote": Vote,
     "reward-model": RewardModel,
     "judge": ChatJudge,
@@ -33,8 +33,8 @@ def build_ranking(scorer: str = "vote", **arguments: Any) -> RankingTool:
 
     Args:
         scorer: ``vote``, ``reward-model``, ``judge``, ``rerank``, or ``package.module:attribute``: a function of
-            question and answer, a `Scorer`, or a class or function that returns one. The module is imported, so it
-            runs.
+            question and answer, an `AnswerScorer`, or a class or function that returns one. The module is imported, so
+            it runs.
         **arguments: what the scorer is built with; for a function, ``by``.
 
     Raises:
@@ -42,11 +42,11 @@ def build_ranking(scorer: str = "vote", **arguments: Any) -> RankingTool:
         SettingError: the value of an argument is out of range.
     """
     kind: Any = SCORERS.get(scorer) or _named(scorer)
-    if isinstance(kind, Scorer):
+    if isinstance(kind, AnswerScorer):
         return RankingTool(scorer=kind)
-    if not (isinstance(kind, type) and issubclass(kind, Scorer)):
+    if not (isinstance(kind, type) and issubclass(kind, AnswerScorer)):
         arguments = {"function": kind, **arguments}
-        kind = FunctionScorer
+        kind = FunctionAnswerScorer
     try:
         inspect.signature(kind).bind(**arguments)
     except TypeError as error:
@@ -66,6 +66,6 @@ def _named(scorer: str) -> Any:
         found = reduce(getattr, attribute.split("."), import_module(module))
     except (ImportError, AttributeError) as error:
         raise PoolError(f"can't find the scorer {scorer!r}: {error}") from error
-    if not callable(found) and not isinstance(found, Scorer):
+    if not callable(found) and not isinstance(found, AnswerScorer):
         raise PoolError(f"the scorer {scorer!r} is {found!r}; it must be a Scorer or a function of question and answer")
     return found

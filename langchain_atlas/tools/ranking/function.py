@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.secrets import error_text
-from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, split_steps
+from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, split_steps
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 
-class FunctionScorer(Scorer):
+class FunctionAnswerScorer(AnswerScorer):
     """Scores every answer by a function.
 
     Args:

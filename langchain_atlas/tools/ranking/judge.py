@@ -14,13 +14,13 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 
-from langchain_atlas.billing import billed
+from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import SettingError
-from langchain_atlas.parameters import taken
+from langchain_atlas.pool.parameters import taken
 from langchain_atlas.secrets import error_text
 from langchain_atlas.text.json_objects import first_object
 from langchain_atlas.text.thoughts import without_thoughts
-from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, own_key, split_steps
+from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, own_key, split_steps
 from langchain_atlas.trajectory import Usage, add_known
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ _FREE: float | None = 0.0
 _SCORE = {"type": "number", "minimum": 0, "maximum": _TOP}
 
 
-class ChatJudge(Scorer):
+class ChatJudge(AnswerScorer):
     """Asks a chat model to score every answer, in parallel.
 
     Args:

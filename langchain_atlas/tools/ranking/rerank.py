@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.amounts import known_dollars
-from langchain_atlas.masked_errors import keys_masked
-from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores, own_key
+from langchain_atlas.failures.masked_errors import keys_masked
+from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, Scores, own_key
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 
-class RerankScorer(Scorer):
+class RerankScorer(AnswerScorer):
     """Scores answers by their relevance to the question, in one request for all of them.
 
     Relevance is not rightness: this tells answers that address the question from those that do not, and is cheap.

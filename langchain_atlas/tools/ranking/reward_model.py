@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_atlas.errors import SettingError, suggest
-from langchain_atlas.tools.ranking.base import AnswerScore, By, Scorer, Scores, split_steps
+from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, split_steps
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ _ENDLESS = 1_000_000
 """What a tokenizer says that knows no longest text is above this."""
 
 
-class RewardModel(Scorer):
+class RewardModel(AnswerScorer):
     """A reward model, run on this machine; loaded at its first use.
 
     Two forms are read. A *sequence classifier* (``AutoModelForSequenceClassification``) judges a text: the whole

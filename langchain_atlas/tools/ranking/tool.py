@@ -7,12 +7,12 @@ from typing import Any, ClassVar, Literal
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field
 
-from langchain_atlas.masked_errors import keys_masked
+from langchain_atlas.costs.usage_counting import heard_once
+from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.tools.answers import answer_error, answer_validation_error, tool_failure
-from langchain_atlas.tools.ranking.base import Scorer, Scores
+from langchain_atlas.tools.ranking.base import AnswerScorer, Scores
 from langchain_atlas.tools.ranking.vote import Vote
 from langchain_atlas.trajectory import Query
-from langchain_atlas.usage_counting import heard_once
 
 MAX_ANSWERS = 64
 """Most answers that are ranked at once."""
@@ -44,7 +44,7 @@ class RankingTool(BaseTool):
     handle_tool_error: bool | str | Callable[[ToolException], str] | None = answer_error
     handle_validation_error: bool | str | Callable[[Any], str] | None = answer_validation_error
 
-    scorer: Scorer = Field(default_factory=Vote, exclude=True, repr=False)
+    scorer: AnswerScorer = Field(default_factory=Vote, exclude=True, repr=False)
     """What scores the answers; `Vote` unless given."""
 
     @keys_masked

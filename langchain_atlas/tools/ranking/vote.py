@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from langchain_atlas.agreement import Agreement, AnswerAgreement
-from langchain_atlas.tools.ranking.base import AnswerScore, Scorer, Scores
+from langchain_atlas.answers import Agreement, AnswerAgreement
+from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, Scores
 from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 
-class Vote(Scorer):
+class Vote(AnswerScorer):
     """Scores an answer by the share of answers that say the same; an answer that says nothing gets no vote.
 
     Answers are compared by what they come to, such as the number after ``answer is``; see `AnswerAgreement`.

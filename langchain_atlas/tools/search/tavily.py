@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.tools import ToolException
 
 from langchain_atlas.errors import MissingExtraError, SettingError
-from langchain_atlas.tools.addresses import AddressGuard, FetchError
 from langchain_atlas.tools.search.snippets import SearchError, Snippet, clipped, seconds
-from langchain_atlas.tools.search.web import plain, required, shortened
+from langchain_atlas.tools.search.web import plain, required, shortened_query
+from langchain_atlas.tools.web.addresses import AddressGuard, FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +72,7 @@ class TavilySearchProvider:
         Raises:
             SearchError: Tavily can't be reached, refuses, or gives no usable answer.
         """
-        request = {"query": shortened(query)}
+        request = {"query": shortened_query(query)}
         self._check_place()
         try:
             answer = self._tool(k).invoke(request)
@@ -82,7 +82,7 @@ class TavilySearchProvider:
 
     async def asearch(self, query: str, k: int = 3) -> list[Snippet]:
         """Async version of `search`."""
-        request = {"query": shortened(query)}
+        request = {"query": shortened_query(query)}
         await asyncio.to_thread(self._check_place)
         try:
             async with asyncio.timeout(self.timeout_s):

@@ -13,13 +13,13 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.tools.addresses import AddressGuard, FetchError
 from langchain_atlas.tools.search.snippets import SearchError, Snippet, clipped, seconds
+from langchain_atlas.tools.web.addresses import AddressGuard, FetchError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from langchain_atlas.tools.network import Limits, Page
+    from langchain_atlas.tools.web.fetching import FetchLimits, Page
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _SPACE = re.compile(r"\s+")
@@ -78,9 +78,9 @@ class WebSearch(ABC):
         Raises:
             SearchError: the engine can't be reached, refuses, or gives no usable answer.
         """
-        from langchain_atlas.tools.network import fetch
+        from langchain_atlas.tools.web.fetching import fetch
 
-        params, headers = self._parameters(shortened(query), k), self._headers()
+        params, headers = self._parameters(shortened_query(query), k), self._headers()
         try:
             page = fetch(self.base_url, guard=self._guard, params=params, headers=headers, limits=self._limits())
         except FetchError as error:
@@ -89,9 +89,9 @@ class WebSearch(ABC):
 
     async def asearch(self, query: str, k: int = 3) -> list[Snippet]:
         """Async version of `search`."""
-        from langchain_atlas.tools.network import afetch
+        from langchain_atlas.tools.web.fetching import afetch
 
-        params, headers = self._parameters(shortened(query), k), self._headers()
+        params, headers = self._parameters(shortened_query(query), k), self._headers()
         try:
             page = await afetch(self.base_url, guard=self._guard, params=params, headers=headers, limits=self._limits())
         except FetchError as error:
@@ -127,11 +127,11 @@ class WebSearch(ABC):
         key = {} if self.key_env is None else self._key_header(required(self.key_env, self.name, SearchError))
         return {"accept": "application/json", **key}
 
-    def _limits(self) -> Limits:
-        from langchain_atlas.tools.network import Limits
+    def _limits(self) -> FetchLimits:
+        from langchain_atlas.tools.web.fetching import FetchLimits
 
         # A redirect would carry the key to wherever it leads.
-        return Limits(timeout_s=self.timeout_s, redirects=0 if self.key_env is not None else 3)
+        return FetchLimits(timeout_s=self.timeout_s, redirects=0 if self.key_env is not None else 3)
 
     def _read(self, page: Page, k: int) -> list[Snippet]:
         try:
@@ -253,7 +253,7 @@ def required(variable: str, name: str, error: type[SettingError | SearchError] =
     return value
 
 
-def shortened(query: str) -> str:
+def shortened_query(query: str) -> str:
     """Return as much of a query as search engines take.
 
     Raises:

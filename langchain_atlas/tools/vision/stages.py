@@ -48,13 +48,13 @@ class Procedure:
 def _chart(query: str, prompts: Mapping[str, str]) -> Steps:
     found = {"query": query}
     found["extract"] = yield _stage("extract", prompts, found)
-    return final_answer((yield _stage("answer", prompts, found)))
+    return stage_answer((yield _stage("answer", prompts, found)))
 
 
 def _counting(query: str, prompts: Mapping[str, str]) -> Steps:
     found = {"query": query}
     found["list"] = yield _stage("list", prompts, found)
-    return final_answer((yield _stage("count", prompts, found)))
+    return stage_answer((yield _stage("count", prompts, found)))
 
 
 def _ocr(query: str, prompts: Mapping[str, str]) -> Steps:
@@ -68,15 +68,15 @@ def _geometry(query: str, prompts: Mapping[str, str]) -> Steps:
     for name in ("extract", "reason", "check"):
         found[name] = yield _stage(name, prompts, found)
     if says_right(found["check"]):
-        return final_answer(found["reason"])
-    return final_answer((yield _stage("correct", prompts, found)))
+        return stage_answer(found["reason"])
+    return stage_answer((yield _stage("correct", prompts, found)))
 
 
 def _stage(name: str, prompts: Mapping[str, str], found: Mapping[str, str], *, last: bool = False) -> Stage:
     return Stage(name, _PUT_IN.sub(lambda match: found.get(match[1], match[0]), prompts[name]), last)
 
 
-def final_answer(text: str) -> str:
+def stage_answer(text: str) -> str:
     """Return the text after the last ``Answer:`` at the start of a line; the whole text if there is none."""
     marks = list(_ANSWER.finditer(text))
     return (text[marks[-1].end() :] if marks else text).strip().strip("*_").strip()

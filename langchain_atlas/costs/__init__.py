@@ -1,0 +1,1 @@
+"""What replies cost: tokens and dollars, each counted once."""

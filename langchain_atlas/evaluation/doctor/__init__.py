@@ -1,0 +1,1 @@
+"""Does routing pay, and does everything in a pool work?"""

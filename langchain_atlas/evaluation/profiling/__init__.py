@@ -1,0 +1,1 @@
+"""Running every pair on every query, and recording the outcomes."""

@@ -1,0 +1,1 @@
+"""Routers on recorded outcomes: what they did, and what it was worth."""

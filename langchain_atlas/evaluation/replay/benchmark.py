@@ -1,0 +1,103 @@
+"""Replays routers on recorded outcomes, and compares them with the baselines that they must beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.errors import OutcomeError, PoolError, SettingError
+from langchain_atlas.evaluation.replay import policies
+from langchain_atlas.evaluation.replay.comparison import Evaluation
+from langchain_atlas.evaluation.replay.overlap import learned_from
+from langchain_atlas.evaluation.replay.robustness import robustness
+from langchain_atlas.evaluation.replay.runs import Runs, run_router
+from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.loop.turns import MAX_TURNS
+from langchain_atlas.outcomes import OutcomeMatrix
+from langchain_atlas.progress import Progress, Steps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.base import Router
+
+__all__ = ["Evaluation", "evaluate"]
+
+
+def evaluate(
+    routers: Mapping[str, Router],
+    table: OutcomeTable,
+    *,
+    seed: int = 0,
+    n_bootstrap: int = 1000,
+    progress: Progress | None = None,
+    max_turns: int = MAX_TURNS,
+    edits: int = 0,
+) -> Evaluation:
+    """Replay routers on recorded outcomes.
+
+    Args:
+        routers: the routers, by name; may be empty, for the baselines alone.
+        table: the outcomes to replay; if a router was fitted on some of the queries, the notes say so.
+        seed: seed of the resampling and the edits.
+        n_bootstrap: number of resamples behind every interval.
+        progress: called with the number of queries done, and of all, over all routers.
+        max_turns: maximum number of turns in a trajectory.
+        edits: number of slightly edited versions of each query to test robustness with; 0 for no test.
+
+    Returns:
+        The results of the routers, and of the baselines.
+
+    Raises:
+        SettingError: `n_bootstrap` or `max_turns` is below 1, or `edits` below 0.
+        PoolError: a router knows none of the table's pairs.
+        OutcomeError: no outcome has a score, no query can be replayed, or a router calls a pair that is not recorded.
+    """
+    _check(n_bootstrap, max_turns, edits)
+    recorded = OutcomeMatrix.of(table).scored()
+    if np.isnan(recorded.scores).all():
+        raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
+    executor = ReplayExecutor(table)
+    step = Steps(len(routers) * len(table.query_ids), progress)
+    runs: dict[str, Runs] = {}
+    for name, router in routers.items():
+        try:
+            runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+        except PoolError as error:
+            raise PoolError(f"Router {name!r}: {error}") from error
+    return Evaluation(
+        runs=runs,
+        baseline_runs=_baselines(recorded),
+        recorded=recorded,
+        n_bootstrap=n_bootstrap,
+        seed=seed,
+        robustness={
+            name: robustness(router.restrict(table.pairs), table.queries, versions=edits, seed=seed)
+            for name, router in routers.items()
+            if edits
+        },
+        learned_from=learned_from(routers, table),
+    )
+
+
+def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
+    if n_bootstrap < 1 or max_turns < 1 or edits < 0:
+        raise SettingError(
+            f"n_bootstrap is {n_bootstrap!r}, max_turns {max_turns!r} and edits {edits!r}; "
+            "the first two must be whole numbers from 1, the last from 0."
+        )
+
+
+def _baselines(recorded: OutcomeMatrix) -> dict[str, Runs]:
+    singles = policies.SinglePairs.of(recorded)
+    baselines = {"best_single": policies.single_pair(recorded, singles.best)}
+    filled = policies.filled_pair(recorded, singles)
+    if filled is not None:
+        baselines["best_single_filled"] = filled
+    if singles.cheapest is not None:
+        baselines["cheapest"] = policies.single_pair(recorded, singles.cheapest)
+    baselines["random"] = policies.random_pair(recorded)
+    baselines["oracle"] = policies.oracle(recorded)
+    return baselines

@@ -1,0 +1,167 @@
+"""A router's clusters in the report: their best pairs, the pairs' results in them, and a map."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.settings.sweeps import Setting, Sweep
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool.pool import Pair
+    from langchain_atlas.routers.cluster.kmeans import Cluster
+    from langchain_atlas.trajectory import Candidate, Query
+
+MOST_POINTS = 1500
+"""Maximum number of queries on the map; of more, a random sample is drawn."""
+
+_CHUNK = 256
+_SAMPLES = 3
+_LONGEST = 200
+_TOP_DOMAINS = 3
+
+
+@runtime_checkable
+class Clustered(Protocol):
+    """A router that has clusters."""
+
+    clusters_: tuple[Cluster, ...]
+    """The clusters."""
+
+    def best(self, cluster: int) -> Candidate:
+        """Return the best pair of a cluster."""
+
+    def place(self, queries: Sequence[Query]) -> NDArray[np.int64]:
+        """Return the cluster of each query."""
+
+
+def clusters_of(sweep: Sweep, table: OutcomeTable, *, show_queries: bool, seed: int) -> dict[str, Any] | None:
+    """Describe a router's clusters on a table.
+
+    Args:
+        sweep: the router at all of its settings.
+        table: the outcomes.
+        show_queries: whether to give the texts of some queries.
+        seed: seed of the choice of queries.
+
+    Returns:
+        ``clusters`` (size, domains), ``best`` (by setting and cluster), ``heat`` (by cluster and pair) and ``map``;
+        None when the router has no clusters.
+    """
+    router = sweep.router.restrict(table.pairs)
+    if not isinstance(router, Clustered):
+        return None
+    place = np.concatenate([router.place(part) for part in _chunks(table.queries)])
+    rng = np.random.default_rng(seed)
+    versions = [_at(router, setting) for setting in sweep.settings]
+    numbers = range(len(router.clusters_))
+    described: dict[str, Any] = {
+        "clusters": [_described(router, number, place, table, rng if show_queries else None) for number in numbers],
+        "best": [[_candidate(version.best(number), table.pairs) for number in numbers] for version in versions],
+        "heat": _heat(place, table, len(numbers)),
+    }
+    encoder: Encoder | None = getattr(router, "encoder", None)
+    if encoder is not None:
+        described["map"] = _map(encoder, place, table, rng, show_queries=show_queries)
+    return described
+
+
+def _at(router: Any, setting: Setting) -> Clustered:
+    version: Clustered = router.configure(**setting.settings) if setting.settings else router
+    return version
+
+
+def _chunks(queries: Sequence[Query]) -> list[Sequence[Query]]:
+    return [queries[start : start + _CHUNK] for start in range(0, len(queries), _CHUNK)]
+
+
+def _described(
+    router: Clustered, number: int, place: NDArray[np.int64], table: OutcomeTable, rng: np.random.Generator | None
+) -> dict[str, Any]:
+    rows = np.flatnonzero(place == number)
+    counts = Counter(table.domains[row] for row in rows)
+    described: dict[str, Any] = {
+        "label": router.clusters_[number].label,
+        "fitted": router.clusters_[number].queries,
+        "here": len(rows),
+        "domains": [[name, count / len(rows)] for name, count in counts.most_common(_TOP_DOMAINS)],
+    }
+    if rng is not None:
+        chosen = rng.permutation(rows)[:_SAMPLES]
+        described["samples"] = [_short(table.queries[row].text) for row in chosen]
+    return described
+
+
+def _candidate(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:
+    cost = candidate.expected_cost_usd
+    return {
+        "pair": pairs.index(candidate.pair),
+        "success": round(candidate.expected_success, 4),
+        "interval": None if candidate.interval is None else [round(bound, 4) for bound in candidate.interval],
+        "evidence": candidate.evidence,
+        "cost": None if cost is None else 1000 * cost,
+    }
+
+
+def _heat(place: NDArray[np.int64], table: OutcomeTable, n_clusters: int) -> dict[str, Any]:
+    """Average the scores in each cluster; lists by cluster and pair."""
+    score = table.matrix("score")
+    known = ~np.isnan(score)
+    total, count = np.zeros((n_clusters, score.shape[1])), np.zeros((n_clusters, score.shape[1]))
+    np.add.at(total, place, np.where(known, score, 0.0))
+    np.add.at(count, place, known)
+    with np.errstate(invalid="ignore"):
+        mean = (total / count).round(4)
+    return {
+        "success": [[None if np.isnan(cell) else float(cell) for cell in row] for row in mean],
+        "count": count.astype(int).tolist(),
+    }
+
+
+def _map(
+    encoder: Encoder, place: NDArray[np.int64], table: OutcomeTable, rng: np.random.Generator, *, show_queries: bool
+) -> dict[str, Any]:
+    """Project the queries' embeddings onto the plane in which the clusters' means are farthest apart."""
+    rows = np.sort(rng.permutation(len(place))[:MOST_POINTS])
+    parts = _chunks([table.queries[row] for row in rows])
+    vectors = np.concatenate([encoder.encode([query.text for query in part]) for part in parts])
+    plane = projected(vectors, place[rows])
+    names = list(dict.fromkeys(table.domains))
+    drawn: dict[str, Any] = {
+        "x": plane[:, 0].round(4).tolist(),
+        "y": plane[:, 1].round(4).tolist(),
+        "cluster": place[rows].tolist(),
+        "domain": [names.index(table.domains[row]) for row in rows],
+    }
+    if show_queries:
+        drawn["text"] = [_short(table.queries[row].text) for row in rows]
+    return drawn
+
+
+def projected(vectors: NDArray[np.float32], place: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Project vectors onto two directions, shape [n, 2].
+
+    With three clusters or more, onto the principal components of their means, each weighted by its number of vectors;
+    otherwise onto those of the vectors themselves.
+    """
+    names = np.unique(place)
+    spread = vectors.astype(np.float64)
+    if len(names) > 2:  # noqa: PLR2004  # three points span a plane
+        for name in names:
+            spread[place == name] = vectors[place == name].mean(axis=0)
+    middle = spread.mean(axis=0)
+    axes = np.linalg.svd(spread - middle, full_matrices=False)[2][:2]
+    plane: NDArray[np.float64] = (vectors - middle) @ axes.T
+    return np.pad(plane, ((0, 0), (0, 2 - plane.shape[1])))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -1,1 +1,0 @@
-"""The parts of the report: the measurements (sweeps), the clusters and their map, and the page."""

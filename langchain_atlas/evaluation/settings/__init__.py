@@ -1,0 +1,1 @@
+"""Which setting a router should have, measured on held-out queries."""

@@ -1,0 +1,157 @@
+"""Choosing a router's setting: measured on held-out queries, and on held-out kinds of queries.
+
+The rule: among a single pair and the settings that are not worse than it on kinds of query that the router was not
+fitted on, the cheapest one within half a point of the best of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, intervals
+from langchain_atlas.evaluation.replay.metrics import known_mean
+from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+from langchain_atlas.routers.operating import comparable_cost as _dollars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+WITHIN = 0.005
+"""Accuracy that may be given up against the best, 0 to 1."""
+
+UNSEEN = 0.001
+"""Accuracy that may be lost on unseen kinds of query, per seen kind, and one more.
+
+By the rule of succession, one query in k + 1 is of a new kind after k kinds were seen; so this is the loss allowed over
+all queries."""
+
+
+FEW_QUERIES = 300
+"""With fewer queries than this, a setting must be as good as the best with 70% confidence (one-sided)."""
+
+FEW_KINDS = 6
+"""With fewer kinds of query than this, other kinds are expected: a setting must then be as good on unseen kinds with
+70% confidence (one-sided), not only on average."""
+
+_SAME = 1e-3
+"""Relative difference up to which costs count as equal."""
+
+_SURE = NormalDist().inv_cdf(0.7)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The result of each setting on each held-out query; the last row is the held-out best single pair."""
+
+    values: NDArray[np.float64]
+    """Dollars that a right answer is worth at each setting, descending, shape [n_settings]."""
+    single: str
+    """The best single pair over all queries."""
+    score: NDArray[np.float64]
+    """Score of the answers, 0 to 1, shape [n_settings + 1, n_queries]."""
+    cost: NDArray[np.float64]
+    """Dollars, shape [n_settings + 1, n_queries]; NaN where unknown."""
+    latency: NDArray[np.float64]
+    """Seconds, shape [n_settings + 1, n_queries]; NaN where unknown."""
+    calls: NDArray[np.float64]
+    """Number of calls, shape [n_settings + 1, n_queries]."""
+    unseen: NDArray[np.float64] | None
+    """Score minus the single pair's, with the whole kind of query held out, shape [n_settings + 1, n_queries]; None if
+    that can't be measured."""
+    n_kinds: int
+    """Number of kinds of query."""
+
+
+def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed: int = 0) -> OperatingCurve:
+    """Choose a setting by the rule of this module.
+
+    Args:
+        trials: the measurements.
+        doubt: confidence with which a setting must be shown to be worse to be ruled out; 0.5 decides by the mean, a
+            higher value gives the setting the benefit of the doubt.
+        least_value: settings at which a right answer is worth less, in dollars, are measured but not chosen.
+        seed: seed of the resampling behind the intervals.
+    """
+    points = _points(trials, seed)
+    z = NormalDist().inv_cdf(doubt)
+    single = len(points) - 1
+    # With few queries or few kinds of them, the single pair is preferred: a setting must then likely be as good.
+    few = doubt <= 0.5 and trials.score.shape[1] < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
+    sure = min(z, -_SURE) if few else z
+    seen_enough = np.zeros(len(points), dtype=bool)
+    if trials.unseen is not None:
+        few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
+        bar = -UNSEEN * (trials.n_kinds + 1)
+        seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
+    # A setting that would not be chosen is no standard for the others, because some of many settings look good by
+    # luck. With little evidence the standard is to be high, so there every setting counts.
+    dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
+    worthy = np.append(trials.values >= least_value * (1 - 1e-9), True)
+    candidates = [n for n in range(len(points)) if n == single or (seen_enough[n] and worthy[n] and not dear[n])]
+    rivals = np.flatnonzero(~dear).tolist() if few else candidates
+    best = max(rivals, key=lambda n: (points[n].accuracy, -_dollars(points[n])))
+    fine = _at_least(trials.score - trials.score[best], -WITHIN, sure)
+    able = [n for n in candidates if fine[n] and seen_enough[n]] or [single]
+    chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
+    saved = _dollars(points[chosen]) < _dollars(points[single]) * (1 - _SAME) or not isfinite(_dollars(points[chosen]))
+    if points[chosen].accuracy <= points[single].accuracy and (not saved or chosen == single):
+        chosen = single  # routing gains nothing
+    return OperatingCurve(
+        points=tuple(points),
+        chosen=chosen,
+        best=int(np.argmax([point.accuracy for point in points])),
+        n_queries=trials.score.shape[1],
+        reason=_reason(points, chosen, best, trials, doubt, kinds_hold=bool(seen_enough[:-1].any())),
+    )
+
+
+def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
+    """Return the rows whose mean, plus `z` standard errors, is at least `bar`, shape [n_rows]."""
+    mean, error = apart.mean(axis=1), apart.std(axis=1) / np.sqrt(max(apart.shape[1], 1))
+    found: NDArray[np.bool_] = mean + z * error >= bar - 1e-12
+    return found
+
+
+def _points(trials: Trials, seed: int) -> list[OperatingPoint]:
+    bounds: Sequence[tuple[float, float]] = intervals(bootstrap_means(trials.score.T, seed=seed))
+    points = []
+    for number, (score, cost, latency) in enumerate(zip(trials.score, trials.cost, trials.latency, strict=True)):
+        last = number == len(trials.values)
+        value = None if last or np.isinf(trials.values[number]) else float(trials.values[number])
+        dollars = known_mean(cost)
+        points.append(
+            OperatingPoint(
+                value_usd=value,
+                always=trials.single if last else None,
+                accuracy=float(score.mean()),
+                accuracy_ci95=bounds[number],
+                versus_single=float((score - trials.score[-1]).mean()),
+                cost_usd_per_1k=None if dollars is None else 1000 * dollars,
+                cost_known=float((~np.isnan(cost)).mean()),
+                latency_s_mean=known_mean(latency),
+                calls_per_query=float(trials.calls[number].mean()),
+            )
+        )
+    return points
+
+
+def _reason(
+    points: Sequence[OperatingPoint], chosen: int, best: int, trials: Trials, doubt: float, *, kinds_hold: bool
+) -> str:
+    point = points[chosen]
+    gap = 100 * (points[best].accuracy - point.accuracy)
+    if point.always is None:
+        sure = "" if doubt <= 0.5 else f" (it is not shown to be worse with {doubt:.0%} confidence)"  # noqa: PLR2004
+        return f"The cheapest setting within {100 * WITHIN:g} points of the best, {gap:.1f} below it here{sure}."
+    if trials.unseen is None:
+        return f"One pair, {point.always}: there are too few queries, or too few kinds, to tell whether routing holds."
+    if not kinds_hold:
+        return f"One pair, {point.always}: no setting holds up on kinds of query that were left out."
+    return f"One pair, {point.always}: no setting is as good for less."

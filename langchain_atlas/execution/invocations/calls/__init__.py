@@ -1,0 +1,1 @@
+"""Calls of tools: how they are offered to a model, and how its calls are read."""

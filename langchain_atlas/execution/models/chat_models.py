@@ -1,0 +1,154 @@
+"""Building the LangChain chat model for each model of a pool, through LiteLLM."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import importlib.metadata
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import PoolError
+from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES, install
+from langchain_atlas.pool.option_secrets import filled
+from langchain_atlas.secrets import remember
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+    from langchain_atlas.pool.pool import Model
+
+_IMPORTED_LATE = (
+    "langchain_core.messages.block_translators.langchain_v0",
+    "langchain_core.tracers.context",
+    "langchain_core.tracers.stdout",
+    "litellm._service_logger",
+    "litellm.litellm_core_utils.default_encoding",
+    "litellm.proxy.openai_files_endpoints.common_utils",  # takes 1.5 s
+    "openai.resources.chat.completions",
+)
+"""Modules that LangChain and LiteLLM import during the first call."""
+
+LOCAL_PROVIDER = "atlas-local"
+"""LiteLLM's name of the provider of the embedded models."""
+
+
+def check_key(model: Model) -> None:
+    """Make sure that a model's own key variable is set.
+
+    Raises:
+        PoolError: the variable that the model, or one of its options, names is not set.
+    """
+    if model.api_key_env is not None and not os.environ.get(model.api_key_env):
+        raise PoolError(
+            f"Model {model.name!r} takes its key from the environment variable {model.api_key_env!r}, which is not set."
+        )
+    remember(None if model.api_key_env is None else os.environ[model.api_key_env])
+    filled(model.options)
+
+
+def remember_keys(*chat_models: BaseChatModel) -> None:
+    """Remember the keys in the user's own chat models, so that they are masked everywhere."""
+    for chat_model in chat_models:
+        for name, value in chat_model:
+            if hasattr(value, "get_secret_value") or name.endswith("api_key"):
+                remember(value)
+
+
+def build_chat_model(
+    model: Model, *, timeout_s: float, retries: int, max_reply_bytes: int = MAX_REPLY_BYTES
+) -> BaseChatModel:
+    """Build the chat model for `model`.
+
+    Each object serves a single model: `ChatLiteLLM` reports its constructor's model in every reply, even if a call
+    overrides it.
+
+    Args:
+        model: the pool's model.
+        timeout_s: seconds that a call may take, including its retries and the pauses between them.
+        retries: how often a request that failed for a transient reason is repeated.
+        max_reply_bytes: maximum size of a reply, in bytes.
+    """
+    # By default, LiteLLM looks for a newer price table on the network while it is imported.
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    install()
+    chat_litellm = importlib.import_module("langchain_atlas.execution.models.litellm_chat").RetryingChatLiteLLM
+    litellm: Any = importlib.import_module("litellm")
+    litellm.suppress_debug_info = True  # otherwise it prints where to report bugs whenever a provider rejects a request
+    if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
+        importlib.import_module("langchain_atlas.local").register()
+    _warm_up(litellm, model)
+    options = filled(model.options)
+    known = {name: value for name, value in options.items() if name in chat_litellm.model_fields}
+    other = {name: value for name, value in options.items() if name not in known}
+    chat_model: BaseChatModel = chat_litellm(
+        **{
+            "model": model.litellm,
+            "request_timeout": timeout_s,
+            "api_key": os.environ.get(model.api_key_env) if model.api_key_env else None,
+            "retries": retries,
+            "max_reply_bytes": max_reply_bytes,
+            **known,
+            "model_kwargs": {"num_retries": 0, **_without_gateway(), **other, **known.get("model_kwargs", {})},
+        }
+    )
+    return chat_model
+
+
+def _warm_up(litellm: Any, model: Model) -> None:
+    """Import what LiteLLM would import during the first call, whose latency is recorded. Sends no request."""
+    for name in _IMPORTED_LATE:
+        with suppress(ImportError):  # other releases have other modules
+            importlib.import_module(name)
+    with suppress(Exception):  # if something is wrong, the call itself reports it better
+        litellm_id, provider, _, _ = litellm.get_llm_provider(
+            model.litellm, model.options.get("custom_llm_provider"), model.options.get("api_base")
+        )
+        litellm.utils.get_optional_params(model=litellm_id, custom_llm_provider=provider, temperature=0.0)
+        if provider in {"openai", "azure", "text-completion-openai", *litellm.openai_compatible_providers}:
+            openai = importlib.import_module("openai")
+            with openai.OpenAI(api_key="none", base_url="http://127.0.0.1") as client:
+                client.chat.completions  # noqa: B018  # OpenAI's client imports its resources on first access
+
+
+def _without_gateway() -> dict[str, Any]:
+    """Return options that disable LiteLLM's MCP gateway if the installed `mcp` is older than the gateway requires.
+
+    LiteLLM loads the gateway for every request with tools, and fails with mcp 1, which LangChain's MCP adapters need.
+    """
+    try:
+        old = importlib.metadata.version("mcp").startswith("1.")
+    except importlib.metadata.PackageNotFoundError:
+        old = False
+    return {"_skip_mcp_handler": True} if old else {}
+
+
+def schema_format(schema: dict[str, Any]) -> dict[str, Any]:
+    """Wrap a copy of a JSON schema as the OpenAI-style ``response_format``; LiteLLM rewrites it for some providers."""
+    return {"type": "json_schema", "json_schema": {"name": "call", "schema": copy.deepcopy(schema), "strict": True}}
+
+
+def drawn_anew(
+    chat_model: BaseChatModel, options: dict[str, Any], model: Model, sample: int
+) -> tuple[BaseChatModel, dict[str, Any]]:
+    """Return the chat model and the options for one of several samples of a prompt.
+
+    The caches of LangChain and LiteLLM identify a call by its prompt and parameters, and would return the same reply
+    for all samples; so would a fixed seed.
+
+    Args:
+        chat_model: the model's chat model.
+        options: parameters of the call.
+        model: the pool's model.
+        sample: number of the sample, from 0.
+    """
+    changed = dict(options)
+    seed = options.get("seed", model.options.get("seed"))
+    if isinstance(seed, int):
+        changed["seed"] = seed + sample
+    litellm_chat = sys.modules.get("langchain_litellm")  # if not loaded, the chat model is not one of its classes
+    if litellm_chat is not None and isinstance(chat_model, litellm_chat.ChatLiteLLM):
+        changed["cache"] = {"no-cache": True, "no-store": True}
+    return chat_model.model_copy(update={"cache": False}), changed

@@ -1,0 +1,1 @@
+"""Routing the model calls of `langchain.agents.create_agent`."""

@@ -1,0 +1,1 @@
+"""The chat model that routes every request."""

@@ -1,0 +1,1 @@
+"""Saved routers: what their folders hold, and what they decide by."""

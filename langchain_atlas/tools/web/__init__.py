@@ -1,0 +1,1 @@
+"""Fetching from the network, bounded, without reaching into the private one."""
