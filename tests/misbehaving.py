@@ -129,3 +129,12 @@ def pack_once(connection: socket.socket, closing: threading.Event) -> None:
 
 
 _BOMB = gzip.compress(gzip.compress(b"\0" * 10_000_000, 9), 9)
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Close a connection so that all that was sent arrives: what is left unread would reset it."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(1.0)
+    with contextlib.suppress(OSError):
+        while connection.recv(65_536):
+            pass

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from langchain_core.messages import HumanMessage
-from misbehaving import Misbehaving
+from misbehaving import Misbehaving, hang_up
 
 from langchain_atlas import NO_TOOL, AtlasNode, ChatAtlas, LiveExecutor, Model, Pair, Pool, Query, Tool, solve
 from langchain_atlas.errors import AtlasError
@@ -117,17 +116,19 @@ def test_the_limit_of_a_message_holds_for_runs_with_tools(serve: Serve, reach: R
 def break_off(connection: socket.socket, closing: threading.Event) -> None:
     del closing
     connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 5000\r\n\r\n{"id": "x",')
-    time.sleep(0.05)
+    hang_up(connection)
 
 
 def no_json(connection: socket.socket, closing: threading.Event) -> None:
     del closing
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\n<h")
+    hang_up(connection)
 
 
 def cut_json(connection: socket.socket, closing: threading.Event) -> None:
     del closing
     connection.sendall(b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 6\r\n\r\n{"id":')
+    hang_up(connection)
 
 
 @pytest.mark.parametrize("script", [break_off, no_json, cut_json])

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from misbehaving import Misbehaving
+from misbehaving import Misbehaving, hang_up
 
 from langchain_atlas import ChatAtlas, LiveExecutor, Model, Pool
 from langchain_atlas.errors import BrokenStreamError
@@ -33,6 +33,7 @@ def sending(*pieces: bytes) -> Callable[[socket.socket, threading.Event], None]:
         del closing
         for piece in pieces:
             connection.sendall(piece)
+        hang_up(connection)
 
     return script
 
