@@ -66,7 +66,7 @@ def _introduce(pool: Pool, outcomes: OutcomeTable, terminal: Console) -> None:
 
 
 def _profile_a_few(pool: Pool, questions: Sequence[CheckableQuery], terminal: Console) -> None:
-    from langchain_atlas.evaluation.profiling import profile
+    from langchain_atlas.evaluation.profiling.profile import profile
     from langchain_atlas.outcomes import OutcomeTable
 
     few = _a_few_of_each_kind(questions, count=1)

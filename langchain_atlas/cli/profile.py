@@ -40,7 +40,7 @@ def profile(
     Before it starts, it shows how many calls it will make and about what they cost. If it is stopped or killed, the
     same command continues where it stopped.
     """
-    from langchain_atlas.evaluation.profiling import profile as run
+    from langchain_atlas.evaluation.profiling.profile import profile as run
     from langchain_atlas.evaluation.profiling.queries import read_queries
     from langchain_atlas.pool.pool import Pool
 

@@ -24,8 +24,7 @@ def report(
 ) -> None:
     """Render routers on recorded outcomes: a single HTML file that opens without a network."""
     from langchain_atlas.errors import SettingError
-    from langchain_atlas.evaluation.report import page
-    from langchain_atlas.evaluation.report.page import figures, require_plotly
+    from langchain_atlas.evaluation.report.page import figures, page, require_plotly
     from langchain_atlas.files import write_text
     from langchain_atlas.routers.saved.artifact import load_with_settings
 

@@ -11,7 +11,7 @@ from provider import reach, serve
 
 from langchain_atlas import LiveExecutor, Pool
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.profiling import profile
+from langchain_atlas.evaluation.profiling.profile import profile
 from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.outcomes import OutcomeTable
 

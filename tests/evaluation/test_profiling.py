@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
-from langchain_atlas.evaluation.profiling import profile
-from langchain_atlas.evaluation.profiling.profile import ProfileReport, aprofile
+from langchain_atlas.evaluation.profiling.profile import ProfileReport, aprofile, profile
 from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.outcomes import COLUMNS, OutcomeTable
@@ -274,7 +273,7 @@ SCRIPT = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests run in the background
 import asyncio, os, sys
-from langchain_atlas.evaluation.profiling import profile
+from langchain_atlas.evaluation.profiling.profile import profile
 from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.pool.pool import Model, Pool

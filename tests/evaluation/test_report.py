@@ -14,10 +14,9 @@ from replaying import ChainRouter
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import InvalidInputError, MissingExtraError
 from langchain_atlas.evaluation.replay.benchmark import evaluate
-from langchain_atlas.evaluation.report import page
 from langchain_atlas.evaluation.report import page as module
 from langchain_atlas.evaluation.report.clusters import projected
-from langchain_atlas.evaluation.report.page import embedded, figures, report
+from langchain_atlas.evaluation.report.page import embedded, figures, page, report
 from langchain_atlas.evaluation.settings import sweeps
 from langchain_atlas.evaluation.settings.sweeps import N_STEPS, settings_of, sweep
 from langchain_atlas.outcomes import OutcomeTable
