@@ -12,7 +12,8 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_atlas.errors import ExecutionError, InvalidInputError
 from langchain_atlas.failures.kinds import execution_error
 from langchain_atlas.failures.slips import check_methods, running
-from langchain_atlas.loop.turns import Handler, adrive, drive, run_pair
+from langchain_atlas.loop.handler import Handler
+from langchain_atlas.loop.turns import adrive, drive, run_pair
 from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from pydantic import ConfigDict, Field
 
 from langchain_atlas.errors import ConstraintError, InvalidInputError, MissingExtraError, PoolError, suggest
 from langchain_atlas.integrations.messages import read_ask
-from langchain_atlas.loop.turns import Handler, adrive, drive, turns
+from langchain_atlas.loop.handler import Handler
+from langchain_atlas.loop.turns import adrive, drive, turns
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
 from langchain_atlas.trajectory import Decision, Query

@@ -11,33 +11,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from langchain_atlas.budgets import budget
-from langchain_atlas.errors import BrokenStreamError, SettingError
+from langchain_atlas.errors import BrokenStreamError
 from langchain_atlas.failures.kinds import failed_call
 from langchain_atlas.failures.masked_errors import keys_masked
-from langchain_atlas.failures.slips import as_query, check_sides
-from langchain_atlas.loop.contracts import elsewhere, left_for, permitted, suiting
-from langchain_atlas.loop.deadlines import abegun_within, allowance, begun_within, deadline
-from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Steps, Tell
+from langchain_atlas.failures.slips import as_query
+from langchain_atlas.loop.contracts import left_for, suiting
+from langchain_atlas.loop.deadlines import abegun_within, begun_within
+from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Run, Steps, Tell
+from langchain_atlas.loop.handler import MAX_TURNS, Handler
 from langchain_atlas.secrets import error_text
-from langchain_atlas.tracing import adecision_run, aexecution_run, asolve_run, decision_run, execution_run, solve_run
-from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sure_reply, unbroken
+from langchain_atlas.tracing import asolve_run, solve_run
+from langchain_atlas.tracing.tokens import HOLD_BACK_S
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
     from langchain_atlas.loop.contracts import ExecutorLike, RouterLike
     from langchain_atlas.pool.pool import Model, Pair
-
-MAX_TURNS = 4
-"""Maximum number of turns of a trajectory before the last answer is given (section 3 of the paper)."""
-
-TURN_LIMIT = "turn-limit"
-"""The `Decision.rule` of a decision to answer because all turns are used."""
 
 Value = TypeVar("Value")
 
@@ -142,135 +134,6 @@ def failure(error: Exception, variable: str | None = None) -> str:
 def asked(query: Query, decision: Decision) -> Query:
     """Return the query to run the chosen pair on."""
     return query if decision.input is None else query.replace(text=decision.input)
-
-
-def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: RouterLike) -> Decision:
-    """Return the decision, unless the turns are used up: then return a decision to answer.
-
-    The router still decides then, because it knows which of several answers to give. If it does not count failures as
-    turns, it can continue while there are pairs that it has not tried.
-    """
-    if decision.kind == "answer" or _turns_used(trajectory, router) < max_turns:
-        return decision
-    return last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used.")
-
-
-def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
-    if getattr(router, "failures_are_turns", True):
-        return len(trajectory.steps)
-    failed = [seen.pair for seen in trajectory.observations if seen.failed]
-    return len(trajectory.steps) - len(set(failed))  # a pair that fails again uses a turn
-
-
-def checked_turns(max_turns: int) -> int:
-    """Return a turn limit if it is valid.
-
-    Raises:
-        SettingError: it is below 1.
-    """
-    if max_turns < 1:
-        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
-    return max_turns
-
-
-@dataclass(frozen=True)
-class Handler:
-    """Carries out effects; each decision and each run of a pair is a run in the trace.
-
-    Raises:
-        SettingError: `max_turns` is below 1.
-        InvalidInputError: the router or the executor is not one, for example because they are swapped.
-    """
-
-    router: RouterLike | None = None
-    """The router; None if no step decides anything."""
-    executor: Any = None
-    """Runs pairs. Any `ExecutorLike`; a `LiveExecutor` if chat models are requested. None if no step runs anything."""
-    max_turns: int = MAX_TURNS
-    """Maximum number of turns (calls and thoughts) before the loop ends; see `limited`."""
-    call: Callable[[Any], Any] | None = None
-    """Calls a model; for `ado`, it returns an awaitable."""
-    live: bool | None = None
-    """Whether a run that succeeds is the answer and may be streamed immediately; None leaves that to the router."""
-    hold_back_s: float | None = HOLD_BACK_S
-    """Seconds to hold such a reply back from a graph's stream, as it may break off; None until it is complete."""
-    tell: Callable[[Decision], Any] | None = None
-    """Called with each decision; for `ado`, it may return an awaitable."""
-    key: str | None = None
-    """Key of a trajectory whose effects are carried out by several handlers, such as the nodes of a graph."""
-
-    def __post_init__(self) -> None:
-        checked_turns(self.max_turns)
-        check_sides(self.router, self.executor)
-
-    def scope(self) -> AbstractContextManager[object]:
-        """Return a context manager within which tools keep their state between the runs of the trajectory."""
-        if self.executor is None:
-            return nullcontext()
-        executor: ExecutorLike = self.executor
-        return executor.trajectory() if self.key is None else executor.trajectory(self.key, last=False)
-
-    def do(self, effect: Effect) -> Any:
-        """Carry out an effect and return its result."""
-        match effect:
-            case Decide(query, trajectory):
-                return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
-            case Run(pair, query, seconds, dollars):
-                held = HeldTokens(self._is_live, self.hold_back_s)
-                with allowance(seconds), budget(dollars):
-                    seen = held.run(lambda: execution_run(pair, query, lambda: self.executor.run(pair, query)))
-                return settled(held, seen)
-            case GetModel(model):
-                return self.executor.chat_model(model)
-            case CallModel(request, live, seconds):
-                assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                call, held = self.call, HeldTokens(live, self.hold_back_s)
-                with deadline(seconds), sure_reply(live), unbroken(held):
-                    return held.run(lambda: call(request))
-            case Tell(decision):
-                return None if self.tell is None else self.tell(decision)
-
-    async def ado(self, effect: Effect) -> Any:
-        """Async version of `do`."""
-        match effect:
-            case Decide(query, trajectory):
-                return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
-            case Run(pair, query, seconds, dollars):
-                held = HeldTokens(self._is_live, self.hold_back_s)
-                with allowance(seconds), budget(dollars):
-                    seen = await held.arun(lambda: aexecution_run(pair, query, lambda: self.executor.arun(pair, query)))
-                return settled(held, seen)
-            case GetModel(model):
-                return await self.executor.achat_model(model)
-            case CallModel(request, live, seconds):
-                assert self.call is not None  # noqa: S101  # who yields calls says how they are made
-                call, held = self.call, HeldTokens(live, self.hold_back_s)
-                with deadline(seconds), sure_reply(live), unbroken(held):
-                    return await held.arun(lambda: call(request))
-            case Tell(decision):
-                told = None if self.tell is None else self.tell(decision)
-                return await told if isawaitable(told) else None
-
-    @property
-    def _is_live(self) -> bool:
-        if self.live is not None:
-            return self.live
-        return self.router is None or getattr(self.router, "takes_first_answer", False)
-
-    def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
-        assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        decision = self.router.decide(self._told(query, trajectory), trajectory)
-        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
-
-    async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
-        assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        decision = await self.router.adecide(self._told(query, trajectory), trajectory)
-        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
-
-    def _told(self, query: Query, trajectory: Trajectory) -> Query:
-        """Return the query as the router receives it: with the pairs to avoid after a failure."""
-        assert self.router is not None  # noqa: S101  # who has something decided says by whom
-        return query if self.executor is None else elsewhere(query, trajectory, self.router, self.executor)
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from langchain_atlas.integrations.messages import (
     run_settings,
 )
 from langchain_atlas.loop.contracts import suiting
-from langchain_atlas.loop.turns import MAX_TURNS, Handler, adrive, ask_router, checked_turns, drive, run_pair
+from langchain_atlas.loop.handler import MAX_TURNS, Handler, checked_turns
+from langchain_atlas.loop.turns import adrive, ask_router, drive, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
