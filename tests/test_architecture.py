@@ -22,7 +22,6 @@ PACKAGE = Path(langchain_atlas.__file__).parent
 VOCABULARY = {
     "amounts",
     "answers",
-    "budgets",
     "costs",
     "errors",
     "failures",

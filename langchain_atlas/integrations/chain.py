@@ -12,7 +12,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_atlas.failures.kinds import no_answer
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.integrations.messages import answer_message, run_settings
-from langchain_atlas.loop.handler import MAX_TURNS, checked_turns
+from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.messages.user_message import Ask
 from langchain_atlas.routers.base import read_assignment

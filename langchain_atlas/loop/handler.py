@@ -1,4 +1,4 @@
-"""What carries the loop's effects out, within the limit on turns."""
+"""What carries the loop's effects out."""
 
 from __future__ import annotations
 
@@ -7,55 +7,20 @@ from dataclasses import dataclass
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.budgets import budget
-from langchain_atlas.errors import SettingError
 from langchain_atlas.failures.slips import check_sides
-from langchain_atlas.loop.contracts import elsewhere, permitted
+from langchain_atlas.loop.budgets import budget
 from langchain_atlas.loop.deadlines import allowance, deadline
 from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell
+from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
+from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run
 from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sure_reply, unbroken
-from langchain_atlas.trajectory import Decision, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_atlas.loop.contracts import ExecutorLike, RouterLike
-
-MAX_TURNS = 4
-"""Maximum number of turns of a trajectory before the last answer is given (section 3 of the paper)."""
-
-TURN_LIMIT = "turn-limit"
-"""The `Decision.rule` of a decision to answer because all turns are used."""
-
-
-def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: RouterLike) -> Decision:
-    """Return the decision, unless the turns are used up: then return a decision to answer.
-
-    The router still decides then, because it knows which of several answers to give. If it does not count failures as
-    turns, it can continue while there are pairs that it has not tried.
-    """
-    if decision.kind == "answer" or _turns_used(trajectory, router) < max_turns:
-        return decision
-    return last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used.")
-
-
-def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
-    if getattr(router, "failures_are_turns", True):
-        return len(trajectory.steps)
-    failed = [seen.pair for seen in trajectory.observations if seen.failed]
-    return len(trajectory.steps) - len(set(failed))  # a pair that fails again uses a turn
-
-
-def checked_turns(max_turns: int) -> int:
-    """Return a turn limit if it is valid.
-
-    Raises:
-        SettingError: it is below 1.
-    """
-    if max_turns < 1:
-        raise SettingError(f"max_turns is {max_turns!r}; a loop needs at least 1 turn.")
-    return max_turns
+    from langchain_atlas.trajectory import Decision, Query, Trajectory
 
 
 @dataclass(frozen=True)

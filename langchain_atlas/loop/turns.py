@@ -18,10 +18,11 @@ from langchain_atlas.errors import BrokenStreamError
 from langchain_atlas.failures.kinds import failed_call
 from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.failures.slips import as_query
-from langchain_atlas.loop.contracts import left_for, suiting
 from langchain_atlas.loop.deadlines import abegun_within, begun_within
 from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Run, Steps, Tell
-from langchain_atlas.loop.handler import MAX_TURNS, Handler
+from langchain_atlas.loop.handler import Handler
+from langchain_atlas.loop.limits import MAX_TURNS, left_for
+from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.secrets import error_text
 from langchain_atlas.tracing import asolve_run, solve_run
 from langchain_atlas.tracing.tokens import HOLD_BACK_S

@@ -1,4 +1,7 @@
-"""Which pairs satisfy a query's constraints, for all routers: the only place where limits are checked."""
+"""Which pairs are expected to satisfy a query's constraints, for all routers.
+
+The loop itself refuses what exceeds a limit, whichever router decides; see `loop/limits.py`.
+"""
 
 from __future__ import annotations
 

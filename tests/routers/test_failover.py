@@ -21,7 +21,7 @@ from langchain_atlas import (
     create_atlas_graph,
     solve,
 )
-from langchain_atlas.loop.contracts import elsewhere
+from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.testing import Failure, ScriptedExecutor
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from langchain_atlas.evaluation.replay.overlap import learned_from
 from langchain_atlas.evaluation.replay.robustness import robustness
 from langchain_atlas.evaluation.replay.runs import Runs, run_router
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.loop.handler import MAX_TURNS
+from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import ConstraintError, OutcomeError
-from langchain_atlas.loop.handler import MAX_TURNS
+from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing import untraced

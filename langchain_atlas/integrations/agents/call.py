@@ -17,8 +17,9 @@ from langchain_atlas.execution.invocations.calls.schemas import signatures_of
 from langchain_atlas.execution.ledger import empty_answer, observed
 from langchain_atlas.failures.kinds import execution_error, failures
 from langchain_atlas.integrations.messages import answer_message, last_said, read_query
-from langchain_atlas.loop.contracts import seconds_for, suiting
 from langchain_atlas.loop.effects import CallModel
+from langchain_atlas.loop.limits import seconds_for
+from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.messages.user_message import with_settings

@@ -16,7 +16,8 @@ from langchain_atlas.integrations.agents.call import AgentCall, Habits, Pin, Rep
 from langchain_atlas.integrations.agents.record import AgentRecord
 from langchain_atlas.integrations.graphs.durable import announce
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
-from langchain_atlas.loop.handler import MAX_TURNS, Handler, checked_turns
+from langchain_atlas.loop.handler import Handler
+from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import adrive, drive
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
 

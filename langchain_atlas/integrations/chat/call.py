@@ -27,7 +27,8 @@ from langchain_atlas.integrations.messages import (
     record,
     usage_metadata,
 )
-from langchain_atlas.loop.contracts import seconds_for, suiting
+from langchain_atlas.loop.limits import seconds_for
+from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import Whole, call_model, run_pair, turns
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.secrets import error_text

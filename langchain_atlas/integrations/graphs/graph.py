@@ -29,8 +29,9 @@ from langchain_atlas.integrations.messages import (
     record,
     run_settings,
 )
-from langchain_atlas.loop.contracts import suiting
-from langchain_atlas.loop.handler import MAX_TURNS, Handler, checked_turns
+from langchain_atlas.loop.handler import Handler
+from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
+from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import adrive, ask_router, drive, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing.tokens import HOLD_BACK_S

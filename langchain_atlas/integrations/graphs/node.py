@@ -25,7 +25,7 @@ from langchain_atlas.integrations.messages import (
     read_ask,
     run_settings,
 )
-from langchain_atlas.loop.handler import MAX_TURNS, checked_turns
+from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
