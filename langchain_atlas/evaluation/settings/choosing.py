@@ -34,16 +34,16 @@ all queries."""
 
 
 FEW_QUERIES = 300
-"""With fewer queries than this, a setting must be as good as the best with 70% confidence (one-sided)."""
+"""With fewer queries than this, a setting must be as good as the best with 80% confidence (one-sided)."""
 
 FEW_KINDS = 6
 """With fewer kinds of query than this, other kinds are expected: a setting must then be as good on unseen kinds with
-70% confidence (one-sided), not only on average."""
+80% confidence (one-sided), not only on average."""
 
 _SAME = 1e-3
 """Relative difference up to which costs count as equal."""
 
-_SURE = NormalDist().inv_cdf(0.7)
+_SURE = NormalDist().inv_cdf(0.8)
 
 
 @dataclass(frozen=True)
