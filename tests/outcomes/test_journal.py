@@ -202,7 +202,7 @@ def test_a_journal_deleted_while_the_lock_was_awaited_is_opened_anew(
         ({"cost_usd": -1.0}, "cost_usd"),
         ({"input_tokens": "3"}, "input_tokens"),
         ({"domain": None}, "domain"),
-        ({"query": "another"}, "'q1' stands for 'text of q1' already"),
+        ({"query": "another"}, "'q1' already belongs to 'text of q1'"),
     ],
 )
 def test_an_outcome_that_the_table_would_refuse_is_not_taken(out: Path, changes: dict[str, Any], problem: str) -> None:

@@ -185,7 +185,7 @@ class TestRefusals:
     @pytest.mark.parametrize("column", ["query", "context"])
     def test_one_id_for_two_queries(self, column: str) -> None:
         rows = changed(2, **{column: "another"})
-        with pytest.raises(OutcomeError, match=rf"the rows, row 2: query_id 'q1' stands for another {column}"):
+        with pytest.raises(OutcomeError, match=rf"the rows, row 2: query_id 'q1' has another {column} than"):
             OutcomeTable.from_rows(rows)
 
     @pytest.mark.parametrize(("column", "value"), [("model", ""), ("model", "a@@b"), ("tool", "x\ny")])
@@ -393,7 +393,7 @@ class TestJoined:
         assert both.table["right"].to_pylist() == [None, "r"]
 
     def test_tables_that_disagree_on_a_query_are_refused(self) -> None:
-        with pytest.raises(OutcomeError, match="query_id 'q1' stands for another query"):
+        with pytest.raises(OutcomeError, match="query_id 'q1' has another query than"):
             table_of(row("q1", "a", 1.0)).joined(table_of(row("q1", "b", 1.0, query="other")))
 
     def test_tables_that_disagree_on_the_type_of_an_extra_column_are_refused(self) -> None:
