@@ -323,7 +323,7 @@ class TestMisspelledSettings:
 
     def test_of_ours_unknown_ones_are_refused_however_far_off(self) -> None:
         with pytest.raises(SettingError, match=r"no setting 'alpha'. Valid: 'cost_weight'"):
-            AtlasContext(**{"alpha": 0.3})
+            AtlasContext(alpha=0.3)
 
 
 class TestWritten:
