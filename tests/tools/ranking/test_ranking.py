@@ -174,9 +174,9 @@ class TestPoolFile:
             ({"scorer": "judge", "model": "openai/m", "by": "steps"}, "ChatJudge"),
             ({"scorer": "rerank", "model": "cohere/r"}, "RerankScorer"),
             ({"scorer": "reward-model", "model": "some/model", "by": "steps"}, "RewardModel"),
-            ({"scorer": f"{__name__}:length"}, "FunctionScorer"),
-            ({"scorer": f"{__name__}:step_lengths", "by": "steps"}, "FunctionScorer"),
-            ({"scorer": f"{__name__}:SHORTEST"}, "FunctionScorer"),
+            ({"scorer": f"{__name__}:length"}, "FunctionAnswerScorer"),
+            ({"scorer": f"{__name__}:step_lengths", "by": "steps"}, "FunctionAnswerScorer"),
+            ({"scorer": f"{__name__}:SHORTEST"}, "FunctionAnswerScorer"),
         ],
     )
     def test_names_scorers(self, arguments: dict[str, Any], kind: str) -> None:
