@@ -124,11 +124,11 @@ REFUSED = {
     "message of megabytes": ("raise ValueError('x' * 10**7)", "ValueError: xxx"),
     "error that fails": ("class E(Exception):\n    def __str__(self): 1/0\nraise E", "could not be made"),
     "forged answer": (
-        "import os\nfor n in range(3, 1000):\n    try: os.write(n, b'[1]\\n')\n    except OSError: pass",
+        "import os\nfor n in range(3, 999):\n    try: os.write(n, b'[1]\\n')\n    except OSError: pass",
         "disturbed",
     ),
     "endless answer": (
-        "import os\nfor n in range(3, 1000):\n  try:\n    while True: os.write(n, b'x' * 10**5)\n  except OSError: pass",
+        "import os\nfor n in range(3, 999):\n  try:\n    while True: os.write(n, b'x' * 10**5)\n  except OSError: pass",
         "disturbed",
     ),
 }
