@@ -10,6 +10,8 @@ from langchain_atlas.cli import common
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from langchain_atlas.outcomes import OutcomeTable
@@ -67,6 +69,23 @@ def fit(
     unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured)
     table = common.load_table(data, pairs, domains)
     _check_scores(table)
+    _fit(unfitted, table, out, given, measured=measured, clusters=clusters, seed=seed, json=json)
+
+
+def _fit(
+    unfitted: ClusterRouter | EmbeddingRouter,
+    table: OutcomeTable,
+    out: Path,
+    given: dict[str, float],
+    *,
+    measured: bool,
+    clusters: int | None,
+    seed: int,
+    json: Path | None,
+) -> None:
+    """Measure a router's settings if that is wanted, fit it, save it, and show what was learned."""
+    from langchain_atlas.cli import setting
+
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     curve = setting.measure(unfitted, table, seed=seed) if measured else None

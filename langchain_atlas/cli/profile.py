@@ -16,7 +16,10 @@ from langchain_atlas.cli import common
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rich.console import Console
+
     from langchain_atlas.evaluation.profiling.plan import ProfilePlan
+    from langchain_atlas.evaluation.profiling.profile import ProfileReport
 
 
 def profile(
@@ -71,9 +74,13 @@ def profile(
             max_cost_usd=max_cost,
             on_plan=planned,
         )
-    figures: dict[str, Any] = report.to_json()
-    if plan:
-        return common.write_json(json, figures)
+    if not plan:
+        _say(report, out, terminal)
+    common.write_json(json, report.to_json())
+
+
+def _say(report: ProfileReport, out: Path, terminal: Console) -> None:
+    """Print what was run, what it cost, and what to do next."""
     if report.nothing_left and not report.stopped:
         terminal.print(f"All {report.total} outcomes were recorded before; nothing was left to run.")
     else:
@@ -89,7 +96,6 @@ def profile(
         terminal.print(f"{failed}, with score 0; --repeat-failed repeats what failed.")
     terminal.print(f"Written to {out}. Try:", markup=False)
     terminal.print(f"langchain-atlas fit --data {quote(str(out))} --out router", markup=False, soft_wrap=True)
-    return common.write_json(json, figures)
 
 
 @dataclass

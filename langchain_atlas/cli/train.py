@@ -12,7 +12,10 @@ from langchain_atlas.cli import common
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.console import Console
+
     from langchain_atlas.learning.recordings import Recordings
+    from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.policy.router import RLRouter
 
 
@@ -60,26 +63,14 @@ def train(
     table = common.load_table(data, pairs, domains)
     descriptions = {} if pool is None else _descriptions(pool)
     terminal = common.console()
-    terminal.print(f"Training on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    _say_data(table, terminal)
     made = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids)))
-    if table.table["response"].null_count == len(table):
-        terminal.print(
-            "Note: no response is recorded, so answers can't be compared, and a second call can't be worth its cost.",
-            markup=False,
-        )
     check(table, seed, steps)
     recordings = Recordings.of(table, made, descriptions=descriptions)
+    config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
+    folders: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints}
     with common.progress("training") as bar:
-        router = learn(
-            table,
-            made,
-            config=TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious),
-            seed=seed,
-            recordings=recordings,
-            curves=curves,
-            checkpoints=checkpoints,
-            progress=bar,
-        )
+        router = learn(table, made, config=config, seed=seed, recordings=recordings, progress=bar, **folders)
     with common.progress("measuring settings") as bar:
         curve = measure_policy(router, recordings, seed=seed, progress=bar)
     router = cast("RLRouter", set_as_measured(router, curve, {}, _single(recordings)))
@@ -89,6 +80,16 @@ def train(
     common.saved(terminal, out)
     figures = {"router": router.kind, "settings": dict(router.settings), **router.training}
     common.write_json(json, {**figures, "curve": None if curve is None else curve.to_json()})
+
+
+def _say_data(table: OutcomeTable, terminal: Console) -> None:
+    """Print what is trained on, and what that can't teach."""
+    terminal.print(f"Training on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    if table.table["response"].null_count == len(table):
+        terminal.print(
+            "Note: no response is recorded, so answers can't be compared, and a second call can't be worth its cost.",
+            markup=False,
+        )
 
 
 def _single(recordings: Recordings) -> str:

@@ -21,7 +21,7 @@ from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from langchain_atlas.answers import Agreement
@@ -97,9 +97,8 @@ def train(
         recordings = Recordings.of(table, encoder, agreement=agreement, descriptions=descriptions)
     domains = len(recordings.outcomes.domain_names)
     cautious = _expects_others(table, domains) if config.cautious is None else config.cautious
-    held_out = held_out_statistics(
-        recordings, seed=seed, n_familiar=0 if cautious else 3, n_strange=4 if cautious else 1
-    )
+    familiar, strange = (0, 4) if cautious else (3, 1)
+    held_out = held_out_statistics(recordings, seed=seed, n_familiar=familiar, n_strange=strange)
     torch.manual_seed(seed)
     policy = CompactPolicy(replace(config.policy, cautious=cautious))
     lesson = replace(config.pretraining, gain_steps=0) if cautious else config.pretraining
@@ -108,12 +107,7 @@ def train(
     router = RLRouter(policy, recordings.featurizer, encoder, agreement=agreement)
     router.fitted_on = united(fingerprints(table.queries))
     with _Curves(curves) as log:
-
-        def on_step(step: int, statistics: dict[str, float]) -> None:
-            log.write({"step": step, **statistics})
-            _keep(router, checkpoints, step + 1)
-            count()
-
+        on_step = _on_step(router, log, checkpoints, count)
         improve(policy, recordings, held_out, config.ppo, seed=seed, on_step=on_step)
     router.training = {
         "n_queries": len(recordings),
@@ -125,6 +119,19 @@ def train(
         "config": {"lesson": asdict(lesson), "ppo": asdict(config.ppo)},
     }
     return router
+
+
+def _on_step(
+    router: RLRouter, log: _Curves, checkpoints: Path | None, count: Steps
+) -> Callable[[int, dict[str, float]], None]:
+    """Return what is done after each update: the curves are written, the router is kept, and progress is reported."""
+
+    def on_step(step: int, statistics: dict[str, float]) -> None:
+        log.write({"step": step, **statistics})
+        _keep(router, checkpoints, step + 1)
+        count()
+
+    return on_step
 
 
 def _expects_others(table: OutcomeTable, domains: int) -> bool:

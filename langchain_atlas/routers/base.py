@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.operating import OperatingCurve
+
+Changed = TypeVar("Changed", bound="Router")
 
 
 __all__ = ["MOST_THOUGHTS", "Router", "last_answer", "read_assignment", "shared_pairs", "some"]
@@ -233,6 +236,21 @@ def _assigned(query: Query, trajectory: Trajectory) -> Assignment:
     if decision.rule == TURN_LIMIT:
         raise ExecutionError(f"The router had {MOST_THOUGHTS} thoughts in a row and decided nothing.")
     return Assignment(query=query, decision=decision)
+
+
+def reconfigured(router: Changed, settings: Mapping[str, Any]) -> Changed:
+    """Return a copy of a router with other settings, which were checked one by one.
+
+    Raises:
+        SettingError: the pair that is to be called always is not one of its pairs.
+    """
+    changed = copy.copy(router)
+    for name, value in settings.items():
+        setattr(changed, name, value)
+    always = changed.settings.get("always")
+    if always is not None and str(always) not in map(str, changed.pairs):
+        raise SettingError(f"always is {always!r}. {suggest(str(always), map(str, changed.pairs))}")
+    return changed
 
 
 def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, ...]:

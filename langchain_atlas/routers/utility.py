@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from langchain_atlas.errors import ConstraintError, SettingError, suggest
+from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Pair
-from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
+from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs, some
 from langchain_atlas.routers.batching import decide_together
 from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
@@ -287,12 +287,7 @@ class UtilityRouter(Router):
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         check_settings(settings)
-        router = copy.copy(self)
-        for name, value in settings.items():
-            setattr(router, name, value)
-        if router.always is not None and router.always not in map(str, router.pairs):
-            raise SettingError(f"always is {router.always!r}. {suggest(router.always, map(str, router.pairs))}")
-        return router
+        return reconfigured(self, settings)
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router that chooses only from these of its pairs.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError, SettingError
@@ -93,11 +94,8 @@ def profile(
         SettingError: `concurrency` is below 1, `max_cost_usd` is below 0, or an event loop is running: await
             `aprofile` there.
     """
-    try:
+    with suppress(RuntimeError):  # that there is none, as it should be
         asyncio.get_running_loop()
-    except RuntimeError:
-        pass
-    else:
         raise SettingError("profile() can't be called while an event loop is running; write 'await aprofile(...)'.")
     return asyncio.run(
         aprofile(

@@ -12,9 +12,9 @@ import torch
 
 from langchain_atlas.answers import AnswerAgreement
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
-from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
+from langchain_atlas.errors import ConstraintError, PoolError
 from langchain_atlas.pool.pool import Pair
-from langchain_atlas.routers.base import Router, last_answer, shared_pairs
+from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs
 from langchain_atlas.routers.constraints import Limits, feasible, untried
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, under
@@ -313,12 +313,7 @@ class RLRouter(Router):
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         check_settings(settings)
-        router = copy.copy(self)
-        for name, value in settings.items():
-            setattr(router, name, value)
-        if router.always is not None and router.always not in map(str, router.pairs):
-            raise SettingError(f"always is {router.always!r}. {suggest(router.always, map(str, router.pairs))}")
-        return router
+        return reconfigured(self, settings)
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router that chooses only from these of its pairs; nothing is trained again.
