@@ -15,8 +15,8 @@ from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.loop.turns import solve
-from langchain_atlas.routers.policy.featurizer import StateFeaturizer
 from langchain_atlas.routers.policy.settings import price_of
+from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -29,7 +29,7 @@ from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import calibrate
 from langchain_atlas.routers.learned.knn import KNNRouter
-from langchain_atlas.routers.policy.featurizer import StateFeaturizer
+from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -21,10 +21,10 @@ from langchain_atlas.answers.texts import (
     says_nothing,
     words_of,
 )
-from langchain_atlas.text.call_reader import marked_calls
+from langchain_atlas.text.call_syntax import WrittenCall, read_calls
+from langchain_atlas.text.finding_calls import marked_calls
 from langchain_atlas.text.signatures import by_name
 from langchain_atlas.text.thoughts import without_thoughts
-from langchain_atlas.text.written_calls import WrittenCall, read_calls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

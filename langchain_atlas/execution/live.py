@@ -26,7 +26,6 @@ from langchain_atlas.execution.invocations import (
     ToolCall,
 )
 from langchain_atlas.execution.invocations.calls.schemas import sendable_tool
-from langchain_atlas.execution.ledger import Ledger, Outcome
 from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES
 from langchain_atlas.execution.models.chat_models import (
     build_chat_model,
@@ -35,6 +34,7 @@ from langchain_atlas.execution.models.chat_models import (
     remember_keys,
     schema_format,
 )
+from langchain_atlas.execution.observing import ObservationBuilder, Outcome
 from langchain_atlas.execution.tool_calls import counting_of, trace_of, trace_refused
 from langchain_atlas.failures.kinds import execution_error
 from langchain_atlas.failures.masked_errors import keys_masked
@@ -175,41 +175,41 @@ class LiveExecutor(Executor):
             ExecutionError: the run failed, and `raise_errors` is set.
         """
         model = self.pool.model(self.pool.check(pair).model)
-        ledger = Ledger(pair, model)
+        builder = ObservationBuilder(pair, model)
         conversation = self._invocations[pair.tool].converse(query)
         try:
             self._chat_model(model)
-            ledger.start()
+            builder.start()
             self._fitting.check(pair, query)
             calls = next(conversation)
             with tool_sessions(), started():
                 while True:
-                    ledger.check_budget(calls)
-                    calls = conversation.send(ledger.add(calls, self._perform_all(pair, calls)))
+                    builder.check_budget(calls)
+                    calls = conversation.send(builder.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
-            return ledger.observation(answer=end.value)
+            return builder.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
-            return self._failed(ledger, error)
+            return self._failed(builder, error)
 
     @keys_masked
     async def arun(self, pair: Pair, query: Query) -> Observation:
         """Async version of `run`; calls that may run in parallel do so."""
         model = self.pool.model(self.pool.check(pair).model)
-        ledger = Ledger(pair, model)
+        builder = ObservationBuilder(pair, model)
         conversation = self._invocations[pair.tool].converse(query)
         try:
             await self.achat_model(model.name)
-            ledger.start()
+            builder.start()
             self._fitting.check(pair, query)
             calls = next(conversation)
             with tool_sessions(), started():
                 while True:
-                    ledger.check_budget(calls)
-                    calls = conversation.send(ledger.add(calls, await self._aperform_all(pair, calls)))
+                    builder.check_budget(calls)
+                    calls = conversation.send(builder.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
-            return ledger.observation(answer=end.value)
+            return builder.observation(answer=end.value)
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
-            return self._failed(ledger, error)
+            return self._failed(builder, error)
 
     def chat_model(self, name: str) -> BaseChatModel:
         """Return the chat model for a model of the pool; the first call for each model may take seconds.
@@ -254,10 +254,10 @@ class LiveExecutor(Executor):
         executor._options = options  # noqa: SLF001  # an instance of this class
         return executor
 
-    def _failed(self, ledger: Ledger, error: Exception) -> Observation:
+    def _failed(self, builder: ObservationBuilder, error: Exception) -> Observation:
         if isinstance(error, GraphBubbleUp):  # a tool interrupts the graph, which is not a failure
             raise error
-        observation = ledger.observation(error=error)
+        observation = builder.observation(error=error)
         if self.raise_errors:
             raise execution_error(f"{observation.pair} failed: {observation.error}", [observation]) from error
         return observation

@@ -1,4 +1,4 @@
-"""The decision process of path two: the state of an episode, the transition of an action, and its reward.
+"""The decision process of path two: the state of an episode, and the transition of an action (rewards: `rewards.py`).
 
 An episode is one query. Actions are the answers so far (giving one ends the episode), then the pairs (calling one).
 PPO, replay of a policy and the Gymnasium environment all use this process, for many episodes at once.

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from langchain_atlas.answers import AnswerAgreement
-from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, assemble
+from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
-from langchain_atlas.routers.policy.reading import read_table
 from langchain_atlas.routers.policy.state import PriorFeatures, State, prior_features
+from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, StateFeaturizer, assemble
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

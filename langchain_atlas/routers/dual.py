@@ -13,9 +13,9 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
-from langchain_atlas.routers.policy.featurizer import EncodedQueries
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.policy.settings import SHARED
+from langchain_atlas.routers.policy.state_featurizer import EncodedQueries
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import united
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory

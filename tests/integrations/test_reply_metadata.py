@@ -21,7 +21,7 @@ from langchain_atlas import (
     create_atlas_graph,
     solve,
 )
-from langchain_atlas.execution.ledger import told_by
+from langchain_atlas.execution.observing import told_by
 from langchain_atlas.testing import ScriptedRouter
 from langchain_atlas.trajectory import START, Query, last_answer
 

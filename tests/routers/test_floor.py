@@ -18,7 +18,6 @@ from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
-from langchain_atlas.routers.policy.featurizer import EncodedQueries
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.network import Assessment, CompactPolicy, PolicyConfig
 from langchain_atlas.routers.policy.router import DEFAULT_USD_PER_SECOND, RLRouter
@@ -30,6 +29,7 @@ from langchain_atlas.routers.policy.state import (
     PriorFeatures,
     State,
 )
+from langchain_atlas.routers.policy.state_featurizer import EncodedQueries
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import START, Constraints, Observation, Query
 

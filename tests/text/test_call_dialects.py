@@ -8,7 +8,7 @@ import pytest
 
 from langchain_atlas import Query
 from langchain_atlas.answers import AnswerAgreement, read_answer
-from langchain_atlas.text.call_reader import find_calls
+from langchain_atlas.text.finding_calls import find_calls
 from langchain_atlas.text.signatures import Signature
 
 TEXT = {"type": "string"}

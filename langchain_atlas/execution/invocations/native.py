@@ -21,7 +21,7 @@ from langchain_atlas.execution.invocations.base import (
 )
 from langchain_atlas.execution.invocations.calls.native_calls import with_calls
 from langchain_atlas.execution.invocations.calls.schemas import signatures_of
-from langchain_atlas.text.call_reader import find_calls
+from langchain_atlas.text.finding_calls import find_calls
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

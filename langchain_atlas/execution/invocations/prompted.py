@@ -24,7 +24,7 @@ from langchain_atlas.execution.invocations.base import (
     with_images_of,
 )
 from langchain_atlas.execution.invocations.calls.formats import FORMATS, FormatName, Result
-from langchain_atlas.execution.invocations.calls.reading import (
+from langchain_atlas.execution.invocations.calls.prompted_calls import (
     NoCallError,
     check_arguments,
     final_answer,

@@ -15,8 +15,8 @@ from langchain_atlas.execution.invocations import NoTool
 from langchain_atlas.execution.invocations.base import results_in
 from langchain_atlas.execution.invocations.calls.native_calls import read_reply
 from langchain_atlas.execution.invocations.calls.schemas import signatures_of
-from langchain_atlas.execution.ledger import empty_answer, observed
 from langchain_atlas.execution.models.plain_values import plain_message
+from langchain_atlas.execution.observing import empty_answer, observed
 from langchain_atlas.failures.kinds import execution_error, failures
 from langchain_atlas.integrations.messages import (
     NO_USAGE,

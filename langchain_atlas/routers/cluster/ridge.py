@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.features import affine, filled, ridge_coefficients
+from langchain_atlas.query_features import affine, filled, ridge_coefficients
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ import numpy as np
 
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
-from langchain_atlas.features import Featurizer, QueryFeatures
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
 from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength

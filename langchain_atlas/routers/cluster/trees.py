@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.features import affine, filled
+from langchain_atlas.query_features import affine, filled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,10 +17,9 @@ from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs
 from langchain_atlas.routers.constraints import Limits, feasible, untried
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
-from langchain_atlas.routers.policy.featurizer import EncodedQueries, StateFeaturizer, under
 from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.network import Assessment, CompactPolicy, PolicyConfig
-from langchain_atlas.routers.policy.reading import read_table
 from langchain_atlas.routers.policy.settings import (
     DEFAULT_COST_WEIGHT,
     DEFAULT_USD_PER_SECOND,
@@ -36,6 +35,7 @@ from langchain_atlas.routers.policy.state import (
     State,
     answer_features,
 )
+from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, StateFeaturizer, under
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory

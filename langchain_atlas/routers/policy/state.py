@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.answers import ParsedAnswer
-    from langchain_atlas.routers.policy.featurizer import EncodedQueries, Scale
     from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
     from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+    from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, Scale
 
 MAX_CALLS = 4
 """Maximum number of calls in a trajectory (section 3 of the paper)."""

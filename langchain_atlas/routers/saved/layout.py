@@ -198,7 +198,7 @@ def _may_lack(kind: str, facts: Mapping[str, Any]) -> bool:
 
 def _check_view(arrays: Mapping[str, np.ndarray[Any, Any]], sizes: Mapping[str, int]) -> None:
     """Compare the arrays of a view with the encoder's vectors and the features of a text's shape."""
-    from langchain_atlas.features import Featurizer, shape_of
+    from langchain_atlas.query_features import Featurizer, shape_of
 
     if not {"view_centre", "view_spread", "view_directions"} <= set(arrays) or "dimension" not in sizes:
         return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
-from langchain_atlas.text.call_reader import find_calls, meant_by
+from langchain_atlas.text.finding_calls import find_calls, meant_by
 from langchain_atlas.text.json_objects import json_value, loose_object
 from langchain_atlas.text.thoughts import part_thoughts
 

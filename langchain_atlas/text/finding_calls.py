@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.text.call_syntax import WrittenCall, call_in, call_with, read_calls, whole_calls
 from langchain_atlas.text.dialects import plainly_marked
 from langchain_atlas.text.json_objects import json_value, loose_object, objects_in, outside_quotes
 from langchain_atlas.text.quotes import Quotes
 from langchain_atlas.text.signatures import Signature, folded
 from langchain_atlas.text.thoughts import without_thoughts
-from langchain_atlas.text.written_calls import WrittenCall, call_in, call_with, read_calls, whole_calls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.execution.invocations.base import InvocationError, ToolCall
 from langchain_atlas.execution.invocations.calls.schemas import signature_of
-from langchain_atlas.text.call_reader import find_calls, meant_by
+from langchain_atlas.text.finding_calls import find_calls, meant_by
 from langchain_atlas.text.thoughts import without_thoughts
 
 if TYPE_CHECKING:
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from langchain_core.tools import BaseTool
 
+    from langchain_atlas.text.call_syntax import WrittenCall
     from langchain_atlas.text.signatures import Signature
-    from langchain_atlas.text.written_calls import WrittenCall
 
 _FINAL = re.compile(r"^[ \t>*]*Final Answer[ \t*]*:[ \t*]*", re.MULTILINE | re.IGNORECASE)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.routers.policy.featurizer import EncodedQueries, pair_description
 from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.policy.state import ANSWER_FEATURES, answer_features
+from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, pair_description
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from langchain_atlas.answers import Agreement, ParsedAnswer
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.features import Featurizer
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.policy.featurizer import StateFeaturizer
+    from langchain_atlas.query_features import Featurizer
+    from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
 
 def read_answers(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from recorded import CALLER, TALKER, Compass, offer, offers, row, table_of
 
-from langchain_atlas.features import Featurizer, QueryFeatures, context_items, filled
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.query_features import Featurizer, QueryFeatures, context_items, filled
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.testing import FakeEncoder

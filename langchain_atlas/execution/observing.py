@@ -27,7 +27,7 @@ Outcome = AIMessage | ToolTrace | Exception
 """The result of one call: a reply, a trace, or the exception of a model call."""
 
 
-class Ledger:
+class ObservationBuilder:
     """The usage of one run so far.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from langchain_atlas.features import Featurizer, QueryFeatures
+from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.routers.policy.memory import Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics

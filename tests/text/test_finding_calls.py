@@ -13,7 +13,7 @@ from langchain_core.tools import tool
 
 from langchain_atlas.execution.invocations import InvocationError
 from langchain_atlas.execution.invocations.calls.formats import FORMATS
-from langchain_atlas.execution.invocations.calls.reading import (
+from langchain_atlas.execution.invocations.calls.prompted_calls import (
     NoCallError,
     check_arguments,
     final_answer,
