@@ -36,14 +36,14 @@ VOCABULARY = {
     "text_files",
     "trajectory",
 }
-ROUTING = VOCABULARY | {"encoders", "features", "outcomes"}
+ROUTING = VOCABULARY | {"encoders", "query_features", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}
 BOTH = ROUTING | ACTING | {"routers", "execution", "loop", "tracing"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(VOCABULARY, VOCABULARY),
     "encoders": VOCABULARY,
-    "features": VOCABULARY | {"encoders"},
+    "query_features": VOCABULARY | {"encoders"},
     "outcomes": VOCABULARY,
     "routers": ROUTING | {"tracing", "loop"},
     "tools": VOCABULARY | {"encoders"},  # for search by meaning
