@@ -242,7 +242,7 @@ LATE = {
     ),
     *(
         f"langchain_atlas.routers.policy.{name}"
-        for name in ("cascade", "featurizer", "floor", "network", "reading", "router", "settings", "state")
+        for name in ("cascade", "floor", "memory_reading", "network", "router", "settings", "state", "state_featurizer")
     ),
     "langchain_atlas.routers.dual",
 }
