@@ -160,7 +160,7 @@ class Bench:
         for name, table in self.tables.items():
             for path in self.asked.paths:
                 rows = done.setdefault(f"{name} {path}", {})
-                for kinds in drawn_kinds(name, table, self.asked.drifts):
+                for kinds in drawn_kinds(name, table, self.asked.first, self.asked.drifts):
                     if (key := "+".join(kinds)) in rows:
                         continue
                     others = [kind for kind in dict.fromkeys(table.domains) if kind not in kinds]
@@ -194,11 +194,11 @@ class Bench:
         """Few logged queries: the default against the best single pair of those queries."""
         done = self.figures.setdefault("logs", {})
         for name, table in self.tables.items():
-            for size in SIZES:
+            for size in self.asked.sizes:
                 if size > len(table.query_ids) - 200:
                     continue
                 rows = done.setdefault(f"{name} {size}", [])
-                for draw in range(len(rows), self.asked.draws):
+                for draw in range(len(rows) + self.asked.first, self.asked.first + self.asked.draws):
                     names = np.random.default_rng(10_000 + draw).permutation(table.query_ids)
                     training = table.select(query_ids=names[:size].tolist())
                     test = table.select(query_ids=names[size : size + MOST_TESTED].tolist())
@@ -278,14 +278,14 @@ class Bench:
         self.asked.out.write_text(json.dumps(self.figures, indent=1) + "\n")
 
 
-def drawn_kinds(name: str, table: OutcomeTable, most: int | None) -> Iterator[list[str]]:
-    """Draw kinds of query to train on; always the same ones."""
+def drawn_kinds(name: str, table: OutcomeTable, first: int, most: int | None) -> Iterator[list[str]]:
+    """Draw kinds of query to train on; always the same ones, from the given one on."""
     if name not in DRIFTS:
         return
     size, count = DRIFTS[name]
     found = list(combinations(sorted(set(table.domains)), size))
     order = np.random.default_rng(14).permutation(len(found))
-    for number in order[: min(count, most or count)]:
+    for number in order[:count][first:][:most]:
         yield list(found[number])
 
 
@@ -359,8 +359,9 @@ def main() -> None:
     parser.add_argument("--paths", nargs="+", choices=PATHS, default=PATHS)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--seeds", type=int, default=5, help="how many splits (default %(default)s)")
-    parser.add_argument("--first", type=int, default=0, help="seed of the first (default %(default)s)")
+    parser.add_argument("--first", type=int, default=0, help="the first split, drift or draw (default %(default)s)")
     parser.add_argument("--drifts", type=int, default=None, help="most drifts of a table (default: all)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of logged queries (default: all)")
     parser.add_argument("--draws", type=int, default=100, help="draws of few queries (default %(default)s)")
     parser.add_argument("--main-pool", action="store_true", help="BFCL's main pool of 38 pairs in place of all 71")
     parser.add_argument("--out", type=Path, default=RESULTS / "as_it_comes.json")
