@@ -1,4 +1,4 @@
-"""LangSmith on this machine, as far as sending traces and reading runs goes, and an OpenTelemetry collector beside it."""
+"""LangSmith on this machine, as far as sending traces and reading runs goes, and an OpenTelemetry collector."""
 
 from __future__ import annotations
 
@@ -232,7 +232,8 @@ class _TraceHandler(BaseHTTPRequestHandler):
 def _asked_for(run: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
     """Whether a run is among those that a query for runs names."""
     root = run.get("parent_run_id") is None
-    return root == body.get("is_root", root) and run.get("run_type") == body.get("run_type", run.get("run_type"))
+    kind = run.get("run_type")
+    return bool(root == body.get("is_root", root) and kind == body.get("run_type", kind))
 
 
 def _parts(content_type: str, body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -273,6 +273,6 @@ def _written_calls(calls: Sequence[Any]) -> str:
     for call in calls:
         if isinstance(call, Mapping):
             inner = call["function"] if isinstance(call.get("function"), Mapping) else call
-            given = next((inner[name] for name in ("arguments", "input", "args") if name in inner), {})
+            given: Any = next((inner[name] for name in ("arguments", "input", "args") if name in inner), {})
             written.append({"name": inner.get("name"), "arguments": unpacked(given)})
     return json.dumps(written, ensure_ascii=False, default=str)

@@ -7,18 +7,15 @@ hash, users, teams, addresses and metadata are left behind.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from langchain_atlas.outcomes.importers.base import Draft, shown
+from langchain_atlas.outcomes.importers.base import Draft, Ledger, shown
 from langchain_atlas.outcomes.importers.conversations import find_answer
 from langchain_atlas.outcomes.importers.exchanges import tool_name
-from langchain_atlas.outcomes.importers.sources import entries, files_of
+from langchain_atlas.outcomes.importers.rows import rows_of
+from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
 from langchain_atlas.outcomes.importers.values import empty, first, number, seconds_between, text_of, unpacked
 from langchain_atlas.pool.prices import table_price
-
-if TYPE_CHECKING:
-    from langchain_atlas.outcomes.importers.base import Ledger
-    from langchain_atlas.outcomes.importers.sources import Entry
 
 _USED = frozenset(
     [
@@ -60,6 +57,14 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
                 draft = _draft(entry, ledger)
                 if draft is not None:
                     yield draft
+
+
+def row_of(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the row of a call from its standard logging payload; None if there is nothing to learn from it."""
+    ledger = Ledger()
+    draft = _draft(Entry("the call", payload), ledger)
+    rows = [] if draft is None else rows_of([draft], ledger, None)
+    return rows[0] if rows else None
 
 
 def _draft(entry: Entry, ledger: Ledger) -> Draft | None:

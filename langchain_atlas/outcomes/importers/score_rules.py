@@ -95,7 +95,7 @@ WORDS: dict[str, float | None] = {
 """Scores of words; None is no score."""
 
 _MOST = 5
-_HALF_OF_THEM = 0.5
+_ENOUGH = 0.75
 _SKIN = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
 
 
@@ -217,7 +217,7 @@ def rule_for(values: Sequence[Any], column: str) -> ScoreRule:
         column: the column's name: ``stars`` or ``rating`` decides between rules that fit equally well.
 
     Raises:
-        SettingError: no rule fits at least half of the values.
+        SettingError: no rule fits at least three quarters of the values.
     """
     given = [value for value in values if not empty(value)]
     if not given:
@@ -231,7 +231,7 @@ def rule_for(values: Sequence[Any], column: str) -> ScoreRule:
     order = sorted(RULES, key=lambda rule: rule.name != "stars") if rated else list(RULES)
     shares = [(sum(map(rule.fits, given)) / len(given), -place) for place, rule in enumerate(order)]
     share, place = max(shares)
-    if share < _HALF_OF_THEM:
+    if share < _ENOUGH:
         seen = ", ".join(dict.fromkeys(shown(value) for value in given[:_MOST]))
         raise SettingError(
             f"The scores in {column!r} ({seen}, ...) are on no scale that is known: 0 to 1, thumbs, stars from 1 to 5, "

@@ -3,7 +3,7 @@
 import json
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ from langchain_atlas.errors import OutcomeError
 
 
 class TestRouterBench:
-    ROW = {
+    ROW: ClassVar = {
         "sample_id": "mbpp.0",
         "prompt": "Write a function.",
         "eval_name": "mbpp",
@@ -196,7 +196,7 @@ class TestLmEval:
 
 
 class TestInspect:
-    HEADER = {
+    HEADER: ClassVar = {
         "version": 2,
         "eval": {"task": "arithmetic", "model": "openai/gpt-4o-mini", "created": "2026-05-01T10:00:00Z"},
     }
@@ -217,7 +217,7 @@ class TestInspect:
             **more,
         }
 
-    EXPECTED = [
+    EXPECTED: ClassVar = [
         ("What is 1?", "arithmetic", "openai/gpt-4o-mini", 1.0, "It is 1.", "1", 10, 1.25, "inspect:match"),
         ("What is 2?", "arithmetic", "openai/gpt-4o-mini", 0.0, "It is 2.", "2", 10, 1.25, "inspect:match"),
         ("What is 3?", "arithmetic", "openai/gpt-4o-mini", 0.5, "It is 3.", "3", 10, 1.25, "inspect:match"),

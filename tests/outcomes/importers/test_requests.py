@@ -216,7 +216,7 @@ class TestLiteLLM:
 
     def test_a_named_field_is_kept(self, tmp_path: Path) -> None:
         path = document(tmp_path / "s.json", [spend(1)])
-        rows, done = imported("litellm", path, mapping={"team": "metadata.user_api_key_alias", "domain": "end_user"})
+        rows, _done = imported("litellm", path, mapping={"team": "metadata.user_api_key_alias", "domain": "end_user"})
         assert picked(rows, "team", "domain") == [("team-a", "bob")]
 
 
