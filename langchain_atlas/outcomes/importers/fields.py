@@ -60,7 +60,16 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "score_source": ("score_source",),
     "score_confidence": ("score_confidence",),
     "recorded_at": ("recorded_at", "timestamp", "created_at", "time", "date", "datetime", "created", "ts"),
-    "expected": ("expected", "reference", "ground_truth", "expected_answer", "gold", "reference_answer", "target"),
+    "expected": (
+        "expected",
+        "reference",
+        "ground_truth",
+        "expected_answer",
+        "gold",
+        "reference_answer",
+        "target",
+        "answer",
+    ),
 }
 """Names of columns that are taken without being mapped, the likeliest first."""
 

@@ -83,6 +83,8 @@ def _runs(source: str, ledger: Ledger) -> Iterator[Entry]:
         run = entry.value
         if isinstance(run, Mapping) and run.get("run_type", run.get("inputs")) is not None:
             ledger.leave(name for name, value in run.items() if name not in _USED and not empty(value))
+            if isinstance(metadata := first(run, "extra.metadata"), Mapping) and _is_root(run):
+                ledger.leave(f"extra.metadata.{name}" for name in metadata if not str(name).startswith("ls_"))
             yield entry
         else:
             ledger.reject(entry.place, f"is {shown(run)}; it must be a run with inputs and outputs")
@@ -141,6 +143,7 @@ def _draft(entry: Entry, calls: Sequence[Mapping[str, Any]], key: str | None, le
         "latency_s": seconds_between(first(run, "start_time"), first(run, "end_time")),
         "recorded_at": first(run, "start_time"),
         "score": None if key is None else feedback(run).get(key),
+        "score_source": "feedback",
         "input_tokens": _total(run, calls, "prompt_tokens"),
         "output_tokens": _total(run, calls, "completion_tokens"),
         "cost_usd": _cost(run, calls),

@@ -45,6 +45,11 @@ def check(column: str, name: str, option: str = "the mapping") -> None:
     Raises:
         SettingError: it is close to the name of a known column.
     """
+    if column == "answer":
+        raise SettingError(
+            f"{option} has the column 'answer'. Write response={name} if it is what the model answered, "
+            f"or expected={name} if it is the right answer."
+        )
     if column in NAMES or column == name:
         return
     if get_close_matches(column, NAMES, cutoff=0.8):

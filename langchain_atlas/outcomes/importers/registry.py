@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
 from langchain_atlas.outcomes.importers import mapping as mappings
-from langchain_atlas.outcomes.importers.base import Draft, Ledger
+from langchain_atlas.outcomes.importers.base import Draft, Ledger, Problem
 from langchain_atlas.outcomes.importers.coverage import COUNTED, Coverage, counts, single
 from langchain_atlas.outcomes.importers.rows import apply_mapping, rows_of
 from langchain_atlas.outcomes.importers.score_rules import named_rule
@@ -98,7 +99,8 @@ def import_outcomes(
     drafts = list(cast("Reader", module.read)(given, ledger))
     apply_mapping(drafts, wanted, fixed)
     rows = rows_of(drafts, ledger, rule)
-    ledger.left_behind = {name: None for name in ledger.left_behind if name not in wanted.values()}
+    named = {part for path in wanted.values() for part in (path, path.partition(".")[0])}
+    ledger.left_behind = {name: None for name in ledger.left_behind if name not in named}
     if not rows:
         raise OutcomeError(_nothing(kind, given, ledger))
     table = OutcomeTable.from_rows(rows, ", ".join(given))
@@ -115,12 +117,18 @@ def _coverage(kind: str, sources: Sequence[str], table: OutcomeTable, ledger: Le
         queries=len(table.query_ids),
         pairs=counts(table),
         missing={name: count for name, count in missing.items() if count},
-        rejected=tuple(ledger.rejected),
-        incomplete=tuple(ledger.incomplete),
+        rejected=tuple(sorted(ledger.rejected, key=_order)),
+        incomplete=tuple(sorted(ledger.incomplete, key=_order)),
         notes=ledger.notes,
         left_behind=tuple(ledger.left_behind),
         one_pair_a_query=single(table),
     )
+
+
+def _order(problem: Problem) -> list[tuple[int, str]]:
+    """Return the sort key of a problem's place: numbers by their value."""
+    parts = re.split(r"(\d+)", problem.place)
+    return [(int(part), "") if part.isdigit() else (0, part) for part in parts]
 
 
 def _nothing(kind: str, sources: Sequence[str], ledger: Ledger) -> str:

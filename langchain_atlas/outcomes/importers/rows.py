@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,12 @@ _NUMBERS = tuple(
     column for column in _COLUMNS.values() if column.kind in ("number", "integer") and column.name != "score"
 )
 _TEXTS = ("context", "domain", "response", "error", "score_source", "expected")
+_FEEDBACK = re.compile(r"thumb|feedback|rating|star|vote|helpful|user_score", re.IGNORECASE)
+"""Names of scores that people give."""
+
+ANSWER = "answer"
+"""The column in which expected answers are kept; ``score`` compares responses with them."""
+
 _SUMS = ("input_tokens", "output_tokens", "cost_usd", "latency_s")
 
 
@@ -138,7 +145,9 @@ def _row(draft: Draft, ledger: Ledger, rule: ScoreRule) -> dict[str, Any] | None
         row["score"], row["score_source"] = 0.0, "failed"
         ledger.note("calls that failed have score 0, as in profile")
     elif row["score"] is not None:
-        row["score_source"] = row["score_source"] or rule.source
+        row["score_source"] = row["score_source"] or ("feedback" if _FEEDBACK.search(draft.score_name) else rule.source)
+    if row["score"] is None:
+        row["score_source"] = row["score_confidence"] = None
     if row["score"] is None and row["response"] is None:
         ledger.reject(draft.place, "has neither a response nor a score, so there is nothing to learn from it")
         return None
@@ -290,7 +299,9 @@ def _uniform(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ):
             for row in rows:
                 row[name] = text_of(row.get(name))
-    for name in ("expected", *(column.name for column in OPTIONAL_COLUMNS)):
+    for row in rows:
+        row[ANSWER] = row.pop("expected", None)
+    for name in (ANSWER, *(column.name for column in OPTIONAL_COLUMNS)):
         if all(row.get(name) is None for row in rows):
             for row in rows:
                 row.pop(name, None)

@@ -168,7 +168,7 @@ def _plain(value: Any) -> float:
 
 
 RULES = (
-    ScoreRule("0 to 1", "scores are from 0 to 1 already", "recorded", _fraction),
+    ScoreRule("0 to 1", "from 0 to 1, taken as they are", "recorded", _fraction),
     ScoreRule("thumbs", "thumbs: 1 is right (1), -1 is wrong (0), 0 is no score", "feedback", _thumbs),
     ScoreRule("stars", "stars from 1 to 5: 1 star is 0, 3 are 0.5, 5 are 1", "feedback", _stars),
     ScoreRule(

@@ -70,7 +70,7 @@ class TestLLMRouterBench:
         document(folder / "b/aime-test-b-20250101_000000.json", result("b", 0.0))
         document(folder / "c/aime-test-c-20250101_000000.json", result("c", 0.0, demo=True))
         rows, done = imported("llmrouterbench", tmp_path / "bench")
-        assert picked(rows, "query", "model", "domain", "score", "response", "expected") == [
+        assert picked(rows, "query", "model", "domain", "score", "response", "answer") == [
             ("1+1?", "a", "aime", 1.0, "It is 2.", "2"),
             ("1+1?", "b", "aime", 0.0, "It is 2.", "2"),
         ]
@@ -186,7 +186,7 @@ class TestLmEval:
         lines(folder / "samples_sky_2026-05-01T10-00-00.123456.jsonl", choice)
         document(folder / "results_2026-05-01T10-00-00.123456.json", {"model_name": "meta-llama/Llama-3-8B"})
         rows, done = imported("lm-eval", tmp_path)
-        assert picked(rows, "query", "domain", "model", "score", "response", "expected", "score_source") == [
+        assert picked(rows, "query", "domain", "model", "score", "response", "answer", "score_source") == [
             ("Question 3", "gsm8k", "meta-llama/Llama-3-8B", 0.0, "It is 3.", "4", "lm-eval:exact_match"),
             ("Question 4", "gsm8k", "meta-llama/Llama-3-8B", 1.0, "It is 4.", "4", "lm-eval:exact_match"),
             ("Sky?", "sky", "meta-llama/Llama-3-8B", 1.0, " blue", "1", "lm-eval:acc"),
@@ -223,7 +223,7 @@ class TestInspect:
         ("What is 3?", "arithmetic", "openai/gpt-4o-mini", 0.5, "It is 3.", "3", 10, 1.25, "inspect:match"),
     ]
     COLUMNS = (
-        "query", "domain", "model", "score", "response", "expected", "input_tokens", "latency_s", "score_source"
+        "query", "domain", "model", "score", "response", "answer", "input_tokens", "latency_s", "score_source"
     )  # fmt: skip
 
     def test_a_json_log(self, tmp_path: Path) -> None:

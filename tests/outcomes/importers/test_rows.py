@@ -37,7 +37,7 @@ class TestColumns:
         path = written(tmp_path, "a,b,c,answer,d\nWhy?,gpt-4o,no,gold,7\n")
         mapping = {"query": "a", "model": "b", "score": "c", "expected": "answer", "difficulty": "d"}
         rows, done = imported("csv", path, mapping=mapping)
-        assert picked(rows, "query", "model", "score", "expected", "difficulty", "response") == [
+        assert picked(rows, "query", "model", "score", "answer", "difficulty", "response") == [
             ("Why?", "gpt-4o", 0.0, "gold", "7", None)
         ]
         assert done.coverage.left_behind == ()
@@ -58,6 +58,7 @@ class TestColumns:
         ("mapping", "message"),
         [
             ({"query": "qestion"}, r"No row has a field 'qestion', .* Did you mean 'question'"),
+            ({"answer": "answer"}, r"Write response=answer if it is what the model answered, or expected=answer"),
             ({"qeury": "question"}, r"has the column 'qeury'\. Did you mean 'query'"),
         ],
     )
@@ -198,3 +199,12 @@ class TestScores:
     def test_the_rule_is_stated(self, tmp_path: Path) -> None:
         _, done = imported("csv", written(tmp_path, "question,model,stars,answer\na,m,5,x\nb,m,1,x\n"))
         assert "scores: stars from 1 to 5: 1 star is 0, 3 are 0.5, 5 are 1" in done.coverage.notes
+
+
+class TestAnswers:
+    def test_an_answer_is_the_models_unless_there_is_a_response(self, tmp_path: Path) -> None:
+        rows, _ = imported("csv", written(tmp_path, "question,model,answer\nWhy?,m,So.\n"))
+        assert rows[0]["response"] == "So."
+        rows, done = imported("csv", written(tmp_path, "question,model,answer,response\nWhy?,m,gold,So.\n"))
+        assert picked(rows, "response", "answer") == [("So.", "gold")]
+        assert any("expected from answer" in rule for rule in done.coverage.notes)
