@@ -36,7 +36,7 @@ def main() -> None:
     table = helpdesk.table.joined(runs.table).joined(spend.table)
     print(f"{table.unmarked} of {len(table)} outcomes have no score yet; 'langchain-atlas score' marks them")
 
-    router = ClusterRouter(n_clusters=2).fit(table.marked())
+    router = ClusterRouter(n_clusters=2, value_usd=0.01).fit(table.marked())  # a right answer is worth a cent
     for text in ("What is 17 times 23?", "What is the capital of Mali?"):
         decision = router.decide(Query(text=text))
         print(text, "->", decision.pair)
