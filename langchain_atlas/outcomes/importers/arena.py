@@ -38,19 +38,20 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
         for path in files_of(source, ledger):
             for entry in entries(path, ledger):
                 ledger.read += 1
-                yield from _drafts(entry, ledger)
+                yield from ledger.attempt(entry.place, _drafts, entry, ledger) or []
 
 
-def _drafts(entry: Entry, ledger: Ledger) -> Iterator[Draft]:
+def _drafts(entry: Entry, ledger: Ledger) -> list[Draft]:
     row: Any = entry.value
     if not isinstance(row, Mapping) or "model_a" not in row or "model_b" not in row:
         ledger.reject(entry.place, f"is {shown(row)}; it must be a vote between model_a and model_b")
-        return
+        return []
     winner = _winner(row)
     if winner not in _SCORES:
         ledger.reject(entry.place, f"has the winner {winner!r}; it must be one of {', '.join(_SCORES)}")
-        return
+        return []
     ledger.note(_RULE)
+    drafts: list[Draft] = []
     for side, score in zip("ab", _SCORES[winner], strict=True):
         query, response = _said(row, side)
         if response is None and row.get(f"conversation_{side}") is None and row.get(f"response_{side}") is None:
@@ -65,7 +66,8 @@ def _drafts(entry: Entry, ledger: Ledger) -> Iterator[Draft]:
             "domain": first(row, "category", "language"),
             "recorded_at": first(row, "tstamp", "timestamp"),
         }
-        yield Draft(entry.place, values, row)
+        drafts.append(Draft(entry.place, values, row))
+    return drafts
 
 
 def _winner(row: Mapping[str, Any]) -> str:

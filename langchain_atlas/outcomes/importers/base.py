@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from langchain_atlas.errors import AtlasError
 from langchain_atlas.secrets import masked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _SHOWN = 200
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,25 @@ class Ledger:
     """Columns that were not imported, in order of appearance."""
     read: int = 0
     """Number of entries read."""
+
+    def attempt(self, place: str, read: Callable[..., _Read], *given: Any) -> _Read | None:
+        """Call what reads an entry, and note the entry as damaged if its values are not of the expected kinds.
+
+        Args:
+            place: where the entry is.
+            read: what reads it.
+            given: what it is called with.
+
+        Returns:
+            What it returned; None if the entry is damaged.
+        """
+        try:
+            return read(*given)
+        except AtlasError:
+            raise
+        except (TypeError, KeyError, AttributeError, IndexError, ValueError, OverflowError, RecursionError) as error:
+            self.reject(place, f"is damaged, or of another format ({type(error).__name__}: {error})")
+            return None
 
     def reject(self, place: str, reason: str) -> None:
         """Note that something was not imported."""

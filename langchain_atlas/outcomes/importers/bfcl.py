@@ -60,7 +60,10 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
             continue
         if (model, category) not in found.failed:
             unscored.add((model, category))
-        yield _draft(model, category, entry, question, found.failed.get((model, category)))
+        failed = found.failed.get((model, category))
+        draft = ledger.attempt(entry.place, _draft, model, category, entry, question, failed)
+        if draft is not None:
+            yield draft
     for model, category in sorted(unscored):
         ledger.note(f"no score file for {model}, {category}: its results have no score")
 

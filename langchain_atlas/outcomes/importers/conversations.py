@@ -55,6 +55,10 @@ _ANSWERS = (
 )
 
 
+_DEEPEST = 20
+"""How deep messages may be inside of other values."""
+
+
 @dataclass(frozen=True)
 class Turn:
     """One message of a conversation."""
@@ -83,16 +87,22 @@ class Asked:
     """Whether tools were called for it already."""
 
 
-def turns(value: Any) -> list[Turn]:
+def turns(value: Any, depth: int = 0) -> list[Turn]:
     """Read messages: of OpenAI, Anthropic, LangChain (also serialized), OpenTelemetry and Gemini, in any nesting.
+
+    Args:
+        value: the messages, or something that holds them.
+        depth: how deep inside of something else it is.
 
     Returns:
         The turns; empty if the value holds no messages.
     """
     value = unpacked(value)
+    if depth > _DEEPEST:
+        return []
     if isinstance(value, Mapping):
         if "messages" in value:
-            return turns(value["messages"])
+            return turns(value["messages"], depth + 1)
         turn = _turn(value)
         return [] if turn is None else [turn]
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
@@ -103,7 +113,7 @@ def turns(value: Any) -> list[Turn]:
         if _is_pair(item):
             found.append(Turn(_ROLES.get(item[0].lower(), item[0].lower()), item[1]))
         else:
-            found.extend(turns(item) if not isinstance(item, str) else [])
+            found.extend(turns(item, depth + 1) if not isinstance(item, str) else [])
     return found
 
 
@@ -133,7 +143,7 @@ def answered(value: Any) -> str | None:
     return None
 
 
-def find_query(value: Any) -> Any:
+def find_query(value: Any, depth: int = 0) -> Any:
     """Return the query inside of a run's inputs: messages, or a text under a usual name; None if there is none."""
     value = unpacked(value)
     if isinstance(value, str):
@@ -150,31 +160,34 @@ def find_query(value: Any) -> Any:
     nested = [inner for inner in value.values() if isinstance(inner, Mapping)]
     if len(texts) == 1:
         return texts[0]
-    return find_query(nested[0]) if len(nested) == 1 and not texts else None
+    alone = len(nested) == 1 and not texts and depth < _DEEPEST
+    return find_query(nested[0], depth + 1) if alone else None
 
 
-def find_answer(value: Any) -> str | None:
+def find_answer(value: Any, depth: int = 0) -> str | None:
     """Return the answer inside of a run's outputs or a provider's response; None if there is none."""
     value = unpacked(value)
+    if depth > _DEEPEST:
+        return None
     if isinstance(value, str):
         return (value.strip() and value) or None
     if isinstance(value, Mapping):
-        return _answer_in(value)
+        return _answer_in(value, depth)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
         if (said := answered(value)) is not None:
             return said
-        return find_answer(value[-1]) if value else None
+        return find_answer(value[-1], depth + 1) if value else None
     return None
 
 
-def _answer_in(value: Mapping[str, Any]) -> str | None:
+def _answer_in(value: Mapping[str, Any], depth: int) -> str | None:
     for wrapper in ("choices", "generations"):
         inner = value.get(wrapper)
         if isinstance(inner, Sequence) and inner and not isinstance(inner, str):
             first = inner[0]
             if isinstance(first, Sequence) and not isinstance(first, str) and first:
                 first = first[0]
-            return find_answer(first)
+            return find_answer(first, depth + 1)
     if isinstance(value.get("text"), str) and value["text"].strip():
         return str(value["text"])
     turn = _turn(value)
@@ -185,7 +198,7 @@ def _answer_in(value: Mapping[str, Any]) -> str | None:
         return said or None
     for name in _ANSWERS:
         inner = value.get(name)
-        if inner and (found := find_answer(inner)) is not None:
+        if inner and (found := find_answer(inner, depth + 1)) is not None:
             return found
     texts = [inner for inner in value.values() if isinstance(inner, str) and inner.strip()]
     return texts[0] if len(texts) == 1 and len(value) == 1 else None

@@ -30,7 +30,9 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
                 if not isinstance(sample.value, Mapping) or "input" not in sample.value:
                     ledger.reject(sample.place, f"is {shown(sample.value)}; it must be a sample with an input")
                     continue
-                yield _draft(header, sample, ledger)
+                draft = ledger.attempt(sample.place, _draft, header, sample, ledger)
+                if draft is not None:
+                    yield draft
 
 
 def _samples(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], Entry]]:
@@ -43,7 +45,8 @@ def _samples(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], En
             ledger.read += 1
             ledger.reject(entry.place, "is no log of inspect: it has no 'eval'")
             continue
-        for number, sample in enumerate(log.get("samples") or [], start=1):
+        samples = log.get("samples")
+        for number, sample in enumerate(samples if isinstance(samples, list) else [], start=1):
             yield log["eval"], Entry(f"{path}, sample {number}", sample)
 
 

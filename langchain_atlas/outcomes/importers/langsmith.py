@@ -66,7 +66,7 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
             calls.setdefault(_trace(run.value), []).append(run.value)
     key = _feedback_key(roots, ledger)
     for root in roots:
-        draft = _draft(root, calls.get(_trace(root.value), []), key, ledger)
+        draft = ledger.attempt(root.place, _draft, root, calls.get(_trace(root.value), []), key, ledger)
         if draft is not None:
             yield draft
     if len(roots) < len(runs):
@@ -133,7 +133,7 @@ def _draft(entry: Entry, calls: Sequence[Mapping[str, Any]], key: str | None, le
     if first(run, "end_time") is None and first(run, "outputs", "error") is None:
         ledger.reject(entry.place, "had not ended when it was exported")
         return None
-    models = list(dict.fromkeys(name for call in calls if (name := first(call, *_MODELS)) is not None))
+    models = list(dict.fromkeys(str(name) for call in calls if (name := first(call, *_MODELS)) is not None))
     atlas = first(run, "extra.metadata.atlas_pair", "outputs.atlas.pair")
     own = first(run, *_MODELS)
     values: dict[str, Any] = {
@@ -169,7 +169,8 @@ def _draft(entry: Entry, calls: Sequence[Mapping[str, Any]], key: str | None, le
 def feedback(run: Mapping[str, Any]) -> dict[str, Any]:
     """Return a run's feedback by key: the value, or the mean where several people gave some."""
     found: dict[str, Any] = {}
-    for name, stats in (unpacked(first(run, "feedback_stats")) or {}).items():
+    told = unpacked(first(run, "feedback_stats"))
+    for name, stats in told.items() if isinstance(told, Mapping) else ():
         if isinstance(stats, Mapping):
             values = stats.get("values")
             value = stats.get("avg")

@@ -54,7 +54,7 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
         for path in files_of(source, ledger):
             for entry in entries(path, ledger, ("data", "logs", "spend_logs")):
                 ledger.read += 1
-                draft = _draft(entry, ledger)
+                draft = ledger.attempt(entry.place, _draft, entry, ledger)
                 if draft is not None:
                     yield draft
 

@@ -39,20 +39,20 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
             if match is None and (path.suffix == ".json" and path.name.startswith("results")):
                 continue
             model, task = _model(path, match["date"] if match else ""), match["task"] if match else path.stem
-            seen: set[Any] = set()
+            seen: set[str] = set()
             for entry in entries(path, ledger, ("samples",)):
                 ledger.read += 1
-                draft = _draft(entry, model, task, seen, ledger)
+                draft = ledger.attempt(entry.place, _draft, entry, model, task, seen, ledger)
                 if draft is not None:
                     yield draft
 
 
-def _draft(entry: Entry, model: str, task: str, seen: set[Any], ledger: Ledger) -> Draft | None:
+def _draft(entry: Entry, model: str, task: str, seen: set[str], ledger: Ledger) -> Draft | None:
     row: Any = entry.value
     if not isinstance(row, Mapping) or "doc" not in row:
         ledger.reject(entry.place, f"is {shown(row)}; it must be a sample with 'doc'")
         return None
-    place = row.get("doc_id", entry.place)
+    place = str(row.get("doc_id", entry.place))
     if place in seen:
         ledger.note("other filters of the same answer: the first one counts")
         return None
@@ -77,7 +77,7 @@ def _draft(entry: Entry, model: str, task: str, seen: set[Any], ledger: Ledger) 
 
 def _metric(row: Mapping[str, Any]) -> str | None:
     named = row.get("metrics")
-    names = [name for name in (named if isinstance(named, list) else []) if name in row]
+    names = [name for name in (named if isinstance(named, list) else []) if isinstance(name, str) and name in row]
     known = [name for name in _METRICS if isinstance(row.get(name), int | float)]
     return next((name for name in known if not names or name in names), names[0] if names else None)
 

@@ -43,7 +43,7 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
     answered: set[str] = set()
     for entry in rest:
         ledger.read += 1
-        draft = _draft(entry, requests, answered, ledger)
+        draft = ledger.attempt(entry.place, _draft, entry, requests, answered, ledger)
         if draft is not None:
             yield draft
     for name, (_, place) in requests.items():

@@ -42,16 +42,19 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
     for source in sources:
         for path in files_of(source, ledger):
             for entry in entries(path, ledger, ("spans",)):
-                for number, span in enumerate(_spans(entry.value), start=1):
+                spans = ledger.attempt(entry.place, lambda value: list(_spans(value)), entry.value) or []
+                for number, span in enumerate(spans, start=1):
                     ledger.read += 1
                     place = f"{entry.place}, span {number}" if span is not entry.value else entry.place
                     if not isinstance(span, Mapping) or "attributes" not in span:
                         ledger.reject(place, f"is {shown(span)}; it must be a span with attributes")
                         continue
-                    attributes = _attributes(span["attributes"])
+                    attributes = ledger.attempt(place, _attributes, span["attributes"])
+                    if attributes is None:
+                        continue
                     if not _is_call(attributes):
                         others += 1
-                    elif (draft := _draft(place, span, attributes, ledger)) is not None:
+                    elif (draft := ledger.attempt(place, _draft, place, span, attributes, ledger)) is not None:
                         yield draft
     if others:
         ledger.note("spans that call no model that writes text are no outcomes", others)

@@ -25,22 +25,23 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
         for path in files_of(source, ledger):
             for entry in entries(path, ledger):
                 ledger.read += 1
-                yield from _drafts(entry.place, entry.value, ledger)
+                yield from ledger.attempt(entry.place, _drafts, entry.place, entry.value, ledger) or []
 
 
-def _drafts(place: str, row: Any, ledger: Ledger) -> Iterator[Draft]:
+def _drafts(place: str, row: Any, ledger: Ledger) -> list[Draft]:
     if not isinstance(row, Mapping):
         ledger.reject(place, f"is {shown(row)}; it must be a row of RouterBench")
-        return
+        return []
     models = [name for name in row if f"{name}{_RESPONSE}" in row or f"{name}{_COST}" in row]
     if not models:
         ledger.reject(place, f"has no model: no column ends in {_RESPONSE!r} or {_COST!r}")
-        return
+        return []
     used = {*_OWN, *(f"{name}{end}" for name in models for end in ("", _RESPONSE, _COST))}
     ledger.leave(name for name in row if name not in used)
     prompt = unpacked(row.get("prompt"))
     if isinstance(prompt, list) and prompt and all(isinstance(part, str) for part in prompt):
         prompt = prompt[-1]  # a conversation of several questions: the last one
+    drafts: list[Draft] = []
     for name in models:
         if empty(row[name]):
             ledger.reject(f"{place}, {name}", "has no score")
@@ -55,7 +56,8 @@ def _drafts(place: str, row: Any, ledger: Ledger) -> Iterator[Draft]:
             "cost_usd": row.get(f"{name}{_COST}"),
             "response": _text(row.get(f"{name}{_RESPONSE}")),
         }
-        yield Draft(place, values, row, score_name=name)
+        drafts.append(Draft(place, values, row, score_name=name))
+    return drafts
 
 
 def _text(response: Any) -> Any:

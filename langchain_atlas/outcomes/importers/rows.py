@@ -37,6 +37,7 @@ _FEEDBACK = re.compile(r"thumb|feedback|rating|star|vote|helpful|user_score", re
 ANSWER = "answer"
 """The column in which expected answers are kept; ``score`` compares responses with them."""
 
+_TOO_LARGE = 2.0**63
 _SUMS = ("input_tokens", "output_tokens", "cost_usd", "latency_s")
 
 
@@ -216,6 +217,8 @@ def _misfit(read: float, column: Column) -> str | None:
     """Return why a number does not fit a column; None if it does."""
     if column.kind == "integer" and not read.is_integer():
         return "is not a whole number"
+    if column.kind == "integer" and read >= _TOO_LARGE:
+        return "is too large"
     if column.low is not None and read < column.low:
         return f"is below {column.low}"
     if column.above is not None and read <= column.above:

@@ -161,14 +161,38 @@ def _json(path: Path, text: str, lists: Sequence[str], ledger: Ledger) -> Iterat
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        if "\n" in text.strip():  # JSONL in a file that ends in .json
+        if _is_json(text.lstrip().partition("\n")[0]):  # JSONL in a file that ends in .json
             yield from _lines(path, text, ledger)
+            return
+        if (several := _documents(text)) is not None:
+            for number, item in enumerate(several, start=1):
+                yield Entry(f"{path}, item {number}", item)
             return
         raise OutcomeError(f"{path} is not JSON: {error}.") from error
     if isinstance(value, dict):
         value = next((value[name] for name in lists if isinstance(value.get(name), list)), [value])
     for number, item in enumerate(value, start=1):
         yield Entry(f"{path}, item {number}", item)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _documents(text: str) -> list[Any] | None:
+    """Return JSON documents that follow one another, as console exporters print them; None if one is broken."""
+    decoder, found, place = json.JSONDecoder(), [], 0
+    while (start := re.compile(r"\s*").match(text, place)) and start.end() < len(text):
+        try:
+            item, place = decoder.raw_decode(text, start.end())
+        except (ValueError, RecursionError):
+            return None
+        found.append(item)
+    return found
 
 
 def _csv(path: Path, text: str, delimiter: str | None, ledger: Ledger) -> Iterator[Entry]:

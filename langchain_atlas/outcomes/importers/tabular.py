@@ -23,7 +23,7 @@ def read_rows(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
         for path in files_of(source, ledger):
             for entry in entries(path, ledger, LISTS):
                 ledger.read += 1
-                draft = _draft(entry, ledger, used)
+                draft = ledger.attempt(entry.place, _draft, entry, ledger, used)
                 if draft is not None:
                     yield draft
     renamed = [f"{column} from {name}" for column, name in used.items() if column != name]
