@@ -61,6 +61,9 @@ def import_outcomes(
         str | None,
         typer.Option("--scale", help="Scale of the scores: thumbs, stars, words or LOW:HIGH; found when left out."),
     ] = None,
+    add: Annotated[
+        bool, typer.Option("--add", help="Add to the table that is there, except the outcomes that it has.")
+    ] = False,
     json: common.JsonOption = None,
 ) -> None:
     """Import outcomes from logs: one row for each recorded answer of a model.
@@ -68,14 +71,20 @@ def import_outcomes(
     It prints what came in, and what could not and why, by line. Columns that are not mapped are left behind.
     """
     from langchain_atlas.errors import OutcomeError
+    from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.outcomes.importers import import_outcomes as run
     from langchain_atlas.outcomes.importers.mapping import parse
 
     if out.suffix not in (".parquet", ".jsonl"):
         raise OutcomeError(f"--out is {str(out)!r}; it must end in '.parquet' or '.jsonl'.")
     imported = run(kind, source, mapping=parse(map_ or [], "--map"), constants=parse(set_ or [], "--set"), scale=scale)
-    imported.table.save(out)
+    earlier = OutcomeTable.load(out) if out.exists() else None
+    table = imported.table if earlier is None or not add else earlier.added(imported.table)
+    table.save(out)
     _show(imported.coverage, common.console())
+    if earlier is not None:
+        told = f"Added {len(table) - len(earlier)} outcomes to the" if add else "Replaced the"
+        common.console().print(f"{told} {len(earlier)} that were there.")
     _next(imported.coverage, out, common.console())
     common.write_json(json, imported.coverage.to_json())
 

@@ -275,6 +275,21 @@ class OutcomeTable:
         both._tell_of_repeats()
         return both
 
+    def added(self, other: OutcomeTable) -> OutcomeTable:
+        """Return the rows of both tables, except those of the other one that are here already.
+
+        A row is here already if all columns of `COLUMNS` but the score agree: it may have been marked meanwhile.
+
+        Raises:
+            OutcomeError: as for `joined`.
+        """
+        names = [column.name for column in COLUMNS if column.name != "score"]
+        here = {tuple(row.values()) for row in self.table.select(names).to_pylist()}
+        fresh = [tuple(row.values()) not in here for row in other.table.select(names).to_pylist()]
+        if not any(fresh):
+            return self
+        return self.joined(other._of(other.table.filter(pa.array(fresh))))
+
     def _of(self, table: pa.Table) -> OutcomeTable:
         part = object.__new__(OutcomeTable)  # rows of a checked table need no second check
         part.table, part.source = table, self.source

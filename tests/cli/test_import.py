@@ -43,6 +43,20 @@ class TestImport:
         assert OutcomeTable.load(out).domains == ("faq", "faq")
         assert "langchain-atlas score" in done.out
 
+    def test_logs_are_added_and_no_outcome_twice(self, command: Command, tmp_path: Path) -> None:
+        one = lines(tmp_path / "a.jsonl", {"question": "Why?", "answer": "So.", "model": "m"})
+        two = lines(tmp_path / "b.jsonl", {"question": "How?", "answer": "So.", "model": "m", "thumbs": "up"})
+        out = tmp_path / "t.parquet"
+        command("import", "jsonl", one, "--out", out)
+        assert (
+            "Added 1 outcomes to the 1 that were there"
+            in command("import", "jsonl", one, two, "--out", out, "--add").out
+        )
+        assert OutcomeTable.load(out).table["score"].to_pylist() == [None, 1.0]
+        assert "Added 0 outcomes to the 2" in command("import", "jsonl", two, "--out", out, "--add").out
+        assert "Replaced the 2 that were there" in command("import", "jsonl", one, "--out", out).out
+        assert len(OutcomeTable.load(out)) == 1
+
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [

@@ -29,7 +29,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "text",
     ),
     "context": ("context",),
-    "domain": ("domain", "category", "topic", "intent", "dataset", "subject", "task"),
+    "domain": ("domain", "category", "topic", "intent", "dataset", "subject"),
     "model": ("model", "model_name", "llm", "model_id", "engine", "deployment"),
     "tool": ("tool", "tool_name"),
     "score": (
@@ -46,8 +46,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "vote",
         "helpful",
         "thumbs_up",
-        "label",
-        "grade",
     ),
     "input_tokens": ("input_tokens", "prompt_tokens", "tokens_in"),
     "output_tokens": ("output_tokens", "completion_tokens", "tokens_out"),

@@ -98,7 +98,7 @@ def import_outcomes(
     ledger = Ledger()
     drafts = list(cast("Reader", module.read)(given, ledger))
     apply_mapping(drafts, wanted, fixed)
-    rows = rows_of(drafts, ledger, rule)
+    rows = rows_of(drafts, ledger, rule, mapped="score" in wanted)
     named = {part for path in wanted.values() for part in (path, path.partition(".")[0])}
     ledger.left_behind = {name: None for name in ledger.left_behind if name not in named}
     if not rows:

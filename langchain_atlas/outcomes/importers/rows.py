@@ -14,7 +14,7 @@ from langchain_atlas.outcomes.columns import COLUMNS, OPTIONAL_COLUMNS, Column
 from langchain_atlas.outcomes.importers.base import shown
 from langchain_atlas.outcomes.importers.conversations import asked, find_answer, find_query
 from langchain_atlas.outcomes.importers.fields import MILLISECONDS, latency, recorded_at
-from langchain_atlas.outcomes.importers.score_rules import ScoreRule, rule_for
+from langchain_atlas.outcomes.importers.score_rules import RULES, ScoreRule, rule_for
 from langchain_atlas.outcomes.importers.values import MISSING, at, empty, number, text_of
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.pool.prices import table_price
@@ -84,13 +84,22 @@ def _unknown(column: str, path: str, drafts: Sequence[Draft]) -> str:
     )
 
 
-def rows_of(drafts: Sequence[Draft], ledger: Ledger, scale: ScoreRule | None) -> list[dict[str, Any]]:
+def rows_of(
+    drafts: Sequence[Draft], ledger: Ledger, scale: ScoreRule | None, *, mapped: bool = False
+) -> list[dict[str, Any]]:
     """Return the drafts as rows that fit an outcome table; the others are noted in the ledger.
 
+    Args:
+        drafts: the outcomes as they were read.
+        ledger: notes what is wrong and what is assumed.
+        scale: scale of the scores; None to find it from the values.
+        mapped: whether the caller named the scores. Scores that were only recognised by their name, and are on no known
+            scale, are none.
+
     Raises:
-        SettingError: the scores are on no known scale.
+        SettingError: the scores that the caller named are on no known scale.
     """
-    rule = scale or rule_for([draft.values.get("score") for draft in drafts], drafts[0].score_name if drafts else "")
+    rule = scale or _rule(drafts, ledger, mapped=mapped)
     rows: list[dict[str, Any]] = []
     texts: dict[str, tuple[str, str | None]] = {}
     steps: dict[tuple[str, str, str], dict[str, Any]] = {}
@@ -115,6 +124,19 @@ def rows_of(drafts: Sequence[Draft], ledger: Ledger, scale: ScoreRule | None) ->
     _price(rows, ledger)
     _note_scores(rows, rule, ledger)
     return _uniform(rows)
+
+
+def _rule(drafts: Sequence[Draft], ledger: Ledger, *, mapped: bool) -> ScoreRule:
+    try:
+        return rule_for([draft.values.get("score") for draft in drafts], drafts[0].score_name if drafts else "")
+    except SettingError as error:
+        if mapped:
+            raise
+        ledger.note(f"no scores were taken: {str(error).rstrip('.')}", len(drafts))
+    for draft in drafts:
+        draft.values.pop("score", None)
+        draft.values.pop("score_source", None)
+    return RULES[0]
 
 
 def _row(draft: Draft, ledger: Ledger, rule: ScoreRule) -> dict[str, Any] | None:

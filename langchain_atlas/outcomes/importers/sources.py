@@ -106,6 +106,8 @@ def entries(path: Path, ledger: Ledger, lists: Sequence[str] = ("data",)) -> Ite
         OutcomeError: the file can't be read at all.
     """
     suffix = _suffix(path)
+    if _starts(path, b"PK\x03\x04"):
+        raise OutcomeError(f"{path} is an archive or a workbook. Unpack it, or save the sheet as CSV.")
     try:
         if suffix == ".parquet":
             yield from _parquet(path)
@@ -119,6 +121,11 @@ def entries(path: Path, ledger: Ledger, lists: Sequence[str] = ("data",)) -> Ite
         yield from _lines(path, text, ledger)
     else:
         yield from _json(path, text, lists, ledger)
+
+
+def _starts(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _suffix(path: Path) -> str:

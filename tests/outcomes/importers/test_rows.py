@@ -184,6 +184,19 @@ class TestScores:
         with pytest.raises(SettingError, match="--scale 0:10"):
             rule_for(values, "score")
 
+    def test_comments_are_no_scores_unless_they_are_named(self, tmp_path: Path) -> None:
+        path = written(tmp_path, "question,model,answer,feedback\na,m,x,I liked it\nb,m,x,Too long\n")
+        rows, done = imported("csv", path)
+        assert [row["score"] for row in rows] == [None, None]
+        assert any("no scores were taken: The scores in 'feedback'" in rule for rule in done.coverage.notes)
+        with pytest.raises(SettingError, match="'feedback'"):
+            imported("csv", path, mapping={"score": "feedback"})
+
+    def test_an_archive_or_a_workbook_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "log.csv").write_bytes(b"PK\x03\x04....")
+        with pytest.raises(OutcomeError, match="is an archive or a workbook"):
+            imported("csv", tmp_path / "log.csv")
+
     def test_stars_and_thumbs_that_can_not_be_told_apart(self) -> None:
         with pytest.raises(SettingError, match="one star of five or a thumb up"):
             rule_for([1, 1, 1], "rating")
