@@ -136,7 +136,7 @@ def _marked(table: OutcomeTable) -> OutcomeTable:
     if table.unmarked:
         console().print(
             f"Note: {table.unmarked} of {len(table)} outcomes have no score and are left out. "
-            f"To mark them: langchain-atlas score {table.source} --help",
+            f"To mark them: langchain-atlas score {table.source} --out scored.parquet",
             markup=False,
             soft_wrap=True,
         )

@@ -257,7 +257,7 @@ class OutcomeTable:
         if self.unmarked == len(self):
             raise OutcomeError(
                 f"{self.source} has no outcome with a score; there is nothing to learn from. Mark the answers first: "
-                f"langchain-atlas score {self.source} --help"
+                f"langchain-atlas score {self.source} --out scored.parquet"
             )
         return self._of(self.table.filter(pc.is_valid(self.table["score"])))
 
