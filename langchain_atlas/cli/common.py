@@ -103,11 +103,17 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
-def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTable:
-    """Load the outcomes that the options select.
+def load_table(data: Path, pairs: Path | None, domains: str | None, *, unmarked: bool = False) -> OutcomeTable:
+    """Load the outcomes that the options select, and say how many of them have no score and are left out.
+
+    Args:
+        data: the outcome table.
+        pairs: file of the pairs to keep.
+        domains: the domains to keep, separated by commas.
+        unmarked: keep the outcomes without a score, for a command that reports on them itself.
 
     Raises:
-        InvalidInputError: a file, a pair or a domain is wrong.
+        InvalidInputError: a file, a pair or a domain is wrong, or no outcome has a score.
     """
     from langchain_atlas.errors import SettingError
     from langchain_atlas.outcomes import OutcomeTable
@@ -119,9 +125,22 @@ def load_table(data: Path, pairs: Path | None, domains: str | None) -> OutcomeTa
         raise SettingError(
             f"--domains is {domains!r}, which names none. Write names with commas between, or leave it out."
         )
-    if pairs is None and wanted is None:
-        return table
-    return table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)
+    if pairs is not None or wanted is not None:
+        table = table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)
+    return table if unmarked else _marked(table)
+
+
+def _marked(table: OutcomeTable) -> OutcomeTable:
+    """Return the outcomes with a score, and print how many have none."""
+    kept = table.marked()
+    if table.unmarked:
+        console().print(
+            f"Note: {table.unmarked} of {len(table)} outcomes have no score and are left out. "
+            f"To mark them: langchain-atlas score {table.source} --out scored.parquet",
+            markup=False,
+            soft_wrap=True,
+        )
+    return kept
 
 
 def write_json(path: Path | None, figures: Any) -> None:

@@ -72,7 +72,7 @@ def _diagnose(
     if not 0 <= margin <= 100:  # noqa: PLR2004  # points
         raise SettingError(f"--margin is {margin!r}; it must be from 0 to 100 points of accuracy.")
     SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
-    table = common.load_table(data, pairs, domains)
+    table = common.load_table(data, pairs, domains, unmarked=True)
     members = None if pool is None else Pool.load(pool).pairs
     with common.progress("examining") as bar:
         diagnosis = diagnose(

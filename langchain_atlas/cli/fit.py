@@ -68,7 +68,6 @@ def fit(
     _check_knob(router, given)
     unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured)
     table = common.load_table(data, pairs, domains)
-    _check_scores(table)
     _fit(unfitted, table, out, given, measured=measured, clusters=clusters, seed=seed, json=json)
 
 
@@ -169,20 +168,6 @@ def _single(table: OutcomeTable) -> str:
     from langchain_atlas.routers.guard import most_accurate
 
     return str(table.pairs[most_accurate(table.matrix("score"))])
-
-
-def _check_scores(table: OutcomeTable) -> None:
-    """Refuse a table without scores: a cluster router could be fitted to it, but would choose by cost alone.
-
-    Raises:
-        OutcomeError: no outcome has a score.
-    """
-    import numpy as np
-
-    from langchain_atlas.errors import OutcomeError
-
-    if np.isnan(table.matrix("score")).all():
-        raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to learn from.")
 
 
 def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None:

@@ -46,6 +46,8 @@ class Column:
     """Smallest valid value."""
     high: float | None = None
     """Largest valid value."""
+    above: float | None = None
+    """Every value must be larger than this."""
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -65,6 +67,14 @@ COLUMNS: tuple[Column, ...] = (
     Column("tokens_estimated", "boolean"),
 )
 """The columns that a table must have; others are kept unchanged. A column without values is all null."""
+
+OPTIONAL_COLUMNS: tuple[Column, ...] = (
+    Column("propensity", "number", above=0, high=1),
+    Column("score_source", "text"),
+    Column("score_confidence", "number", low=0, high=1),
+    Column("recorded_at", "text"),
+)
+"""Columns with a meaning that a table may have; ``docs/outcome_table.md`` explains them."""
 
 
 def checked(table: pa.Table, source: str) -> pa.Table:
@@ -94,10 +104,13 @@ def checked(table: pa.Table, source: str) -> pa.Table:
         )
     arrays = [_checked_column(table[column.name].combine_chunks(), column, source) for column in COLUMNS]
     names = [column.name for column in COLUMNS]
+    optional = {column.name: column for column in OPTIONAL_COLUMNS}
     for name in table.column_names:
-        if name not in names:
-            names.append(name)
-            arrays.append(table[name])
+        if name in names:
+            continue
+        names.append(name)
+        known = optional.get(name)
+        arrays.append(table[name] if known is None else _checked_column(table[name].combine_chunks(), known, source))
     return pa.table(dict(zip(names, arrays, strict=True)))
 
 
@@ -124,12 +137,14 @@ def _checked_column(array: pa.Array, column: Column, source: str) -> pa.Array:
         array = pc.fill_null(array, "")
     if column.kind == "number":
         _refuse(array, pc.invert(pc.is_finite(array)), column, source, "a finite number")
+    if column.above is not None:
+        _refuse(array, pc.less_equal(array, column.above), column, source, f"above {column.above}")
     if column.low is not None:
-        bad = pc.less(array, column.low)
-        if column.high is not None:
-            bad = pc.or_(bad, pc.greater(array, column.high))
         wanted = f"from {column.low} to {column.high}" if column.high is not None else f"at least {column.low}"
-        _refuse(array, bad, column, source, wanted)
+        _refuse(array, pc.less(array, column.low), column, source, wanted)
+    if column.high is not None:
+        lowest = f"from {column.low}" if column.low is not None else f"above {column.above}"
+        _refuse(array, pc.greater(array, column.high), column, source, f"{lowest} to {column.high}")
     return array
 
 
@@ -219,7 +234,7 @@ def table_of(rows: Sequence[dict[str, Any]], source: str, lines: Sequence[int] |
         OutcomeError: a value does not fit its column.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    kinds = {column.name: column.kind for column in COLUMNS}
+    kinds = {column.name: column.kind for column in (*COLUMNS, *OPTIONAL_COLUMNS)}
     arrays: dict[str, pa.Array] = {}
     for name in names:
         values = [row.get(name) for row in rows]

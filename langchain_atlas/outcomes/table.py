@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from langchain_atlas.errors import OutcomeError, PoolError, suggest
 from langchain_atlas.files import atomic_path
-from langchain_atlas.outcomes.columns import COLUMNS, checked, read_jsonl, table_of
+from langchain_atlas.outcomes.columns import COLUMNS, OPTIONAL_COLUMNS, checked, read_jsonl, table_of
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.trajectory import Query
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "OutcomeTable"]
+__all__ = ["COLUMNS", "OPTIONAL_COLUMNS", "OutcomeTable"]
 
 _LOG = logging.getLogger(__name__)
 _NAMED = 3
@@ -241,6 +241,26 @@ class OutcomeTable:
             raise OutcomeError(f"Nothing is left of {self.source} after selecting pairs, domains and queries.")
         return self._of(self.table.filter(pa.array(keep)))
 
+    @property
+    def unmarked(self) -> int:
+        """Number of outcomes without a score: answered, but not marked yet."""
+        return int(self.table["score"].null_count)
+
+    def marked(self) -> OutcomeTable:
+        """Return the outcomes that have a score; nothing can be learned or measured of the others.
+
+        Raises:
+            OutcomeError: no outcome has a score.
+        """
+        if not self.unmarked:
+            return self
+        if self.unmarked == len(self):
+            raise OutcomeError(
+                f"{self.source} has no outcome with a score; there is nothing to learn from. Mark the answers first: "
+                f"langchain-atlas score {self.source} --out scored.parquet"
+            )
+        return self._of(self.table.filter(pc.is_valid(self.table["score"])))
+
     def joined(self, other: OutcomeTable) -> OutcomeTable:
         """Return the rows of both tables; extra columns that one lacks are null there.
 
@@ -254,6 +274,21 @@ class OutcomeTable:
         both = OutcomeTable(table, f"{self.source} with {other.source}")
         both._tell_of_repeats()
         return both
+
+    def added(self, other: OutcomeTable) -> OutcomeTable:
+        """Return the rows of both tables, except those of the other one that are here already.
+
+        A row is here already if all columns of `COLUMNS` but the score agree: it may have been marked meanwhile.
+
+        Raises:
+            OutcomeError: as for `joined`.
+        """
+        names = [column.name for column in COLUMNS if column.name != "score"]
+        here = {tuple(row.values()) for row in self.table.select(names).to_pylist()}
+        fresh = [tuple(row.values()) not in here for row in other.table.select(names).to_pylist()]
+        if not any(fresh):
+            return self
+        return self.joined(other._of(other.table.filter(pa.array(fresh))))
 
     def _of(self, table: pa.Table) -> OutcomeTable:
         part = object.__new__(OutcomeTable)  # rows of a checked table need no second check

@@ -1,4 +1,4 @@
-"""LangSmith on this machine, as far as sending traces to it goes, and an OpenTelemetry collector beside it."""
+"""LangSmith on this machine, as far as sending traces and reading runs goes, and an OpenTelemetry collector."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
 
 _PROJECT = "00000000-0000-4000-8000-000000000001"
+_PAGE = 3
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class TraceServer:
         self._spans: list[TracedSpan] = []
         self._feedback: list[dict[str, Any]] = []
         self._bodies: list[bytes] = []
+        self._served: list[dict[str, Any]] = []
         self._http: _TraceHttpServer | None = None
 
     def __enter__(self) -> Self:
@@ -140,6 +142,21 @@ class TraceServer:
         parent = None if run is None else run.id
         return [child for child in self.runs if child.parent_id == parent]
 
+    def serve(self, runs: Sequence[Mapping[str, Any]]) -> None:
+        """Have clients find these runs in every project, each with the fields that LangSmith's interface gives it."""
+        with self._lock:
+            self._served = [dict(run) for run in runs]
+
+    def query(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the answer to a query for runs: a page of them, and where the next one begins."""
+        with self._lock:
+            found = [run for run in self._served if _asked_for(run, body)]
+        start = int(body.get("cursor") or 0)
+        more = start + _PAGE < len(found)
+        wanted = body.get("select") or []
+        page = [{name: run[name] for name in run if not wanted or name in wanted} for run in found[start:][:_PAGE]]
+        return {"runs": page, "cursors": {"next": str(start + _PAGE) if more else None}}
+
     def take(self, path: str, content_type: str, body: bytes) -> None:
         """Keep what a request holds."""
         with self._lock:
@@ -190,10 +207,13 @@ class _TraceHandler(BaseHTTPRequestHandler):
         return self._reply({"version": "0.0.0", "batch_ingest_config": config} if self.path.endswith("/info") else {})
 
     def do_POST(self) -> None:
-        """Take runs, spans or feedback."""
+        """Take runs, spans or feedback, or answer a query for runs."""
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        cast("_TraceHttpServer", self.server).owner.take(self.path, self.headers.get("content-type", ""), body)
-        self._reply({})
+        owner = cast("_TraceHttpServer", self.server).owner
+        if self.path.endswith("/runs/query"):
+            return self._reply(owner.query(json.loads(body)))
+        owner.take(self.path, self.headers.get("content-type", ""), body)
+        return self._reply({})
 
     do_PATCH = do_POST  # noqa: N815  # the name that the base class looks for
 
@@ -207,6 +227,13 @@ class _TraceHandler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
         """Log nothing."""
+
+
+def _asked_for(run: Mapping[str, Any], body: Mapping[str, Any]) -> bool:
+    """Whether a run is among those that a query for runs names."""
+    root = run.get("parent_run_id") is None
+    kind = run.get("run_type")
+    return bool(root == body.get("is_root", root) and kind == body.get("run_type", kind))
 
 
 def _parts(content_type: str, body: bytes) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -165,7 +165,8 @@ def _unmeasured(table: OutcomeTable, recorded: OutcomeMatrix) -> Iterator[Findin
         yield Finding(
             kind="missing-scores",
             severity="missing",
-            message=f"{unscored} of {len(table)} outcomes have no score and count as not recorded. Score them.",
+            message=f"{unscored} of {len(table)} outcomes have no score and count as not recorded. "
+            "Mark them with: langchain-atlas score",
             count=unscored,
         )
     run = ~np.isnan(recorded.scores)

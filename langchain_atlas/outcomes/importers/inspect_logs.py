@@ -1,0 +1,130 @@
+"""Importer ``inspect``: logs of inspect, as ``.json`` or ``.eval`` files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.errors import OutcomeError
+from langchain_atlas.outcomes.importers.base import Draft, shown
+from langchain_atlas.outcomes.importers.conversations import find_answer
+from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
+from langchain_atlas.outcomes.importers.values import first, text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from langchain_atlas.outcomes.importers.base import Ledger
+
+_MOST_BYTES = 1 << 30
+
+
+def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
+    """Yield one outcome for each sample and epoch."""
+    for source in sources:
+        for path in files_of(source, ledger, (".eval",)):
+            for header, sample in _samples(path, ledger):
+                ledger.read += 1
+                if not isinstance(sample.value, Mapping) or "input" not in sample.value:
+                    ledger.reject(sample.place, f"is {shown(sample.value)}; it must be a sample with an input")
+                    continue
+                draft = ledger.attempt(sample.place, _draft, header, sample, ledger)
+                if draft is not None:
+                    yield draft
+
+
+def _samples(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], Entry]]:
+    if path.suffix == ".eval" or zipfile.is_zipfile(path):
+        yield from _zipped(path, ledger)
+        return
+    for entry in entries(path, ledger, ()):
+        log: Any = entry.value
+        if not isinstance(log, Mapping) or "eval" not in log:
+            ledger.read += 1
+            ledger.reject(entry.place, "is no log of inspect: it has no 'eval'")
+            continue
+        samples = log.get("samples")
+        for number, sample in enumerate(samples if isinstance(samples, list) else [], start=1):
+            yield log["eval"], Entry(f"{path}, sample {number}", sample)
+
+
+def _zipped(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], Entry]]:
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = set(file.namelist())
+            head = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
+            header = {} if head is None else json.loads(_unzipped(file, head)).get("eval", {})
+            for name in sorted(name for name in names if name.startswith("samples/") and name.endswith(".json")):
+                place = f"{path}, {name}"
+                try:
+                    sample = json.loads(_unzipped(file, name))
+                except (ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile, OutcomeError) as error:
+                    ledger.read += 1
+                    ledger.reject(place, f"can't be read: {error}")
+                    continue
+                yield header, Entry(place, sample)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise OutcomeError(
+            f"Can't read {str(path)!r}: {error}. Convert it with: inspect log convert --to json --output-dir OUT {path}"
+        ) from error
+
+
+def _unzipped(file: zipfile.ZipFile, name: str) -> bytes:
+    if file.getinfo(name).file_size > _MOST_BYTES:
+        raise OutcomeError(f"{name} holds more than {_MOST_BYTES >> 30} GiB")
+    return file.read(name)
+
+
+def _draft(header: Mapping[str, Any], sample: Entry, ledger: Ledger) -> Draft:
+    row = sample.value
+    model = first(header, "model") or first(row, "output.model")
+    asked = row["input"]
+    name, score = _score(row)
+    if name is None:
+        ledger.note("samples without a score")
+    usage = first(row, "model_usage")
+    used = next(iter(usage.values())) if isinstance(usage, Mapping) and len(usage) == 1 else first(row, "output.usage")
+    values: dict[str, Any] = {
+        "query": [{"role": "user", "content": asked}] if isinstance(asked, str) else asked,
+        "domain": first(header, "task_display_name", "task"),
+        "model": model,
+        "tool": _tools(row),
+        "score": score,
+        "score_source": None if name is None else f"inspect:{name}",
+        "response": find_answer(first(row, "output.choices.0.message", "output.completion", "output")),
+        "input_tokens": first(used, "input_tokens"),
+        "output_tokens": first(used, "output_tokens"),
+        "latency_s": first(row, "working_time", "total_time", "output.time"),
+        "recorded_at": first(row, "started_at") or first(header, "created"),
+        "error": text_of(first(row, "error.message", "error", "output.error")),
+        "expected": text_of(row.get("target")),
+    }
+    if isinstance(row.get("choices"), list) and row["choices"]:
+        values["context"] = json.dumps(row["choices"], ensure_ascii=False)
+    return Draft(sample.place, values, row, score_name=name or "score")
+
+
+def _score(row: Mapping[str, Any]) -> tuple[str | None, Any]:
+    scores = first(row, "scores", "score")
+    if isinstance(scores, Mapping) and "value" in scores:
+        return "score", scores["value"]
+    if not isinstance(scores, Mapping) or not scores:
+        return None, None
+    name, score = next(iter(scores.items()))
+    value = score.get("value") if isinstance(score, Mapping) else score
+    if isinstance(value, Mapping):  # a scorer of several numbers
+        inner, value = next(iter(value.items()))
+        name = f"{name}.{inner}"
+    return str(name), value
+
+
+def _tools(row: Mapping[str, Any]) -> str:
+    """Return the tools that were called, joined by ``+``; inspect's samples do not say which were offered."""
+    called = {
+        str(first(call, "function", "name"))
+        for message in row.get("messages") or []
+        for call in (message.get("tool_calls") or [] if isinstance(message, Mapping) else [])
+    }
+    return "+".join(sorted(called)) or "none"
