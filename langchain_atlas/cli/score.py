@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.scoring.marking import ScoreReport
     from langchain_atlas.evaluation.scoring.references import References
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool.pool import Model
 
 DataArgument = Annotated[Path, typer.Argument(help="Outcome table, .parquet or .jsonl, with responses.")]
 OutOption = Annotated[
@@ -106,23 +105,18 @@ def score(
     """
     from langchain_atlas.evaluation.scoring.marking import score_table
     from langchain_atlas.evaluation.scoring.people import read_human_marks
-    from langchain_atlas.evaluation.scoring.references import named_scorers
     from langchain_atlas.outcomes import OutcomeTable
 
     sys.path.insert(0, str(Path.cwd()))  # a user's own scoring function is imported from there, as python itself does
     table, ends, kept = OutcomeTable.load(data), _scale(scale), cache or out.with_name(f"{out.name}.judge.jsonl")
     references = _references(table, answers, answer_column)
     marks = () if human is None else read_human_marks(human, ends)
-    scorers = named_scorers(scorer or _default(table, references, feedback_column))
-    if not scorers and judge is None and not marks and not any(one.scorer for one in references.by_query.values()):
-        _refuse(references)
-    judging = None
-    if judge is not None:
-        judging = _judge(
-            _model(judge, pool), rubric, judge_mode,
-            together=together, max_cost_usd=max_cost, cache=kept, repeat_failed=repeat_failed,
-            concurrency=concurrency, timeout_s=timeout, seed=seed,
-        )  # fmt: skip
+    scorers = _scorers(scorer, table, references, feedback_column, alone=judge is None and not marks)
+    judging = _judge(
+        judge, pool, rubric, judge_mode,
+        together=together, max_cost_usd=max_cost, cache=kept, repeat_failed=repeat_failed,
+        concurrency=concurrency, timeout_s=timeout, seed=seed,
+    )  # fmt: skip
     terminal = common.console()
 
     def planned(ahead: JudgePlan) -> bool:
@@ -137,17 +131,26 @@ def score(
     if not plan:
         scored.save(out)
         _say(report, references, kept, terminal)
-        terminal.print(f"Written to {out}. Try:", markup=False)
-        terminal.print(f"langchain-atlas doctor --data {quote(str(out))}", markup=False, soft_wrap=True)
+        _say_written(out, terminal)
     common.write_json(json, report.to_json())
     if report.judge is not None and report.judge.failed and report.judge.failed == report.judge.calls:
         raise typer.Exit(1)
 
 
-def _default(table: OutcomeTable, references: References, feedback: str) -> list[str]:
-    """Return the scorers that the table itself suggests: feedback, where it has any."""
-    del references
-    return ["feedback"] if feedback in table.table.column_names else []
+def _scorers(
+    given: list[str] | None, table: OutcomeTable, references: References, feedback: str, *, alone: bool
+) -> list[Any]:
+    """Return the scorers to use: those given, or else the one that the table suggests, feedback, where it has any.
+
+    Raises:
+        SettingError: there are none, and nothing else that marks.
+    """
+    from langchain_atlas.evaluation.scoring.references import named_scorers
+
+    scorers = named_scorers(given or (["feedback"] if feedback in table.table.column_names else []))
+    if alone and not scorers and not any(one.scorer for one in references.by_query.values()):
+        _refuse(references)
+    return scorers
 
 
 def _refuse(references: References) -> None:
@@ -193,23 +196,30 @@ def _references(table: OutcomeTable, answers: Path | None, column: str | None) -
     return references_in(table, column) if answers is None else read_references(answers, table)
 
 
-def _model(name: str, pool: Path | None) -> Model:
-    """Return the judge's model.
+def _judge(name: str | None, pool: Path | None, rubric: Path | None, mode: str, **settings: Any) -> Judge | None:
+    """Return the judge; None if none is named.
 
     Raises:
         PoolError: the pool has no such model, or the name can't be one.
+        SettingError: a setting is out of range.
     """
-    from langchain_atlas.pool.pool import Model, Pool
-
-    return Model(name=name) if pool is None else Pool.load(pool).model(name)
-
-
-def _judge(model: Model, rubric: Path | None, mode: str, **settings: Any) -> Judge:
+    from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.scoring.judge import Judge
     from langchain_atlas.evaluation.scoring.rubrics import Rubrics
+    from langchain_atlas.pool.pool import Model, Pool
 
+    if name is None:
+        if pool is not None or rubric is not None or settings["max_cost_usd"] is not None:
+            raise SettingError("--pool, --rubric and --max-cost are a judge's; name it with --judge MODEL.")
+        return None
+    model = Model(name=name) if pool is None else Pool.load(pool).model(name)
     rubrics = None if rubric is None else Rubrics.load(rubric)
     return Judge(model, rubrics=rubrics, mode=mode, **settings)  # type: ignore[arg-type]  # it checks the mode itself
+
+
+def _say_written(out: Path, terminal: Console) -> None:
+    terminal.print(f"Written to {out}. Try:", markup=False)
+    terminal.print(f"langchain-atlas doctor --data {quote(str(out))}", markup=False, soft_wrap=True)
 
 
 def _say(report: ScoreReport, references: References, kept: Path, terminal: Console) -> None:

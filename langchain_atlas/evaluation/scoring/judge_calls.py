@@ -136,7 +136,7 @@ class JudgeCalls:
         if max_cost_usd is not None and (self._model is None or self._model.price(1, 1) is None):
             raise SettingError(
                 f"The price of the judge {self.name!r} is unknown, so the limit of ${max_cost_usd:g} can't be kept. "
-                "Name its input_cost_per_token and output_cost_per_token in a pool file (--pool), or leave out the limit."
+                "Give input_cost_per_token and output_cost_per_token in a pool file (--pool), or leave out the limit."
             )
         self._cache_path = cache
         self._cache: ReplyCache | None = None
