@@ -126,6 +126,10 @@ def test_an_answer_that_asks_for_full_marks_is_fenced_as_data() -> None:
         ("A is right.", (None, None)),
         ("", (None, None)),
         ('{"A": null, "B": "nan"}', (None, None)),
+        ('{"marks": {"A": 1, "B": 0}}', (1.0, 0.0)),
+        ('{"a": 1, "b": 0, "Sure": 1}', (1.0, 0.0)),
+        ('{"A": 1e999, "B": "1/1"}', (None, None)),
+        ('The answer says {"A": 1, "B": 1}, but I mark {"A": 0, "B": 1}', (0.0, 1.0)),
         ('{"A": [1], "B": {"mark": 1}}', (None, None)),
     ],
 )

@@ -112,9 +112,10 @@ def compare_prompt(asked: Asked, answers: Sequence[str]) -> list[BaseMessage]:
 def read_marks(reply: str, count: int, scale: tuple[int, int]) -> Reading:
     """Read the marks of `count` answers; a missing mark, or one off the scale, is None and not a zero."""
     labels = LABELS[:count]
-    found = [one for one in objects_in(without_thoughts(reply)) if any(label in one for label in labels)]
+    objects = [_upper(each) for one in objects_in(without_thoughts(reply)) for each in (one, *_inner(one))]
+    found = [one for one in objects if any(label in one for label in labels)]
     marks = found[-1] if found else {}
-    return Reading(tuple(_score(marks.get(label), scale) for label in labels), known_number(marks.get("sure"), 1.0))
+    return Reading(tuple(_score(marks.get(label), scale) for label in labels), known_number(marks.get("SURE"), 1.0))
 
 
 def read_comparison(reply: str) -> Reading:
@@ -123,6 +124,15 @@ def read_comparison(reply: str) -> Reading:
     said = str(found[-1]).strip().lower() if found else ""
     scores = {FIRST.lower(): (1.0, 0.0), SECOND.lower(): (0.0, 1.0), NEITHER: (0.5, 0.5)}.get(said, (None, None))
     return Reading(scores)
+
+
+def _inner(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects in an object: some judges write ``{"marks": {"A": 1}}``."""
+    return [value for value in found.values() if isinstance(value, dict)]
+
+
+def _upper(found: dict[str, Any]) -> dict[str, Any]:
+    return {str(name).strip().upper(): value for name, value in found.items()}
 
 
 def _score(mark: Any, scale: tuple[int, int]) -> float | None:
