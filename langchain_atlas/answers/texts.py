@@ -44,6 +44,18 @@ def final_part(text: str) -> str:
     return text.strip()
 
 
+def marked_answer(text: str) -> str | None:
+    """Return what a text marks as its result: in its last LaTeX box, or after ``####`` on its last line; else None.
+
+    ``####`` on an earlier line is a heading.
+    """
+    boxes = list(_BOXED.finditer(text))
+    if boxes:
+        return _braced(text[boxes[-1].end() :]).strip() or None
+    last = text.rstrip().rpartition("\n")[2].strip()
+    return last.removeprefix("####").strip() or None if last.startswith("####") else None
+
+
 def _braced(text: str) -> str:
     """Return the text up to the brace that closes an earlier one; up to the end of its line if there is none."""
     depth = 1

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, import_outcomes, profile, report, route, train
+from langchain_atlas.cli import ask, demo, doctor, evaluate, fit, import_outcomes, profile, report, route, score, train
 
 app = typer.Typer(
     name="langchain-atlas",
@@ -35,6 +35,7 @@ def _options(
 app.command()(demo.demo)
 app.command(name="import")(import_outcomes.import_outcomes)
 app.command()(profile.profile)
+app.command()(score.score)
 app.command()(fit.fit)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

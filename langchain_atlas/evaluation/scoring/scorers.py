@@ -10,7 +10,6 @@ import importlib
 import json
 import math
 import unicodedata
-from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, Literal
@@ -18,10 +17,11 @@ from typing import Any, Literal
 import regex
 from pydantic import Field, field_validator
 
+from langchain_atlas.answers.texts import marked_answer
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
+from langchain_atlas.evaluation.scoring.base import Scorer
+from langchain_atlas.evaluation.scoring.mathematics import MathScorer
 from langchain_atlas.evaluation.scoring.written_numbers import UNSPACED, WrittenNumber, narrow, number_in, numbers_in
-from langchain_atlas.records import Record
-from langchain_atlas.text.thoughts import without_thoughts
 
 _END_PUNCTUATION = ".!?,;: \u3002\u3001\uff61\u061f\u060c\u061b\u0964\u0965\u104b\u1362\u17d4\u2026"
 """Sentence endings of scripts that have their own; full-width ones are normalized before."""
@@ -31,41 +31,6 @@ _BEGINS_UNSPACED, _ENDS_UNSPACED = regex.compile(UNSPACED), regex.compile(rf"{UN
 _ENDS_KOREAN = regex.compile(r"\p{Hangul}$")
 _NOT_MARKED = r"(?!(?![\ufe00-\ufe0f])\p{M})"
 """A vowel sign or an accent belongs to the character before it; variation selectors are ignored."""
-
-
-class Scorer(Record):
-    """Compares an answer with the expected one. A setting that is unknown or out of range raises a `SettingError`."""
-
-    kind: str
-    """Its name in `SCORERS`."""
-
-    @classmethod
-    def _error(cls, message: str) -> SettingError:
-        return SettingError(message)
-
-    def check(self, expected: Any) -> None:
-        """Check that this scorer can compare with `expected`.
-
-        Raises:
-            OutcomeError: it can't; the message says what would be valid.
-        """
-        self._target(expected)
-
-    def score(self, answer: str, expected: Any) -> float:
-        """Return how right `answer` is, 0 to 1; a model's thoughts are not part of its answer.
-
-        Raises:
-            OutcomeError: `expected` does not fit this scorer, or a user's scoring function failed.
-        """
-        return self._compare(without_thoughts(answer), self._target(expected))
-
-    @abstractmethod
-    def _target(self, expected: Any) -> Any:
-        """Return `expected` in the form that `_compare` takes, or raise an `OutcomeError`."""
-
-    @abstractmethod
-    def _compare(self, answer: str, target: Any) -> float:
-        """Return how right `answer` is, 0 to 1."""
 
 
 class _TextScorer(Scorer):
@@ -90,7 +55,10 @@ class _TextScorer(Scorer):
 
 
 class ExactScorer(_TextScorer):
-    """1 when the answer is the expected text, or one of several, else 0; spacing does not matter."""
+    r"""1 when the answer is the expected text, or one of several, else 0; spacing does not matter.
+
+    Where an answer marks its result, in ``\boxed{...}`` or after ``####`` on its last line, that alone may be it.
+    """
 
     kind: Literal["exact"] = "exact"
     """Its name in `SCORERS`."""
@@ -102,7 +70,8 @@ class ExactScorer(_TextScorer):
         return (text.rstrip(_END_PUNCTUATION) or text) if self.ignore_end_punctuation else text
 
     def _compare(self, answer: str, target: list[str]) -> float:
-        return float(self._normal(answer) in target)
+        marked = marked_answer(answer)
+        return float(self._normal(answer) in target or (marked is not None and self._normal(marked) in target))
 
 
 class ContainsScorer(_TextScorer):
@@ -154,10 +123,11 @@ def _stands_in(text: str, wanted: str) -> bool:
 
 
 class NumericScorer(Scorer):
-    """1 when a number in the answer is the expected one within the tolerance, else 0.
+    r"""1 when a number in the answer is the expected one within the tolerance, else 0.
 
     Recognized are ``1,234.5``, ``-7``, ``.5``, ``1.2e-3``, ``3 x 10^8``, ``45%``, and the forms of LaTeX and other
-    languages; see `written_numbers`. If only one of the two has a percent sign, ``45%`` may mean 45 or 0.45.
+    languages; see `written_numbers`. If only one of the two has a percent sign, ``45%`` may mean 45 or 0.45. Where the
+    answer, or the expected one, marks its result in ``\boxed{...}`` or after ``####`` on its last line, that counts.
     """
 
     kind: Literal["numeric"] = "numeric"
@@ -173,14 +143,17 @@ class NumericScorer(Scorer):
         text = expected if isinstance(expected, str) else ""
         if isinstance(expected, int | float) and not isinstance(expected, bool):
             text = str(expected)
-        number = number_in(text, fractions=self.fractions)
+        number = number_in(text, fractions=self.fractions) or number_in(
+            marked_answer(text) or "", fractions=self.fractions
+        )
         if number is None:
             hint = "" if self.fractions else " (with 'fractions': true also such as '3/4')"
             raise OutcomeError(f"Scorer 'numeric' needs a finite number as the answer{hint}; got {expected!r}.")
         return number
 
     def _compare(self, answer: str, target: WrittenNumber) -> float:
-        numbers = numbers_in(answer, fractions=self.fractions)
+        marked = numbers_in(marked_answer(answer) or "", fractions=self.fractions)
+        numbers = marked or numbers_in(answer, fractions=self.fractions)
         if not numbers:
             return 0.0
         given = numbers[0 if self.which == "first" else -1]
@@ -279,6 +252,7 @@ SCORERS: dict[str, type[Scorer]] = {
     "exact": ExactScorer,
     "numeric": NumericScorer,
     "contains": ContainsScorer,
+    "math": MathScorer,
     "python_tests": PythonTestsScorer,
     "function": FunctionScorer,
 }
