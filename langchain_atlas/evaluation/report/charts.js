@@ -2,16 +2,11 @@
 // The charts. Each takes the content, the chosen router and the number of its setting, and draws itself anew.
 
 const PALETTE = ["#2f8f89", "#cf8a35", "#6573c3", "#c45c78", "#83953f", "#4d9dc8", "#93609f", "#b96842", "#6f7f8d", "#52a071", "#a89132", "#7d6bd0"];
-const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
+const CONFIG = { responsive: false, displayModeBar: false, displaylogo: false };
 
 const colour = (number) => PALETTE[number % PALETTE.length];
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const narrow = () => window.innerWidth < 640;
-const percent = (value, digits = 1) => (value === null ? "?" : `${(100 * value).toFixed(digits)}%`);
-const dollars = (value) => (value === null ? "unknown cost" : `$${value === 0 ? "0" : Number(value.toPrecision(3))}`);
-// What something costs; a lower bound where some costs are unknown.
-const priced = (one, unit = " per 1000") => (one.cost === null ? "unknown cost" : one.cost_known === undefined || one.cost_known >= 1 ? `${dollars(one.cost)}${unit}`
-  : `at least ${dollars(one.cost * one.cost_known)}${unit} (the cost of ${percent(1 - one.cost_known, 0)} is unknown)`);
 // Plotly reads a little HTML in its texts; what comes from the data is none.
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const cut = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
@@ -29,8 +24,8 @@ function layout(more) {
   };
 }
 
-function said(step) {
-  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])})<br>${priced(step)}`;
+function said(content, step) {
+  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])}, of ${whole(step.count)})<br>${priced(content, step)}`;
 }
 
 /** Ticks of a logarithmic axis at 1, 2 and 5 of every power of ten; on a narrow screen at 1 alone. */
@@ -40,7 +35,7 @@ function ticks(costs) {
   for (let power = Math.floor(Math.log10(Math.min(...known))); power <= Math.ceil(Math.log10(Math.max(...known))); power += 1) {
     for (const digit of narrow() ? [1] : [1, 2, 5]) values.push(Number(`${digit}e${power}`));
   }
-  return { tickvals: values, ticktext: values.map(dollars) };
+  return { tickvals: values, ticktext: values.map((value) => `$${value}`) };
 }
 
 function frontier(content, router, at) {
@@ -50,7 +45,7 @@ function frontier(content, router, at) {
     {
       x: circles.map((pair) => pair.cost_usd_per_1k), y: circles.map((pair) => pair.accuracy), mode: "markers",
       marker: { color: circles.map((pair) => (pair.on_hull ? ink("soft") : ink("mark"))), size: 8, opacity: circles.map((pair) => (pair.comparable ? 0.85 : 0.35)) },
-      text: circles.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right at ${dollars(pair.cost_usd_per_1k)} per 1000` +
+      text: circles.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right (${percent(pair.accuracy_ci95[0])} to ${percent(pair.accuracy_ci95[1])}, of ${whole(pair.count)})<br>${money(content, pair.cost_usd_per_1k)} ${unit(content)}` +
         (pair.coverage < 1 ? `<br>recorded on ${percent(pair.coverage, 0)} of the queries` : "")),
       hovertemplate: "%{text}<extra></extra>",
     },
@@ -65,7 +60,7 @@ function frontier(content, router, at) {
       textfont: { color: ink("soft"), size: 11.5 },
       marker: { symbol: shapes[name], size: 12, color: name === "oracle" ? ink("other") : ink("ink") },
       hovertemplate: `<b>${names[name]}</b><br>${name === "random" || name === "oracle" ? "" : `${plain(baseline.pairs.join(", else "))}<br>`}` +
-        `${percent(baseline.accuracy)} right at ${priced(baseline)}<extra></extra>`,
+        `${said(content, baseline)}<extra></extra>`,
     });
   }
   content.routers.forEach((other, number) => {
@@ -75,7 +70,7 @@ function frontier(content, router, at) {
     traces.push({
       x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", opacity: other === router ? 1 : 0.45,
       line: { color: shade, width: 2, shape: "linear" }, marker: { color: shade, size: 5 },
-      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(step.label)}` : ""}<br>${said(step)}`),
+      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(step.label)}` : ""}<br>${said(content, step)}`),
       hovertemplate: "%{text}<extra></extra>",
     });
   });
@@ -86,7 +81,7 @@ function frontier(content, router, at) {
       x: [step.cost], y: [step.accuracy], mode: "markers", cliponaxis: false,
       error_y: { type: "data", symmetric: false, array: [step.interval[1] - step.accuracy], arrayminus: [step.accuracy - step.interval[0]], color: shade, thickness: 1.4, width: 4 },
       marker: { size: 17, color: shade, line: { color: ink("paper"), width: 2.5 } },
-      text: [`<b>${plain(router.label)}</b><br>${said(step)}`], hovertemplate: "%{text}<extra></extra>",
+      text: [`<b>${plain(router.label)}</b><br>${said(content, step)}`], hovertemplate: "%{text}<extra></extra>",
     });
   }
   Plotly.react("frontier", traces, layout({
@@ -118,10 +113,22 @@ function clusterMap(content, router) {
     "that spreads the clusters most. Near means alike; the axes have no unit." + (drawn.text ? "" : " Texts are left out; --show-queries writes some into the file.");
 }
 
+/** A rate with its Wilson interval. */
+function ringRate(mean, count) {
+  if (!count) return "not recorded here";
+  const z = 1.96;
+  const middle = (mean + (z * z) / (2 * count)) / (1 + (z * z) / count);
+  const half = (z / (1 + (z * z) / count)) * Math.sqrt((mean * (1 - mean)) / count + (z * z) / (4 * count * count));
+  return `${percent(mean)} right (${percent(Math.max(0, middle - half), 0)} to ${percent(Math.min(1, middle + half), 0)}, of ${whole(count)} outcomes)`;
+}
+
 function heat(content, router, at) {
   const { success, count } = router.clusters.heat;
-  const best = router.clusters.best[at].map((entry) => entry.pair);
-  const ever = new Set(router.clusters.best.flat().map((entry) => entry.pair));
+  // Whom the router asks first in each cluster: the pairs that get a tenth of its queries or more.
+  const often = (groups) => groups.flatMap((pairs, cluster) => pairs.filter(([, part]) => part >= 0.1 * sum(pairs)).map(([pair, part]) => ({ cluster, pair, part, share: part / sum(pairs) })));
+  const sum = (pairs) => pairs.reduce((total, [, part]) => total + part, 0);
+  const rings = often(router.clusters.asked[at]);
+  const ever = new Set(router.clusters.asked.flatMap(often).map((entry) => entry.pair));
   const order = content.pairs.map((pair, number) => number).sort((a, b) => (content.pairs[b].accuracy ?? 0) - (content.pairs[a].accuracy ?? 0));
   const rows = order.filter((pair, rank) => rank < 24 || ever.has(pair)).reverse();
   const label = (pair) => {
@@ -136,12 +143,15 @@ function heat(content, router, at) {
       zmin: 0, zmax: 1, colorscale: dark ? [[0, "#20262a"], [0.5, "#2c4f50"], [1, "#5cc0b7"]] : [[0, "#f6f2ea"], [0.5, "#cfe0dc"], [1, "#1f7a75"]],
       colorbar: { tickformat: ".0%", thickness: 9, outlinewidth: 0, len: 0.5, tickfont: { color: ink("soft") } }, showscale: !narrow(),
       text: rows.map((pair) => columns.map((cluster) => `<b>${plain(content.pairs[pair].name)}</b><br>cluster ${cluster}, mostly ${plain(router.clusters.clusters[cluster].label)}` +
-        `<br>${percent(success[cluster][pair])} right of ${count[cluster][pair]} outcomes`)),
+        `<br>${ringRate(success[cluster][pair], count[cluster][pair])}`)),
       hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
     },
     {
-      x: columns, y: columns.map((cluster) => rows.indexOf(best[cluster])), mode: "markers", hoverinfo: "skip",
-      marker: { symbol: "circle", size: 9, color: ink("card"), line: { color: ink("other"), width: 3 } },
+      x: rings.map((ring) => ring.cluster), y: rings.map((ring) => rows.indexOf(ring.pair)), mode: "markers",
+      marker: { symbol: "circle", size: rings.map((ring) => 4 + 9 * Math.sqrt(ring.share)), color: ink("card"), opacity: 1, line: { color: ink("other"), width: 2.5 } },
+      text: rings.map((ring) => `<b>${plain(content.pairs[ring.pair].name)}</b><br>asked for ${whole(ring.part)} (${percent(ring.share, 0)}) of cluster ${ring.cluster}` +
+        `<br>${ringRate(success[ring.cluster][ring.pair], count[ring.cluster][ring.pair])}`),
+      hovertemplate: "%{text}<extra></extra>",
     },
   ], layout({
     height: 70 + 21 * rows.length, margin: { l: 10, r: 10, t: 34, b: 6 },
@@ -192,16 +202,18 @@ function domains(content, router, at) {
   const y = order.map((number) => number);
   const mine = order.map((number) => router.steps[at].domains[number]);
   const other = order.map((number) => bar.domains[number]);
-  const joins = { x: [], y: [] };
-  order.forEach((number, row) => { joins.x.push(mine[row], other[row], null); joins.y.push(row, row, null); });
-  const hover = (who, values) => order.map((number, row) => `<b>${plain(content.domains[number])}</b>, ${content.domain_sizes[number]} queries<br>${who}: ${percent(values[row])}`);
+  const values = (rates) => rates.map((rate) => (rate === null ? null : rate.value));
+  const spans = (rates, shade) => ({
+    type: "data", symmetric: false, color: shade, thickness: 1.3, width: 0, array: rates.map((rate) => (rate === null ? 0 : rate.interval[1] - rate.value)),
+    arrayminus: rates.map((rate) => (rate === null ? 0 : rate.value - rate.interval[0])),
+  });
+  const hover = (who, rates) => order.map((number, row) => `<b>${plain(content.domains[number])}</b>, ${content.domain_sizes[number]} queries<br>${who}: ${rated(rates[row])}`);
   Plotly.react("domains", [
-    { ...joins, mode: "lines", hoverinfo: "skip", line: { color: ink("mark"), width: 2.5 }, showlegend: false },
-    { x: other, y: y.map((_, row) => row), mode: "markers", name: "single pair", marker: { size: 10, symbol: "diamond", color: ink("ink") }, text: hover("single pair", other), hovertemplate: "%{text}<extra></extra>" },
-    { x: mine, y: y.map((_, row) => row), mode: "markers", name: "router", marker: { size: 12, color: ink("accent") }, text: hover("router", mine), hovertemplate: "%{text}<extra></extra>" },
+    { x: values(other), y: y.map((_, row) => row - 0.16), mode: "markers", name: "best single pair", error_x: spans(other, ink("mark")), marker: { size: 9, symbol: "diamond", color: ink("soft") }, text: hover("single pair", other), hovertemplate: "%{text}<extra></extra>" },
+    { x: values(mine), y: y.map((_, row) => row + 0.16), mode: "markers", name: "router", error_x: spans(mine, ink("accent")), marker: { size: 10, color: ink("accent") }, text: hover("router", mine), hovertemplate: "%{text}<extra></extra>" },
   ], layout({
-    height: 90 + 27 * order.length, showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
-    xaxis: { tickformat: ".0%" },
+    height: 90 + 32 * order.length, showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
+    xaxis: { tickformat: ".0%", nticks: narrow() ? 5 : 0 },
     yaxis: { tickvals: y.map((_, row) => row), ticktext: order.map((number) => plain(cut(content.domains[number], narrow() ? 18 : 40))), showgrid: true, range: [-0.7, order.length - 0.3] },
   }), CONFIG);
 }

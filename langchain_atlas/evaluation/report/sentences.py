@@ -1,0 +1,94 @@
+"""The report in one sentence: what a router does against the best single pair, and what that rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from langchain_atlas.evaluation.settings.words import expected, point_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from langchain_atlas.evaluation.report.basis import Basis
+    from langchain_atlas.evaluation.report.volume import Volume
+    from langchain_atlas.routers.base import Router
+
+FORCED = 0.5
+"""Share of queries with one recorded pair from which replay can't judge a router."""
+
+
+def sentence(
+    label: str, step: Mapping[str, Any], bar: Mapping[str, Any], basis: Basis, *, volume: Volume | None, forced: float
+) -> str:
+    """Say what a router does at one setting against the best single pair.
+
+    Args:
+        label: the router's name.
+        step: the router's figures, see `page.figures`.
+        bar: those of the best single pair.
+        basis: what the figures rest on.
+        volume: how many queries come.
+        forced: share of the queries on which one pair is recorded.
+    """
+    if forced > FORCED:
+        return (
+            f"These outcomes can't judge a router: on {forced:.0%} of the queries one pair is recorded, so whoever "
+            "routes is given that pair."
+        )
+    single = bar["pairs"][0]
+    if not basis.fair and basis.kind == "fitted":
+        return (
+            f"How {label} does on new queries can't be told from these: it learned from them. It answers "
+            f"{step['accuracy']:.1%} of them right, which flatters it."
+        )
+    low, high = step["gain_interval"]
+    span = f"95% interval {signed(low)} to {signed(high)}"
+    if step["settled"]:
+        return f"{label} sends every query to one pair: {step['accuracy']:.1%} right{_paying(step, bar, volume)}."
+    if low > 0:
+        said = f"is right {points(step['gain'])} more often than {single} alone ({span})"
+    elif high < 0:
+        said = f"is right {points(step['gain'])} less often than {single} alone ({span})"
+    else:
+        said = f"is right about as often as {single} alone ({signed(step['gain'])} points, {span})"
+    return f"{label} {said}{_paying(step, bar, volume)}."
+
+
+def promised(router: Router) -> str | None:
+    """Return what held-out queries gave when a router was fitted, if it keeps that; for figures that flatter it."""
+    # A hold-out that `fit` or `train` keeps in the artifact belongs here too.
+    point = point_of(router, router.curve)
+    if point is None or router.curve is None:
+        return None
+    return f"When it was fitted, {router.curve.n_queries:,} held-out queries gave {expected(point, router.curve)}."
+
+
+def _paying(step: Mapping[str, Any], bar: Mapping[str, Any], volume: Volume | None) -> str:
+    """Compare the costs, if enough of both are known."""
+    if step["cost_ratio"] is None or min(step["cost_known"], bar["cost_known"]) < 1:
+        return ""
+    if volume is None:
+        unit, many = "per 1000 queries", 1.0
+    else:
+        unit, many = f"a {volume.period}", volume.queries / 1000
+    mine, other = dollars(step["cost"] * many), dollars(bar["cost"] * many)
+    if mine == other:
+        return f", and costs the same: {mine} {unit}"
+    return f", and costs {mine} instead of {other} {unit}"
+
+
+def points(value: float) -> str:
+    """Write a difference of rates in points, without its sign."""
+    shown = f"{abs(100 * value):.1f}"
+    return f"{shown} point{'s' * (shown != '1.0')}"
+
+
+def signed(value: float) -> str:
+    """Write a difference of rates in points, with its sign."""
+    shown = f"{100 * value:+.1f}"
+    return "0.0" if shown in {"+0.0", "-0.0"} else shown.replace("-", "\N{MINUS SIGN}")
+
+
+def dollars(value: float) -> str:
+    """Write an amount: whole dollars from 100 on, three digits below."""
+    return f"${value:,.0f}" if value >= 100 else f"${float(f'{value:.3g}'):g}" if value < 1 else f"${value:,.2f}"  # noqa: PLR2004
