@@ -30,7 +30,8 @@ LAYOUT = """(() => {
         if (box.width < 1) continue;
         const chart = node.closest(".chart");
         texts.push({ text: child.textContent.trim().slice(0, 50), left: box.left, right: box.right,
-          top: box.top + scrollY, bottom: box.bottom + scrollY, chart: chart ? chart.id : "" });
+          top: box.top + scrollY, bottom: box.bottom + scrollY,
+          edges: chart && [chart.getBoundingClientRect().left, chart.getBoundingClientRect().right] });
       }
     }
   }
@@ -126,8 +127,11 @@ def clipped(layout: Any) -> list[str]:
     """Return what a page shows beyond its edges."""
     found = [f"the page scrolls to {layout['scroll']} of {layout['width']}"] * (layout["scroll"] > layout["width"])
     for box in layout["texts"]:
-        if box["left"] < -1 or box["right"] > layout["width"] + 1:
-            found.append(f"{box['text']!r} from {box['left']:.0f} to {box['right']:.0f} of {layout['width']}")
+        low, high = box["edges"] or (0, layout["width"])
+        if box["left"] < low - 1 or box["right"] > high + 1:
+            found.append(
+                f"{box['text']!r} from {box['left']:.0f} to {box['right']:.0f}, outside {low:.0f} to {high:.0f}"
+            )
     return found
 
 

@@ -9,10 +9,10 @@ function interval(rate) {
   const cell = element("td", null, { "data-label": "Right" });
   if (rate === null) { cell.append("not recorded"); return cell; }
   const [low, high] = rate.interval;
-  cell.append(element("span", percent(rate.value, 0), { class: "strong" }), element("span", ` ${percent(low, 0)} to ${percent(high, 0)}, of ${whole(rate.count)}`, { class: "soft" }));
+  cell.append(element("span", percent(rate.value, 0), { class: "strong" }), element("span", ` of ${whole(rate.count)}`, { class: "soft" }));
   const line = element("span", null, { class: "interval" });
   line.append(element("i", null, { style: `left:${100 * low}%;width:${100 * (high - low)}%` }), element("b", null, { style: `left:${100 * rate.value}%` }));
-  cell.append(line);
+  cell.append(line, element("span", `${percent(low, 0)} to ${percent(high, 0)}`, { class: "soft span" }));
   return cell;
 }
 
@@ -22,7 +22,7 @@ function askedCell(asked, moved) {
   const total = asked.reduce((sum, [, count]) => sum + count, 0);
   for (const [pair, count, evidence] of asked.slice(0, MOST_ASKED)) {
     const line = element("div", null, { class: "ask" });
-    line.append(paired(content.pairs[pair].name), element("span", ` ${whole(count)} of ${whole(total)}` + (evidence === null ? "" : `, rests on ${whole(evidence)} outcome${evidence === 1 ? "" : "s"} there`), { class: "soft" }));
+    line.append(paired(content.pairs[pair].name), element("span", ` ${whole(count)} of ${whole(total)}` + (evidence === null ? "" : `, known from ${whole(evidence)} outcome${evidence === 1 ? "" : "s"} there`), { class: "soft" }));
     cell.append(line);
   }
   const rest = asked.slice(MOST_ASKED);
@@ -65,7 +65,6 @@ function groupTable(router, at) {
   find("groups-text").textContent = (clustered ? "A cluster is a group of queries alike in text, named for the domain that most of them come from. " : "") +
     "The pairs are those that the router in fact asks first, counted query by query; a query may go elsewhere than most of its neighbours. Move the slider to see them change.";
   find("groups-cost").hidden = costs === null;
-  find("groups-cost").textContent = content.volume ? `$ ${unit(content)}, if all were such` : "$ per 1000";
   const open = new Set([...document.querySelectorAll("#groups details[open]")].map((item) => item.dataset.cluster));
   const first = who.map((pairs) => (pairs.length ? pairs[0][0] : null));
   const rows = entries.map((entry, number) => {
@@ -74,7 +73,7 @@ function groupTable(router, at) {
       askedCell(who[number], asked.length && asked[number] !== first[number]), interval(right[number]),
       element("td", single[number] === null ? "not recorded" : percent(single[number].value, 0), { "data-label": "Best single pair", title: rated(single[number]) }));
     if (single[number] !== null) row.lastChild.append(element("span", ` of ${whole(single[number].count)}`, { class: "soft" }));
-    if (costs !== null) row.append(element("td", money(content, costs[number]), { class: "number", "data-label": find("groups-cost").textContent }));
+    if (costs !== null) row.append(element("td", dollars(costs[number]), { class: "number", "data-label": "$ per 1000" }));
     return row;
   });
   asked = first;

@@ -38,20 +38,22 @@ def sentence(
     single = bar["pairs"][0]
     if not basis.fair and basis.kind == "fitted":
         return (
-            f"How {label} does on new queries can't be told from these: it learned from them. It answers "
+            f"How router {label} does on new queries can't be told from these: it learned from them. It answers "
             f"{step['accuracy']:.1%} of them right, which flatters it."
         )
     low, high = step["gain_interval"]
     span = f"95% interval {signed(low)} to {signed(high)}"
     if step["settled"]:
-        return f"{label} sends every query to one pair: {step['accuracy']:.1%} right{_paying(step, bar, volume)}."
+        return (
+            f"Router {label} sends every query to one pair: {step['accuracy']:.1%} right{_paying(step, bar, volume)}."
+        )
     if low > 0:
         said = f"is right {points(step['gain'])} more often than {single} alone ({span})"
     elif high < 0:
         said = f"is right {points(step['gain'])} less often than {single} alone ({span})"
     else:
         said = f"is right about as often as {single} alone ({signed(step['gain'])} points, {span})"
-    return f"{label} {said}{_paying(step, bar, volume)}."
+    return f"Router {label} {said}{_paying(step, bar, volume)}."
 
 
 def promised(router: Router) -> str | None:
