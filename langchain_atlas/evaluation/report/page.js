@@ -63,7 +63,7 @@ function groupTable(router, at) {
   find("groups-title").textContent = clustered ? "Clusters" : "Domains";
   find("groups-name").textContent = clustered ? "Cluster" : "Domain";
   find("groups-text").textContent = (clustered ? "A cluster is a group of queries alike in text, named for the domain that most of them come from. " : "") +
-    "The pairs are those that the router in fact asks first, counted query by query; a query may go elsewhere than most of its neighbours. Move the slider to see them change.";
+    `The pairs are those that the router in fact asks first, counted query by query${clustered ? "; a query may go elsewhere than most of its neighbours" : ""}. Move the slider to see them change.`;
   find("groups-cost").hidden = costs === null;
   const open = new Set([...document.querySelectorAll("#groups details[open]")].map((item) => item.dataset.cluster));
   const first = who.map((pairs) => (pairs.length ? pairs[0][0] : null));
