@@ -7,7 +7,7 @@ import pytest
 from browser import CHROMIUM, LAYOUT, Page, browsing, clipped, overlapping
 from recorded import row, table_of
 from replaying import ChainRouter
-from test_report_truth import many, one_cluster
+from test_report_truth import few_settings, many, one_cluster
 
 from langchain_atlas.evaluation.report.page import figures, page
 from langchain_atlas.evaluation.report.volume import read_volume
@@ -40,6 +40,8 @@ PALE = """(() => {
   return found;
 })()"""
 """The texts whose contrast to the paper is below 4.5, with it."""
+
+__all__ = ["few_settings"]  # a fixture that every test here uses
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,6 +10,7 @@ from langchain_atlas.evaluation.report.flow import OTHERS, flow
 from langchain_atlas.evaluation.report.page import figures
 from langchain_atlas.evaluation.report.rates import wilson
 from langchain_atlas.evaluation.report.volume import read_volume
+from langchain_atlas.evaluation.settings import sweeps
 from langchain_atlas.evaluation.settings.sweeps import sweep
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
@@ -19,7 +20,13 @@ from langchain_atlas.routers.cluster.router import ClusterRouter
 WORDS = ["apple", "bridge", "candle", "dragon", "engine", "forest", "garden", "hammer", "island", "jacket"]
 
 
-def many(first: int = 0, n: int = 240) -> OutcomeTable:
+@pytest.fixture(autouse=True)
+def few_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replay at three settings; that there are more of them changes nothing here."""
+    monkeypatch.setattr(sweeps, "N_STEPS", 3)
+
+
+def many(first: int = 0, n: int = 160) -> OutcomeTable:
     """Make outcomes of two pairs on queries whose words alone tell which of the two is right; one cluster holds all."""
     rows = []
     for number in range(first, first + n):
@@ -34,7 +41,7 @@ def many(first: int = 0, n: int = 240) -> OutcomeTable:
 def one_cluster(table: OutcomeTable, **settings: float) -> ClusterRouter:
     """Fit a router whose trees part what its clusters do not: every text is encoded alike but for a little."""
     encoder = Compass({query.text: number % 7 for number, query in enumerate(table.queries)})
-    return ClusterRouter(encoder, n_clusters=1, n_refinements=0, cost_weight=0.0, **settings).fit(table)
+    return ClusterRouter(encoder, n_clusters=1, n_refinements=0, n_trees=8, cost_weight=0.0, **settings).fit(table)
 
 
 class TestWhomTheRouterAsks:
@@ -54,7 +61,7 @@ class TestWhomTheRouterAsks:
         table = many()
         entry = figures({"mine": one_cluster(table)}, table)["routers"][0]
         for _, _, evidence in entry["clusters"]["asked"][0][0]:
-            assert evidence == 240
+            assert evidence == 160
 
     def test_a_router_without_clusters_is_counted_by_domain(self) -> None:
         table = kinds_of_query()
@@ -74,8 +81,8 @@ class TestWhomTheRouterAsks:
         ]
         for each in rates:
             assert each["interval"][0] <= each["value"] <= each["interval"][1]
-            assert each["count"] == 240
-        assert all(pair["count"] == 240 and pair["accuracy_ci95"] for pair in content["pairs"])
+            assert each["count"] == 160
+        assert all(pair["count"] == 160 and pair["accuracy_ci95"] for pair in content["pairs"])
 
 
 class TestWhatTheFiguresRestOn:
@@ -124,7 +131,7 @@ class TestWhatTheFiguresRestOn:
         router = one_cluster(table)
         entry = figures({"mine": router}, table)["routers"][0]
         now = entry["steps"][entry["start"]]
-        truth = evaluate({"mine": router}, many(240, 400)).routers["mine"].accuracy
+        truth = evaluate({"mine": router}, many(160, 400)).routers["mine"].accuracy
         assert now["interval"][0] - 0.03 <= truth <= now["interval"][1] + 0.03
 
     def test_one_pair_a_query_can_judge_no_router(self) -> None:

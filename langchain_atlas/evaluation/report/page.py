@@ -90,41 +90,13 @@ def figures(
     if not routers:
         raise InvalidInputError("A report needs a router; name at least one.")
     table, left_out = unseen_part(routers, table)
-    bases = {name: basis_of(router, table, left_out) for name, router in routers.items()}
-    twice = {name: 1 + (basis.kind == "crossfit") for name, basis in bases.items()}
-    n_settings = {name: len(settings_of(router)[1]) for name, router in routers.items()}
-    step = Steps(sum(twice[name] * count for name, count in n_settings.items()) * len(table.query_ids), progress)
     evaluation = evaluate({}, table, seed=seed, n_bootstrap=N_BOOTSTRAP)
     name_of_bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
-    bar = Bar(
-        _baseline(evaluation.baselines[name_of_bar], evaluation.baseline_runs[name_of_bar], table),
-        evaluation.baseline_runs[name_of_bar],
-    )
+    runs = evaluation.baseline_runs[name_of_bar]
+    bar = Bar(_baseline(evaluation.baselines[name_of_bar], runs, table), runs)
     forced = _forced(evaluation)
-    drawn = []
-    for name, router in routers.items():
-        swept = sweep(router, table, step)
-        fair = held_out_sweep(router, table, seed=seed, step=step) if twice[name] > 1 else swept
-        drawn.append(
-            described(
-                name,
-                swept,
-                fair,
-                table,
-                bar,
-                basis=bases[name],
-                volume=volume,
-                forced=forced,
-                seed=seed,
-                show_queries=show_queries,
-            )
-        )
-    known = [(label_of(name), count) for name, count in learned_from(routers, table).items()]
-    for entry, each in zip(drawn, known, strict=True):
-        entry["n_fitted_on"] = each[1]
-        entry["warning"] = (
-            None if entry["basis"] == "crossfit" else next(iter(warnings([each], len(table.query_ids))), None)
-        )
+    told: dict[str, Any] = {"volume": volume, "forced": forced, "seed": seed, "show_queries": show_queries}
+    drawn = _routers(routers, table, bar, left_out=left_out, told=told, progress=progress)
     domains = list(dict.fromkeys(table.domains))
     scores = judged(table)
     return {
@@ -147,11 +119,36 @@ def figures(
         "scores": scores,
         "notes": [
             *(line["setting"] for line in drawn if line["setting"]),
-            *(entry["warning"] for entry in drawn if entry["warning"]),
+            *dict.fromkeys(entry["warning"] for entry in drawn if entry["warning"]),
             *filter(None, [note(scores)]),
             *evaluation.notes,
         ],
     }
+
+
+def _routers(
+    routers: Mapping[str, Router],
+    table: OutcomeTable,
+    bar: Bar,
+    *,
+    left_out: int,
+    told: dict[str, Any],
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
+    """Replay and describe every router; where it was fitted on these queries, routers like it are replayed too."""
+    bases = {name: basis_of(router, table, left_out) for name, router in routers.items()}
+    again = {name: basis.kind == "crossfit" for name, basis in bases.items()}
+    replays = sum((1 + again[name]) * len(settings_of(router)[1]) for name, router in routers.items())
+    step = Steps(replays * len(table.query_ids), progress)
+    known = learned_from(routers, table)
+    drawn = []
+    for name, router in routers.items():
+        swept = sweep(router, table, step)
+        fair = held_out_sweep(router, table, seed=told["seed"], step=step) if again[name] else swept
+        entry = described(name, swept, fair, table, bar, basis=bases[name], **told)
+        said = [] if again[name] else warnings([(label_of(name), known[name])], len(table.query_ids))
+        drawn.append({**entry, "n_fitted_on": known[name], "warning": next(iter(said), None)})
+    return drawn
 
 
 def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:

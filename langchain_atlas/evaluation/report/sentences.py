@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FORCED = 0.5
 """Share of queries with one recorded pair from which replay can't judge a router."""
 
+_WIDE = 0.1
+"""Width of an interval from which two rates are not called alike, only not told apart."""
+
 
 def sentence(
     label: str, step: Mapping[str, Any], bar: Mapping[str, Any], basis: Basis, *, volume: Volume | None, forced: float
@@ -41,6 +44,8 @@ def sentence(
             f"How router {label} does on new queries can't be told from these: it learned from them. It answers "
             f"{step['accuracy']:.1%} of them right, which flatters it."
         )
+    if step["gain_interval"] is None:
+        return f"Router {label} and {single} share no query with a score; they can't be compared."
     low, high = step["gain_interval"]
     span = f"95% interval {signed(low)} to {signed(high)}"
     if step["settled"]:
@@ -51,6 +56,8 @@ def sentence(
         said = f"is right {points(step['gain'])} more often than {single} alone ({span})"
     elif high < 0:
         said = f"is right {points(step['gain'])} less often than {single} alone ({span})"
+    elif high - low > _WIDE:
+        said = f"can't be told apart from {single} alone by so few queries ({signed(step['gain'])} points, {span})"
     else:
         said = f"is right about as often as {single} alone ({signed(step['gain'])} points, {span})"
     return f"Router {label} {said}{_paying(step, bar, volume)}."

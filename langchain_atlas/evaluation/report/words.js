@@ -4,7 +4,7 @@
 const find = (id) => document.getElementById(id);
 const percent = (value, digits = 1) => (value === null ? "?" : `${(100 * value).toFixed(digits)}%`);
 const whole = (value) => value.toLocaleString("en");
-const signed = (value) => { const shown = Math.abs(100 * value).toFixed(1); return shown === "0.0" ? shown : `${value > 0 ? "+" : "−"}${shown}`; };
+const signed = (value) => { if (value === null) return "?"; const shown = Math.abs(100 * value).toFixed(1); return shown === "0.0" ? shown : `${value > 0 ? "+" : "−"}${shown}`; };
 const ratio = (value) => (value < 10 ? `${(100 * value).toFixed(0)}%` : `${value.toFixed(0)} times`);
 const dollars = (value) => (value === null ? "unknown cost" : value >= 100 ? `$${whole(Math.round(value))}` : value >= 1 ? `$${value.toFixed(2)}` : `$${Number(value.toPrecision(3))}`);
 const queries = (count) => `${whole(count)} ${count === 1 ? "query" : "queries"}`;
