@@ -48,8 +48,6 @@ def report(
     for entry in content["routers"]:
         terminal.print(entry["steps"][entry["start"]]["sentence"], markup=False)
         terminal.print(entry["basis_sentence"], markup=False)
-        if entry["promised"]:
-            terminal.print(entry["promised"], markup=False)
     for note in content["notes"]:
         terminal.print(f"Note: {note}", markup=False)
     terminal.print(f"Written to {out}. Open it in a browser.", markup=False)

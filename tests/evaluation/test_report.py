@@ -100,6 +100,17 @@ class TestNumbers:
         assert single[1][single[2]].label == "large@@none always"
         assert settings_of(routed.configure(cost_weight=0.2))[0] == "cost_weight"
 
+    def test_where_the_figures_flatter_what_held_out_queries_gave_leads(
+        self, router: ClusterRouter, outcomes: OutcomeTable
+    ) -> None:
+        entry = figures({"mine": measured(router)}, outcomes)["routers"][0]
+        now = entry["steps"][entry["start"]]
+        assert (entry["basis"], now["lead"]["accuracy"], now["lead"]["bar"]["accuracy"]) == ("fitted", 0.8, 0.6)
+        assert now["sentence"] == (
+            "Router mine was right on 80.0% (70.0% to 90.0%) of 100 queries that were held out when it was fitted, "
+            "large@@none alone on 60.0%, and costs $2.00 instead of $4.00 per 1000 queries."
+        )
+
     def test_what_is_spent_is_a_lower_bound_where_costs_are_unknown(
         self, router: ClusterRouter, outcomes: OutcomeTable
     ) -> None:

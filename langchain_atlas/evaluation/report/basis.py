@@ -83,7 +83,9 @@ def basis_of(router: Router, table: OutcomeTable, left_out: int = 0) -> Basis:
             f"fitted, each without a part of the queries, and each was replayed on its part (cross-fitting).",
         )
     which = "all of them" if known == n else f"{known:,} of them"
-    return Basis("fitted", f"Measured on {queries}; the router was fitted on {which}, so its figures here flatter it.")
+    return Basis(
+        "fitted", f"What follows is measured on {queries}. The router was fitted on {which}, so that flatters it."
+    )
 
 
 def _can_be_fitted_again(router: Router) -> bool:

@@ -26,9 +26,10 @@ function canvas(target, label) {
 }
 
 /** Two quantities side by side, the router above the best single pair: how often right, and the cost. */
-function picture(content, router, step) {
-  const bar = content.baselines[content.bar];
-  const [svg, width] = canvas(find("picture"), step.sentence);
+function picture(content, router, now) {
+  const step = now.lead || now; // what held-out queries gave leads, where the others flatter
+  const bar = now.lead ? now.lead.bar : content.baselines[content.bar];
+  const [svg, width] = canvas(find("picture"), now.sentence);
   const beside = width >= 640 && step.cost !== null && bar.cost !== null;
   const panel = beside ? (width - 48) / 2 : width;
   const rows = (mine, other) => [[router.label, mine, ink("accent")], [bar.pairs[0], other, ink("mark")]];
@@ -36,7 +37,7 @@ function picture(content, router, step) {
     { value: step.accuracy, interval: step.interval, text: percent(step.accuracy) },
     { value: bar.accuracy, interval: bar.interval, text: percent(bar.accuracy) },
   );
-  let height = bars(svg, 0, 0, panel, router.fair ? "Right answers" : "Right answers (flattered)", right, 1);
+  let height = bars(svg, 0, 0, panel, router.fair ? "Right answers" : now.lead ? "Right answers, on held-out queries" : "Right answers (flattered)", right, 1);
   if (step.cost !== null && bar.cost !== null) {
     const shown = (entry) => ({ value: entry.cost * entry.cost_known, interval: null, text: `${entry.cost_known < 1 ? "≥ " : ""}${money(content, entry.cost * entry.cost_known)}` });
     const costs = rows(shown(step), shown(bar));

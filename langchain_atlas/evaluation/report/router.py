@@ -13,7 +13,8 @@ from langchain_atlas.evaluation.replay.metrics import known_mean
 from langchain_atlas.evaluation.report.clusters import asked, clusters_of
 from langchain_atlas.evaluation.report.flow import flow
 from langchain_atlas.evaluation.report.rates import rates_by
-from langchain_atlas.evaluation.report.sentences import FORCED, promised, sentence
+from langchain_atlas.evaluation.report.sentences import FORCED, sentence
+from langchain_atlas.evaluation.report.sentences import held_out as told_when_fitted
 from langchain_atlas.evaluation.settings.words import told
 
 if TYPE_CHECKING:
@@ -68,7 +69,9 @@ def described(
     """
     steps = _steps(swept, held_out, table, bar, seed)
     label = label_of(name)
-    for step in steps:
+    for step, setting in zip(steps, swept.settings, strict=True):
+        version = swept.router.configure(**setting.settings) if setting.settings else swept.router
+        step["lead"] = told_when_fitted(version) if basis.kind == "fitted" and forced <= FORCED else None
         step["sentence"] = sentence(label, step, bar.figures, basis, volume=volume, forced=forced)
     fair = basis.kind != "fitted" and forced <= FORCED
     return {
@@ -81,7 +84,6 @@ def described(
         "basis": basis.kind,
         "basis_sentence": basis.sentence,
         "fair": fair,
-        "promised": None if fair else promised(swept.router),
         "steps": steps,
         "clusters": clusters_of(swept, held_out, bar.runs, table, show_queries=show_queries, seed=seed),
     }

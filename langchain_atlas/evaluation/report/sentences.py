@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.evaluation.settings.words import expected, point_of
+from langchain_atlas.evaluation.settings.words import point_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.report.basis import Basis
     from langchain_atlas.evaluation.report.volume import Volume
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.operating import OperatingPoint
 
 FORCED = 0.5
 """Share of queries with one recorded pair from which replay can't judge a router."""
@@ -39,7 +40,9 @@ def sentence(
             "routes is given that pair."
         )
     single = bar["pairs"][0]
-    if not basis.fair and basis.kind == "fitted":
+    if basis.kind == "fitted" and step["lead"] is not None:
+        return _of_held_out(label, step["lead"], volume)
+    if basis.kind == "fitted":
         return (
             f"How router {label} does on new queries can't be told from these: it learned from them. It answers "
             f"{step['accuracy']:.1%} of them right, which flatters it."
@@ -63,13 +66,40 @@ def sentence(
     return f"Router {label} {said}{_paying(step, bar, volume)}."
 
 
-def promised(router: Router) -> str | None:
-    """Return what held-out queries gave when a router was fitted, if it keeps that; for figures that flatter it."""
+def held_out(router: Router) -> dict[str, Any] | None:
+    """Return what held-out queries gave at a router's setting when it was fitted, if it keeps that.
+
+    Returns:
+        ``accuracy``, ``interval``, ``count``, ``cost`` (per 1000 queries), ``cost_known``, and the same of the best
+        single pair as ``bar``.
+    """
     # A hold-out that `fit` or `train` keeps in the artifact belongs here too.
-    point = point_of(router, router.curve)
-    if point is None or router.curve is None:
+    point, curve = point_of(router, router.curve), router.curve
+    if point is None or curve is None:
         return None
-    return f"When it was fitted, {router.curve.n_queries:,} held-out queries gave {expected(point, router.curve)}."
+    return {**_measured(point, curve.n_queries), "bar": _measured(curve.single, curve.n_queries)}
+
+
+def _measured(point: OperatingPoint, count: int) -> dict[str, Any]:
+    return {
+        "pairs": [point.always],
+        "accuracy": point.accuracy,
+        "interval": list(point.accuracy_ci95),
+        "count": count,
+        "cost": point.cost_usd_per_1k,
+        "cost_known": point.cost_known,
+    }
+
+
+def _of_held_out(label: str, lead: Mapping[str, Any], volume: Volume | None) -> str:
+    low, high = lead["interval"]
+    bar = lead["bar"]
+    both = None if not lead["cost"] or not bar["cost"] else lead["cost"] / bar["cost"]
+    return (
+        f"Router {label} was right on {lead['accuracy']:.1%} ({low:.1%} to {high:.1%}) of {lead['count']:,} queries "
+        f"that were held out when it was fitted, {bar['pairs'][0]} alone on {bar['accuracy']:.1%}"
+        f"{_paying({**lead, 'cost_ratio': both}, bar, volume)}."
+    )
 
 
 def _paying(step: Mapping[str, Any], bar: Mapping[str, Any], volume: Volume | None) -> str:

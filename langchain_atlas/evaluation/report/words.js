@@ -50,10 +50,8 @@ function barName(content) {
 function headline(content, router, step) {
   find("headline").textContent = step.sentence;
   find("basis").textContent = router.basis_sentence;
-  for (const [id, text] of [["promised", router.promised], ["warning", router.warning]]) {
-    find(id).textContent = text || "";
-    find(id).hidden = !text;
-  }
+  find("warning").textContent = router.warning || "";
+  find("warning").hidden = !router.warning;
 }
 
 function figures(content, router, step) {
