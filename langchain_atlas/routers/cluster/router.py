@@ -200,7 +200,8 @@ class ClusterRouter(UtilityRouter):
 
     def evidence(self, cluster: int) -> NDArray[np.float64]:
         """Return the number of outcomes of each pair in a cluster of the first clustering, shape [n_pairs]."""
-        return self.statistics_.count[cluster]
+        counts: NDArray[np.float64] = self.statistics_.count[cluster]
+        return counts
 
     def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
         if self.view_ is None:
