@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import Pool
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Query
 
 _ALPHA = 0.1
 _ASKED_PER_KIND = 2
@@ -44,8 +45,9 @@ def demo(json: common.JsonOption = None) -> None:
 
     terminal.rule("2. Fit: learn from recorded outcomes which pair is good at what")
     seen, unseen = material.split(outcomes.query_ids)
-    router = ClusterRouter(cost_weight=_ALPHA).fit(outcomes.select(query_ids=seen))
-    _show_clusters(router, terminal)
+    logged = outcomes.select(query_ids=seen)
+    router = ClusterRouter(cost_weight=_ALPHA).fit(logged)
+    _show_clusters(router, logged.queries, terminal)
 
     terminal.rule("3. Route and answer questions it has not seen, inside a LangGraph graph")
     chosen = _a_few_of_each_kind([item for item in questions if material.is_held_out(item.query.id or "")])
@@ -91,13 +93,19 @@ def _a_few_of_each_kind(questions: Sequence[CheckableQuery], count: int = _ASKED
     return [items[(2 * part + 1) * len(items) // (2 * count)] for items in kinds.values() for part in range(count)]
 
 
-def _show_clusters(router: Any, terminal: Console) -> None:
+def _show_clusters(router: Any, queries: Sequence[Query], terminal: Console) -> None:
     from rich.table import Table
 
-    table = Table("cluster", "mostly", "questions", "best pair", "solves", "outcomes", box=None)
-    for number, cluster in enumerate(router.clusters_):
-        best = router.best(number)
-        cells = (str(best.pair), common.percent(best.expected_success), str(best.evidence))
+    from langchain_atlas.evaluation.replay.asked import asked_first
+
+    table = Table("cluster", "mostly", "questions", "asks most", "expects", "outcomes", box=None)
+    asked = asked_first(router, queries, len(router.clusters_))
+    for number, (cluster, each) in enumerate(zip(router.clusters_, asked, strict=True)):
+        best = each.most
+        cells = ("nobody", "", "")
+        if best is not None:
+            share = f" ({each.counts[best.pair]} of {each.queries})" if len(each.counts) > 1 else ""
+            cells = (f"{best.pair}{share}", common.percent(best.expected_success), str(best.evidence))
         table.add_row(str(number), cluster.label, str(cluster.queries), *cells)
     terminal.print(table)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
 import typer
 
 from langchain_atlas.cli import common
+from langchain_atlas.cli.loading import load_routers
 from langchain_atlas.evaluation.settings.words import told
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from langchain_atlas.encoders import Encoder
     from langchain_atlas.evaluation.replay.comparison import Evaluation
     from langchain_atlas.evaluation.replay.results import Result
     from langchain_atlas.outcomes import OutcomeTable
@@ -55,7 +55,7 @@ def evaluate(
             raise SettingError(f"{name} is {value!r}; it must be 0 or more.")
     _refuse_twice(router)
     table = common.load_table(data, pairs, domains)
-    routers = _load(router, table)
+    routers = load_routers(router, len(table.query_ids))
     seen = {name: set(decider.pairs) for name, decider in routers.items()}
     notes: list[str] = []
     if probes is not None:
@@ -98,24 +98,6 @@ def _refuse_twice(specs: Sequence[str]) -> None:
                 f"--router {spec!r} is given twice. Name each router once; to compare settings, write "
                 f"'{spec.partition('?')[0]}?alpha=0.1' and the like."
             )
-
-
-def _load(specs: Sequence[str], table: OutcomeTable) -> dict[str, Router]:
-    """Load the routers; those fitted with the same encoder share it, so that each text is encoded once."""
-    from langchain_atlas.encoders import SentenceTransformerEncoder
-    from langchain_atlas.routers.saved.artifact import load_with_settings, read_artifact
-
-    encoders: dict[str, Encoder] = {}
-    routers: dict[str, Router] = {}
-    for spec in specs:
-        recorded = read_artifact(spec.partition("?")[0]).encoder
-        encoder = None
-        if recorded is not None:
-            name = str(recorded.get("name"))
-            size = max(10_000, 20 * len(table.query_ids))  # the items of a context are encoded one by one
-            encoder = encoders.setdefault(name, SentenceTransformerEncoder(name, cache_size=size))
-        routers[spec] = load_with_settings(spec, encoder)
-    return routers
 
 
 def _probes(path: Path, pool: tuple[Pair, ...] | None) -> OutcomeTable:

@@ -101,7 +101,7 @@ def _fit(
         "n_queries": len(table.query_ids),
         "n_pairs": len(fitted.pairs),
         "curve": None if curve is None else curve.to_json(),
-        **_clusters(fitted),
+        **_clusters(fitted, table),
     }
     _show(figures, clusters, terminal)
     if measured:
@@ -180,15 +180,18 @@ def _learn(router: ClusterRouter | EmbeddingRouter, table: OutcomeTable) -> None
             router.fit(table)
 
 
-def _clusters(router: ClusterRouter | EmbeddingRouter) -> dict[str, Any]:
+def _clusters(router: Any, table: OutcomeTable) -> dict[str, Any]:
+    """Describe a router's clusters, and whom it asks for the fitted queries of each."""
+    from langchain_atlas.evaluation.replay.asked import asked_first
     from langchain_atlas.routers.cluster.router import ClusterRouter
 
     if not isinstance(router, ClusterRouter):
         return {}
-    clusters = []
-    for number, cluster in enumerate(router.clusters_):
-        best = router.best(number)
-        clusters.append({"cluster": number, "queries": cluster.queries, "label": cluster.label, "best": best.to_json()})
+    asked = asked_first(router, table.queries, len(router.clusters_))
+    clusters = [
+        {"cluster": number, "queries": cluster.queries, "label": cluster.label, **each.to_json()}
+        for number, (cluster, each) in enumerate(zip(router.clusters_, asked, strict=True))
+    ]
     return {"clusters": clusters}
 
 
@@ -199,18 +202,20 @@ def _show(figures: dict[str, Any], wanted: int | None, terminal: Console) -> Non
 
     if "clusters" not in figures:
         return
-    table = Table("cluster", "mostly", "queries", "solves", "$ / 1000", box=None, pad_edge=False)
-    table.add_column("best pair", overflow="fold")
+    table = Table("cluster", "mostly", "queries", "expects", "outcomes", "$ / 1000", box=None, pad_edge=False)
+    table.add_column("asks most", overflow="fold")
     for entry in figures["clusters"]:
-        best = entry["best"]
-        table.add_row(
-            str(entry["cluster"]),
-            escape(entry["label"]),
-            str(entry["queries"]),
-            common.percent(best["expected_success"]),
-            common.dollars(best["expected_cost_usd"]),
-            escape(best["pair"]),
-        )
+        best, asked = entry["best"], entry["asked"]
+        told = ["", "", "", "nobody"]
+        if best is not None:
+            share = f" ({asked[best['pair']]} of {sum(asked.values())})" if len(asked) > 1 else ""
+            told = [
+                common.percent(best["expected_success"]),
+                str(best["evidence"]),
+                common.dollars(best["expected_cost_usd"]),
+                escape(best["pair"] + share),
+            ]
+        table.add_row(str(entry["cluster"]), escape(entry["label"]), str(entry["queries"]), *told)
     terminal.print(table)
     if wanted is not None and wanted > (made := len(figures["clusters"])):
         terminal.print(f"Note: --clusters is {wanted}, but {made} different queries make no more than {made} clusters.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from langchain_atlas.cli import common
+from langchain_atlas.cli.loading import load_routers
 
 
 def report(
@@ -19,30 +20,34 @@ def report(
     show_queries: Annotated[
         bool, typer.Option("--show-queries", help="Include sample query texts in the file; by default, there are none.")
     ] = False,
+    volume: Annotated[
+        str | None,
+        typer.Option("--volume", help="How many queries come, as 100000/month (or /day, /week, /year): dollars of it."),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
     """Render routers on recorded outcomes: a single HTML file that opens without a network."""
     from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.report.page import figures, page, require_plotly
+    from langchain_atlas.evaluation.report.volume import read_volume
     from langchain_atlas.files import write_text
-    from langchain_atlas.routers.saved.artifact import load_with_settings
 
     require_plotly()
+    comes = None if volume is None else read_volume(volume)
     if seed < 0:
         raise SettingError(f"seed is {seed!r}; it must be 0 or more.")
     if out.suffix != ".html":
         raise SettingError(f"--out is {str(out)!r}; the report is an .html file.")
     table = common.load_table(data, pairs, domains)
-    loaded = {name: load_with_settings(name) for name in router}
+    loaded = load_routers(router, len(table.query_ids))
     with common.progress("replaying") as bar:
-        content = figures(loaded, table, show_queries=show_queries, seed=seed, progress=bar)
+        content = figures(loaded, table, show_queries=show_queries, volume=comes, seed=seed, progress=bar)
     write_text(out, page(content))
     terminal = common.console()
     for entry in content["routers"]:
-        now = entry["steps"][entry["start"]]
-        cost = common.dollars(None if now["cost"] is None else now["cost"] / 1000)
-        terminal.print(f"{entry['name']}: {common.percent(now['accuracy'])} at {cost} per 1000 queries.", markup=False)
+        terminal.print(entry["steps"][entry["start"]]["sentence"], markup=False)
+        terminal.print(entry["basis_sentence"], markup=False)
     for note in content["notes"]:
         terminal.print(f"Note: {note}", markup=False)
     terminal.print(f"Written to {out}. Open it in a browser.", markup=False)

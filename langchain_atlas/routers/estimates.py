@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
 
@@ -47,6 +49,9 @@ class PairEstimates:
     """Standard error of each pair's success minus the default pair's; None where there is no default."""
     paired: NDArray[np.float64] | None = None
     """Number of paired outcomes with the default pair near the query."""
+    parts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """What each part of the router expects alone, by its name in a sentence, the cluster's own record first; see
+    `moved.moved`."""
     far: bool = False
     """Whether the query is farther away than nearly all logged queries."""
 

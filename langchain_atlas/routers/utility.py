@@ -16,6 +16,7 @@ from langchain_atlas.routers.base import Router, last_answer, reconfigured, shar
 from langchain_atlas.routers.batching import decide_together
 from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
+from langchain_atlas.routers.moved import moved
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ class UtilityRouter(Router):
             if other != best:
                 rule, second, said = "guard", other, _guarded(expected, self.pairs[best], self.pairs[other], other)
         chosen = self._candidate(expected, best, utility)
+        why = "" if said else moved(expected, allowed, self._trusted(expected), best, self.pairs)
         return Decision(
             kind="route",
             pair=chosen.pair,
@@ -157,7 +159,7 @@ class UtilityRouter(Router):
             distance=expected.distance,
             chosen=chosen,
             runner_up=None if second is None else self._candidate(expected, second, utility),
-            reason=said + _reason(expected, chosen),
+            reason=said + _reason(expected, chosen) + why,
         )
 
     def utility(self, expected: PairEstimates, cost_weight: float | None = None) -> NDArray[np.float64]:

@@ -52,15 +52,18 @@ class TestNumbers:
             expected = evaluate({"x": router.configure(cost_weight=step["value"])}, outcomes).routers["x"]
             assert step["accuracy"] == expected.accuracy
             assert step["cost"] == pytest.approx(expected.cost_usd_per_1k)
-            assert step["domains"] == list(expected.per_domain.values())
+            assert [rate["value"] for rate in step["domains"]] == list(expected.per_domain.values())
             assert sum(share for _, share in step["shares"]) == pytest.approx(1, abs=1e-3)
             assert expected.versus_best_single is not None
             assert step["gain"] == pytest.approx(expected.versus_best_single.difference)
 
-    def test_the_knob_moves_the_best_pairs(self, router: ClusterRouter, outcomes: OutcomeTable) -> None:
+    def test_the_knob_moves_whom_the_clusters_ask(self, router: ClusterRouter, outcomes: OutcomeTable) -> None:
         content = figures({"mine": router}, outcomes)
-        best = content["routers"][0]["clusters"]["best"]
-        names = [{content["pairs"][entry["pair"]]["name"] for entry in step} for step in (best[0], best[-1])]
+        asked = content["routers"][0]["clusters"]["asked"]
+        names = [
+            {content["pairs"][pair]["name"] for cluster in step for pair, _, _ in cluster}
+            for step in (asked[0], asked[-1])
+        ]
         assert names == [{"small@@calculator", "small@@search", "large@@none"}, {"small@@calculator"}]
 
     def test_heat_counts_every_outcome_once(self, router: ClusterRouter, outcomes: OutcomeTable) -> None:
@@ -97,6 +100,17 @@ class TestNumbers:
         assert single[1][single[2]].label == "large@@none always"
         assert settings_of(routed.configure(cost_weight=0.2))[0] == "cost_weight"
 
+    def test_where_the_figures_flatter_what_held_out_queries_gave_leads(
+        self, router: ClusterRouter, outcomes: OutcomeTable
+    ) -> None:
+        entry = figures({"mine": measured(router)}, outcomes)["routers"][0]
+        now = entry["steps"][entry["start"]]
+        assert (entry["basis"], now["lead"]["accuracy"], now["lead"]["bar"]["accuracy"]) == ("fitted", 0.8, 0.6)
+        assert now["sentence"] == (
+            "Router mine was right on 80.0% (70.0% to 90.0%) of 100 queries that were held out when it was fitted, "
+            "large@@none alone on 60.0%, and costs $2.00 instead of $4.00 per 1000 queries."
+        )
+
     def test_what_is_spent_is_a_lower_bound_where_costs_are_unknown(
         self, router: ClusterRouter, outcomes: OutcomeTable
     ) -> None:
@@ -121,6 +135,7 @@ class TestNumbers:
         seen: list[tuple[int, int]] = []
         figures({"mine": router}, outcomes, progress=lambda done, total: seen.append((done, total)))
         assert seen[-1] == (18 * N_STEPS, 18 * N_STEPS)
+        assert [total for _, total in seen] == [18 * N_STEPS] * len(seen)
 
     def test_a_map_of_few_points(self, encoder: Encoder, outcomes: OutcomeTable) -> None:
         vectors = encoder.encode([query.text for query in outcomes.queries])
@@ -264,7 +279,7 @@ class TestBrowser:
         for chart in ("frontier", "map", "heat", "shares", "domains"):
             drawn = document.partition(f'<div id="{chart}"')[2]
             assert "<svg" in drawn.partition("</section>")[0], chart
-        assert document.count('<tr><td><span class="swatch"') == 3
+        assert document.count('<tr><td class="name"><span class="swatch"') == 3
         shown = re.search(r'<p id="warning"[^>]*>([^<]*)</p>', document)
         assert shown is not None
         assert "hidden" not in shown[0].partition(">")[0]

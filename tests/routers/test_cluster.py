@@ -244,7 +244,7 @@ class TestEvidence:
         assert (found.expected_cost_usd, found.expected_latency_s) == (pytest.approx(0.004), pytest.approx(2.0))
         where = f"In cluster {decision.cluster} (east), from 4 outcomes there, dear@@none is expected to solve 75% ("
         assert decision.reason.startswith(where)
-        assert decision.reason.endswith("at $4 per 1000.")
+        assert decision.reason.endswith("at $4 per 1000. The cluster's own record decides.")
 
     def test_expectations_are_shrunk_to_the_pairs_overall_record(self) -> None:
         # See test_statistics.py: with a strength of 10, east: cheap 0.5029762, dear 0.7648810.

@@ -182,7 +182,7 @@ class TestRouter:
         query, executor = TABLE.queries[0], ReplayExecutor(TABLE)
         trajectory = solve(query, doubtful, executor)
         assert [seen.pair for seen in trajectory.observations] == [CHEAP, LARGE]
-        assert [step.decision.rule for step in trajectory.steps] == ["first-call", "floor", "enough"]
+        assert [step.decision.rule for step in trajectory.steps] == ["first-call", "floor", "agreed"]
         sure = router(Stubborn(0.99), cost_weight=0.0, usd_per_second=0.0, guard=0.5)
         assert [seen.pair for seen in solve(query, sure, executor).observations] == [CHEAP]
 

@@ -54,6 +54,11 @@ class Runs:
     """Number of queries where the router raised `ConstraintError` although a pair of it is recorded; they score 0."""
     drawn: bool = False
     """Whether these are expectations over randomly drawn pairs, so that no single pair gave the answer."""
+    paths: tuple[tuple[int, ...], ...] = ()
+    """Columns of the pairs that were called on each query, in order; empty for a query without a call. No paths where
+    no router was replayed."""
+    stops: tuple[str, ...] = ()
+    """The rule by which the router stopped on each query; empty for a query that was not measured."""
 
     @property
     def measured(self) -> NDArray[np.bool_]:
@@ -154,6 +159,8 @@ class _Tally:
         self._numbers = {name: np.full(n, np.nan) for name in ("score", "cost", "latency", "calls")}
         self._answered = np.full(n, -1, dtype=np.int64)
         self._calls: Counter[Pair] = Counter()
+        self._paths: list[tuple[int, ...]] = [()] * n
+        self._stops = [""] * n
         self._refused = 0
 
     def add(self, number: int, query: Query, trajectory: Trajectory) -> None:
@@ -164,7 +171,10 @@ class _Tally:
         self._numbers["calls"][number] = trajectory.calls
         if given is not None:
             self._answered[number] = self._executor.table.pair_number(given.pair)
-        self._calls.update(seen.pair for seen in trajectory.observations)
+        called = [seen.pair for seen in trajectory.observations]
+        self._paths[number] = tuple(self._executor.table.pair_number(pair) for pair in called)
+        self._stops[number] = trajectory.steps[-1].decision.rule
+        self._calls.update(called)
         self._refused += trajectory.steps[-1].decision.rule == _REFUSED
 
     def runs(self, choices: int) -> Runs:
@@ -179,6 +189,8 @@ class _Tally:
             call_share=_portions(self._calls[pair] for pair in pairs),
             choices=choices,
             refused=self._refused,
+            paths=tuple(self._paths),
+            stops=tuple(self._stops),
         )
 
 

@@ -2,16 +2,11 @@
 // The charts. Each takes the content, the chosen router and the number of its setting, and draws itself anew.
 
 const PALETTE = ["#2f8f89", "#cf8a35", "#6573c3", "#c45c78", "#83953f", "#4d9dc8", "#93609f", "#b96842", "#6f7f8d", "#52a071", "#a89132", "#7d6bd0"];
-const CONFIG = { responsive: true, displayModeBar: false, displaylogo: false };
+const CONFIG = { responsive: false, displayModeBar: false, displaylogo: false };
 
 const colour = (number) => PALETTE[number % PALETTE.length];
 const ink = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const narrow = () => window.innerWidth < 640;
-const percent = (value, digits = 1) => (value === null ? "?" : `${(100 * value).toFixed(digits)}%`);
-const dollars = (value) => (value === null ? "unknown cost" : `$${value === 0 ? "0" : Number(value.toPrecision(3))}`);
-// What something costs; a lower bound where some costs are unknown.
-const priced = (one, unit = " per 1000") => (one.cost === null ? "unknown cost" : one.cost_known === undefined || one.cost_known >= 1 ? `${dollars(one.cost)}${unit}`
-  : `at least ${dollars(one.cost * one.cost_known)}${unit} (the cost of ${percent(1 - one.cost_known, 0)} is unknown)`);
 // Plotly reads a little HTML in its texts; what comes from the data is none.
 const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
 const cut = (text, length) => (text.length <= length ? text : `${text.slice(0, length - 1)}…`);
@@ -29,8 +24,13 @@ function layout(more) {
   };
 }
 
-function said(step) {
-  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])})<br>${priced(step)}`;
+/** Draw a chart as wide as the page leaves it now. */
+function draw(id, traces, layout) {
+  Plotly.react(id, traces, { ...layout, width: Math.floor(find(id).clientWidth) }, CONFIG);
+}
+
+function said(content, step) {
+  return `${percent(step.accuracy)} right (${percent(step.interval[0])} to ${percent(step.interval[1])}, of ${whole(step.count)})<br>${priced(content, step)}`;
 }
 
 /** Ticks of a logarithmic axis at 1, 2 and 5 of every power of ten; on a narrow screen at 1 alone. */
@@ -40,32 +40,30 @@ function ticks(costs) {
   for (let power = Math.floor(Math.log10(Math.min(...known))); power <= Math.ceil(Math.log10(Math.max(...known))); power += 1) {
     for (const digit of narrow() ? [1] : [1, 2, 5]) values.push(Number(`${digit}e${power}`));
   }
-  return { tickvals: values, ticktext: values.map(dollars) };
+  return { tickvals: values, ticktext: values.map((value) => `$${value}`) };
 }
 
 function frontier(content, router, at) {
   const circles = content.pairs.filter((pair) => pair.cost_usd_per_1k !== null && pair.accuracy !== null);
   const traces = [
-    { x: content.hull.cost, y: content.hull.accuracy, mode: "lines", hoverinfo: "skip", line: { color: ink("mark"), width: 1.5, dash: "dot" } },
+    { x: content.hull.cost, y: content.hull.accuracy, mode: "lines", showlegend: false, hoverinfo: "skip", line: { color: ink("mark"), width: 1.5, dash: "dot" } },
     {
-      x: circles.map((pair) => pair.cost_usd_per_1k), y: circles.map((pair) => pair.accuracy), mode: "markers",
+      x: circles.map((pair) => pair.cost_usd_per_1k), y: circles.map((pair) => pair.accuracy), mode: "markers", showlegend: false,
       marker: { color: circles.map((pair) => (pair.on_hull ? ink("soft") : ink("mark"))), size: 8, opacity: circles.map((pair) => (pair.comparable ? 0.85 : 0.35)) },
-      text: circles.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right at ${dollars(pair.cost_usd_per_1k)} per 1000` +
+      text: circles.map((pair) => `<b>${plain(pair.name)}</b><br>${percent(pair.accuracy)} right (${percent(pair.accuracy_ci95[0])} to ${percent(pair.accuracy_ci95[1])}, of ${whole(pair.count)})<br>${money(content, pair.cost_usd_per_1k)} ${unit(content)}` +
         (pair.coverage < 1 ? `<br>recorded on ${percent(pair.coverage, 0)} of the queries` : "")),
       hovertemplate: "%{text}<extra></extra>",
     },
   ];
   const shapes = { best_single: "diamond", best_single_filled: "diamond", cheapest: "triangle-down", random: "x", oracle: "star" };
-  const names = { best_single: "best single pair", best_single_filled: "best pair, gaps filled", cheapest: "cheapest pair", random: "random pair", oracle: "oracle" };
+  const names = { best_single: "best single pair", best_single_filled: "best single pair", cheapest: "cheapest pair", random: "random pair", oracle: "oracle" };
   for (const [name, baseline] of Object.entries(content.baselines)) {
-    if (baseline.cost === null) continue;
+    if (baseline.cost === null || (name === "best_single" && content.bar !== name)) continue;
     traces.push({
-      x: [baseline.cost], y: [baseline.accuracy], mode: "markers+text", text: [names[name]], cliponaxis: false,
-      textposition: name === "cheapest" ? "bottom right" : baseline.cost > router.steps[at].cost * 3 ? "top left" : "top center",
-      textfont: { color: ink("soft"), size: 11.5 },
+      x: [baseline.cost], y: [baseline.accuracy], mode: "markers", name: names[name], showlegend: true, cliponaxis: false,
       marker: { symbol: shapes[name], size: 12, color: name === "oracle" ? ink("other") : ink("ink") },
       hovertemplate: `<b>${names[name]}</b><br>${name === "random" || name === "oracle" ? "" : `${plain(baseline.pairs.join(", else "))}<br>`}` +
-        `${percent(baseline.accuracy)} right at ${priced(baseline)}<extra></extra>`,
+        `${said(content, baseline)}<extra></extra>`,
     });
   }
   content.routers.forEach((other, number) => {
@@ -73,9 +71,9 @@ function frontier(content, router, at) {
     const steps = other.steps.filter((step) => step.cost !== null && !(other.knob === "value" && step === other.steps[other.steps.length - 1]));
     const shade = number === 0 ? ink("accent") : colour(number + 1);
     traces.push({
-      x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", opacity: other === router ? 1 : 0.45,
+      x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", showlegend: content.routers.length > 1, name: plain(cut(other.label, 30)), opacity: other === router ? 1 : 0.45,
       line: { color: shade, width: 2, shape: "linear" }, marker: { color: shade, size: 5 },
-      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(step.label)}` : ""}<br>${said(step)}`),
+      text: steps.map((step) => `<b>${plain(other.label)}</b>${other.knob ? `, ${plain(step.label)}` : ""}<br>${said(content, step)}`),
       hovertemplate: "%{text}<extra></extra>",
     });
   });
@@ -83,17 +81,18 @@ function frontier(content, router, at) {
   const shade = content.routers.indexOf(router) === 0 ? ink("accent") : colour(content.routers.indexOf(router) + 1);
   if (step.cost !== null) {
     traces.push({
-      x: [step.cost], y: [step.accuracy], mode: "markers", cliponaxis: false,
+      x: [step.cost], y: [step.accuracy], mode: "markers", showlegend: false, cliponaxis: false,
       error_y: { type: "data", symmetric: false, array: [step.interval[1] - step.accuracy], arrayminus: [step.accuracy - step.interval[0]], color: shade, thickness: 1.4, width: 4 },
       marker: { size: 17, color: shade, line: { color: ink("paper"), width: 2.5 } },
-      text: [`<b>${plain(router.label)}</b><br>${said(step)}`], hovertemplate: "%{text}<extra></extra>",
+      text: [`<b>${plain(router.label)}</b><br>${said(content, step)}`], hovertemplate: "%{text}<extra></extra>",
     });
   }
-  Plotly.react("frontier", traces, layout({
-    height: narrow() ? 380 : 480, margin: { l: 10, r: 24, t: 24, b: 10 },
+  draw("frontier", traces, layout({
+    height: narrow() ? 420 : 490, margin: { l: 10, r: 24, t: 24, b: 10 }, showlegend: true,
+    legend: { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { color: ink("soft"), size: 12 }, itemclick: false, itemdoubleclick: false },
     xaxis: { type: "log", title: { text: "dollars per 1000 queries", font: { color: ink("soft") } }, ...ticks(circles.map((pair) => pair.cost_usd_per_1k)) },
     yaxis: { tickformat: ".0%", title: { text: narrow() ? "" : "accuracy", font: { color: ink("soft") } } },
-  }), CONFIG);
+  }));
 }
 
 function clusterMap(content, router) {
@@ -113,15 +112,27 @@ function clusterMap(content, router) {
     borderpad: 3, font: { size: 11.5, color: ink("ink") }, opacity: 0.92,
   }));
   const bare = { showticklabels: false, showgrid: false, zeroline: false, showline: false, ticks: "" };
-  Plotly.react("map", traces, layout({ height: narrow() ? 340 : 460, xaxis: bare, yaxis: bare, annotations }), CONFIG);
+  draw("map", traces, layout({ height: narrow() ? 340 : 460, xaxis: bare, yaxis: bare, annotations }));
   document.getElementById("map-caption").textContent = `${drawn.x.length} of ${content.n_queries} queries, their embeddings projected onto the plane ` +
     "that spreads the clusters most. Near means alike; the axes have no unit." + (drawn.text ? "" : " Texts are left out; --show-queries writes some into the file.");
 }
 
+/** A rate with its Wilson interval. */
+function ringRate(mean, count) {
+  if (!count) return "not recorded here";
+  const z = 1.96;
+  const middle = (mean + (z * z) / (2 * count)) / (1 + (z * z) / count);
+  const half = (z / (1 + (z * z) / count)) * Math.sqrt((mean * (1 - mean)) / count + (z * z) / (4 * count * count));
+  return `${percent(mean)} right (${percent(Math.max(0, middle - half), 0)} to ${percent(Math.min(1, middle + half), 0)}, of ${whole(count)} outcomes)`;
+}
+
 function heat(content, router, at) {
   const { success, count } = router.clusters.heat;
-  const best = router.clusters.best[at].map((entry) => entry.pair);
-  const ever = new Set(router.clusters.best.flat().map((entry) => entry.pair));
+  // Whom the router asks first in each cluster: the pairs that get a tenth of its queries or more.
+  const often = (groups) => groups.flatMap((pairs, cluster) => pairs.filter(([, part]) => part >= 0.1 * sum(pairs)).map(([pair, part]) => ({ cluster, pair, part, share: part / sum(pairs) })));
+  const sum = (pairs) => pairs.reduce((total, [, part]) => total + part, 0);
+  const rings = often(router.clusters.asked[at]);
+  const ever = new Set(router.clusters.asked.flatMap(often).map((entry) => entry.pair));
   const order = content.pairs.map((pair, number) => number).sort((a, b) => (content.pairs[b].accuracy ?? 0) - (content.pairs[a].accuracy ?? 0));
   const rows = order.filter((pair, rank) => rank < 24 || ever.has(pair)).reverse();
   const label = (pair) => {
@@ -129,25 +140,29 @@ function heat(content, router, at) {
     return plain(`${cut(model, narrow() ? 17 : 34)}@@${cut(tool, narrow() ? 9 : 20)}`);
   };
   const columns = success.map((_, cluster) => cluster);
+  const room = (find("heat").clientWidth - 330) / columns.length; // for the name above a column
   const dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  Plotly.react("heat", [
+  draw("heat", [
     {
       type: "heatmap", x: columns, y: rows.map((_, row) => row), z: rows.map((pair) => columns.map((cluster) => success[cluster][pair])), xgap: 2, ygap: 2,
       zmin: 0, zmax: 1, colorscale: dark ? [[0, "#20262a"], [0.5, "#2c4f50"], [1, "#5cc0b7"]] : [[0, "#f6f2ea"], [0.5, "#cfe0dc"], [1, "#1f7a75"]],
       colorbar: { tickformat: ".0%", thickness: 9, outlinewidth: 0, len: 0.5, tickfont: { color: ink("soft") } }, showscale: !narrow(),
       text: rows.map((pair) => columns.map((cluster) => `<b>${plain(content.pairs[pair].name)}</b><br>cluster ${cluster}, mostly ${plain(router.clusters.clusters[cluster].label)}` +
-        `<br>${percent(success[cluster][pair])} right of ${count[cluster][pair]} outcomes`)),
+        `<br>${ringRate(success[cluster][pair], count[cluster][pair])}`)),
       hovertemplate: "%{text}<extra></extra>", hoverongaps: false,
     },
     {
-      x: columns, y: columns.map((cluster) => rows.indexOf(best[cluster])), mode: "markers", hoverinfo: "skip",
-      marker: { symbol: "circle", size: 9, color: ink("card"), line: { color: ink("other"), width: 3 } },
+      x: rings.map((ring) => ring.cluster), y: rings.map((ring) => rows.indexOf(ring.pair)), mode: "markers",
+      marker: { symbol: "circle", size: rings.map((ring) => 4 + 9 * Math.sqrt(ring.share)), color: ink("card"), opacity: 1, line: { color: ink("other"), width: 2.5 } },
+      text: rings.map((ring) => `<b>${plain(content.pairs[ring.pair].name)}</b><br>asked for ${whole(ring.part)} (${percent(ring.share, 0)}) of cluster ${ring.cluster}` +
+        `<br>${ringRate(success[ring.cluster][ring.pair], count[ring.cluster][ring.pair])}`),
+      hovertemplate: "%{text}<extra></extra>",
     },
   ], layout({
     height: 70 + 21 * rows.length, margin: { l: 10, r: 10, t: 34, b: 6 },
-    xaxis: { side: "top", tickvals: columns, ticktext: columns.map((cluster) => (narrow() || columns.length > 9 ? `${cluster}` : `${cluster} ${plain(cut(router.clusters.clusters[cluster].label, 11))}`)), showgrid: false, tickfont: { size: 11, color: ink("soft") }, tickangle: 0 },
+    xaxis: { side: "top", tickvals: columns, ticktext: columns.map((cluster) => (room < 96 ? `${cluster}` : `${cluster} ${plain(cut(router.clusters.clusters[cluster].label, 10))}`)), showgrid: false, tickfont: { size: 11, color: ink("soft") }, tickangle: 0 },
     yaxis: { tickvals: rows.map((_, row) => row), ticktext: rows.map(label), showgrid: false, tickfont: { size: narrow() ? 9.5 : 11, color: ink("soft") }, range: [-0.6, rows.length - 0.4] },
-  }), CONFIG);
+  }));
   document.getElementById("heat-caption").textContent = rows.length < content.pairs.length ? `${rows.length} of ${content.pairs.length} pairs: the most accurate, and those that a cluster asks at some setting.` : "";
 }
 
@@ -178,12 +193,12 @@ function shares(content, router, at) {
       : { x, y: band.values, mode: "lines", stackgroup: "all", line: { width: 0.6, color: band.shade }, fillcolor: `${band.shade}d0` }),
   }));
   const shapes = single ? [] : [{ type: "line", x0: x[at], x1: x[at], y0: 0, y1: 1, line: { color: ink("ink"), width: 1.6, dash: "dot" } }];
-  Plotly.react("shares", traces, layout({
+  draw("shares", traces, layout({
     height: narrow() ? 480 : 360, barmode: "stack", shapes, showlegend: true, hovermode: single ? "closest" : "x",
     legend: narrow() ? { orientation: "h", y: -0.25, font: { size: 10.5 } } : { font: { size: 11.5 }, traceorder: "normal", x: 1.02 },
-    xaxis: single ? { tickformat: ".0%", range: [0, 1] } : valued ? valueAxis(router) : { title: { text: router.knob, font: { color: ink("soft") } }, range: [0, 1], showgrid: false },
+    xaxis: single ? { tickformat: ".0%", range: [0, 1] } : valued ? valueAxis(router) : { title: { text: router.knob.replace("_", " "), font: { color: ink("soft") } }, range: [0, 1], showgrid: false },
     yaxis: single ? {} : { tickformat: ".0%", range: [0, 1] },
-  }), CONFIG);
+  }));
 }
 
 function domains(content, router, at) {
@@ -192,24 +207,26 @@ function domains(content, router, at) {
   const y = order.map((number) => number);
   const mine = order.map((number) => router.steps[at].domains[number]);
   const other = order.map((number) => bar.domains[number]);
-  const joins = { x: [], y: [] };
-  order.forEach((number, row) => { joins.x.push(mine[row], other[row], null); joins.y.push(row, row, null); });
-  const hover = (who, values) => order.map((number, row) => `<b>${plain(content.domains[number])}</b>, ${content.domain_sizes[number]} queries<br>${who}: ${percent(values[row])}`);
-  Plotly.react("domains", [
-    { ...joins, mode: "lines", hoverinfo: "skip", line: { color: ink("mark"), width: 2.5 }, showlegend: false },
-    { x: other, y: y.map((_, row) => row), mode: "markers", name: "single pair", marker: { size: 10, symbol: "diamond", color: ink("ink") }, text: hover("single pair", other), hovertemplate: "%{text}<extra></extra>" },
-    { x: mine, y: y.map((_, row) => row), mode: "markers", name: "router", marker: { size: 12, color: ink("accent") }, text: hover("router", mine), hovertemplate: "%{text}<extra></extra>" },
+  const values = (rates) => rates.map((rate) => (rate === null ? null : rate.value));
+  const spans = (rates, shade) => ({
+    type: "data", symmetric: false, color: shade, thickness: 1.3, width: 0, array: rates.map((rate) => (rate === null ? 0 : rate.interval[1] - rate.value)),
+    arrayminus: rates.map((rate) => (rate === null ? 0 : rate.value - rate.interval[0])),
+  });
+  const hover = (who, rates) => order.map((number, row) => `<b>${plain(content.domains[number])}</b>, ${content.domain_sizes[number]} queries<br>${who}: ${rated(rates[row])}`);
+  draw("domains", [
+    { x: values(other), y: y.map((_, row) => row - 0.16), mode: "markers", name: "best single pair", error_x: spans(other, ink("mark")), marker: { size: 9, symbol: "diamond", color: ink("soft") }, text: hover("single pair", other), hovertemplate: "%{text}<extra></extra>" },
+    { x: values(mine), y: y.map((_, row) => row + 0.16), mode: "markers", name: "router", error_x: spans(mine, ink("accent")), marker: { size: 10, color: ink("accent") }, text: hover("router", mine), hovertemplate: "%{text}<extra></extra>" },
   ], layout({
-    height: 90 + 27 * order.length, showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
-    xaxis: { tickformat: ".0%" },
+    height: 90 + 32 * order.length, showlegend: true, legend: { orientation: "h", y: 1, yanchor: "bottom", x: 0 },
+    xaxis: { tickformat: ".0%", nticks: narrow() ? 5 : 0 },
     yaxis: { tickvals: y.map((_, row) => row), ticktext: order.map((number) => plain(cut(content.domains[number], narrow() ? 18 : 40))), showgrid: true, range: [-0.7, order.length - 0.3] },
-  }), CONFIG);
+  }));
 }
 
 function calls(router, at) {
   const share = router.steps[at].calls_share;
-  Plotly.react("calls", [{
+  draw("calls", [{
     type: "bar", x: share.map((_, number) => number), y: share, marker: { color: ink("accent") }, text: share.map((value) => percent(value, 0)), textposition: "outside", cliponaxis: false,
     hovertemplate: "%{x} calls: %{y:.1%} of the queries<extra></extra>",
-  }], layout({ height: 240, bargap: 0.45, margin: { l: 10, r: 16, t: 26, b: 10 }, xaxis: { dtick: 1, showgrid: false, title: { text: "calls", font: { color: ink("soft") } } }, yaxis: { tickformat: ".0%", rangemode: "tozero" } }), CONFIG);
+  }], layout({ height: 240, bargap: 0.45, margin: { l: 10, r: 16, t: 26, b: 10 }, xaxis: { dtick: 1, showgrid: false, title: { text: "calls", font: { color: ink("soft") } } }, yaxis: { tickformat: ".0%", rangemode: "tozero" } }));
 }

@@ -1,4 +1,4 @@
-"""A router's clusters in the report: their best pairs, the pairs' results in them, and a map."""
+"""A router's clusters in the report: whom it asks in each, how every pair does in them, and a map."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from langchain_atlas.evaluation.replay.metrics import known_mean
+from langchain_atlas.evaluation.report.rates import rates_by
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.evaluation.settings.sweeps import Setting, Sweep
+    from langchain_atlas.evaluation.replay.runs import Runs
+    from langchain_atlas.evaluation.settings.sweeps import Sweep
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.cluster.kmeans import Cluster
-    from langchain_atlas.trajectory import Candidate, Query
+    from langchain_atlas.trajectory import Query
 
 MOST_POINTS = 1500
 """Maximum number of queries on the map; of more, a random sample is drawn."""
@@ -35,37 +39,51 @@ class Clustered(Protocol):
     clusters_: tuple[Cluster, ...]
     """The clusters."""
 
-    def best(self, cluster: int) -> Candidate:
-        """Return the best pair of a cluster."""
+    def evidence(self, cluster: int) -> NDArray[np.float64]:
+        """Return the number of outcomes of each pair in a cluster, shape [n_pairs]."""
 
     def place(self, queries: Sequence[Query]) -> NDArray[np.int64]:
         """Return the cluster of each query."""
 
+    @property
+    def pairs(self) -> tuple[Pair, ...]:
+        """The pairs that it chooses from."""
 
-def clusters_of(sweep: Sweep, table: OutcomeTable, *, show_queries: bool, seed: int) -> dict[str, Any] | None:
-    """Describe a router's clusters on a table.
+
+def clusters_of(
+    swept: Sweep, held_out: Sweep, bar: Runs, table: OutcomeTable, *, show_queries: bool, seed: int
+) -> dict[str, Any] | None:
+    """Describe a router's clusters on a table, and whom it asks in each.
 
     Args:
-        sweep: the router at all of its settings.
+        swept: the router itself at all of its settings: whom it asks.
+        held_out: the same settings on queries that were not seen, or the same again: how often it is right.
+        bar: the best single pair.
         table: the outcomes.
         show_queries: whether to give the texts of some queries.
         seed: seed of the choice of queries.
 
     Returns:
-        ``clusters`` (size, domains), ``best`` (by setting and cluster), ``heat`` (by cluster and pair) and ``map``;
-        None when the router has no clusters.
+        ``clusters`` (size, domains), ``asked`` (by setting and cluster: the pairs called first, with numbers of
+        queries and of the outcomes that the router has of the pair there), ``right`` (by setting and cluster: the rate
+        of right answers), ``single`` (the best single pair's rate by cluster), ``heat`` (by cluster and pair) and
+        ``map``; None when the router has no clusters.
     """
-    router = sweep.router.restrict(table.pairs)
+    restricted = swept.router.restrict(table.pairs)
+    router = restricted if isinstance(restricted, Clustered) else getattr(restricted, "cluster", None)
     if not isinstance(router, Clustered):
         return None
     place = np.concatenate([router.place(part) for part in _chunks(table.queries)])
     rng = np.random.default_rng(seed)
-    versions = [_at(router, setting) for setting in sweep.settings]
-    numbers = range(len(router.clusters_))
+    size = len(router.clusters_)
+    known = _evidence(router, table.pairs)
     described: dict[str, Any] = {
-        "clusters": [_described(router, number, place, table, rng if show_queries else None) for number in numbers],
-        "best": [[_candidate(version.best(number), table.pairs) for number in numbers] for version in versions],
-        "heat": _heat(place, table, len(numbers)),
+        "clusters": [_described(router, number, place, table, rng if show_queries else None) for number in range(size)],
+        "asked": [asked(runs, place, size, known) for runs in swept.runs],
+        "right": [rates_by(runs.score, place, size) for runs in held_out.runs],
+        "costs": [_costs(runs, place, size) for runs in held_out.runs],
+        "single": rates_by(bar.score, place, size),
+        "heat": _heat(place, table, size),
     }
     encoder: Encoder | None = getattr(router, "encoder", None)
     if encoder is not None:
@@ -73,9 +91,46 @@ def clusters_of(sweep: Sweep, table: OutcomeTable, *, show_queries: bool, seed: 
     return described
 
 
-def _at(router: Any, setting: Setting) -> Clustered:
-    version: Clustered = router.configure(**setting.settings) if setting.settings else router
-    return version
+def asked(
+    runs: Runs, place: NDArray[np.int64], n_groups: int, evidence: NDArray[np.float64] | None = None
+) -> list[list[list[int | None]]]:
+    """Count whom a router calls first in each group of queries.
+
+    Args:
+        runs: the router's runs.
+        place: the group of each query, shape [n_queries].
+        n_groups: number of groups.
+        evidence: number of outcomes of each pair in each group, shape [n_groups, n_pairs].
+
+    Returns:
+        For each group [pair's column, number of queries, number of outcomes], the most called pair first.
+    """
+    counts = [Counter[int]() for _ in range(n_groups)]
+    for number, path in zip(place, runs.paths, strict=True):
+        if path:
+            counts[number][path[0]] += 1
+    return [
+        [
+            [pair, count, None if evidence is None else int(evidence[number, pair])]
+            for pair, count in sorted(group.items(), key=lambda each: (-each[1], each[0]))
+        ]
+        for number, group in enumerate(counts)
+    ]
+
+
+def _evidence(router: Clustered, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """Return the number of outcomes that a router has, by cluster and by the table's pairs."""
+    found = np.zeros((len(router.clusters_), len(pairs)))
+    columns = [pairs.index(pair) for pair in router.pairs]
+    for number in range(len(router.clusters_)):
+        found[number, columns] = router.evidence(number)
+    return found
+
+
+def _costs(runs: Runs, place: NDArray[np.int64], n_groups: int) -> list[float | None]:
+    """Return mean dollars per 1000 queries of each group, over the known costs."""
+    means = [known_mean(runs.cost[place == number]) for number in range(n_groups)]
+    return [None if mean is None else 1000 * mean for mean in means]
 
 
 def _chunks(queries: Sequence[Query]) -> list[Sequence[Query]]:
@@ -97,17 +152,6 @@ def _described(
         chosen = rng.permutation(rows)[:_SAMPLES]
         described["samples"] = [_short(table.queries[row].text) for row in chosen]
     return described
-
-
-def _candidate(candidate: Candidate, pairs: Sequence[Pair]) -> dict[str, Any]:
-    cost = candidate.expected_cost_usd
-    return {
-        "pair": pairs.index(candidate.pair),
-        "success": round(candidate.expected_success, 4),
-        "interval": None if candidate.interval is None else [round(bound, 4) for bound in candidate.interval],
-        "evidence": candidate.evidence,
-        "cost": None if cost is None else 1000 * cost,
-    }
 
 
 def _heat(place: NDArray[np.int64], table: OutcomeTable, n_clusters: int) -> dict[str, Any]:

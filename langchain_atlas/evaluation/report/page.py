@@ -14,14 +14,12 @@ import numpy as np
 
 from langchain_atlas.errors import InvalidInputError, MissingExtraError
 from langchain_atlas.evaluation.replay.benchmark import evaluate
-from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.replay.frontier import hull_quality
-from langchain_atlas.evaluation.replay.metrics import known_mean
 from langchain_atlas.evaluation.replay.overlap import learned_from, warnings
-from langchain_atlas.evaluation.replay.results import by_domain
-from langchain_atlas.evaluation.report.clusters import clusters_of
+from langchain_atlas.evaluation.report.basis import basis_of, held_out_sweep, unseen_part
+from langchain_atlas.evaluation.report.judged import judged, note
+from langchain_atlas.evaluation.report.router import N_BOOTSTRAP, Bar, described, domain_rates, label_of
 from langchain_atlas.evaluation.settings.sweeps import settings_of, sweep
-from langchain_atlas.evaluation.settings.words import told
 from langchain_atlas.progress import Progress, Steps
 
 if TYPE_CHECKING:
@@ -30,12 +28,11 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.replay.comparison import Evaluation
     from langchain_atlas.evaluation.replay.results import Result
     from langchain_atlas.evaluation.replay.runs import Runs
-    from langchain_atlas.evaluation.settings.sweeps import Sweep
+    from langchain_atlas.evaluation.report.volume import Volume
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
 
 _HULL_POINTS = 160
-_N_BOOTSTRAP = 1000
 
 
 def report(
@@ -43,6 +40,7 @@ def report(
     table: OutcomeTable,
     *,
     show_queries: bool = False,
+    volume: Volume | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> str:
@@ -50,8 +48,9 @@ def report(
 
     Args:
         routers: the routers, by name; at least one.
-        table: the outcomes; if a router was fitted on some of the queries, the page says so.
+        table: the outcomes; where a router was fitted on some of the queries, figures of others lead, see `basis`.
         show_queries: whether to include the texts of some queries in the file.
+        volume: how many queries come, for dollars of that time; by default, dollars per 1000 queries.
         seed: seed of the resampling and of the choice of queries.
         progress: called with how much is done and how much there is.
 
@@ -65,7 +64,7 @@ def report(
         OutcomeError: no outcome has a score, or no query can be replayed.
     """
     require_plotly()
-    return page(figures(routers, table, show_queries=show_queries, seed=seed, progress=progress))
+    return page(figures(routers, table, show_queries=show_queries, volume=volume, seed=seed, progress=progress))
 
 
 def require_plotly() -> None:
@@ -83,47 +82,88 @@ def figures(
     table: OutcomeTable,
     *,
     show_queries: bool = False,
+    volume: Volume | None = None,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Compute everything that the page shows, as plain JSON values; takes and raises what `report` does."""
     if not routers:
         raise InvalidInputError("A report needs a router; name at least one.")
-    step = Steps(sum(len(settings_of(router)[1]) for router in routers.values()) * len(table.query_ids), progress)
-    evaluation = evaluate({}, table, seed=seed, n_bootstrap=_N_BOOTSTRAP)
-    bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
+    table, left_out = unseen_part(routers, table)
+    evaluation = evaluate({}, table, seed=seed, n_bootstrap=N_BOOTSTRAP)
+    name_of_bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
+    runs = evaluation.baseline_runs[name_of_bar]
+    bar = Bar(_baseline(evaluation.baselines[name_of_bar], runs, table), runs)
+    forced = _forced(evaluation)
+    told: dict[str, Any] = {"volume": volume, "forced": forced, "seed": seed, "show_queries": show_queries}
+    drawn = _routers(routers, table, bar, left_out=left_out, told=told, progress=progress)
     domains = list(dict.fromkeys(table.domains))
-    drawn = [
-        _router(
-            name,
-            sweep(router, table, step),
-            table,
-            evaluation.baseline_runs[bar],
-            seed=seed,
-            show_queries=show_queries,
-        )
-        for name, router in routers.items()
-    ]
-    known = [(_label(name), count) for name, count in learned_from(routers, table).items()]
-    for entry, each in zip(drawn, known, strict=True):
-        entry["n_fitted_on"], entry["warning"] = each[1], next(iter(warnings([each], len(table.query_ids))), None)
+    scores = judged(table)
     return {
         "source": Path(table.source).name,
         "n_queries": len(table.query_ids),
         "n_outcomes": len(table),
+        "left_out": left_out,
+        "forced": forced,
+        "volume": None if volume is None else volume.to_json(),
         "domains": domains,
         "domain_sizes": [table.domains.count(name) for name in domains],
-        "pairs": [{"name": name, **result.to_json()} for name, result in evaluation.pairs.items()],
+        "pairs": _pairs(evaluation),
         "hull": _hull(evaluation),
-        "baselines": {name: _baseline(result) for name, result in evaluation.baselines.items()},
-        "bar": bar,
+        "baselines": {
+            name: _baseline(result, evaluation.baseline_runs[name], table)
+            for name, result in evaluation.baselines.items()
+        },
+        "bar": name_of_bar,
         "routers": drawn,
+        "scores": scores,
         "notes": [
             *(line["setting"] for line in drawn if line["setting"]),
-            *warnings(known, len(table.query_ids)),
+            *dict.fromkeys(entry["warning"] for entry in drawn if entry["warning"]),
+            *filter(None, [note(scores)]),
             *evaluation.notes,
         ],
     }
+
+
+def _routers(
+    routers: Mapping[str, Router],
+    table: OutcomeTable,
+    bar: Bar,
+    *,
+    left_out: int,
+    told: dict[str, Any],
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
+    """Replay and describe every router; where it was fitted on these queries, routers like it are replayed too."""
+    bases = {name: basis_of(router, table, left_out) for name, router in routers.items()}
+    again = {name: basis.kind == "crossfit" for name, basis in bases.items()}
+    replays = sum((1 + again[name]) * len(settings_of(router)[1]) for name, router in routers.items())
+    step = Steps(replays * len(table.query_ids), progress)
+    known = learned_from(routers, table)
+    drawn = []
+    for name, router in routers.items():
+        swept = sweep(router, table, step)
+        fair = held_out_sweep(router, table, seed=told["seed"], step=step) if again[name] else swept
+        entry = described(name, swept, fair, table, bar, basis=bases[name], **told)
+        said = [] if again[name] else warnings([(label_of(name), known[name])], len(table.query_ids))
+        drawn.append({**entry, "n_fitted_on": known[name], "warning": next(iter(said), None)})
+    return drawn
+
+
+def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Describe every single pair, with the number of outcomes behind its rate."""
+    counts = (~np.isnan(evaluation.recorded.scores)).sum(axis=0)
+    return [
+        {"name": name, "count": int(count), **result.to_json()}
+        for (name, result), count in zip(evaluation.pairs.items(), counts, strict=True)
+    ]
+
+
+def _forced(evaluation: Evaluation) -> float:
+    """Return the share of the queries on which one pair is recorded, if there are several; 0 to 1."""
+    there = (~np.isnan(evaluation.recorded.scores)).sum(axis=1)
+    return 0.0 if evaluation.n_pairs == 1 else round(float((there[there > 0] == 1).mean()), 4)
 
 
 def page(content: dict[str, Any]) -> str:
@@ -142,6 +182,8 @@ def page(content: dict[str, Any]) -> str:
         "CONTENT": embedded(content),
         "LIBRARY": get_plotlyjs(),
         "CHARTS": (folder / "charts.js").read_text(encoding="utf-8"),
+        "DRAWINGS": (folder / "drawings.js").read_text(encoding="utf-8"),
+        "WORDS": (folder / "words.js").read_text(encoding="utf-8"),
         "SCRIPT": (folder / "page.js").read_text(encoding="utf-8"),
     }
     template = (folder / "page.html").read_text(encoding="utf-8")
@@ -165,71 +207,13 @@ def _hull(evaluation: Evaluation) -> dict[str, list[float]]:
     return {"cost": at.tolist(), "accuracy": hull_quality(cost, quality, at).round(5).tolist()}
 
 
-def _baseline(result: Result) -> dict[str, Any]:
+def _baseline(result: Result, runs: Runs, table: OutcomeTable) -> dict[str, Any]:
     return {
         "accuracy": result.accuracy,
         "interval": list(result.accuracy_ci95),
+        "count": result.n_measured,
         "cost": result.cost_usd_per_1k,
         "cost_known": result.cost_known,
         "pairs": list(result.pair_share)[:2],
-        "domains": list(result.per_domain.values()),
+        "domains": domain_rates(runs, table),
     }
-
-
-def _router(
-    name: str, swept: Sweep, table: OutcomeTable, bar: Runs, *, seed: int, show_queries: bool
-) -> dict[str, Any]:
-    scores = np.stack([runs.score for runs in swept.runs], axis=1)
-    columns = np.hstack([scores, scores - bar.score[:, None]])
-    bounds = intervals(bootstrap_means(columns, n_bootstrap=_N_BOOTSTRAP, seed=seed))
-    n_steps = len(swept.settings)
-    return {
-        "name": name,
-        "label": _label(name),
-        "kind": swept.router.kind or type(swept.router).__name__,
-        "knob": swept.knob,
-        "start": swept.start,
-        "setting": next(iter(told(_label(name), swept.router)), None),
-        "steps": [
-            {
-                "value": setting.value,
-                "label": setting.label,
-                "interval": list(bounds[number]),
-                "gain": known_mean(runs.score - bar.score),
-                "gain_interval": list(bounds[n_steps + number]),
-                "cost_ratio": _ratio(runs, bar),
-                **_step(runs, table),
-            }
-            for number, (setting, runs) in enumerate(zip(swept.settings, swept.runs, strict=True))
-        ],
-        "clusters": clusters_of(swept, table, show_queries=show_queries, seed=seed),
-    }
-
-
-def _label(name: str) -> str:
-    """Shorten a router's name to its folder's name and settings; the page does not reveal where the folder is."""
-    folder, mark, settings = name.partition("?")
-    return (Path(folder).name or folder) + mark + settings
-
-
-def _step(runs: Runs, table: OutcomeTable) -> dict[str, Any]:
-    cost = known_mean(runs.cost)
-    calls = runs.calls[~np.isnan(runs.calls)].astype(np.int64)
-    return {
-        "accuracy": known_mean(runs.score),
-        "cost": None if cost is None else 1000 * cost,
-        "cost_known": round(float((~np.isnan(runs.cost)).mean()), 4),
-        "latency": known_mean(runs.latency),
-        "calls": known_mean(runs.calls),
-        "calls_share": (np.bincount(calls) / max(len(calls), 1)).round(4).tolist(),
-        "shares": [
-            [int(column), round(float(runs.answer_share[column]), 4)] for column in np.flatnonzero(runs.answer_share)
-        ],
-        "domains": list(by_domain(runs.score, table.domains).values()),
-    }
-
-
-def _ratio(runs: Runs, bar: Runs) -> float | None:
-    both = ~np.isnan(runs.cost) & ~np.isnan(bar.cost)
-    total = float(bar.cost[both].sum())
-    return float(runs.cost[both].sum()) / total if total > 0 else None

@@ -67,6 +67,7 @@ class _Gathered:
     parts: list[Runs] = field(default_factory=list)
     answered: list[NDArray[np.int64]] = field(default_factory=list)
     calls: list[NDArray[np.float64]] = field(default_factory=list)
+    paths: list[tuple[int, ...]] = field(default_factory=list)
 
 
 def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | None = None) -> Sweep:
@@ -92,6 +93,7 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
             runs = run_router(version, executor)
             into.parts.append(runs)
             into.answered.append(number[runs.answered])
+            into.paths += [tuple(int(number[column]) for column in path) for path in runs.paths]
             called = np.zeros(len(table.pairs))
             called[number[:-1]] = runs.call_share * np.nansum(runs.calls)
             into.calls.append(called)
@@ -151,4 +153,6 @@ def _joined(gathered: _Gathered, n_pairs: int) -> Runs:
         call_share=calls / max(float(calls.sum()), 1.0),
         choices=gathered.parts[0].choices,
         refused=sum(part.refused for part in gathered.parts),
+        paths=tuple(gathered.paths),
+        stops=tuple(stop for part in gathered.parts for stop in part.stops),
     )

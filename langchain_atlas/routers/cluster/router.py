@@ -198,6 +198,11 @@ class ClusterRouter(UtilityRouter):
         utility = self.utility(expected)
         return self._candidate(expected, int(np.argmax(utility)), utility)
 
+    def evidence(self, cluster: int) -> NDArray[np.float64]:
+        """Return the number of outcomes of each pair in a cluster of the first clustering, shape [n_pairs]."""
+        counts: NDArray[np.float64] = self.statistics_.count[cluster]
+        return counts
+
     def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
         if self.view_ is None:
             return self.encoder.encode(_texts(queries))
@@ -234,7 +239,9 @@ class ClusterRouter(UtilityRouter):
         estimates = np.concatenate([expected.success[None], said])
         success = estimates.mean(axis=0)
         counted = expected.solved + expected.failed
-        expected = replace(expected, success=success, solved=success * counted, failed=(1 - success) * counted)
+        parts = {**expected.parts, "The trees": said[0], "The ridge regression": said[1]}
+        solved, failed = success * counted, (1 - success) * counted
+        expected = replace(expected, success=success, solved=solved, failed=failed, parts=parts)
         return self._with_spread(expected, rows, away, estimates)
 
     def _with_spread(
@@ -286,6 +293,7 @@ class ClusterRouter(UtilityRouter):
         success, total, cost, latency, scaled_cost, scaled_latency = known.averaged(rows)
         return PairEstimates(
             success=success,
+            parts={"The cluster": known.success[cluster], "Finer clusters": success},
             cost=cost,
             latency=latency,
             scaled_cost=scaled_cost,

@@ -141,7 +141,8 @@ class RLRouter(Router):
             return last_answer(trajectory, rule="limit", reason=limits.reason)
         action = int(values.argmax())
         if action < MAX_CALLS:
-            return self._answer(trajectory, steps, action, assessed=assessed, values=values, limits=limits)
+            alike = int(state.same[0, action, : len(steps)].sum())
+            return self._answer(trajectory, steps, action, assessed, values=values, limits=limits, agreeing=alike)
         return self._route(action - MAX_CALLS, prior, assessed, values, floor=action != int(bare.argmax()))
 
     def _one_pair(self, query: Query, trajectory: Trajectory, prior: PriorFeatures, pair: Pair) -> Decision | None:
@@ -233,10 +234,11 @@ class RLRouter(Router):
         trajectory: Trajectory,
         steps: list[int],
         slot: int,
-        *,
         assessed: Assessment,
+        *,
         values: NDArray[np.float32],
         limits: Limits,
+        agreeing: int,
     ) -> Decision:
         source = steps[slot]
         observation = trajectory.steps[source].observation
@@ -248,8 +250,10 @@ class RLRouter(Router):
         if np.isneginf(rest[best]):
             rule, why = "limit", limits.reason
         else:
-            rule, why = "enough", f"Asking {self.pairs[best]} too is not expected to be worth its cost."
+            rule = "agreed" if agreeing > 1 else "enough"
+            why = f"Asking {self.pairs[best]} too is not expected to be worth its cost."
         made = len(trajectory.observations)
+        alike = f"{agreeing} of {len(steps)} answers agree. " if agreeing > 1 else ""
         return Decision(
             kind="answer",
             answer=observation.answer,
@@ -257,7 +261,7 @@ class RLRouter(Router):
             rule=rule,
             chosen=Candidate(pair=observation.pair, expected_success=right),
             reason=f"After {made} call{'s' if made > 1 else ''}, the answer of {observation.pair} is expected to be "
-            f"right with {right:.0%}. {why}",
+            f"right with {right:.0%}. {alike}{why}",
         )
 
     def _route(
@@ -271,7 +275,8 @@ class RLRouter(Router):
         second = int(rest.argmax()) if len(rest) > 1 else column
         dollars = chosen.expected_cost_usd
         cost = "at unknown cost" if dollars is None else f"for ${1000 * dollars:.3g} per 1000"
-        before = f"The best answer so far is expected to be right with {leading:.0%}; " if made else ""
+        before = "The floor keeps to the most accurate pair. " if floor else ""
+        before += f"The best answer so far is expected to be right with {leading:.0%}; " if made else ""
         return Decision(
             kind="route",
             pair=chosen.pair,
