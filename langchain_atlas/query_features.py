@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,7 +146,7 @@ class Featurizer:
         if not self.directions.shape[1]:
             return self._plain(features)
         seen = self.seen(features) if seen is None else seen
-        return np.hstack([self._plain(features), affine(seen, self.directions)])
+        return np.concatenate([self._plain(features), affine(seen, self.directions)], axis=1)
 
     def dimension(self, encoded: int) -> int:
         """Return the length of its vectors, given the length of the encoder's vectors."""
@@ -156,9 +157,14 @@ class Featurizer:
         return int(4 * encoded + 2 + len(self.centre))
 
     def _shape(self, features: QueryFeatures) -> NDArray[np.float64]:
+        varied, spread = self._varied
+        deviations = np.where(varied, (features.shape - self.centre) / spread, 0.0)
+        return np.minimum(np.maximum(deviations, -_MOST_DEVIATIONS), _MOST_DEVIATIONS)
+
+    @cached_property
+    def _varied(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         varied = self.spread > 0
-        deviations = np.where(varied, (features.shape - self.centre) / np.where(varied, self.spread, 1.0), 0.0)
-        return np.clip(deviations, -_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        return varied, np.where(varied, self.spread, 1.0)
 
     def _plain(self, features: QueryFeatures) -> NDArray[np.float64]:
         fit, items, shape = (
@@ -166,13 +172,13 @@ class Featurizer:
             _COUNT_WEIGHT * features.items,
             _SHAPE_WEIGHT * self._shape(features),
         )
-        return np.hstack([features.text, features.context, fit, items, shape])
+        return np.concatenate([features.text, features.context, fit, items, shape], axis=1)
 
     def seen(self, features: QueryFeatures) -> NDArray[np.float64]:
         """Return all features from which outcomes are predicted, shape [n_queries, n_seen]."""
         # Weights give the parts similar lengths, so that one penalty suits all.
         both = [8.0 * features.text * features.best, 3.0 * np.abs(features.text - features.best) * (features.items > 0)]
-        return np.hstack(
+        return np.concatenate(
             [
                 features.text,
                 features.context,
@@ -180,7 +186,8 @@ class Featurizer:
                 3.0 * features.fit,
                 0.3 * features.items,
                 0.2 * self._shape(features),
-            ]
+            ],
+            axis=1,
         )
 
     @classmethod

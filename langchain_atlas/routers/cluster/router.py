@@ -232,7 +232,7 @@ class ClusterRouter(UtilityRouter):
         weight[:known] = counts / (counts + _HALFWAY) * np.minimum(counts / np.maximum(total[:known], 1), 1)
         said[:, :known] = weight[:known] * further + (1 - weight[:known]) * expected.success[:known]
         estimates = np.concatenate([expected.success[None], said])
-        success = estimates.mean(axis=0)
+        success = np.add.reduce(estimates) / len(estimates)
         counted = expected.solved + expected.failed
         expected = replace(expected, success=success, solved=success * counted, failed=(1 - success) * counted)
         return self._with_spread(expected, rows, away, estimates)
@@ -254,13 +254,7 @@ class ClusterRouter(UtilityRouter):
 
     def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how uncertain each cell is; computed again only after learning."""
-        known = self.__dict__.get("_known_cells")
-        if known is None or known[0] is not self.paired_ or known[1] is not self.statistics_:
-            paired, statistics = self.paired_, self.statistics_
-            known = (paired, statistics, paired.cells((statistics.count, statistics.outcomes)))
-            self.__dict__["_known_cells"] = known
-        cells: tuple[NDArray[np.float64], NDArray[np.float64]] = known[2]
-        return cells
+        return self.paired_.cells_beside(self.statistics_.count, self.statistics_.outcomes)
 
     def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
         """Return the nearest cluster of each clustering that has outcomes of a permitted pair, and the rule.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,15 +102,30 @@ class Forest:
     def success(self, texts: Sequence[str], seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs]."""
         features = _features(texts, seen, self.projection)
-        values, children = features.ravel(), self.children.ravel()
-        starts = np.arange(0, features.size, features.shape[1])[:, None]
-        at = np.tile(self.roots, (len(features), 1))
-        for _ in range(_DEPTH):
-            right = values.take(starts + self.features.take(at)) > self.thresholds.take(at)
-            at = children.take(2 * at + right)
+        values, (roots, tested, children, depth) = features.ravel().astype(np.float64), self._walked
+        if len(features) == 1:
+            at = roots
+            for _ in range(depth):
+                right = values.take(tested.take(at)) > self.thresholds.take(at)
+                at = children.take(at + at + right)
+            at = at[None]
+        else:
+            starts = np.arange(0, features.size, features.shape[1])[:, None]
+            at = np.tile(roots, (len(features), 1))
+            for _ in range(depth):
+                right = values.take(starts + tested.take(at)) > self.thresholds.take(at)
+                at = children.take(2 * at + right)
         reached = self.records.take(at - self._n_inner, axis=0)
         estimates: NDArray[np.float64] = reached.mean(axis=1, dtype=np.float64)
         return estimates
+
+    @cached_property
+    def _walked(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], int]:
+        """Return roots, features and children as numpy indexes with, and how many steps lead from a root to a leaf."""
+        at, depth = self.roots, 0
+        while depth < _DEPTH and not (at >= self._n_inner).all():
+            at, depth = np.unique(self.children[at]), depth + 1
+        return self.roots.astype(np.intp), self.features.astype(np.intp), self.children.ravel().astype(np.intp), depth
 
     @property
     def _n_inner(self) -> int:
