@@ -41,6 +41,8 @@ _MOST_DEVIATIONS = 3.0
 SHAPE_FEATURES = ("length", "words", "numbers", "lines", "sentences", "capitals", "symbols", "word_length")
 """Names of the numbers about the shape of a text, in their order."""
 
+_ONES = len(SHAPE_FEATURES) + 2
+"""Features of a query besides the four parts that are as long as an embedding."""
 _NUMBERS = re.compile(r"\d[\d,.]*")
 _ENDS = re.compile(r"[.!?;]")
 
@@ -73,7 +75,7 @@ class QueryFeatures:
         texts = [query.text for query in queries]
         vectors = encoder.encode([*texts, *(item for group in items for item in group)])
         text, rest = vectors[: len(texts)], vectors[len(texts) :]
-        context, best = np.zeros_like(text), np.zeros_like(text)
+        context, best = np.zeros(text.shape, text.dtype), np.zeros(text.shape, text.dtype)
         start = 0
         for row, group in enumerate(items):
             if group:
@@ -85,7 +87,7 @@ class QueryFeatures:
             shape=np.array([shape_of(text) for text in texts]),
             context=context,
             best=best,
-            fit=(text * best).sum(axis=1, keepdims=True).astype(np.float64),
+            fit=np.add.reduce(text * best, axis=1, keepdims=True).astype(np.float64),
             items=np.log1p([[len(group)] for group in items]),
         )
 
@@ -248,6 +250,32 @@ def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
     """Return ``seen @ coefficients``, with the last row of the coefficients as the intercept."""
     products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
     return products
+
+
+def products(seen: NDArray[Any], coefficients: NDArray[Any], plain: NDArray[Any] | None) -> NDArray[Any]:
+    """Return what `affine` does; faster for one query without context.
+
+    Args:
+        seen: features from a `Featurizer`, shape [n_queries, n_seen].
+        coefficients: shape [n_seen + 1, n].
+        plain: the result of `without_context` for these coefficients.
+    """
+    if plain is None or len(seen) > 1 or seen[0, -len(SHAPE_FEATURES) - 1]:  # the number of items in the context
+        return affine(seen, coefficients)
+    text = (seen.shape[1] - _ONES) // 4
+    return affine(np.concatenate([seen[:, :text], seen[:, 4 * text :]], axis=1), plain)
+
+
+def without_context(coefficients: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the coefficients without those of the context, which are most of them; None for uncommon encoders.
+
+    A query without context has zeros there. Sums without them are the same to the last bit, because vectors of a
+    multiple of 32 numbers are added up in the same groups.
+    """
+    text, left = divmod(len(coefficients) - 1 - _ONES, 4)
+    if left or text % 32 or not text:
+        return None
+    return np.concatenate([coefficients[:text], coefficients[4 * text :]])
 
 
 def ridge_coefficients(

@@ -226,12 +226,9 @@ class ClusterRouter(UtilityRouter):
         if further is None or self.forest_ is None or expected.solved is None or expected.failed is None:
             return self._with_spread(expected, rows, away, expected.success[None])
         # Pairs that were added later are last; the forest and the ridge regression have no outcomes of them.
-        known, total = further.shape[1], self.statistics_.outcomes
-        weight, said = np.zeros(len(total)), np.repeat(expected.success[None], len(further), axis=0)
-        counts = self.forest_.counts
-        weight[:known] = counts / (counts + _HALFWAY) * np.minimum(counts / np.maximum(total[:known], 1), 1)
-        said[:, :known] = weight[:known] * further + (1 - weight[:known]) * expected.success[:known]
-        estimates = np.concatenate([expected.success[None], said])
+        known, weight = further.shape[1], self.statistics_.share_of(self.forest_.counts, _HALFWAY)
+        estimates = np.repeat(expected.success[None], 1 + len(further), axis=0)
+        estimates[1:, :known] = weight * further + (1 - weight) * expected.success[:known]
         success = np.add.reduce(estimates) / len(estimates)
         counted = expected.solved + expected.failed
         expected = replace(expected, success=success, solved=success * counted, failed=(1 - success) * counted)
