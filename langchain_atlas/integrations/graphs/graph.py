@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import AnyMessage
@@ -40,7 +39,6 @@ from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
-    from langchain_atlas.loop.effects import Steps
     from langchain_atlas.routers.base import Router
 
 
@@ -99,8 +97,7 @@ def create_atlas_graph(
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
     Decisions are streamed as custom events (``stream_mode="custom"``), tokens as those of any chat model
-    (``stream_mode="messages"``). A router that takes the first answer decides to answer within ``execute``, once a call
-    succeeded, which saves a step; after a failed call ``decide`` follows, as with any other router.
+    (``stream_mode="messages"``).
 
     Args:
         router: the router.
@@ -139,10 +136,7 @@ def create_atlas_graph(
     if approval is not None:
         graph.add_node("approve", GraphStep(loop.approve))
         graph.add_conditional_edges("approve", GraphStep(_next), {"route": "execute", "answer": "answer"})
-    if router.takes_first_answer:
-        graph.add_conditional_edges("execute", GraphStep(_after_call), {"decide": "decide", "answer": "answer"})
-    else:
-        graph.add_edge("execute", "decide")
+    graph.add_edge("execute", "decide")
     graph.add_edge("answer", END)
     return graph
 
@@ -163,20 +157,19 @@ class _Loop:
         self._max_turns = max_turns
         self._approval = approval
         self._on_failure = on_failure
-        self._first_answer = router.takes_first_answer
         self.hold_back_s: float | None = HOLD_BACK_S
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
         with graph_scope(state):
-            asking = self._asking(query, trajectory)
-        return _decided(state, query, trajectory, drive(asking, self._handler()))
+            suited = suiting(query, self._router, self._executor)
+        return _decided(state, query, trajectory, drive(ask_router(suited, trajectory), self._handler()))
 
     async def adecide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
         with graph_scope(state):
-            asking = self._asking(query, trajectory)
-        return _decided(state, query, trajectory, await adrive(asking, self._handler()))
+            suited = suiting(query, self._router, self._executor)
+        return _decided(state, query, trajectory, await adrive(ask_router(suited, trajectory), self._handler()))
 
     def approve(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory, decision = _pending(state, config)
@@ -188,35 +181,18 @@ class _Loop:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
             observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
-            trajectory = trajectory.then(decision, observation)
-            said = None
-            if self._is_answer(observation):
-                with suppress(Exception):  # whatever it is, ``decide`` meets it too, with the call in the checkpoint
-                    said = drive(self._asking(query, trajectory), self._handler())
-        return scope.update(_executed(state, query, trajectory, said))
+        return scope.update(_executed(trajectory, decision, observation))
 
     async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
             observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
-            trajectory = trajectory.then(decision, observation)
-            said = None
-            if self._is_answer(observation):
-                with suppress(Exception):
-                    said = await adrive(self._asking(query, trajectory), self._handler())
-        return scope.update(_executed(state, query, trajectory, said))
+        return scope.update(_executed(trajectory, decision, observation))
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step receives it
         with self._executor.trajectory(_key(state)):  # the end of the trajectory: tools drop their state
             return {"messages": [answer_or_error(_trajectory(state), self._on_failure)]}
-
-    def _asking(self, query: Query, trajectory: Trajectory) -> Steps[Decision]:
-        return ask_router(suiting(query, self._router, self._executor), trajectory)
-
-    def _is_answer(self, observation: Observation) -> bool:
-        """Whether the router is sure to answer now, so that no step of the graph is spent on asking it."""
-        return self._first_answer and not observation.failed
 
     def _handler(self, key: str | None = None) -> Handler:
         return Handler(self._router, self._executor, self._max_turns, hold_back_s=self.hold_back_s, key=key)
@@ -225,10 +201,6 @@ class _Loop:
 def _next(state: AtlasState, config: RunnableConfig) -> str:
     del config  # every step receives it
     return str(state["atlas_next"]["decision"]["kind"])
-
-
-def _after_call(state: AtlasState, config: RunnableConfig) -> str:
-    return "answer" if _next(state, config) == "answer" else "decide"
 
 
 def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]:
@@ -267,7 +239,5 @@ def _decided(state: AtlasState, query: Query, trajectory: Trajectory, decision: 
     return {"atlas": record(trajectory), "atlas_next": ahead}
 
 
-def _executed(state: AtlasState, query: Query, trajectory: Trajectory, said: Decision | None) -> AtlasState:
-    if said is None or said.kind != "answer":
-        return {"atlas": record(trajectory)}
-    return _decided(state, query, trajectory, said)
+def _executed(trajectory: Trajectory, decision: Decision, observation: Observation) -> AtlasState:
+    return {"atlas": record(trajectory.then(decision, observation))}
