@@ -167,6 +167,8 @@ def _reasoning(reply: AIMessage) -> str | None:
     told = reply.additional_kwargs.get("reasoning_content")
     if isinstance(told, str):
         return told or None
+    if isinstance(reply.content, str) and not reply.additional_kwargs:
+        return None  # a plain text has nowhere else to hold it, and taking it apart is slow
     blocks = [block.get("reasoning") for block in reply.content_blocks if block["type"] == "reasoning"]
     return "".join(text for text in blocks if isinstance(text, str)) or None
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError, suggest
@@ -32,7 +33,7 @@ def refuse_misspelled(names: Iterable[object], ours: Collection[str], where: str
         SettingError: a name is; the message suggests the intended one.
     """
     for name in names:
-        if isinstance(name, str) and name not in ours and (meant := _meant(name, ours)) is not None:
+        if isinstance(name, str) and name not in ours and (meant := _meant(name, tuple(ours))) is not None:
             raise SettingError(f"{where} has {name!r}, which is no setting of a run. {suggest(meant, ours)}")
 
 
@@ -44,10 +45,11 @@ def refuse_unknown(names: Iterable[str], ours: Collection[str], where: str) -> N
     """
     for name in names:
         if name not in ours:
-            raise SettingError(f"{where} has no setting {name!r}. {suggest(_meant(name, ours) or name, ours)}")
+            raise SettingError(f"{where} has no setting {name!r}. {suggest(_meant(name, tuple(ours)) or name, ours)}")
 
 
-def _meant(name: str, ours: Collection[str]) -> str | None:
+@lru_cache(maxsize=1024)  # every run brings the same names, such as thread_id, and comparing takes longer than deciding
+def _meant(name: str, ours: tuple[str, ...]) -> str | None:
     """Return the name of ours that the given one misspells; None if it may be somebody else's key."""
     plain = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).replace("-", "_").replace(" ", "_").lower()
     close = get_close_matches(plain, ours, n=1, cutoff=_NEARLY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import cached_property, partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from langchain_atlas.loop.deadlines import allowance, deadline
 from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
 from langchain_atlas.loop.suiting import elsewhere
-from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run
+from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run, is_observed
 from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sure_reply, unbroken
 
 if TYPE_CHECKING:
@@ -64,11 +65,14 @@ class Handler:
         """Carry out an effect and return its result."""
         match effect:
             case Decide(query, trajectory):
+                if not self._is_observed:
+                    return self._decide(query, trajectory)
                 return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
             case Run(pair, query, seconds, dollars):
                 held = HeldTokens(self._is_live, self.hold_back_s)
                 with allowance(seconds), budget(dollars):
-                    seen = held.run(lambda: execution_run(pair, query, lambda: self.executor.run(pair, query)))
+                    run = partial(self.executor.run, pair, query)
+                    seen = held.run(partial(execution_run, pair, query, run) if self._is_observed else run)
                 return settled(held, seen)
             case GetModel(model):
                 return self.executor.chat_model(model)
@@ -84,11 +88,14 @@ class Handler:
         """Async version of `do`."""
         match effect:
             case Decide(query, trajectory):
+                if not self._is_observed:
+                    return await self._adecide(query, trajectory)
                 return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
             case Run(pair, query, seconds, dollars):
                 held = HeldTokens(self._is_live, self.hold_back_s)
                 with allowance(seconds), budget(dollars):
-                    seen = await held.arun(lambda: aexecution_run(pair, query, lambda: self.executor.arun(pair, query)))
+                    run = partial(self.executor.arun, pair, query)
+                    seen = await held.arun(partial(aexecution_run, pair, query, run) if self._is_observed else run)
                 return settled(held, seen)
             case GetModel(model):
                 return await self.executor.achat_model(model)
@@ -100,6 +107,11 @@ class Handler:
             case Tell(decision):
                 told = None if self.tell is None else self.tell(decision)
                 return await told if isawaitable(told) else None
+
+    @cached_property
+    def _is_observed(self) -> bool:
+        """Whether anybody hears of the runs of this trajectory; who does is settled before it begins."""
+        return is_observed()
 
     @property
     def _is_live(self) -> bool:

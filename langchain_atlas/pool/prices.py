@@ -6,7 +6,7 @@ The file is read directly because importing LiteLLM takes seconds and may look f
 import importlib.util
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ def find_facts(litellm_id: str) -> dict[str, Any]:
         ``max_input_tokens``, ``function_calling``, ``structured_output`` and ``modalities``. Facts that the table lacks
         are left out.
     """
+    return dict(_facts(litellm_id))
+
+
+@lru_cache(maxsize=1024)  # asked after every call, for the price of its tokens
+def _facts(litellm_id: str) -> dict[str, Any]:
     entry = _entry(litellm_id)
     facts: dict[str, Any] = {
         "input_cost_per_token": entry.get("input_cost_per_token"),

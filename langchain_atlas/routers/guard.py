@@ -10,7 +10,7 @@ luckiest.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,7 @@ class PairedOutcomes:
     """Number of clusters of each clustering; the rows stack the clusterings."""
     distances: tuple[float, float]
     """Median and 95% quantile of the logged queries' distances to their nearest centres."""
+    _beside: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -157,6 +158,19 @@ class PairedOutcomes:
             count, everywhere = np.maximum(count, outcomes[0] / 2), np.maximum(everywhere, outcomes[1] / 2)
         return 1 / (count / within + 1 / between), within / np.maximum(everywhere, 1.0)
 
+    def cells_beside(
+        self, count: NDArray[np.float64], total: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return `cells` for these numbers of outcomes; what was computed last is kept, as arrays never change.
+
+        It is kept here, and not in a router, because every decision is made by a copy of the router.
+        """
+        known = self._beside.get("known")
+        if known is None or known[0] is not count:
+            known = self._beside["known"] = (count, self.cells((count, total)))
+        cells: tuple[NDArray[np.float64], NDArray[np.float64]] = known[1]
+        return cells
+
     def variance(
         self,
         rows: list[int],
@@ -174,11 +188,11 @@ class PairedOutcomes:
         """
         by_cell, overall = self.cells() if cells is None else cells
         apart = estimates - estimates[:, self.default, None]
-        apart -= apart.sum(axis=0) / len(apart)
-        variance: NDArray[np.float64] = by_cell[rows].sum(axis=0) / (len(rows) * len(estimates))
+        apart -= np.add.reduce(apart) / len(apart)
+        variance: NDArray[np.float64] = np.add.reduce(by_cell[rows]) / (len(rows) * len(estimates))
         variance += (
             overall
-            + (apart**2).sum(axis=0) / len(apart)
+            + np.add.reduce(apart**2) / len(apart)
             + _FAR * self._variances[1] * max(0.0, self.beyond(distance) - 1) ** 2
         )
         variance[self.default] = 0.0

@@ -95,9 +95,12 @@ def is_observed(config: RunnableConfig | None = None, *, outside: bool = False) 
         config: the config of the run; that of the run around when left out.
         outside: whether there must also be no run that a new one would be part of.
     """
-    from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
+    from langchain_core.callbacks import CallbackManager
+    from langchain_core.runnables.config import var_child_runnable_config
 
-    manager = get_callback_manager_for_config(ensure_config() if config is None else config)
+    around = var_child_runnable_config.get() if config is None else config
+    # Only the handlers matter, so the config and its tags and metadata are not copied: this is asked at every step.
+    manager = CallbackManager.configure(inheritable_callbacks=None if around is None else around.get("callbacks"))
     return bool(manager.handlers) and not (outside and manager.parent_run_id is not None)
 
 

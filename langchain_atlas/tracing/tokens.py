@@ -137,16 +137,15 @@ class HeldTokens:
 
     def _config(self) -> RunnableConfig | None:
         """Return the current config with handlers that stream tokens replaced; None if there are none."""
-        from langchain_core.runnables.config import ensure_config
+        from langchain_core.runnables.config import ensure_config, var_child_runnable_config
 
-        config = ensure_config()
-        around = config.get("callbacks")
+        around = (var_child_runnable_config.get() or {}).get("callbacks")
         if not around:
             return None
         manager = around if isinstance(around, BaseCallbackManager) else CallbackManager(around, list(around))
         if not any(map(_listens, [*manager.handlers, *manager.inheritable_handlers])):
             return None
-        manager = manager.copy()
+        config, manager = ensure_config(), manager.copy()
         manager.handlers = [self._instead(one) for one in manager.handlers]
         manager.inheritable_handlers = [self._instead(one) for one in manager.inheritable_handlers]
         return {**config, "callbacks": manager}

@@ -103,29 +103,35 @@ class NodeRouter(RouterWrapper):
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
 
-        def decide() -> dict[str, Any]:
+        def decide() -> Decision:
             return self._announced(self.router.decide(query, trajectory), trajectory)
 
-        decided = kept("decide", decide) if self._durable and is_in_graph() else decide()
+        if not (self._durable and is_in_graph()):
+            return self._reviewed(query, trajectory, decide())
+        decided = kept("decide", lambda: decide().to_json())
         return self._reviewed(query, trajectory, Decision.from_json(decided))
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Async version of `decide`."""
 
-        async def decide() -> dict[str, Any]:
+        async def decide() -> Decision:
             return self._announced(await self.router.adecide(query, trajectory), trajectory)
 
-        decided = await (akept("decide", decide) if self._durable and is_in_graph() else decide())
-        return self._reviewed(query, trajectory, Decision.from_json(decided))
+        async def decide_as_json() -> dict[str, Any]:
+            return (await decide()).to_json()
+
+        if not (self._durable and is_in_graph()):
+            return self._reviewed(query, trajectory, await decide())
+        return self._reviewed(query, trajectory, Decision.from_json(await akept("decide", decide_as_json)))
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of each query separately, because each may need human approval."""
         return [self.decide(query) for query in queries]
 
-    def _announced(self, decision: Decision, trajectory: Trajectory) -> dict[str, Any]:
+    def _announced(self, decision: Decision, trajectory: Trajectory) -> Decision:
         decision = limited(decision, trajectory, self._max_turns, self.router)
         announce(decision)
-        return decision.to_json()
+        return decision
 
     def _reviewed(self, query: Query, trajectory: Trajectory, decision: Decision) -> Decision:
         if self._approval is None:

@@ -7,11 +7,12 @@ changes smoothly from one query to the next. The three err in different ways, so
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.query_features import affine, filled, ridge_coefficients
+from langchain_atlas.query_features import filled, products, ridge_coefficients, without_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,10 +50,14 @@ class Ridge:
 
     def success(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs], 0 to 1."""
-        products = affine(seen.astype(np.float32), self.coefficients).astype(np.float64)
+        said = products(seen.astype(np.float32), self.coefficients, self._plain).astype(np.float64)
         # Rounded, because products of one row and of many, or of some pairs and of all, differ in their last bits.
-        estimates: NDArray[np.float64] = np.clip(products.round(_DECIMALS), 0, 1)
+        estimates: NDArray[np.float64] = np.minimum(np.maximum(said.round(_DECIMALS), 0), 1)
         return estimates
+
+    @cached_property
+    def _plain(self) -> NDArray[np.float32] | None:
+        return without_context(self.coefficients)
 
     def with_pairs(self, columns: NDArray[np.int64]) -> Ridge:
         """Return the estimate for other pairs: their columns here, or -1 for a pair without outcomes."""

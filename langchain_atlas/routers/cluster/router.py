@@ -231,13 +231,10 @@ class ClusterRouter(UtilityRouter):
         if further is None or self.forest_ is None or expected.solved is None or expected.failed is None:
             return self._with_spread(expected, rows, away, expected.success[None])
         # Pairs that were added later are last; the forest and the ridge regression have no outcomes of them.
-        known, total = further.shape[1], self.statistics_.outcomes
-        weight, said = np.zeros(len(total)), np.repeat(expected.success[None], len(further), axis=0)
-        counts = self.forest_.counts
-        weight[:known] = counts / (counts + _HALFWAY) * np.minimum(counts / np.maximum(total[:known], 1), 1)
-        said[:, :known] = weight[:known] * further + (1 - weight[:known]) * expected.success[:known]
-        estimates = np.concatenate([expected.success[None], said])
-        success = estimates.mean(axis=0)
+        known, weight = further.shape[1], self.statistics_.share_of(self.forest_.counts, _HALFWAY)
+        estimates = np.repeat(expected.success[None], 1 + len(further), axis=0)
+        estimates[1:, :known] = weight * further + (1 - weight) * expected.success[:known]
+        success = np.add.reduce(estimates) / len(estimates)
         counted = expected.solved + expected.failed
         parts = {**expected.parts, "The trees": said[0], "The ridge regression": said[1]}
         solved, failed = success * counted, (1 - success) * counted
@@ -261,13 +258,7 @@ class ClusterRouter(UtilityRouter):
 
     def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how uncertain each cell is; computed again only after learning."""
-        known = self.__dict__.get("_known_cells")
-        if known is None or known[0] is not self.paired_ or known[1] is not self.statistics_:
-            paired, statistics = self.paired_, self.statistics_
-            known = (paired, statistics, paired.cells((statistics.count, statistics.outcomes)))
-            self.__dict__["_known_cells"] = known
-        cells: tuple[NDArray[np.float64], NDArray[np.float64]] = known[2]
-        return cells
+        return self.paired_.cells_beside(self.statistics_.count, self.statistics_.outcomes)
 
     def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
         """Return the nearest cluster of each clustering that has outcomes of a permitted pair, and the rule.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class ClusterStatistics:
     repeats: int = 1
     """Number of clusterings in the rows: each outcome is counted once in each of them."""
     _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _shares: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, outcomes: OutcomeMatrix, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
@@ -97,6 +98,21 @@ class ClusterStatistics:
         sums = {name: mine[name] + theirs[name] for name in mine}
         return ClusterStatistics(pairs=pairs, repeats=self.repeats, **sums)
 
+    def share_of(self, counts: NDArray[np.float64], halfway: int) -> NDArray[np.float64]:
+        """Return the weight of estimates that were learned from some of these outcomes, shape [n_known_pairs].
+
+        Args:
+            counts: number of outcomes that they were learned from, by pair, for the first pairs.
+            halfway: number of them at which the weight is a half.
+        """
+        kept = self._shares.get("kept")
+        if kept is None or kept[0] is not counts:
+            total = self.outcomes[: len(counts)]
+            share = counts / (counts + halfway) * np.minimum(counts / np.maximum(total, 1), 1)
+            kept = self._shares["kept"] = (counts, share)
+        weight: NDArray[np.float64] = kept[1]
+        return weight
+
     def estimates(self, strength: float) -> Estimates:
         """Estimate every cell, with a pair's overall record counted as `strength` outcomes in every cluster."""
         if strength not in self._estimated:
@@ -139,7 +155,7 @@ class Estimates:
         Returns:
             Success, number of outcomes and of the prior's outcomes, cost, latency, scaled cost and scaled latency.
         """
-        mean: NDArray[np.float64] = self._together[:, rows].mean(axis=1)
+        mean: NDArray[np.float64] = np.add.reduce(self._together[:, rows], axis=1) / len(rows)
         return mean
 
     @classmethod

@@ -12,11 +12,12 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.query_features import affine, filled
+from langchain_atlas.query_features import filled, products, without_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,6 +32,8 @@ _BUCKETS = 2048
 _MOST_WORDS = 400
 """Number of words that the trees may split on: those that occur in most queries."""
 _FEWEST_IN_LEAF = 5
+_MOST_AT_ONCE = 20_000
+"""Up to this many nodes it is faster to test all of them for a query than those on its paths, step by step."""
 _MOST_LEAVES = 2000
 _FEATURES_TRIED = 0.3
 _DEPTH = 24
@@ -100,16 +103,47 @@ class Forest:
 
     def success(self, texts: Sequence[str], seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs]."""
-        features = _features(texts, seen, self.projection)
-        values, children = features.ravel(), self.children.ravel()
-        starts = np.arange(0, features.size, features.shape[1])[:, None]
-        at = np.tile(self.roots, (len(features), 1))
-        for _ in range(_DEPTH):
-            right = values.take(starts + self.features.take(at)) > self.thresholds.take(at)
-            at = children.take(2 * at + right)
+        features = _features(texts, seen, self.projection, self._plain_projection)
+        values = features.ravel().astype(np.float64)
+        if len(features) == 1 and self._n_inner <= _MOST_AT_ONCE:
+            at = self._leaves_of_one(values)[None]
+        else:
+            children, starts = self.children.ravel(), np.arange(0, features.size, features.shape[1])[:, None]
+            at = np.tile(self.roots, (len(features), 1))
+            for _ in range(self._steps):
+                right = values.take(starts + self.features.take(at)) > self.thresholds.take(at)
+                at = children.take(2 * at + right)
         reached = self.records.take(at - self._n_inner, axis=0)
         estimates: NDArray[np.float64] = reached.mean(axis=1, dtype=np.float64)
         return estimates
+
+    def _leaves_of_one(self, values: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Return the leaf of each tree that one query falls into, by its features."""
+        tested, left, right = self._inner
+        below = left.copy()
+        np.copyto(below[: len(tested)], right, where=values.take(tested) > self.thresholds[: len(tested)])
+        at = self.roots
+        for _ in range(self._steps):
+            at = below.take(at)
+        return at
+
+    @cached_property
+    def _plain_projection(self) -> NDArray[np.float64] | None:
+        return without_context(self.projection)
+
+    @cached_property
+    def _steps(self) -> int:
+        """How many steps lead from a root to a leaf, at most."""
+        at, steps = self.roots, 0
+        while steps < _DEPTH and not (at >= self._n_inner).all():
+            at, steps = np.unique(self.children[at]), steps + 1
+        return steps
+
+    @cached_property
+    def _inner(self) -> tuple[NDArray[np.intp], NDArray[np.int32], NDArray[np.int32]]:
+        """Features of the inner nodes, left children of all nodes, and right children of the inner nodes."""
+        left, right = np.ascontiguousarray(self.children.T)
+        return self.features[: self._n_inner].astype(np.intp), left, right[: self._n_inner].copy()
 
     @property
     def _n_inner(self) -> int:
@@ -193,12 +227,17 @@ def _all_within(numbers: NDArray[Any], end: int) -> bool:
     return bool(((numbers >= 0) & (numbers < end)).all())
 
 
-def _features(texts: Sequence[str], seen: NDArray[np.float64], projection: NDArray[np.float64]) -> NDArray[np.float32]:
+def _features(
+    texts: Sequence[str],
+    seen: NDArray[np.float64],
+    projection: NDArray[np.float64],
+    plain: NDArray[np.float64] | None = None,
+) -> NDArray[np.float32]:
     """Return the components and how often each word occurs in the text, shape [n_queries, n_components + buckets].
 
     Rounded, because products of one row and of many differ in their last bits.
     """
-    components = affine(seen, projection).round(_DECIMALS)
+    components = products(seen, projection, plain).round(_DECIMALS)
     features = np.zeros((len(texts), components.shape[1] + _BUCKETS), dtype=np.float32)
     features[:, : components.shape[1]] = components
     counted = features[:, components.shape[1] :]
