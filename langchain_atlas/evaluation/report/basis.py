@@ -153,7 +153,7 @@ def _merged(found: list[tuple[OutcomeTable, Runs]], order: NDArray[np.int64], ta
         n_calls += made
     columns = np.concatenate(answered)[order]
     stops = [stop for _, runs in found for stop in runs.stops]
-    joined = {
+    joined: dict[str, Any] = {
         name: np.concatenate([getattr(runs, name) for _, runs in found])[order]
         for name in ("score", "cost", "latency", "calls")
     }

@@ -140,7 +140,7 @@ def _bounds(columns: NDArray[np.float64], seed: int) -> list[list[float] | None]
     known = ~np.isnan(columns).all(axis=0)
     found = intervals(bootstrap_means(columns[:, known], n_bootstrap=N_BOOTSTRAP, seed=seed))
     each = iter(found)
-    return [list(next(each)) if there else None for there in known]
+    return [list(next(each)) if there else None for there in known.tolist()]
 
 
 def _step(runs: Runs) -> dict[str, Any]:

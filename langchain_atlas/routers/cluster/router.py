@@ -236,7 +236,7 @@ class ClusterRouter(UtilityRouter):
         estimates[1:, :known] = weight * further + (1 - weight) * expected.success[:known]
         success = np.add.reduce(estimates) / len(estimates)
         counted = expected.solved + expected.failed
-        parts = {**expected.parts, "The trees": said[0], "The ridge regression": said[1]}
+        parts = {**expected.parts, "The trees": estimates[1], "The ridge regression": estimates[2]}
         solved, failed = success * counted, (1 - success) * counted
         expected = replace(expected, success=success, solved=solved, failed=failed, parts=parts)
         return self._with_spread(expected, rows, away, estimates)
