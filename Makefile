@@ -9,7 +9,8 @@ BFCL := .venv-bfcl
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes fuzz trace-picture settings-picture \
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
+	bench-buying bench-peers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -80,6 +81,9 @@ bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the 
 
 bench-as-it-comes: $(INSTALLED) ## What `fit` and `train` give as they come: splits, drift, few logs, knobs (hours)
 	$(BIN)/python benchmarks/as_it_comes.py
+
+bench-buying: $(INSTALLED) ## How many outcomes a router needs if `profile --budget` chooses them (half an hour)
+	$(BIN)/python benchmarks/buying.py
 
 settings-picture: $(INSTALLED) ## Draw the picture of docs/settings.md
 	$(BIN)/python benchmarks/settings_picture.py
