@@ -203,8 +203,8 @@ class TestFilled:
             # Nothing missing: nothing changes.
             ([[1, 0], [0, 1]], [[1, 0], [0, 1]]),
             # The first pair's level is 0.5. The two agree on the first query, so luck counts as a quarter of an
-            # outcome, and the first query is 0.4 easier than usual: (0.5 + 0.4) / 2.25; the second 0.5 / 1.25 = 0.4 harder. The
-            # second pair only ran on the easy one: its level is 1 - 0.4. The third query has nothing: levels.
+            # outcome, and the first query is 0.4 easier than usual: (0.5 + 0.4) / 2.25; the second 0.5 / 1.25 = 0.4
+            # harder. The second pair only ran on the easy one: its level is 1 - 0.4. The third query gets the levels.
             ([[1, 1], [0, NAN], [NAN, NAN]], [[1, 1], [0, 0.2], [0.5, 0.6]]),
             # Of one pair's outcomes nobody can tell ease from luck: 0.5 / 1001 either way.
             ([[1, NAN], [0, NAN]], [[1, 0.0005], [0, -0.0005]]),
