@@ -241,10 +241,10 @@ def _evidence(
 
 def _grouped(queries: Sequence[Query], choosing: Choosing) -> NDArray[np.int64]:
     """Return the group of each question, by meaning and context, shape [n_questions]."""
-    from langchain_atlas.encoders import SentenceTransformerEncoder
+    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
 
     count = int(np.clip(len(queries) // _FEWEST_IN_GROUP, 1, _MOST_GROUPS))
-    features = QueryFeatures.of(queries, choosing.encoder or SentenceTransformerEncoder())
+    features = QueryFeatures.of(queries, choosing.encoder or SentenceTransformerEncoder(DEFAULT_ENCODER))
     _, vectors = Featurizer.learn(features, np.full((len(queries), 1), np.nan), 0, choosing.seed)
     clusterings = Clusterings.fit(vectors, [count], choosing.seed)
     return clusterings.nearest(clusterings.distances(vectors))[:, 0]

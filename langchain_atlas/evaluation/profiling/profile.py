@@ -194,6 +194,7 @@ class _Work:
         self._chosen: ChosenRuns | None = None
         self._purse: Purse | None = None
         self._batch = 0
+        self._paid = asyncio.Condition()
 
     def choose(self, choosing: Choosing, concurrency: int) -> None:
         """Make the most telling runs first from now on."""
@@ -212,11 +213,10 @@ class _Work:
         return plan.model_copy(update={"chosen": self._chosen.plan(None if self._purse is None else self._purse.left)})
 
     async def run(self, concurrency: int) -> None:
-        """Run the remaining jobs, query by query, so that the outcomes are always balanced over the pairs."""
+        """Run the remaining jobs: the most telling first, or query by query, so that pairs are always balanced."""
         self._tell(None)
-        jobs = (
-            self._jobs() if self._chosen is None else self._chosen_jobs(self._chosen)
-        )  # shared: each worker takes the next one, so no task waits in memory
+        # Shared: each worker takes the next one, so no task waits in memory.
+        jobs = self._jobs() if self._chosen is None else self._chosen_jobs(self._chosen)
         count = min(concurrency, self._total - self._done_before)
         workers = [asyncio.create_task(self._worker(jobs)) for _ in range(count)]
         try:
@@ -236,23 +236,37 @@ class _Work:
                 if self._is_needed(item, pair):
                     yield item, pair
 
-    def _chosen_jobs(self, chosen: ChosenRuns) -> Iterator[tuple[CheckableQuery, Pair]]:
-        """Yield the most telling runs, chosen anew for each batch, as long as one fits into the budget."""
+    def _chosen_jobs(self, chosen: ChosenRuns) -> Iterator[tuple[CheckableQuery, Pair] | None]:
+        """Yield the most telling runs, chosen anew for each batch, as long as one fits into the budget.
+
+        None means that the next one may fit once a run under way is paid for.
+        """
         while batch := chosen.next(self._batch):
-            fitting = 0
+            started = 0
             for item, pair in batch:
-                if self._purse is None or self._purse.reserve(_key(item, pair), self._expected.most(item, pair)):
-                    fitting += 1
+                while (fits := self._fits(item, pair)) is None:
+                    yield None
+                if fits:
+                    started += 1
                     yield item, pair
-            if not fitting:
+            if not started:
                 break
         if self._purse is not None and self._purse.refused:
             self.stopped = f"no run that is left fits into the budget of ${self._purse.budget_usd:g}"
 
-    async def _worker(self, jobs: Iterator[tuple[CheckableQuery, Pair]]) -> None:
-        for item, pair in jobs:
+    def _fits(self, item: CheckableQuery, pair: Pair) -> bool | None:
+        most = self._expected.most(item, pair)
+        return True if self._purse is None else self._purse.reserve(_key(item, pair), most)
+
+    async def _worker(self, jobs: Iterator[tuple[CheckableQuery, Pair] | None]) -> None:
+        for job in jobs:
             if self._is_spent():
                 return
+            if job is None:
+                async with self._paid:
+                    await self._paid.wait()
+                continue
+            item, pair = job
             observation = await self._executor.arun(pair, item.query)
             # A scorer may run the answer's code or a user's function: not on the event loop.
             score = 0.0 if observation.failed else await asyncio.to_thread(_score, item, pair, observation)
@@ -266,6 +280,8 @@ class _Work:
                 self._chosen.note(row)
             if self._purse is not None:
                 self._purse.pay(_key(item, pair), cost)
+                async with self._paid:
+                    self._paid.notify_all()
             self._tell(row)
 
     def _is_spent(self) -> bool:

@@ -25,14 +25,20 @@ class Purse:
 
     @property
     def left(self) -> float:
-        """Dollars that no run has spent or may spend."""
-        return max(0.0, self.budget_usd - self.spent_usd - sum(self._reserved.values()))
+        """Dollars that are not spent."""
+        return max(0.0, self.budget_usd - self.spent_usd)
 
-    def reserve(self, run: Hashable, most_usd: float | None) -> bool:
-        """Set aside what a run may cost; False, and nothing, if it does not fit or if that is unknown."""
+    def reserve(self, run: Hashable, most_usd: float | None) -> bool | None:
+        """Set aside what a run may cost.
+
+        Returns:
+            Whether it fits; None if it does not fit now, but may once the runs under way are paid for.
+        """
         if most_usd is None or most_usd > self.left:
             self.refused += 1
             return False
+        if most_usd > self.left - sum(self._reserved.values()):
+            return None
         self._reserved[run] = most_usd
         return True
 
