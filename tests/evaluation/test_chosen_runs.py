@@ -17,6 +17,7 @@ from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.testing import FakeEncoder, OpenAIServer
+from langchain_atlas.testing.server import Failure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,6 +135,16 @@ def test_a_pair_of_unknown_price_is_left_out_of_a_budget(serve: Serve, reach: Re
     assert (report.run_now, len(priceless.requests)) == (60, 0)
     assert plans[0].chosen is not None
     assert plans[0].chosen.left_out == ("priceless@@none",)
+
+
+def test_failed_runs_are_repeated_on_demand(serve: Serve, reach: Reach, tmp_path: Path) -> None:
+    prices = {"input_cost_per_token": 1e-6, "output_cost_per_token": 1e-6}
+    broken = Pool(models=(reach(serve(Failure(status=400)), **prices),))
+    out = tmp_path / "t.parquet"
+    profile(broken, SUMS[:5], out)
+    mended = Pool(models=(reach(serve(right), **prices),))
+    assert profile(mended, SUMS[:5], out, choosing=choosing(1.0)).run_now == 0
+    assert profile(mended, SUMS[:5], out, choosing=choosing(1.0), repeat_failed=True).run_now == 5
 
 
 def test_a_budget_below_nothing_is_refused(providers: Providers, tmp_path: Path) -> None:

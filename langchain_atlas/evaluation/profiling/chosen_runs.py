@@ -143,10 +143,10 @@ class ChosenRuns:
 
     def note(self, row: Mapping[str, Any]) -> None:
         """Add an outcome, as a row of the table."""
-        place = self._rows.get(str(row["query_id"])), self._columns.get((row["model"], row["tool"]))
-        if place[0] is not None and place[1] is not None and row.get("score") is not None:
-            self._scores[place] = row["score"]
-            self._taken[place] = True
+        place, column = self._rows.get(str(row["query_id"])), self._columns.get((row["model"], row["tool"]))
+        if place is not None and column is not None and row.get("score") is not None:
+            self._scores[place, column] = row["score"]
+            self._taken[place, column] = True
 
     def next(self, n_runs: int) -> list[tuple[CheckableQuery, Pair]]:
         """Return the next runs; they are not returned again."""

@@ -200,7 +200,9 @@ class _Work:
         """Make the most telling runs first from now on."""
         self._chosen = ChosenRuns(self._pairs, self._queries, self._expected, choosing, self._is_needed)
         for row in self._journal.rows():
-            self._chosen.note(row)
+            failed = self._journal.failed((row["query_id"], row["model"], row["tool"]))
+            if not (failed and self._repeat_failed):
+                self._chosen.note(row)
         self._batch = max(_FEWEST_AT_ONCE, 2 * concurrency)
         if choosing.budget_usd is not None:
             self._purse = Purse(choosing.budget_usd, spent_in(self._journal.unfinished()))
@@ -216,6 +218,7 @@ class _Work:
         """Run the remaining jobs: the most telling first, or query by query, so that pairs are always balanced."""
         self._tell(None)
         # Shared: each worker takes the next one, so no task waits in memory.
+        jobs: Iterator[tuple[CheckableQuery, Pair] | None]
         jobs = self._jobs() if self._chosen is None else self._chosen_jobs(self._chosen)
         count = min(concurrency, self._total - self._done_before)
         workers = [asyncio.create_task(self._worker(jobs)) for _ in range(count)]
