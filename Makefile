@@ -6,10 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BFCL := .venv-bfcl
+PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes fuzz trace-picture settings-picture \
+	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
+	bench-buying bench-peers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -80,6 +82,19 @@ bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the 
 
 bench-as-it-comes: $(INSTALLED) ## What `fit` and `train` give as they come: splits, drift, few logs, knobs (hours)
 	$(BIN)/python benchmarks/as_it_comes.py
+
+bench-buying: $(INSTALLED) ## How many outcomes a router needs if `profile --budget` chooses them (half an hour)
+	$(BIN)/python benchmarks/buying.py
+
+bench-peers: $(INSTALLED) $(PEERS)/.installed ## Other routers on the same queries: LiteLLM, langchain-model-router, RouteLLM, LLMRouter
+	$(BIN)/python benchmarks/peers.py
+
+# Apart from ours, as they pin other versions
+$(PEERS)/.installed:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check langchain-model-router==0.1.0 routellm==0.2.0 llmrouter-lib==0.4.0
+	touch $@
 
 settings-picture: $(INSTALLED) ## Draw the picture of docs/settings.md
 	$(BIN)/python benchmarks/settings_picture.py

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.outcomes.effects import Effects
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -238,12 +240,12 @@ def shape_of(text: str) -> list[float]:
 
 
 def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fill missing outcomes with the pair's mean, adjusted by how the query's other outcomes differ."""
+    """Fill missing outcomes with what the pair's level and the query's ease lead to expect; see `Effects`."""
     known = ~np.isnan(scores)
-    values = np.where(known, scores, 0.0)
-    pair_means = values.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    moved = np.where(known, scores - pair_means, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(known, values, pair_means + moved[:, None])
+    if known.all():
+        return scores.astype(np.float64)
+    effects = Effects.of(scores)
+    return np.where(known, scores, effects.level + effects.ease[:, None])
 
 
 def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""``profile``: run every pair on every query, and record the outcomes."""
+"""``profile``: run every pair on every query, or what tells most for a budget, and record the outcomes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from langchain_atlas.evaluation.profiling.chosen_runs import ChosenPlan
     from langchain_atlas.evaluation.profiling.plan import ProfilePlan
     from langchain_atlas.evaluation.profiling.profile import ProfileReport
+
+_MOST_NAMED = 8
 
 
 def profile(
@@ -33,16 +36,27 @@ def profile(
     repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run failed runs again.")] = False,
     max_cost: Annotated[
         float | None,
-        typer.Option("--max-cost", "--budget", help="Start no more runs once this call has spent this many dollars."),
+        typer.Option("--max-cost", help="Start no more runs once this call has spent this many dollars."),
     ] = None,
-    plan: Annotated[bool, typer.Option("--plan", help="Show the number of calls and the cost; run nothing.")] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option("--budget", help="Dollars to spend at most, on the runs that tell most about which pair to ask."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Outcomes known already, such as logs; they are not run again.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show the runs that tell most, calls and cost; run nothing.")
+    ] = False,
     json: common.JsonOption = None,
 ) -> None:
     """Run every pair of a pool on every query, score the answers, and record them.
 
     Before it starts, it shows how many calls it will make and about what they cost. If it is stopped or killed, the
-    same command continues where it stopped.
+    same command continues where it stopped. With --budget it makes only the runs that tell most about which pair to
+    ask for which questions; what comes back decides what is run next.
     """
+    from langchain_atlas.evaluation.profiling.chosen_runs import Choosing
     from langchain_atlas.evaluation.profiling.profile import profile as run
     from langchain_atlas.evaluation.profiling.queries import read_queries
     from langchain_atlas.pool.pool import Pool
@@ -50,12 +64,18 @@ def profile(
     # A user's own scoring function or tool is imported from the working directory, as python itself does.
     sys.path.insert(0, str(Path.cwd()))
     members, asked = Pool.load(pool), read_queries(queries)
+    choosing = None
+    if plan or budget is not None or data is not None:
+        choosing = Choosing(budget, None if data is None else common.load_table(data, None, None))
     terminal = common.console()
     terminal.print(f"{len(asked)} queries x {len(members)} pairs = {len(asked) * len(members)} outcomes.")
     done = _Done()
 
     def planned(ahead: ProfilePlan) -> bool:
         terminal.print(str(ahead), markup=False)
+        if ahead.chosen is not None and ahead.runs:
+            _say_chosen(ahead.chosen, budget, terminal)
+            done.plan = ahead.chosen
         return not plan
 
     with _stopping(done, out), common.progress("profiling") as bar:
@@ -73,10 +93,45 @@ def profile(
             progress=told,
             max_cost_usd=max_cost,
             on_plan=planned,
+            choosing=choosing,
         )
     if not plan:
         _say(report, out, terminal)
-    common.write_json(json, report.to_json())
+    common.write_json(json, report.to_json() | ({} if done.plan is None else {"plan": done.plan.to_json()}))
+
+
+def _say_chosen(chosen: ChosenPlan, budget: float | None, terminal: Console) -> None:
+    """Print which runs tell most, for which groups of questions, and what they cost."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("questions like", "number", "known", "leader", "sure", "in the race", "runs", "$", box=None)
+    for group in chosen.groups:
+        table.add_row(
+            escape(group.label),
+            str(group.questions),
+            str(group.outcomes),
+            escape(group.leader),
+            f"{group.sure:.0%}",
+            str(group.contenders),
+            str(group.runs),
+            f"{group.cost_usd:.3g}",
+        )
+    terminal.print(table)
+    most = ", ".join(f"{pair} {count}" for pair, count in list(chosen.pairs.items())[:_MOST_NAMED])
+    more = len(chosen.pairs) - _MOST_NAMED
+    if most:
+        terminal.print(f"Runs by pair: {most}{f', and {more} more pairs' if more > 0 else ''}.", markup=False)
+    if chosen.left_out:
+        terminal.print(f"Not run, as their price is unknown: {', '.join(chosen.left_out)}.", markup=False)
+    limit = "a quarter of all, mostly enough" if budget is None else f"within the budget of ${budget:g}"
+    terminal.print(
+        f"These {len(chosen.runs)} runs tell most ({limit}), for about ${chosen.cost_usd:.3g}; all that are left "
+        f"would cost ${chosen.left_usd:.3g}. What comes back decides what is run next.",
+        markup=False,
+    )
+    if budget is None:
+        terminal.print(f"To make them: --budget {chosen.cost_usd:.2g}", markup=False)
 
 
 def _say(report: ProfileReport, out: Path, terminal: Console) -> None:
@@ -100,9 +155,12 @@ def _say(report: ProfileReport, out: Path, terminal: Console) -> None:
 
 @dataclass
 class _Done:
-    """Number of recorded outcomes."""
+    """How far it is."""
 
     count: int = 0
+    """Number of recorded outcomes."""
+    plan: ChosenPlan | None = None
+    """The runs that were chosen before the first one."""
 
 
 @contextmanager

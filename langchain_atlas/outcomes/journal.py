@@ -80,6 +80,10 @@ class Journal:
         """Yield the outcomes that were recorded when the journal was opened, in order."""
         return self._earlier()
 
+    def unfinished(self) -> Iterator[dict[str, Any]]:
+        """Yield the outcomes of a call that was stopped before its outcomes were merged into the table."""
+        return self._lines()
+
     def query(self, query_id: str) -> tuple[str, str | None, str] | None:
         """Return text, context and domain of a query that has an outcome; None when it has none."""
         return self._queries.get(query_id)
@@ -155,7 +159,7 @@ class Journal:
 
     def _earlier(self) -> Iterator[dict[str, Any]]:
         if self.out.exists():
-            columns = [*_KEY_COLUMNS, "query", "context", "domain", "error", "cost_usd"]
+            columns = [*_KEY_COLUMNS, "query", "context", "domain", "error", "cost_usd", "score"]
             for batch in OutcomeTable.load(self.out).table.select(columns).to_batches(max_chunksize=1000):
                 yield from batch.to_pylist()
         yield from self._lines()

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.outcomes.effects import Effects
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -35,8 +37,8 @@ _FEWEST_IN_CELL = 5
 _FAR = 3.0
 """How much a query varies beyond its cluster, as a multiple of how much clusters differ, when it is as far beyond the
 95% quantile of the logged distances as that is beyond the median. Nearer queries add none: their clusters suffice."""
-_COMPARABLE = 0.9
-"""Fraction of the best-covered pair's queries that a pair must be recorded on to be compared by its mean."""
+_COMPARABLE = 0.6
+"""Fraction of the best-covered pair's queries that a pair must be recorded on to be compared by its level."""
 _COVERED = 0.5
 """Fraction of the best-covered pair's queries that a default pair must be recorded on."""
 _SURE = 1.645
@@ -219,15 +221,19 @@ class PairedOutcomes:
 def most_accurate(scores: NDArray[np.floating]) -> int:
     """Return the column of the most accurate pair.
 
-    Among the pairs that are recorded on nearly as many queries as any, this is the one with the highest mean. A pair
-    that is recorded on fewer, but at least on half as many, takes its place if it does better on the queries that both
-    are recorded on, beyond chance (95%, one-sided): a pair that only ran on easy queries is not taken for a good one.
+    Among the pairs that are recorded on many queries, this is the one with the highest level: its mean, less how easy
+    the queries were that it happened to run on (see `Effects`), less its error if it has fewer outcomes than others
+    (95%, one-sided). A pair that is recorded on fewer, but at least on half as many as any, takes its place if it does
+    better on the queries that both are recorded on, beyond chance: a pair that only ran on easy queries is not taken
+    for a good one.
     """
     scores = scores.astype(np.float64)
     known = ~np.isnan(scores)
     count = known.sum(axis=0)
-    mean = np.where(known, scores, 0.0).sum(axis=0) / np.maximum(count, 1)
-    best = int(np.argmax(np.where(count >= max(_COMPARABLE * count.max(), 1), mean, -1.0)))
+    level = Effects.of(scores).level
+    usual = float(np.nanvar(scores)) if known.any() else 0.0
+    least = level - _SURE * np.sqrt(usual / np.maximum(count, 1))
+    best = int(np.argmax(np.where(count >= max(_COMPARABLE * count.max(), 1), least, -np.inf)))
     apart = scores - scores[:, [best]]
     both = ~np.isnan(apart)
     apart = np.where(both, apart, 0.0)

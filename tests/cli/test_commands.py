@@ -301,6 +301,7 @@ class TestBadInput:
 
 
 class TestProfile:
+    @pytest.mark.usefixtures("fake_encoder")
     def test_it_says_before_what_it_takes_and_stops_at_a_limit(
         self, command: Command, pool: Path, queries: Path, tmp_path: Path
     ) -> None:

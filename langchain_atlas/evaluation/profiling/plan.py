@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from langchain_atlas.amounts import known_dollars
+from langchain_atlas.evaluation.profiling.chosen_runs import ChosenPlan
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class ProfilePlan(Record):
     """Approximate cost in dollars; None if no price is known."""
     unpriced: tuple[str, ...] = Field(default=())
     """Pairs whose cost can't be estimated: their models have no known price, and no run of theirs is recorded."""
+    chosen: ChosenPlan | None = None
+    """The runs that are worth most, and why; None unless `profile` was asked to choose."""
 
     def __str__(self) -> str:
         if not self.runs:
@@ -60,7 +62,7 @@ class Expectation:
 
     def __init__(self, pool: Pool, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
         self._pool = pool
-        self._seen: dict[tuple[str, str], list[float]] = defaultdict(list)
+        self._seen: dict[tuple[str, str], tuple[int, float, float]] = {}  # number, sum, and the highest
         for row in recorded:
             self.note(row)
 
@@ -68,17 +70,23 @@ class Expectation:
         """Add an outcome to the estimates."""
         cost = known_dollars(row.get("cost_usd"))
         if cost is not None and not row.get("error"):
-            self._seen[row["model"], row["tool"]].append(cost)
+            count, total, most = self._seen.get((row["model"], row["tool"]), (0, 0.0, 0.0))
+            self._seen[row["model"], row["tool"]] = count + 1, total + cost, max(most, cost)
 
     def cost(self, item: CheckableQuery, pair: Pair) -> float | None:
         """Return the expected dollars of a run; None when unknown."""
         seen = self._seen.get((pair.model, pair.tool))
         if seen:
-            return sum(seen) / len(seen)
+            return seen[1] / seen[0]
         tool, calls = self._pool.tool(pair.tool), self.calls(pair)
         text = len(item.query.text) + len(item.query.context or "") + len(json.dumps(tool.settings, default=str))
         prompt = _PROMPT_TOKENS + text // _CHARACTERS_PER_TOKEN + (_TOOL_TOKENS * calls if _has_tool(tool) else 0)
         return self._pool.model(pair.model).price(calls * prompt, calls * _OUTPUT_TOKENS)
+
+    def most(self, item: CheckableQuery, pair: Pair) -> float | None:
+        """Return the most that a run should cost: its estimate, or the highest cost seen; None when unknown."""
+        expected, seen = self.cost(item, pair), self._seen.get((pair.model, pair.tool))
+        return expected if expected is None or seen is None else max(expected, seen[2])
 
     def calls(self, pair: Pair) -> int:
         """Return the approximate number of model calls in a run."""

@@ -1,4 +1,4 @@
-"""Profiling: run every pair of a pool on every query, score the answers, record the outcomes."""
+"""Profiling: run every pair of a pool on every query, or the runs that tell most; score the answers, record them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.evaluation.profiling.chosen_runs import ChosenRuns
 from langchain_atlas.evaluation.profiling.plan import Expectation, ProfilePlan, plan_of
+from langchain_atlas.evaluation.profiling.purse import Purse, spent_in
 from langchain_atlas.outcomes.journal import Journal, Key
 from langchain_atlas.records import Record
 from langchain_atlas.trajectory import add_known
@@ -16,6 +18,7 @@ from langchain_atlas.trajectory import add_known
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from langchain_atlas.evaluation.profiling.chosen_runs import Choosing
     from langchain_atlas.evaluation.profiling.queries import CheckableQuery
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.pool.pool import Pair, Pool
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 OnOutcome = Callable[[int, int, dict[str, Any] | None], None]
 """Called with the number of recorded outcomes, of all wanted ones, and the newest; None before the first run."""
+
+_FEWEST_AT_ONCE = 32
+"""Least number of runs that are chosen together, before outcomes that came back meanwhile count."""
 
 OnPlan = Callable[[ProfilePlan], bool | None]
 """Called with the plan before the first run; returning False stops there."""
@@ -67,6 +73,7 @@ def profile(
     progress: OnOutcome | None = None,
     max_cost_usd: float | None = None,
     on_plan: OnPlan | None = None,
+    choosing: Choosing | None = None,
 ) -> ProfileReport:
     """Run every pair of a pool on every query, score the answers, and write the outcome table.
 
@@ -86,13 +93,16 @@ def profile(
             and all outcomes are written to the table. A run of unknown cost counts as its estimate; if there is no
             estimate, no run is started after it.
         on_plan: called before the first run; see `OnPlan`.
+        choosing: make the most telling runs first, see `RunChooser`, and none that would pass its budget: a run is only
+            started if what is spent, what the runs under way may cost, and what it may cost itself fit into it. What
+            comes back decides what is run next.
 
     Raises:
         OutcomeError: there is no query, one lacks an answer or a scorer, two share an id, one is recorded under its id
             with another text, context or domain, the table can't be read, another run is writing to it, or a scoring
             function failed.
-        SettingError: `concurrency` is below 1, `max_cost_usd` is below 0, or an event loop is running: await
-            `aprofile` there.
+        SettingError: `concurrency` is below 1, `max_cost_usd` or the budget is below 0, or an event loop is running:
+            await `aprofile` there.
     """
     with suppress(RuntimeError):  # that there is none, as it should be
         asyncio.get_running_loop()
@@ -108,6 +118,7 @@ def profile(
             progress=progress,
             max_cost_usd=max_cost_usd,
             on_plan=on_plan,
+            choosing=choosing,
         )
     )
 
@@ -123,6 +134,7 @@ async def aprofile(
     progress: OnOutcome | None = None,
     max_cost_usd: float | None = None,
     on_plan: OnPlan | None = None,
+    choosing: Choosing | None = None,
 ) -> ProfileReport:
     """Do what `profile` does on the running event loop; cancelling leaves the journal for the next call.
 
@@ -132,6 +144,8 @@ async def aprofile(
         raise SettingError(f"concurrency is {concurrency!r}; at least 1 run must be allowed at once.")
     if max_cost_usd is not None and not max_cost_usd >= 0:
         raise SettingError(f"max_cost_usd is {max_cost_usd!r}; it must be a number from 0, or None for no limit.")
+    if choosing is not None and choosing.budget_usd is not None and not choosing.budget_usd >= 0:
+        raise SettingError(f"budget_usd is {choosing.budget_usd!r}; it must be a number from 0, or None for no limit.")
     _check(queries)
     if executor is None:
         from langchain_atlas.execution.live import LiveExecutor
@@ -140,6 +154,8 @@ async def aprofile(
     with Journal(out) as journal:
         work = _Work(pool, queries, executor, journal, repeat_failed=repeat_failed, progress=progress)
         work.max_cost_usd = max_cost_usd
+        if choosing is not None:
+            work.choose(choosing, concurrency)
         if on_plan is None or on_plan(work.plan()) is not False:
             await work.run(concurrency)
         else:
@@ -175,15 +191,35 @@ class _Work:
         self._spent: float | None = 0.0  # includes the estimate of runs with an unknown cost
         self.max_cost_usd: float | None = None
         self.stopped = ""
+        self._chosen: ChosenRuns | None = None
+        self._purse: Purse | None = None
+        self._batch = 0
+        self._paid = asyncio.Condition()
+
+    def choose(self, choosing: Choosing, concurrency: int) -> None:
+        """Make the most telling runs first from now on."""
+        self._chosen = ChosenRuns(self._pairs, self._queries, self._expected, choosing, self._is_needed)
+        for row in self._journal.rows():
+            failed = self._journal.failed((row["query_id"], row["model"], row["tool"]))
+            if not (failed and self._repeat_failed):
+                self._chosen.note(row)
+        self._batch = max(_FEWEST_AT_ONCE, 2 * concurrency)
+        if choosing.budget_usd is not None:
+            self._purse = Purse(choosing.budget_usd, spent_in(self._journal.unfinished()))
 
     def plan(self) -> ProfilePlan:
         """Return what is left to do."""
-        return plan_of(list(self._jobs()), self._expected)
+        plan = plan_of(list(self._jobs()), self._expected)
+        if self._chosen is None:
+            return plan
+        return plan.model_copy(update={"chosen": self._chosen.plan(None if self._purse is None else self._purse.left)})
 
     async def run(self, concurrency: int) -> None:
-        """Run the remaining jobs, query by query, so that the outcomes are always balanced over the pairs."""
+        """Run the remaining jobs: the most telling first, or query by query, so that pairs are always balanced."""
         self._tell(None)
-        jobs = self._jobs()  # shared: each worker takes the next one, so no task waits in memory
+        # Shared: each worker takes the next one, so no task waits in memory.
+        jobs: Iterator[tuple[CheckableQuery, Pair] | None]
+        jobs = self._jobs() if self._chosen is None else self._chosen_jobs(self._chosen)
         count = min(concurrency, self._total - self._done_before)
         workers = [asyncio.create_task(self._worker(jobs)) for _ in range(count)]
         try:
@@ -193,17 +229,47 @@ class _Work:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
 
+    def _is_needed(self, item: CheckableQuery, pair: Pair) -> bool:
+        key = _key(item, pair)
+        return key not in self._journal or (self._repeat_failed and self._journal.failed(key))
+
     def _jobs(self) -> Iterator[tuple[CheckableQuery, Pair]]:
         for item in self._queries:
             for pair in self._pairs:
-                key = _key(item, pair)
-                if key not in self._journal or (self._repeat_failed and self._journal.failed(key)):
+                if self._is_needed(item, pair):
                     yield item, pair
 
-    async def _worker(self, jobs: Iterator[tuple[CheckableQuery, Pair]]) -> None:
-        for item, pair in jobs:
+    def _chosen_jobs(self, chosen: ChosenRuns) -> Iterator[tuple[CheckableQuery, Pair] | None]:
+        """Yield the most telling runs, chosen anew for each batch, as long as one fits into the budget.
+
+        None means that the next one may fit once a run under way is paid for.
+        """
+        while batch := chosen.next(self._batch):
+            started = 0
+            for item, pair in batch:
+                while (fits := self._fits(item, pair)) is None:
+                    yield None
+                if fits:
+                    started += 1
+                    yield item, pair
+            if not started:
+                break
+        if self._purse is not None and self._purse.refused:
+            self.stopped = f"no run that is left fits into the budget of ${self._purse.budget_usd:g}"
+
+    def _fits(self, item: CheckableQuery, pair: Pair) -> bool | None:
+        most = self._expected.most(item, pair)
+        return True if self._purse is None else self._purse.reserve(_key(item, pair), most)
+
+    async def _worker(self, jobs: Iterator[tuple[CheckableQuery, Pair] | None]) -> None:
+        for job in jobs:
             if self._is_spent():
                 return
+            if job is None:
+                async with self._paid:
+                    await self._paid.wait()
+                continue
+            item, pair = job
             observation = await self._executor.arun(pair, item.query)
             # A scorer may run the answer's code or a user's function: not on the event loop.
             score = 0.0 if observation.failed else await asyncio.to_thread(_score, item, pair, observation)
@@ -213,6 +279,12 @@ class _Work:
             cost = self._expected.cost(item, pair) if observation.cost_usd is None else observation.cost_usd
             self._spent = add_known(self._spent, cost)
             self._expected.note(row)
+            if self._chosen is not None:
+                self._chosen.note(row)
+            if self._purse is not None:
+                self._purse.pay(_key(item, pair), cost)
+                async with self._paid:
+                    self._paid.notify_all()
             self._tell(row)
 
     def _is_spent(self) -> bool:

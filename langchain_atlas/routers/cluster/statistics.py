@@ -23,6 +23,10 @@ SUMS = ("count", "success", "cost_count", "cost", "latency_count", "latency")
 
 
 _STRENGTHS = (1.0, 100.0)
+_EVEN = 10.0
+"""Number of outcomes that a usual ease counts as in the estimate of a cluster's."""
+_STEPS = 100
+_CLOSE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -161,7 +165,10 @@ class Estimates:
     @classmethod
     def of(cls, sums: ClusterStatistics, strength: float) -> Estimates:
         """Compute the estimates; see `ClusterStatistics.estimates`."""
-        prior = overall_success(sums, strength)
+        ease, size = _ease(sums), sums.count.max(axis=1, initial=0.0)
+        carried = (size[:, None] - sums.count) / np.maximum(size[:, None] + strength, 1e-12)
+        # What a cluster does to all pairs is in a pair's own outcomes, as far as it has some there.
+        prior = np.clip(_overall(sums, strength, ease) + ease[:, None] * carried, 0.0, 1.0)
         solved = sums.success + strength * prior
         failed = sums.count - sums.success + strength * (1 - prior)
         total = solved + failed
@@ -181,13 +188,42 @@ class Estimates:
 def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.float64]:
     """Estimate each pair's success over all clusters, shape [n_pairs].
 
-    A pair with few outcomes is shrunk towards the mean of all pairs, which counts as `strength` outcomes.
+    A pair with few outcomes is shrunk towards the mean of all pairs, which counts as `strength` outcomes. A pair that
+    ran more in hard clusters than others did does not look worse for it.
     """
+    return _overall(sums, strength, _ease(sums))
+
+
+def _overall(sums: ClusterStatistics, strength: float, ease: NDArray[np.float64]) -> NDArray[np.float64]:
     count, success = sums.count.sum(axis=0) / sums.repeats, sums.success.sum(axis=0) / sums.repeats
-    seen = count > 0
+    size, seen = sums.count.max(axis=1, initial=0.0), count > 0
+    shares = sums.count / np.maximum(sums.count.sum(axis=0), 1e-12)
+    luck = (shares - (size / max(float(size.sum()), 1e-12))[:, None]).T @ ease
+    success = np.clip(success - np.where(seen, luck, 0.0) * count, 0.0, np.maximum(count, success))
     mean = float(np.mean(success[seen] / count[seen])) if seen.any() else 0.5
     weight = count + strength
     return np.where(weight > 0, (success + strength * mean) / np.maximum(weight, 1e-12), mean)
+
+
+def _ease(sums: ClusterStatistics) -> NDArray[np.float64]:
+    """Return how much higher than usual scores are in each cluster, whichever pair runs, shape [n_clusters].
+
+    Zero where every pair ran on the same queries: then nothing needs to be adjusted.
+    """
+    size = sums.count.max(axis=1, initial=0.0)
+    if (sums.count == size[:, None]).all():
+        return np.zeros(len(size))
+    total, ease = sums.count.sum(axis=0), np.zeros(len(size))
+    share = size / max(float(size.sum()), 1e-12)
+    for _ in range(_STEPS):
+        level = (sums.success - sums.count * ease[:, None]).sum(axis=0) / np.maximum(total, 1e-12)
+        apart = (sums.success - sums.count * level).sum(axis=1)
+        moved = apart / (sums.count.sum(axis=1) + _EVEN)
+        moved -= share @ moved
+        if np.abs(moved - ease).max(initial=0.0) < _CLOSE:
+            break
+        ease = moved
+    return ease
 
 
 def natural_strength(sums: ClusterStatistics, sizes: Sequence[int]) -> float:
