@@ -134,7 +134,7 @@ class ChosenRuns:
         cost = self._costs()
         self.left_out = tuple(
             str(pair)
-            for pair, one, rest in zip(pairs, cost, (~self._taken).any(axis=0), strict=True)
+            for pair, one, rest in zip(pairs, cost, np.any(~self._taken, axis=0).tolist(), strict=True)
             if rest and np.isnan(one)
         )
         if choosing.budget_usd is not None:
@@ -227,7 +227,8 @@ def _evidence(
         return [], []
     scores = table.matrix("score", there)
     rows = {(query.text, query.context): row for row, query in enumerate(asked)}
-    others, known = [], []
+    others: list[Query] = []
+    known: list[tuple[int, int, float]] = []
     for query, outcomes in zip(table.queries, scores, strict=True):
         recorded = np.flatnonzero(~np.isnan(outcomes))
         scored = [(columns[there[number]], float(outcomes[number])) for number in recorded]
@@ -235,7 +236,8 @@ def _evidence(
         if row is None and scored:
             row = len(asked) + len(others)
             others.append(query)
-        known += [(row, column, score) for column, score in scored if row is not None]
+        if row is not None:
+            known += [(row, column, score) for column, score in scored]
     return others, known
 
 

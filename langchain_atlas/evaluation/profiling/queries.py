@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import InvalidInputError, OutcomeError
-from langchain_atlas.evaluation.scoring.base import Scorer
 from langchain_atlas.evaluation.scoring.scorers import build_scorer
 from langchain_atlas.images import Image, image_url, placed
 from langchain_atlas.text_files import read_text
@@ -21,6 +20,8 @@ from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from langchain_atlas.evaluation.scoring.base import Scorer
 
 _FIELDS = ("id", "query", "context", "images", "domain", "answer", "scorer")
 

@@ -137,7 +137,7 @@ def _steps(swept: Sweep, held_out: Sweep, table: OutcomeTable, bar: Bar, seed: i
 
 def _bounds(columns: NDArray[np.float64], seed: int) -> list[list[float] | None]:
     """Return the interval of each column's mean; None where nothing was measured."""
-    known = ~np.isnan(columns).all(axis=0)
+    known: NDArray[np.bool_] = ~np.all(np.isnan(columns), axis=0)
     found = intervals(bootstrap_means(columns[:, known], n_bootstrap=N_BOOTSTRAP, seed=seed))
     each = iter(found)
     return [list(next(each)) if there else None for there in known.tolist()]
