@@ -9,8 +9,10 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.doctor import verdicts
 from langchain_atlas.evaluation.doctor.findings import Finding, find_troubles
+from langchain_atlas.evaluation.doctor.log_findings import with_log
 from langchain_atlas.evaluation.doctor.trials import Tried
 from langchain_atlas.evaluation.doctor.verdicts import Advice, Headroom, Need
+from langchain_atlas.evaluation.logged.outcomes import METHOD, logged_outcomes
 from langchain_atlas.evaluation.settings.crossfit import (
     MOST_QUERIES,
     crossfit,
@@ -73,6 +75,12 @@ class Diagnosis(Record):
     """Number of queries with a score."""
     n_pairs: int
     """Number of pairs."""
+    estimated: bool = False
+    """Whether results are estimated, because most queries are recorded for one pair only, rather than replayed."""
+    method: str | None = None
+    """How they are estimated."""
+    effective_sample_size: float | None = None
+    """How many queries of the log say directly what the recommended router (or the best pair) would have got."""
 
 
 def diagnose(
@@ -114,7 +122,13 @@ def diagnose(
         return Diagnosis(**verdicts.nothing_scored(), n_queries=0, **facts)
     groups = _groups(table, part, links)
     recorded = OutcomeMatrix.of(part).scored()
-    headroom = Headroom.of(recorded, margin)
+    logged = None
+    if len(part.query_ids) >= verdicts.FEWEST_QUERIES:
+        logged = logged_outcomes(part, encoder, seed=seed)
+    if logged is not None:
+        recorded, facts["findings"] = logged.completed, with_log(findings, logged)
+        facts |= {"estimated": True, "method": METHOD}
+    headroom = Headroom.of(recorded, margin, None if logged is None else logged.runs(logged.best))
     facts |= {"headroom": headroom, "best_single": headroom.pair, "n_queries": len(part.query_ids)}
     early = verdicts.before_trying(recorded, headroom, n_groups=len(np.unique(groups)))
     if early is not None:
@@ -126,14 +140,20 @@ def diagnose(
         margin=margin,
         seed=seed,
         progress=lambda done, total: report("trying routers", done, total),
+        completed=None if logged is None else logged.completed,
     )
+    if logged is not None:
+        facts["effective_sample_size"] = round(logged.effective_sample_size(logged.best), 1)
     facts["curve"] = measure_router(
         ClusterRouter(encoder, random_state=seed),
         chosen,
         seed=seed,
         progress=lambda done, total: report("measuring settings", done, total),
     )
-    return Diagnosis(**verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed), **facts)
+    verdict = verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed)
+    if logged is not None:
+        verdict["reason"] = f"Estimated, not replayed: {verdict['reason']}"
+    return Diagnosis(**verdict, **facts)
 
 
 def default_encoder(name: str | None = None) -> Encoder:

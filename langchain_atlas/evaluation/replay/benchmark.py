@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
+from langchain_atlas.evaluation.logged.executor import judge
+from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay import policies
 from langchain_atlas.evaluation.replay.comparison import Evaluation
 from langchain_atlas.evaluation.replay.overlap import learned_from
 from langchain_atlas.evaluation.replay.robustness import robustness
 from langchain_atlas.evaluation.replay.runs import Runs, run_router
+from langchain_atlas.evaluation.replay.unseen import unseen_figures
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
 
@@ -36,7 +40,7 @@ def evaluate(
     max_turns: int = MAX_TURNS,
     edits: int = 0,
 ) -> Evaluation:
-    """Replay routers on recorded outcomes.
+    """Replay routers on recorded outcomes; where most queries are recorded for one pair only, estimate instead.
 
     Args:
         routers: the routers, by name; may be empty, for the baselines alone.
@@ -53,24 +57,33 @@ def evaluate(
     Raises:
         SettingError: `n_bootstrap` or `max_turns` is below 1, or `edits` below 0.
         PoolError: a router knows none of the table's pairs.
-        OutcomeError: no outcome has a score, no query can be replayed, or a router calls a pair that is not recorded.
+        OutcomeError: no outcome has a score, no query can be replayed, or a router calls a pair that is not recorded;
+            where results are estimated, also that a router can't be judged on such a log, see `logged.executor.judge`.
     """
     _check(n_bootstrap, max_turns, edits)
     recorded = OutcomeMatrix.of(table).scored()
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
+    logged = logged_outcomes(table, next(_encoders(routers.values()), None))
     executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
     runs: dict[str, Runs] = {}
     for name, router in routers.items():
         try:
-            runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+            if logged is None:
+                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+            else:
+                runs[name] = judge(name, router, table, logged, on_query=step)
         except PoolError as error:
             raise PoolError(f"Router {name!r}: {error}") from error
+    baselines = _baselines(recorded if logged is None else logged.completed)
+    if logged is not None:
+        baselines["oracle"] = logged.runs(logged.best)
     return Evaluation(
         runs=runs,
-        baseline_runs=_baselines(recorded),
-        recorded=recorded,
+        baseline_runs=baselines,
+        recorded=recorded if logged is None else logged.completed,
+        logged=logged,
         n_bootstrap=n_bootstrap,
         seed=seed,
         robustness={
@@ -79,7 +92,15 @@ def evaluate(
             if edits
         },
         learned_from=learned_from(routers, table),
+        unseen={name: held for name, router in routers.items() if (held := unseen_figures(router, table)) is not None},
     )
+
+
+def _encoders(routers: Iterable[Router]) -> Iterator[Encoder]:
+    for router in routers:
+        encoder: Encoder | None = getattr(router, "encoder", None)
+        if encoder is not None:
+            yield encoder
 
 
 def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:

@@ -15,6 +15,7 @@ from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.features import Featurizer, QueryFeatures
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.routers import unpaired
 from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
 from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
@@ -127,16 +128,21 @@ class ClusterRouter(UtilityRouter):
         self.forest_: Forest | None = None
         self.ridge_: Ridge | None = None
         outcomes = OutcomeMatrix.of(table)
-        scores = outcomes.scores
+        scores, completed = outcomes.scores, None
         if self.view == "text":
             vectors = self._vectors(table.queries)
+            completed = unpaired.completed(vectors, scores) if unpaired.is_unpaired(scores) else None
         else:
             features = QueryFeatures.of(table.queries, self.encoder)
+            if unpaired.is_unpaired(scores):
+                scores = completed = unpaired.completed(np.hstack([features.text, features.context]), scores)
             self.view_, vectors = Featurizer.learn(features, scores, self.n_directions, self.random_state)
             if self.n_trees and len(scores) >= FEWEST_QUERIES:
                 seen = self.view_.seen(features)
-                self.forest_ = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
-                self.ridge_ = Ridge.learn(seen, scores, self.random_state)
+                forest = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
+                ridge = Ridge.learn(seen, scores, self.random_state)
+                recorded = outcomes.counts.astype(np.float64)
+                self.forest_, self.ridge_ = replace(forest, counts=recorded), replace(ridge, counts=recorded)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
@@ -144,7 +150,7 @@ class ClusterRouter(UtilityRouter):
         rows = self.clusterings_.nearest(distances)
         self.statistics_ = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
         away = np.take_along_axis(distances, rows, axis=1).mean(axis=1)
-        self.paired_ = PairedOutcomes.of(scores, rows, self.clusterings_.sizes, away)
+        self.paired_ = PairedOutcomes.of(outcomes.scores, rows, self.clusterings_.sizes, away, completed)
         self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         self.fitted_on = united(fingerprints(table.queries))
@@ -354,6 +360,7 @@ class ClusterRouter(UtilityRouter):
             arrays={name: array for part in learned if part is not None for name, array in part.arrays().items()},
             fitted_on=self.fitted_on,
             curve=self.curve,
+            held_out=self.held_out,
         )
 
     @classmethod
