@@ -42,6 +42,10 @@ class HeldOutFigures(Record):
     """95% confidence interval of the accuracy, from a bootstrap over queries."""
     cost_usd_per_1k: float | None
     """Dollars per 1000 queries; None when unknown."""
+    latency_s_mean: float | None
+    """Mean seconds per query; None when unknown."""
+    calls_per_query: float
+    """Mean number of calls."""
     per_domain: dict[str, float]
     """Accuracy by domain."""
     fitted_single: Rival

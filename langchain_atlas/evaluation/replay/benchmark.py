@@ -12,6 +12,7 @@ from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay import policies
 from langchain_atlas.evaluation.replay.comparison import Evaluation
 from langchain_atlas.evaluation.replay.overlap import learned_from
+from langchain_atlas.evaluation.replay.repeats import lasting_oracle
 from langchain_atlas.evaluation.replay.robustness import robustness
 from langchain_atlas.evaluation.replay.runs import Runs, run_router
 from langchain_atlas.evaluation.replay.unseen import unseen_figures
@@ -79,6 +80,8 @@ def evaluate(
     baselines = _baselines(recorded if logged is None else logged.completed)
     if logged is not None:
         baselines["oracle"] = logged.runs(logged.best)
+    if (lasting := lasting_oracle(table)) is not None:
+        baselines["oracle_repeated"] = lasting
     return Evaluation(
         runs=runs,
         baseline_runs=baselines,

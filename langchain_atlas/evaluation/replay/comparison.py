@@ -84,7 +84,8 @@ class Evaluation:
     def baselines(self) -> dict[str, Result]:
         """The baselines' figures, by name.
 
-        ``best_single``, ``random`` and ``oracle``; ``cheapest`` if costs are known; ``best_single_filled`` if an
+        ``best_single``, ``random`` and ``oracle``; ``oracle_repeated`` if pairs ran repeatedly, see
+        `repeats.lasting_oracle`; ``cheapest`` if costs are known; ``best_single_filled`` if an
         incomplete pair, with the best single pair filling its gaps, is better than the best single pair.
         """
         return {name: self._result(("baseline", name), runs) for name, runs in self.baseline_runs.items()}
@@ -178,6 +179,12 @@ class Evaluation:
             notes.append(
                 f"The bar to beat is best_single_filled: one of these pairs, with the best single pair where it is "
                 f"not recorded, does better than the best single pair alone ({first}, {stand_in})."
+            )
+        if "oracle_repeated" in self.baselines:
+            count = self.baselines["oracle_repeated"].n_measured
+            notes.append(
+                f"oracle_repeated is the oracle that is not luck: on the {count} queries that pairs ran on repeatedly, "
+                "it picks the pair by half of the runs and is judged by the other half."
             )
         if not self.singles.priced.any():
             notes.append("No pair has known costs, so there is no cheapest pair, no frontier and no AIQ.")

@@ -41,6 +41,10 @@ def expected_held(held: HeldOutFigures) -> str:
         if cost and rival.cost_usd_per_1k:
             share = f" ({cost / rival.cost_usd_per_1k:.0%} of its)"
     parts.append("an unknown cost" if cost is None else f"${cost:.3g} per 1000 queries{share}")
+    if held.calls_per_query > 1:
+        parts.append(f"{held.calls_per_query:.1f} calls a query")
+    if held.latency_s_mean is not None:
+        parts.append(f"{held.latency_s_mean:.1f} s")
     return ", ".join(parts)
 
 
