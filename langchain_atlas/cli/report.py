@@ -24,9 +24,6 @@ def report(
 ) -> None:
     """Render routers on recorded outcomes: a single HTML file that opens without a network."""
     from langchain_atlas.errors import SettingError
-    from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
-    from langchain_atlas.evaluation.logged.words import estimate_facts
-    from langchain_atlas.evaluation.replay.unseen import unseen_figures
     from langchain_atlas.evaluation.report.page import figures, page, require_plotly
     from langchain_atlas.files import write_text
     from langchain_atlas.routers.saved.artifact import load_with_settings
@@ -40,23 +37,12 @@ def report(
     loaded = {name: load_with_settings(name) for name in router}
     with common.progress("replaying") as bar:
         content = figures(loaded, table, show_queries=show_queries, seed=seed, progress=bar)
-    logged = logged_outcomes(table)
-    if logged is not None:
-        content |= estimate_facts(logged, {})
-    for entry, decider in zip(content["routers"], loaded.values(), strict=True):
-        held = unseen_figures(decider, table)
-        entry["held_out"] = None if held is None else held.to_json()
     write_text(out, page(content))
     terminal = common.console()
     for entry in content["routers"]:
-        now, held = entry["steps"][entry["start"]], entry["held_out"]
-        accuracy, price = (
-            (now["accuracy"], now["cost"]) if held is None else (held["accuracy"], held["cost_usd_per_1k"])
-        )
-        cost = common.dollars(None if price is None else price / 1000)
-        where = "" if held is None else ", on queries that it was not fitted on"
-        told = f"{entry['name']}: {common.percent(accuracy)} at {cost} per 1000 queries{where}."
-        terminal.print(told, markup=False)
+        now = entry["steps"][entry["start"]]
+        cost = common.dollars(None if now["cost"] is None else now["cost"] / 1000)
+        terminal.print(f"{entry['name']}: {common.percent(now['accuracy'])} at {cost} per 1000 queries.", markup=False)
     for note in content["notes"]:
         terminal.print(f"Note: {note}", markup=False)
     terminal.print(f"Written to {out}. Open it in a browser.", markup=False)

@@ -39,13 +39,17 @@ def is_unpaired(scores: NDArray[np.floating], most: float = MOST_ALONE) -> bool:
     return bool(several and scored.any() and (count[scored] == 1).mean() > most)
 
 
-def completed(vectors: NDArray[np.floating], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def completed(vectors: NDArray[np.floating], scores: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Fill missing outcomes with what a regression of each pair's own outcomes says, shape [n_queries, n_pairs].
+
+    None if that is not needed, see `is_unpaired`.
 
     Args:
         vectors: the queries' vectors, shape [n_queries, dimension].
         scores: shape [n_queries, n_pairs]; NaN where nothing is recorded.
     """
+    if not is_unpaired(scores):
+        return None
     from sklearn.linear_model import RidgeCV
 
     known = ~np.isnan(scores)

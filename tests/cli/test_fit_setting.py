@@ -102,6 +102,37 @@ class TestNothingSaid:
         assert OperatingCurve.from_json(figures["curve"]) == curve
         assert figures["settings"] == dict(router.settings)
 
+    def test_queries_are_kept_aside_and_the_figures_saved(self, many: str, tmp_path: Path) -> None:
+        out, file = tmp_path / "router", tmp_path / "figures.json"
+        printed = fit(many, out, "--router", "knn", "--json", str(file)).output
+        held = json.loads(file.read_text(encoding="utf-8"))["held_out"]
+        assert (held["how"], held["share"], held["n_queries"], held["verdict"]) == (
+            "cross-fitted",
+            0.2,
+            200,
+            "worth it",
+        )
+        assert held["reason"] in lines(printed)
+        assert "The saved router is fitted on all queries, those kept aside included." in lines(printed)
+        kept = loaded(out).held_out
+        assert kept is not None
+        assert kept.to_json() == held
+
+    def test_with_a_setting_given_a_part_is_kept_aside(self, many: str, tmp_path: Path) -> None:
+        out, file = tmp_path / "router", tmp_path / "figures.json"
+        fit(many, out, "--router", "knn", "--value", "0.05", "--json", str(file))
+        held = json.loads(file.read_text(encoding="utf-8"))["held_out"]
+        assert (held["how"], held["n_queries"]) == ("part", 40)
+        assert held["settings"]["value_usd"] == 0.05
+
+    def test_nothing_need_be_kept_aside(self, many: str, tmp_path: Path) -> None:
+        out, file = tmp_path / "router", tmp_path / "figures.json"
+        printed = fit(many, out, "--router", "knn", "--hold-out", "0", "--json", str(file)).output
+        assert "Kept aside" not in printed
+        assert json.loads(file.read_text(encoding="utf-8"))["held_out"] is None
+        with pytest.raises(SettingError, match=r"hold_out is 0\.7"):
+            fit(many, out, "--hold-out", "0.7")
+
     @pytest.mark.parametrize("kind", ["knn", "cluster"])
     def test_on_few_queries_one_pair_is_asked_always(self, kind: str, tmp_path: Path) -> None:
         data, out, file = tmp_path / "few.parquet", tmp_path / "router", tmp_path / "figures.json"
@@ -333,6 +364,11 @@ class TestTrain:
         printed, figures, router = self.train(sums(40), tmp_path)
         assert "Too few queries to compare settings: every query goes to large@@none." in lines(printed)
         assert (router.curve, figures["curve"]) == (None, None)
+        held = figures["held_out"]
+        assert (held["how"], held["n_queries"], held["verdict"]) == ("part", 8, "not worth it")
+        better = held["cluster_accuracy"] > held["accuracy"]
+        assert ("A cluster router fitted on the same part does better" in printed) == better
+        assert router.held_out is not None
         assert figures["settings"] == dict(router.settings)
         assert (router.settings["always"], router.settings["cost_weight"]) == ("large@@none", 0.0)
         assert router.decide(sums(40).queries[0]).rule == "one-pair"

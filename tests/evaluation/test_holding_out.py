@@ -108,7 +108,7 @@ class TestFigures:
         assert held.accuracy == pytest.approx(0.5, abs=0.07)
         assert held.verdict != "worth it"
         assert set(held.per_domain) == {"d0", "d1", "d2"}
-        router = ClusterRouter(encoder, guard=0.0).fit(table).configure(**held.settings)
+        router = ClusterRouter(encoder, guard=0.0).fit(table).configure(value_usd=held.settings["value_usd"])
         router.held_out = held
         assert unseen_figures(router, table) == held
         found = evaluate({"mine": router}, table)
@@ -129,7 +129,7 @@ class TestFigures:
         assert held.fitted_single.pair == "a@@none"
         assert unseen_figures(router, fitted) == held
         assert unseen_figures(router, table.select(query_ids=kept[:40])) is None
-        assert unseen_figures(router.configure(cost_weight=0.5), fitted) is None
+        assert unseen_figures(router.configure(cost_weight=0.4), fitted) is None
 
     def test_a_saved_router_keeps_them(self, tmp_path: object) -> None:
         table = lucky(120)

@@ -12,6 +12,7 @@ from langchain_atlas.evaluation.logged.coverage import Coverage, must_estimate
 from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
 from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.evaluation.settings.crossvalidation import measure_router
+from langchain_atlas.learning.training import check
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.baselines import SinglePairRouter
@@ -87,7 +88,7 @@ class TestEstimates:
 
     def test_a_propensity_of_zero_is_refused(self) -> None:
         rows = [{**each, "propensity": 0.0} for each in two_poets(0, count=60).table.to_pylist()]
-        with pytest.raises(OutcomeError, match="above 0 and at most 1"):
+        with pytest.raises(OutcomeError, match="propensity"):
             LoggedOutcomes.of(OutcomeTable.from_rows(rows), FakeEncoder())
 
     def test_costs_of_calls_that_were_not_made_are_those_of_the_domain(self) -> None:
@@ -171,3 +172,9 @@ class TestEvaluate:
     def test_a_table_with_all_outcomes_is_replayed(self) -> None:
         rows = [row(f"q{n}", pair, 1.0) for n in range(30) for pair in ("a@@none", "b@@none")]
         assert "estimated" not in evaluate({"a": SinglePairRouter("a@@none")}, table_of(*rows)).to_json()
+
+
+class TestTrain:
+    def test_a_policy_that_compares_answers_is_not_trained_on_such_a_log(self) -> None:
+        with pytest.raises(OutcomeError, match="recorded for one pair only"):
+            check(two_poets(0, count=60), 0, 1)

@@ -109,7 +109,10 @@ def cross_fitted(
         calls_per_query=float(trials.calls[taken, rows].mean()),
         how="cross-fitted",
         share=share,
-        settings=chosen.settings,
+        settings={
+            **chosen.settings,
+            "cost_weight": 0.0 if chosen.value_usd is None and chosen.always is None else None,
+        },
         estimated=trials.n_effective is not None,
         one_pair=chosen.always is not None,
         seed=seed,
@@ -153,7 +156,7 @@ def judged(router: Router, held: OutcomeTable, *, single: str, share: float, see
         OutcomeError: no query can be replayed, or the router can't be judged on a log of one pair a query.
     """
     from langchain_atlas.evaluation.replay.benchmark import evaluate
-    from langchain_atlas.evaluation.settings.words import setting_of
+    from langchain_atlas.evaluation.settings.words import setting_of, trade_of
     from langchain_atlas.pool.pool import Pair
 
     found = evaluate({"router": router}, held, seed=seed)
@@ -172,7 +175,7 @@ def judged(router: Router, held: OutcomeTable, *, single: str, share: float, see
         calls_per_query=known_mean(mine.calls) or 0.0,
         how="part",
         share=share,
-        settings=setting_of(router),
+        settings=trade_of(router),
         estimated=found.logged is not None,
         one_pair=setting_of(router)["always"] is not None,
         seed=seed,

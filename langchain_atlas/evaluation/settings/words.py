@@ -25,9 +25,14 @@ def point_of(router: Router, curve: OperatingCurve | None) -> OperatingPoint | N
 def held_out_of(router: Router) -> HeldOutFigures | None:
     """Return what a router did, at its setting, on queries that were kept aside; None if that was not measured."""
     held = router.held_out
-    if held is None or router.settings.get("cost_weight") or held.settings != setting_of(router):
-        return None
-    return held
+    return held if held is not None and held.settings == trade_of(router) else None
+
+
+def trade_of(router: Router) -> dict[str, Any]:
+    """Return all of a router's settings that trade accuracy for cost; a cost weight only where it decides."""
+    setting = setting_of(router)
+    decides = setting["value_usd"] is None and setting["always"] is None
+    return {**setting, "cost_weight": router.settings.get("cost_weight") if decides else None}
 
 
 def expected_held(held: HeldOutFigures) -> str:

@@ -16,6 +16,7 @@ from langchain_atlas.features import Featurizer, QueryFeatures
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers import unpaired
+from langchain_atlas.routers.cluster.consistency import fits_together
 from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
 from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
@@ -128,21 +129,20 @@ class ClusterRouter(UtilityRouter):
         self.forest_: Forest | None = None
         self.ridge_: Ridge | None = None
         outcomes = OutcomeMatrix.of(table)
-        scores, completed = outcomes.scores, None
+        scores = outcomes.scores
         if self.view == "text":
             vectors = self._vectors(table.queries)
-            completed = unpaired.completed(vectors, scores) if unpaired.is_unpaired(scores) else None
+            completed = unpaired.completed(vectors, scores)
         else:
             features = QueryFeatures.of(table.queries, self.encoder)
-            if unpaired.is_unpaired(scores):
-                scores = completed = unpaired.completed(np.hstack([features.text, features.context]), scores)
+            completed = unpaired.completed(np.hstack([features.text, features.context]), scores)
+            scores = scores if completed is None else completed
             self.view_, vectors = Featurizer.learn(features, scores, self.n_directions, self.random_state)
             if self.n_trees and len(scores) >= FEWEST_QUERIES:
-                seen = self.view_.seen(features)
+                seen, counts = self.view_.seen(features), outcomes.counts.astype(np.float64)
                 forest = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
-                ridge = Ridge.learn(seen, scores, self.random_state)
-                recorded = outcomes.counts.astype(np.float64)
-                self.forest_, self.ridge_ = replace(forest, counts=recorded), replace(ridge, counts=recorded)
+                self.forest_ = replace(forest, counts=counts)
+                self.ridge_ = replace(Ridge.learn(seen, scores, self.random_state), counts=counts)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
@@ -379,18 +379,7 @@ class ClusterRouter(UtilityRouter):
         router.paired_ = PairedOutcomes.from_arrays(arrays, default, tuple(facts["sizes"]), (low, high))
         router.natural_strength_ = float(facts["natural_strength"])
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
-        rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
-        seen = encoded if router.view_ is None else router.view_.dimension(encoded)
-        sums = (router.statistics_, router.paired_)
-        shapes = {array.shape for part in sums for array in part.arrays().values()}
-        view, further = router.view_, [part for part in (router.forest_, router.ridge_) if part is not None]
-        if (
-            any(not (view and part.fits(view.n_seen(encoded), len(artifact.pairs))) for part in further)
-            or len(further) == 1
-            or shapes != {(rows, len(artifact.pairs))}
-            or router.clusterings_.centres.shape != (rows, seen)
-            or len(router.clusters_) != router.clusterings_.sizes[0]
-        ):
+        if not fits_together(router, len(artifact.pairs), (artifact.encoder or {})["dimension"]):
             raise ValueError("its clusters, its pairs and its statistics don't fit together")
         return router
 
