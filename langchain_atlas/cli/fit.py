@@ -91,10 +91,14 @@ def _fit(
 ) -> None:
     """Measure a router's settings if that is wanted, fit it, save it, and show what was learned."""
     from langchain_atlas.cli import setting
+    from langchain_atlas.evaluation.logged.words import log_notes
     from langchain_atlas.evaluation.settings.crossvalidation import choose_setting
+    from langchain_atlas.outcomes import OutcomeMatrix
 
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    for note in log_notes(OutcomeMatrix.of(table).scored()):
+        terminal.print(f"Note: {note}", markup=False)
     trials = setting.measure(unfitted, table, seed=seed) if measured else None
     curve = None if trials is None else choose_setting(trials, table, seed=seed)
 

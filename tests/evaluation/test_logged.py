@@ -117,6 +117,27 @@ class TestDoctor:
         assert finding.where == ("ada@@none on poems",)
         assert finding.severity == "missing"
 
+    def test_where_no_domain_has_two_pairs_nothing_is_compared(self) -> None:
+        rows = two_poets(0, first=1.0, count=120).table.to_pylist()
+        for each in rows:
+            each["model"] = {"maths": "ada", "poems": "byron"}[each["domain"]]
+        found = diagnose(OutcomeTable.from_rows(rows), encoder=FakeEncoder())
+        assert found.verdict == "too little data"
+        assert "no domain were two pairs logged" in found.reason
+
+    def test_questions_with_all_outcomes_among_them_count_as_they_are(self) -> None:
+        """A hundred questions were profiled with both models, five hundred more are a log."""
+        rows = two_poets(0).table.to_pylist()
+        draw = np.random.default_rng(1)
+        for each in rows[:100]:
+            other = "byron" if each["model"] == "ada" else "ada"
+            good = (other == "ada") == (each["domain"] == "maths")
+            rows.append({**each, "model": other, "score": float(draw.random() < (0.95 if good else 0.05))})
+        logged = LoggedOutcomes.of(OutcomeTable.from_rows(rows), FakeEncoder())
+        assert (logged.coverage.n_alone, logged.coverage.n_complete) == (500, 100)
+        assert logged.completed.scores[:100].min() >= -0.2
+        assert covers(logged.runs(right_choice(logged)).score, 0.95)
+
     def test_two_pairs_that_are_alike_need_no_router(self) -> None:
         draw = np.random.default_rng(0)
         rows = [{**each, "score": float(draw.random() < 0.7)} for each in two_poets(0).table.to_pylist()]

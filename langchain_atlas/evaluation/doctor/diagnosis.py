@@ -131,6 +131,8 @@ def diagnose(
     headroom = Headroom.of(recorded, margin, None if logged is None else logged.runs(logged.best))
     facts |= {"headroom": headroom, "best_single": headroom.pair, "n_queries": len(part.query_ids)}
     early = verdicts.before_trying(recorded, headroom, n_groups=len(np.unique(groups)))
+    if early is None and logged is not None and not logged.overlap:
+        early = verdicts.without_overlap(part.domains)
     if early is not None:
         return Diagnosis(**early, **facts)
     crossed = crossfit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_atlas.evaluation.doctor.findings import Finding
-from langchain_atlas.evaluation.logged.words import FEW_EFFECTIVE, how_estimated, never_logged
+from langchain_atlas.evaluation.logged.words import FEW_EFFECTIVE, how_estimated, never_logged_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,7 +34,7 @@ def about_log(logged: LoggedOutcomes) -> Iterator[Finding]:
         f"{size:.0f} queries" + (": too few to repeat its figures." if size < FEW_EFFECTIVE else "."),
         count=logged.coverage.n_alone,
     )
-    if never := never_logged(logged):
+    if never := never_logged_note(logged.never_logged()):
         yield Finding(
             kind="never-logged",
             severity="missing",

@@ -115,6 +115,16 @@ def before_trying(recorded: OutcomeMatrix, headroom: Headroom, *, n_groups: int)
     return None
 
 
+def without_overlap(domains: Sequence[str]) -> dict[str, Any]:
+    """Return the verdict on a log in which no domain has outcomes of two pairs, so that nothing can be compared."""
+    reason = (
+        "On no domain were two pairs logged: each pair's outcomes are of questions that no other pair was asked, so "
+        "nothing says how another would have done. Run several pairs on some questions with 'langchain-atlas profile'."
+    )
+    need = Need(more_queries=FEWEST_QUERIES, where=_shared(Counter(domains), FEWEST_QUERIES))
+    return _verdict("too little data", reason, Advice(), need=need)
+
+
 def after_trying(
     crossed: Crossfit, recorded: OutcomeMatrix, headroom: Headroom, *, margin: float, seed: int
 ) -> dict[str, Any]:

@@ -100,6 +100,11 @@ class LoggedOutcomes:
         order: NDArray[np.int64] = np.lexsort((costs, -able), axis=1)[:, 0]
         return order
 
+    @property
+    def overlap(self) -> bool:
+        """Whether two pairs were logged on any domain, so that they can be compared at all."""
+        return bool((self.propensities.supported.sum(axis=1) > 1).any())
+
     def runs(self, columns: NDArray[np.int64]) -> Runs:
         """Return the estimated results of sending each query to a pair.
 
@@ -145,21 +150,29 @@ class LoggedOutcomes:
         return weights, np.nan_to_num(self.recorded.scores[rows, columns[rows]])
 
     def never_logged(self, columns: NDArray[np.int64] | None = None) -> dict[tuple[str, str], int]:
-        """Count the queries of each pair and domain where the pair was never recorded, the most frequent first.
+        """Count the queries of each pair and domain where the pair was never recorded; see `never_logged`."""
+        return never_logged(self.recorded, self.propensities.supported, columns)
 
-        Args:
-            columns: the pair that each query is sent to; by default, every pair is looked at.
-        """
-        supported = self.propensities.supported
-        scored = self.recorded.recorded.any(axis=1)
-        found: dict[tuple[str, str], int] = {}
-        for row, domain in enumerate(self.recorded.domains):
-            asked = range(supported.shape[1]) if columns is None else [int(columns[row])]
-            for column in asked:
-                if scored[row] and column >= 0 and not supported[row, column]:
-                    key = (str(self.recorded.pairs[column]), domain)
-                    found[key] = found.get(key, 0) + 1
-        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+def never_logged(
+    recorded: OutcomeMatrix, supported: NDArray[np.bool_], columns: NDArray[np.int64] | None = None
+) -> dict[tuple[str, str], int]:
+    """Count the queries of each pair and domain where the pair was never recorded, the most frequent first.
+
+    Args:
+        recorded: what was recorded.
+        supported: whether each pair was recorded on each query's domain, shape [n_queries, n_pairs].
+        columns: the pair that each query is sent to, shape [n_queries]; by default, every pair is looked at.
+    """
+    scored = recorded.recorded.any(axis=1)
+    found: dict[tuple[str, str], int] = {}
+    for row, domain in enumerate(recorded.domains):
+        asked = range(supported.shape[1]) if columns is None else [int(columns[row])]
+        for column in asked:
+            if scored[row] and column >= 0 and not supported[row, column]:
+                key = (str(recorded.pairs[column]), domain)
+                found[key] = found.get(key, 0) + 1
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 _KNOWN: WeakKeyDictionary[OutcomeTable, LoggedOutcomes] = WeakKeyDictionary()

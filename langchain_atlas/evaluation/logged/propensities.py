@@ -57,7 +57,7 @@ class Propensities:
         """
         known = recorded.recorded
         usual = _by_stratum(known, strata)
-        supported = _supported(recorded)
+        supported = supported_cells(recorded)
         given = _given(table, recorded)
         complete = known.sum(axis=1) == known.any(axis=0).sum()
         chance = np.where(complete[:, None], 1.0, usual[strata])
@@ -73,7 +73,8 @@ class Propensities:
         return cls(weights, supported, source, doubtful)
 
 
-def _supported(recorded: OutcomeMatrix) -> NDArray[np.bool_]:
+def supported_cells(recorded: OutcomeMatrix) -> NDArray[np.bool_]:
+    """Return whether each pair was logged on each query's domain, see `Propensities.supported`."""
     known, numbers = recorded.recorded, recorded.domain_numbers
     scored = known.any(axis=1)
     counts = np.zeros((len(recorded.domain_names), known.shape[1]))

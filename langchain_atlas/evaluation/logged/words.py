@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.evaluation.logged.coverage import Coverage, must_estimate
-from langchain_atlas.evaluation.logged.outcomes import FEWEST_QUERIES, METHOD
+from langchain_atlas.evaluation.logged.outcomes import FEWEST_QUERIES, METHOD, never_logged
+from langchain_atlas.evaluation.logged.propensities import supported_cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -73,7 +74,7 @@ def estimate_notes(logged: LoggedOutcomes) -> list[str]:
             f"The recorded propensities of {named} do not match how often it was logged; estimates that rest on them "
             "may be wrong. Check what the column holds: the probability with which the logged pair was chosen."
         )
-    if never := never_logged(logged):
+    if never := never_logged_note(logged.never_logged()):
         notes.append(never)
     return notes
 
@@ -90,9 +91,8 @@ def alone_notes(recorded: OutcomeMatrix) -> list[str]:
     return [told]
 
 
-def never_logged(logged: LoggedOutcomes) -> str | None:
+def never_logged_note(never: Mapping[tuple[str, str], int]) -> str | None:
     """Name the pairs that were never logged on a domain; None if there are none."""
-    never = logged.never_logged()
     if not never:
         return None
     told = [f"{pair} on {domain!r}" for pair, domain in list(never)[:_SHOWN]]
@@ -101,6 +101,19 @@ def never_logged(logged: LoggedOutcomes) -> str | None:
         f"Never logged: {', '.join(told)}{more}. Nothing is said of these pairs there, and no figure rests on them; "
         "run them on some of these queries with 'langchain-atlas profile'."
     )
+
+
+def log_notes(recorded: OutcomeMatrix) -> list[str]:
+    """Say of outcomes that a router is fitted on that they are a log of one pair a query; empty if they are not."""
+    if not must_estimate(recorded.scores):
+        return []
+    coverage = Coverage.of(recorded.scores)
+    told = (
+        f"{coverage.n_alone} of {coverage.n_scored} queries are recorded for one pair only, so replay can't judge a "
+        f"router there: the figures below are estimates ({METHOD})."
+    )
+    never = never_logged_note(never_logged(recorded, supported_cells(recorded)))
+    return [told] if never is None else [told, never]
 
 
 def as_estimate(result: Result) -> Result:
