@@ -1,14 +1,17 @@
 """The commands on a log of one pair a query, as a person runs them."""
 
+from __future__ import annotations
+
 import json
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Command
+from one_pair_logs import two_poets
 
-sys.path.append(str(Path(__file__).parents[1] / "evaluation"))
-from logs import two_poets
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Command
 
 
 @pytest.mark.usefixtures("fake_encoder")

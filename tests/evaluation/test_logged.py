@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from logs import two_poets
 from numpy.typing import NDArray
+from one_pair_logs import two_poets
 from recorded import row, table_of
 
 from langchain_atlas.errors import OutcomeError

@@ -99,13 +99,18 @@ def check_support(name: str, runs: Runs, logged: LoggedOutcomes) -> None:
     )
 
 
+def reads_no_answers(router: Router) -> bool:
+    """Return whether a router decides before it sees an answer, so that it can be judged by estimates."""
+    return router.takes_first_answer or bool(router.settings.get("always"))
+
+
 def check_kind(name: str, router: Router) -> None:
     """Check that a router can be judged on a log of one pair a query.
 
     Raises:
         OutcomeError: it reads answers before it decides, and the answers of other pairs were not recorded.
     """
-    if not router.takes_first_answer and not router.settings.get("always"):
+    if not reads_no_answers(router):
         raise OutcomeError(
             f"Router {name!r} can't be judged on this log: it compares answers of several pairs on a query, and most "
             "queries here are recorded for one pair only. Record several pairs on some queries with 'langchain-atlas "

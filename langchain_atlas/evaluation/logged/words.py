@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.evaluation.logged.coverage import Coverage, must_estimate
-from langchain_atlas.evaluation.logged.outcomes import FEWEST_QUERIES, METHOD, never_logged
+from langchain_atlas.evaluation.logged.outcomes import METHOD, never_logged
 from langchain_atlas.evaluation.logged.propensities import supported_cells
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def alone_notes(recorded: OutcomeMatrix) -> list[str]:
         return []
     told = (
         f"{coverage.n_alone} of {coverage.n_scored} queries are recorded for one pair only: a router has no choice "
-        f"there, so these figures say little about it; estimates need {FEWEST_QUERIES} queries or more."
+        "there, so these figures say little about it."
     )
     return [told]
 

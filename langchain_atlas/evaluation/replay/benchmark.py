@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
-from langchain_atlas.evaluation.logged.executor import judge
+from langchain_atlas.evaluation.logged.executor import judge, reads_no_answers
 from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay import policies
 from langchain_atlas.evaluation.replay.comparison import Evaluation
@@ -20,6 +20,7 @@ from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
+from langchain_atlas.routers.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -65,7 +66,9 @@ def evaluate(
     recorded = OutcomeMatrix.of(table).scored()
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
-    logged = logged_outcomes(table, next(_encoders(routers.values()), None))
+    logged = None
+    if is_unpaired(recorded.scores) or all(reads_no_answers(router) for router in routers.values()):
+        logged = logged_outcomes(table, next(_encoders(routers.values()), None))
     executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
     runs: dict[str, Runs] = {}

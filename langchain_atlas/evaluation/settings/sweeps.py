@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.evaluation.logged.executor import LoggedExecutor, check_kind, check_support
+from langchain_atlas.evaluation.logged.executor import LoggedExecutor, check_kind, check_support, reads_no_answers
 from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay.runs import Runs, run_router, shares
 from langchain_atlas.evaluation.settings.words import named, setting_of
 from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.routers.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +87,9 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
     """
     knob, settings, start = settings_of(router)
     versions = [router.configure(**setting.settings) if setting.settings else router for setting in settings]
-    logged = logged_outcomes(table, getattr(router, "encoder", None))
+    logged = None
+    if is_unpaired(table.matrix("score")) or reads_no_answers(router):
+        logged = logged_outcomes(table, getattr(router, "encoder", None))
     if logged is not None:
         runs = _estimated(versions, start, table, logged, step)
         return Sweep(router, knob, tuple(settings), tuple(runs), start)
