@@ -93,6 +93,7 @@ def _fit(
     from langchain_atlas.cli import setting
     from langchain_atlas.evaluation.logged.words import log_notes
     from langchain_atlas.evaluation.settings.crossvalidation import choose_setting
+    from langchain_atlas.evaluation.settings.words import trade_of
     from langchain_atlas.outcomes import OutcomeMatrix
 
     terminal = common.console()
@@ -114,6 +115,7 @@ def _fit(
     else:
         encoder = getattr(unfitted, "encoder", None)
         held = held_out.by_part(fit_on, table, encoder, share=hold_out, seed=seed)
+    held = None if held is None else held.replace(settings=trade_of(fitted))
     fitted.held_out = held
     fitted.save(out)
     figures = {

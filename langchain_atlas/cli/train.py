@@ -10,10 +10,11 @@ import typer
 from langchain_atlas.cli import common, held_out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
+    from langchain_atlas.encoders import Encoder
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.held_out import HeldOutFigures
@@ -58,9 +59,7 @@ def train(
     """Train a router that compares answers and calls further pairs, and save it."""
     from langchain_atlas.cli.setting import say
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
-    from langchain_atlas.evaluation.settings.holding_out import split
     from langchain_atlas.learning.ppo import PPOConfig
-    from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.learning.training import TrainingConfig, check
     from langchain_atlas.learning.training import train as learn
 
@@ -72,21 +71,15 @@ def train(
     _say_data(table, terminal)
     made = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids)))
     check(table, seed, steps)
-    kept, aside = split(table, made, share=hold_out, seed=seed)
-    part = table.select(query_ids=kept) if aside else table
-    recordings = Recordings.of(part, made, descriptions=descriptions)
     config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
     folders: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints}
-    with common.progress("training") as bar:
-        router = learn(part, made, config=config, seed=seed, recordings=recordings, progress=bar, **folders)
-    held = None
-    if aside:
-        fitted, curve = _set(router, recordings, seed)
-        held = _judged(fitted, part, table.select(query_ids=aside), share=hold_out, seed=seed)
-        recordings = Recordings.of(table, made, descriptions=descriptions, like=router.featurizer)
-        router = _remembering(router, recordings, table)
-    router, curve = _set(router, recordings, seed)
-    router.held_out = held
+
+    def learn_from(part: OutcomeTable, recordings: Recordings) -> RLRouter:
+        with common.progress("training") as bar:
+            return learn(part, made, config=config, seed=seed, recordings=recordings, progress=bar, **folders)
+
+    router, curve = _trained(learn_from, table, made, descriptions, share=hold_out, seed=seed)
+    held = router.held_out
     router.save(out)
     terminal.print(_manner(router.training))
     say(curve, router, {}, held)
@@ -96,6 +89,33 @@ def train(
     figures = {"router": router.kind, "settings": dict(router.settings), **router.training}
     figures["held_out"] = None if held is None else held.to_json()
     common.write_json(json, {**figures, "curve": None if curve is None else curve.to_json()})
+
+
+def _trained(
+    learn: Callable[[OutcomeTable, Recordings], RLRouter],
+    table: OutcomeTable,
+    encoder: Encoder,
+    descriptions: Mapping[str, str],
+    *,
+    share: float,
+    seed: int,
+) -> tuple[RLRouter, OperatingCurve | None]:
+    """Train without a part of the queries, judge the router on that part, and have it remember the outcomes of all."""
+    from langchain_atlas.evaluation.settings.holding_out import split
+    from langchain_atlas.evaluation.settings.words import trade_of
+    from langchain_atlas.learning.recordings import Recordings
+
+    kept, aside = split(table, encoder, share=share, seed=seed)
+    part = table.select(query_ids=kept) if aside else table
+    recordings = Recordings.of(part, encoder, descriptions=descriptions)
+    router, held = learn(part, recordings), None
+    if aside:
+        held = _judged(_set(router, recordings, seed)[0], part, table.select(query_ids=aside), share=share, seed=seed)
+        recordings = Recordings.of(table, encoder, descriptions=descriptions, like=router.featurizer)
+        router = _remembering(router, recordings, table)
+    router, curve = _set(router, recordings, seed)
+    router.held_out = None if held is None else held.replace(settings=trade_of(router))
+    return router, curve
 
 
 def _set(router: RLRouter, recordings: Recordings, seed: int) -> tuple[RLRouter, OperatingCurve | None]:

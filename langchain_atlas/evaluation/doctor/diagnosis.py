@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import Pair
 
@@ -126,8 +127,8 @@ def diagnose(
     if len(part.query_ids) >= verdicts.FEWEST_QUERIES:
         logged = logged_outcomes(part, encoder, seed=seed)
     if logged is not None:
-        recorded, facts["findings"] = logged.completed, with_log(findings, logged)
-        facts |= {"estimated": True, "method": METHOD}
+        recorded = logged.completed
+        facts |= _estimated(logged, findings)
     headroom = Headroom.of(recorded, margin, None if logged is None else logged.runs(logged.best))
     facts |= {"headroom": headroom, "best_single": headroom.pair, "n_queries": len(part.query_ids)}
     early = verdicts.before_trying(recorded, headroom, n_groups=len(np.unique(groups)))
@@ -144,8 +145,6 @@ def diagnose(
         progress=lambda done, total: report("trying routers", done, total),
         completed=None if logged is None else logged.completed,
     )
-    if logged is not None:
-        facts["effective_sample_size"] = round(logged.effective_sample_size(logged.best), 1)
     facts["curve"] = measure_router(
         ClusterRouter(encoder, random_state=seed),
         chosen,
@@ -153,9 +152,18 @@ def diagnose(
         progress=lambda done, total: report("measuring settings", done, total),
     )
     verdict = verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed)
-    if logged is not None:
-        verdict["reason"] = f"Estimated, not replayed: {verdict['reason']}"
+    verdict["reason"] = ("" if logged is None else "Estimated, not replayed: ") + verdict["reason"]
     return Diagnosis(**verdict, **facts)
+
+
+def _estimated(logged: LoggedOutcomes, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """Return the fields of a diagnosis that rests on estimates."""
+    return {
+        "findings": with_log(findings, logged),
+        "estimated": True,
+        "method": METHOD,
+        "effective_sample_size": round(logged.effective_sample_size(logged.best), 1),
+    }
 
 
 def default_encoder(name: str | None = None) -> Encoder:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
 
@@ -66,9 +67,7 @@ def evaluate(
     recorded = OutcomeMatrix.of(table).scored()
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
-    logged = None
-    if is_unpaired(recorded.scores) or all(reads_no_answers(router) for router in routers.values()):
-        logged = logged_outcomes(table, next(_encoders(routers.values()), None))
+    logged = _logged(routers, table, recorded)
     executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
     runs: dict[str, Runs] = {}
@@ -80,14 +79,9 @@ def evaluate(
                 runs[name] = judge(name, router, table, logged, on_query=step)
         except PoolError as error:
             raise PoolError(f"Router {name!r}: {error}") from error
-    baselines = _baselines(recorded if logged is None else logged.completed)
-    if logged is not None:
-        baselines["oracle"] = logged.runs(logged.best)
-    if (lasting := lasting_oracle(table)) is not None:
-        baselines["oracle_repeated"] = lasting
     return Evaluation(
         runs=runs,
-        baseline_runs=baselines,
+        baseline_runs=_baselines(table, recorded, logged),
         recorded=recorded if logged is None else logged.completed,
         logged=logged,
         n_bootstrap=n_bootstrap,
@@ -100,6 +94,13 @@ def evaluate(
         learned_from=learned_from(routers, table),
         unseen={name: held for name, router in routers.items() if (held := unseen_figures(router, table)) is not None},
     )
+
+
+def _logged(routers: Mapping[str, Router], table: OutcomeTable, recorded: OutcomeMatrix) -> LoggedOutcomes | None:
+    """Return what results are estimated from; None if they are replayed, as those of routers that read answers."""
+    if not is_unpaired(recorded.scores) and not all(reads_no_answers(router) for router in routers.values()):
+        return None
+    return logged_outcomes(table, next(_encoders(routers.values()), None))
 
 
 def _encoders(routers: Iterable[Router]) -> Iterator[Encoder]:
@@ -117,7 +118,8 @@ def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
         )
 
 
-def _baselines(recorded: OutcomeMatrix) -> dict[str, Runs]:
+def _baselines(table: OutcomeTable, recorded: OutcomeMatrix, logged: LoggedOutcomes | None) -> dict[str, Runs]:
+    recorded = recorded if logged is None else logged.completed
     singles = policies.SinglePairs.of(recorded)
     baselines = {"best_single": policies.single_pair(recorded, singles.best)}
     filled = policies.filled_pair(recorded, singles)
@@ -126,5 +128,7 @@ def _baselines(recorded: OutcomeMatrix) -> dict[str, Runs]:
     if singles.cheapest is not None:
         baselines["cheapest"] = policies.single_pair(recorded, singles.cheapest)
     baselines["random"] = policies.random_pair(recorded)
-    baselines["oracle"] = policies.oracle(recorded)
+    baselines["oracle"] = policies.oracle(recorded) if logged is None else logged.runs(logged.best)
+    if (lasting := lasting_oracle(table)) is not None:
+        baselines["oracle_repeated"] = lasting
     return baselines
