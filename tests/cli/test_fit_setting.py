@@ -120,7 +120,7 @@ class TestNothingSaid:
         out, file = tmp_path / "router", tmp_path / "figures.json"
         fit(many, out, "--router", "knn", "--value", "0.05", "--json", str(file))
         held = json.loads(file.read_text(encoding="utf-8"))["held_out"]
-        assert (held["how"], held["n_queries"]) == ("part", 40)
+        assert (held["how"], held["n_queries"]) == ("part", 41)
         assert held["settings"]["value_usd"] == 0.05
 
     def test_nothing_need_be_kept_aside(self, many: str, tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ class TestTrain:
         said = lines(printed)
         number = said.index(curve.reason)
         assert said[number + 1].startswith(
-            f"Expected on new queries like these: {100 * curve.choice.accuracy:.1f}% right"
+            f"Expected on new queries like these: {100 * figures['held_out']['accuracy']:.1f}% right"
         )
         assert OperatingCurve.from_json(figures["curve"]) == curve
         assert figures["settings"] == dict(router.settings)

@@ -34,8 +34,8 @@ def lasting_oracle(table: OutcomeTable) -> Runs | None:
     if not table.repeats:
         return None
     scores, costs, latencies = (_halves(table, column) for column in ("score", "cost_usd", "latency_s"))
-    able = ~np.isnan(scores).any(axis=0)
-    there = able.sum(axis=1) > 1
+    able: NDArray[np.bool_] = ~np.isnan(scores).any(axis=0)
+    there: NDArray[np.bool_] = np.asarray(able.sum(axis=1) > 1)
     if there.sum() < FEWEST_QUERIES:
         return None
     usual = np.where(able, scores.mean(axis=0), 0.0).sum(axis=0) / np.maximum(able.sum(axis=0), 1)
