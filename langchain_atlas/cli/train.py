@@ -108,13 +108,16 @@ def _trained(
     kept, aside = split(table, encoder, share=share, seed=seed)
     part = table.select(query_ids=kept) if aside else table
     recordings = Recordings.of(part, encoder, descriptions=descriptions)
-    router, held = learn(part, recordings), None
-    if aside:
-        held = _judged(_set(router, recordings, seed)[0], part, table.select(query_ids=aside), share=share, seed=seed)
-        recordings = Recordings.of(table, encoder, descriptions=descriptions, like=router.featurizer)
-        router = _remembering(router, recordings, table)
-    router, curve = _set(router, recordings, seed)
-    router.held_out = None if held is None else held.replace(settings=trade_of(router))
+    learned = learn(part, recordings)
+    if not aside:
+        return _set(learned, recordings, seed)
+    fitted, measured = _set(learned, recordings, seed)
+    recordings = Recordings.of(table, encoder, descriptions=descriptions, like=learned.featurizer)
+    router, curve = _set(_remembering(learned, recordings, table), recordings, seed)
+    if measured is None and curve is not None:  # the part alone is too small to choose a setting by
+        fitted = learned.configure(cost_weight=0.0).configure(**curve.choice.settings)
+    held = _judged(fitted, part, table.select(query_ids=aside), share=share, seed=seed)
+    router.held_out = held.replace(settings=trade_of(router))
     return router, curve
 
 
