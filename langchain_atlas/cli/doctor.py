@@ -111,7 +111,8 @@ def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:
         terminal.print(
             escape(
                 f"Best single pair in hindsight: {diagnosis.headroom.pair}, {100 * diagnosis.headroom.accuracy:.1f}%. "
-                f"An oracle would gain {100 * diagnosis.headroom.gain:.1f} points on it."
+                f"{'The best choice by what is expected' if diagnosis.estimated else 'An oracle'} would gain "
+                f"{100 * diagnosis.headroom.gain:.1f} points on it."
             )
         )
     if diagnosis.curve is not None:

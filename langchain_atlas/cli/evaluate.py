@@ -46,6 +46,7 @@ def evaluate(
     json: common.JsonOption = None,
 ) -> None:
     """Replay routers on recorded outcomes, and report whether they are better than the baselines."""
+    from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 
     for name, value in (("seed", seed), ("edits", edits)):
@@ -64,7 +65,8 @@ def evaluate(
         notes += _about_probes(table, learned)
     notes += _about_pairs(routers, seen, table)
     terminal = common.console()
-    terminal.print(f"Replaying on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    doing = "Estimating from" if must_estimate(table.matrix("score")) else "Replaying on"
+    terminal.print(f"{doing} {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     with common.progress("replaying") as bar:
         evaluation = replay(routers, table, seed=seed, edits=edits, progress=bar)
     notes = [*evaluation.notes, *notes]

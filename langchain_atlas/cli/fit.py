@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli import common, held_out
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.learned.base import EmbeddingRouter
 
 _CLUSTERS = 8
+_SAVED = "The saved router is fitted on all queries, those kept aside included."
 
 
 def fit(
@@ -50,12 +53,14 @@ def fit(
         str | None,
         typer.Option("--encoder", help="sentence-transformers model, by name or folder; 'bert' fine-tunes it."),
     ] = None,
+    hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
     from langchain_atlas.cli import setting
 
+    held_out.check(hold_out)
     router = ALIASES.get(router, router)
     given = setting.asked_for(target=target, budget=budget, value=value, cost_weight=cost_weight, alpha=alpha)
     if router == "dual" or parts is not None:
@@ -66,9 +71,9 @@ def fit(
         return
     measured = router in MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
     _check_knob(router, given)
-    unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured)
+    unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured or hold_out > 0)
     table = common.load_table(data, pairs, domains)
-    _fit(unfitted, table, out, given, measured=measured, clusters=clusters, seed=seed, json=json)
+    _fit(unfitted, table, out, given, measured=measured, clusters=clusters, hold_out=hold_out, seed=seed, json=json)
 
 
 def _fit(
@@ -79,20 +84,38 @@ def _fit(
     *,
     measured: bool,
     clusters: int | None,
+    hold_out: float,
     seed: int,
     json: Path | None,
 ) -> None:
     """Measure a router's settings if that is wanted, fit it, save it, and show what was learned."""
     from langchain_atlas.cli import setting
+    from langchain_atlas.evaluation.logged.words import log_notes
+    from langchain_atlas.evaluation.settings.crossvalidation import choose_setting
+    from langchain_atlas.evaluation.settings.words import trade_of
+    from langchain_atlas.outcomes import OutcomeMatrix
 
     terminal = common.console()
     terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
-    curve = setting.measure(unfitted, table, seed=seed) if measured else None
-    _learn(unfitted, table)
-    if measured or given:
-        fitted: Any = setting.set_as_measured(unfitted, curve, given, _single(table))
+    for note in log_notes(OutcomeMatrix.of(table).scored()):
+        terminal.print(f"Note: {note}", markup=False)
+    trials = setting.measure(unfitted, table, seed=seed) if measured else None
+    curve = None if trials is None else choose_setting(trials, table, seed=seed)
+
+    def fit_on(part: OutcomeTable) -> tuple[Router, str]:
+        made: Any = copy.copy(unfitted)
+        _learn(made, part)
+        single = _single(part, made)
+        return (setting.set_as_measured(made, curve, given, single) if measured or given else made), single
+
+    fitted: Any = fit_on(table)[0]
+    if trials is not None and curve is not None:
+        held = held_out.by_trials(trials, curve, given, table, share=hold_out, seed=seed)
     else:
-        fitted = unfitted
+        encoder = getattr(unfitted, "encoder", None)
+        held = held_out.by_part(fit_on, table, encoder, share=hold_out, seed=seed)
+    held = None if held is None else held.replace(settings=trade_of(fitted))
+    fitted.held_out = held
     fitted.save(out)
     figures = {
         "router": fitted.kind,
@@ -101,11 +124,13 @@ def _fit(
         "n_queries": len(table.query_ids),
         "n_pairs": len(fitted.pairs),
         "curve": None if curve is None else curve.to_json(),
+        "held_out": None if held is None else held.to_json(),
         **_clusters(fitted, table),
     }
     _show(figures, clusters, terminal)
     if measured:
-        setting.say(curve, fitted, given)
+        setting.say(curve, fitted, given, held)
+    held_out.say(held, terminal, share=hold_out, saved=_SAVED)
     common.saved(terminal, out)
     common.write_json(json, figures)
 
@@ -164,9 +189,14 @@ def _check_knob(kind: str, given: dict[str, float], *, every: bool = False) -> N
         )
 
 
-def _single(table: OutcomeTable) -> str:
+def _single(table: OutcomeTable, router: Router) -> str:
+    """Return the best single pair; of a log of one pair a query, the router's own default."""
+    from langchain_atlas.evaluation.logged.coverage import must_estimate
+    from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.guard import most_accurate
 
+    if isinstance(router, ClusterRouter) and must_estimate(table.matrix("score")):
+        return str(router.pairs[router.paired_.default])
     return str(table.pairs[most_accurate(table.matrix("score"))])
 
 

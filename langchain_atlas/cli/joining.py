@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_atlas.cli import common
-from langchain_atlas.errors import SettingError
+from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.progress import Steps
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
 
     Raises:
         SettingError: the options can't be combined, or a part is of the wrong kind.
+        OutcomeError: most queries are recorded for one pair only.
     """
     from langchain_atlas.evaluation.replay.overlap import learned_from
     from langchain_atlas.evaluation.replay.runs import run_router
@@ -32,6 +33,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     from langchain_atlas.routers.dual import DualRouter, calibrate
     from langchain_atlas.routers.saved.artifact import load_with_settings
     from langchain_atlas.routers.saved.fingerprints import fingerprints, united
+    from langchain_atlas.routers.unpaired import is_unpaired
 
     folders = [part.strip() for part in (parts or "").split(",") if part.strip()]
     if router != "dual" or len(folders) != _TWO:
@@ -40,6 +42,11 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
             "'--router dual --parts CLUSTER_DIR,RL_DIR', and no other kind has parts."
         )
     first, second = (load_with_settings(folder) for folder in folders)
+    if is_unpaired(table.matrix("score")):
+        raise OutcomeError(
+            f"Most queries of {table.source} are recorded for one pair only, so the parts can't be compared on them. "
+            "Record several pairs on some queries with 'langchain-atlas profile'."
+        )
     dual = DualRouter(first, second)  # type: ignore[arg-type]  # it says which kinds it wants
     executor = ReplayExecutor(table)
     runs: list[Runs] = []

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.cli import common
 from langchain_atlas.errors import OutcomeError, SettingError
-from langchain_atlas.evaluation.settings.words import expected, point_of
+from langchain_atlas.evaluation.settings.words import expected, expected_held, point_of
 
 if TYPE_CHECKING:
+    from langchain_atlas.evaluation.settings.choosing import Trials
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.operating import OperatingCurve
+    from langchain_atlas.routers.held_out import HeldOutFigures
+    from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 
 
 def asked_for(
@@ -54,12 +56,22 @@ def asked_for(
     return given
 
 
-def measure(router: Any, table: OutcomeTable, *, seed: int) -> OperatingCurve | None:
+def measure(router: Any, table: OutcomeTable, *, seed: int) -> Trials | None:
     """Measure an unfitted router at many settings; None with too few queries."""
-    from langchain_atlas.evaluation.settings.crossvalidation import measure_router
+    from langchain_atlas.evaluation.settings.crossvalidation import cross_validate
 
     with common.progress("measuring settings") as bar:
-        return measure_router(router, table, seed=seed, progress=bar)
+        return cross_validate(router, table, seed=seed, progress=bar)
+
+
+def asked_point(curve: OperatingCurve, given: dict[str, float]) -> OperatingPoint:
+    """Return the measured setting that was asked for, or else the chosen one; the single pair if no other will do."""
+    try:
+        if "target" in given:
+            return curve.within(given["target"])
+        return curve.affordable(given["budget"]) if "budget" in given else curve.choice
+    except SettingError:
+        return curve.single
 
 
 def set_as_measured(router: Any, curve: OperatingCurve | None, given: dict[str, float], single: str) -> Router:
@@ -87,8 +99,17 @@ def set_as_measured(router: Any, curve: OperatingCurve | None, given: dict[str, 
     return router.configure(cost_weight=0.0).configure(**settings)  # type: ignore[no-any-return]
 
 
-def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -> None:
-    """Print in two lines which setting was chosen, why, and the accuracy and cost to expect."""
+def say(
+    curve: OperatingCurve | None, router: Router, given: dict[str, float], held: HeldOutFigures | None = None
+) -> None:
+    """Print in two lines which setting was chosen, why, and the accuracy and cost to expect.
+
+    Args:
+        curve: the measurements.
+        router: the router at its setting.
+        given: see `asked_for`.
+        held: what it did on queries that were kept aside, which are then the figures to expect.
+    """
     terminal = common.console()
     if curve is None:
         if not given:
@@ -108,4 +129,5 @@ def say(curve: OperatingCurve | None, router: Router, given: dict[str, float]) -
         return
     if not given:
         terminal.print(curve.reason, markup=False)
-    terminal.print(f"Expected on new queries like these: {expected(point, curve)}.", markup=False)
+    told = expected(point, curve) if held is None else expected_held(held)
+    terminal.print(f"Expected on new queries like these: {told}.", markup=False)

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli import common, held_out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rich.console import Console
 
+    from langchain_atlas.encoders import Encoder
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.held_out import HeldOutFigures
+    from langchain_atlas.routers.operating import OperatingCurve
     from langchain_atlas.routers.policy.router import RLRouter
+
+_SAVED = "The saved policy was trained without the queries kept aside; its memory holds the outcomes of all."
 
 
 def train(
@@ -47,18 +52,18 @@ def train(
             "--checkpoints", help="Folder for a whole router every 50 steps.", callback=common.writable_folder
         ),
     ] = None,
+    hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
     """Train a router that compares answers and calls further pairs, and save it."""
-    from langchain_atlas.cli.setting import say, set_as_measured
+    from langchain_atlas.cli.setting import say
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
-    from langchain_atlas.evaluation.settings.policy_trials import measure_policy
     from langchain_atlas.learning.ppo import PPOConfig
-    from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.learning.training import TrainingConfig, check
     from langchain_atlas.learning.training import train as learn
 
+    held_out.check(hold_out)
     SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
     table = common.load_table(data, pairs, domains)
     descriptions = {} if pool is None else _descriptions(pool)
@@ -66,20 +71,100 @@ def train(
     _say_data(table, terminal)
     made = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids)))
     check(table, seed, steps)
-    recordings = Recordings.of(table, made, descriptions=descriptions)
     config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
     folders: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints}
-    with common.progress("training") as bar:
-        router = learn(table, made, config=config, seed=seed, recordings=recordings, progress=bar, **folders)
-    with common.progress("measuring settings") as bar:
-        curve = measure_policy(router, recordings, seed=seed, progress=bar)
-    router = cast("RLRouter", set_as_measured(router, curve, {}, _single(recordings)))
+
+    def learn_from(part: OutcomeTable, recordings: Recordings) -> RLRouter:
+        with common.progress("training") as bar:
+            return learn(part, made, config=config, seed=seed, recordings=recordings, progress=bar, **folders)
+
+    router, curve = _trained(learn_from, table, made, descriptions, share=hold_out, seed=seed)
+    held = router.held_out
     router.save(out)
     terminal.print(_manner(router.training))
-    say(curve, router, {})
+    say(curve, router, {}, held)
+    held_out.say(held, terminal, share=hold_out, saved=_SAVED)
+    _say_cluster(held, terminal)
     common.saved(terminal, out)
     figures = {"router": router.kind, "settings": dict(router.settings), **router.training}
+    figures["held_out"] = None if held is None else held.to_json()
     common.write_json(json, {**figures, "curve": None if curve is None else curve.to_json()})
+
+
+def _trained(
+    learn: Callable[[OutcomeTable, Recordings], RLRouter],
+    table: OutcomeTable,
+    encoder: Encoder,
+    descriptions: Mapping[str, str],
+    *,
+    share: float,
+    seed: int,
+) -> tuple[RLRouter, OperatingCurve | None]:
+    """Train without a part of the queries, judge the router on that part, and have it remember the outcomes of all."""
+    from langchain_atlas.evaluation.settings.holding_out import split
+    from langchain_atlas.evaluation.settings.words import trade_of
+    from langchain_atlas.learning.recordings import Recordings
+
+    kept, aside = split(table, encoder, share=share, seed=seed)
+    part = table.select(query_ids=kept) if aside else table
+    recordings = Recordings.of(part, encoder, descriptions=descriptions)
+    learned = learn(part, recordings)
+    if not aside:
+        return _set(learned, recordings, seed)
+    fitted, measured = _set(learned, recordings, seed)
+    recordings = Recordings.of(table, encoder, descriptions=descriptions, like=learned.featurizer)
+    router, curve = _set(_remembering(learned, recordings, table), recordings, seed)
+    if measured is None and curve is not None:  # the part alone is too small to choose a setting by
+        fitted = learned.configure(cost_weight=0.0).configure(**curve.choice.settings)
+    held = _judged(fitted, part, table.select(query_ids=aside), share=share, seed=seed)
+    router.held_out = held.replace(settings=trade_of(router))
+    return router, curve
+
+
+def _set(router: RLRouter, recordings: Recordings, seed: int) -> tuple[RLRouter, OperatingCurve | None]:
+    """Measure a trained router's settings, and return it at the chosen one."""
+    from langchain_atlas.cli.setting import set_as_measured
+    from langchain_atlas.evaluation.settings.policy_trials import measure_policy
+
+    with common.progress("measuring settings") as bar:
+        curve = measure_policy(router, recordings, seed=seed, progress=bar)
+    return cast("RLRouter", set_as_measured(router, curve, {}, _single(recordings))), curve
+
+
+def _judged(router: RLRouter, part: OutcomeTable, aside: OutcomeTable, *, share: float, seed: int) -> HeldOutFigures:
+    """Return what a router does on the queries kept aside, with a cluster router fitted on the same part beside it."""
+    from langchain_atlas.evaluation.replay.benchmark import evaluate
+    from langchain_atlas.evaluation.settings.holding_out import judged
+    from langchain_atlas.routers.cluster.router import ClusterRouter
+    from langchain_atlas.routers.guard import most_accurate
+
+    with common.progress("judging on the queries kept aside"):
+        single = str(part.pairs[most_accurate(part.matrix("score"))])
+        held = judged(router, aside, single=single, share=share, seed=seed)
+        simple = ClusterRouter(router.encoder, random_state=seed).fit(part)
+        accuracy = evaluate({"cluster": simple}, aside, n_bootstrap=1).routers["cluster"].accuracy
+    return held.replace(cluster_accuracy=accuracy)
+
+
+def _remembering(router: RLRouter, recordings: Recordings, table: OutcomeTable) -> RLRouter:
+    """Return a trained router that remembers all outcomes, those of the queries kept aside included."""
+    from langchain_atlas.routers.saved.fingerprints import fingerprints, united
+
+    knowing = router.with_memory(recordings.featurizer)
+    knowing.fitted_on = united(router.fitted_on, fingerprints(table.queries))
+    return knowing
+
+
+def _say_cluster(held: HeldOutFigures | None, terminal: Console) -> None:
+    """Say so if a cluster router, which is fitted in seconds, does better on the queries kept aside."""
+    if held is None or held.cluster_accuracy is None or held.cluster_accuracy <= held.accuracy:
+        return
+    terminal.print(
+        f"A cluster router fitted on the same part does better on the queries kept aside: "
+        f"{common.percent(held.cluster_accuracy)} against {common.percent(held.accuracy)}. Use 'fit', or record more "
+        "queries before you train.",
+        markup=False,
+    )
 
 
 def _say_data(table: OutcomeTable, terminal: Console) -> None:

@@ -19,6 +19,7 @@ from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
+from langchain_atlas.routers.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -151,7 +152,7 @@ def check(table: OutcomeTable, seed: int, steps: int) -> None:
     """Check that a policy can be trained on a table.
 
     Raises:
-        OutcomeError: there are too few queries.
+        OutcomeError: there are too few queries, or most are recorded for one pair only.
         SettingError: `seed` or `steps` is negative.
     """
     if seed < 0 or steps < 0:
@@ -160,6 +161,11 @@ def check(table: OutcomeTable, seed: int, steps: int) -> None:
         raise OutcomeError(
             f"{table.source} has {len(table.query_ids)} queries; training needs at least {FEWEST_QUERIES}. Record more "
             "with 'profile', or fit a cluster router."
+        )
+    if is_unpaired(table.matrix("score")):
+        raise OutcomeError(
+            f"Most queries of {table.source} are recorded for one pair only; training compares the answers of several "
+            "pairs to a query. Record several on some queries with 'profile', or use 'fit', which can learn from this."
         )
 
 

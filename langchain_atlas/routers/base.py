@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.pool.pool import Pair
+    from langchain_atlas.routers.held_out import HeldOutFigures
     from langchain_atlas.routers.operating import OperatingCurve
 
 Changed = TypeVar("Changed", bound="Router")
@@ -58,6 +59,9 @@ class Router(Runnable[Any, Assignment], ABC):
 
     curve: OperatingCurve | None = None
     """The measured accuracy and cost of each of its settings; None if they were not measured."""
+
+    held_out: HeldOutFigures | None = None
+    """What it did on queries that it was not fitted on, measured when it was fitted; None if nothing was held out."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Let `decide` accept a text as a query, and raise a clear error for any other type."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.outcomes.effects import Effects
+from langchain_atlas.routers import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,7 @@ class PairedOutcomes:
         rows: NDArray[np.int64],
         sizes: tuple[int, ...],
         distances: NDArray[np.float64],
+        completed: NDArray[np.float64] | None = None,
     ) -> PairedOutcomes:
         """Aggregate the paired outcomes of logged queries.
 
@@ -80,10 +82,16 @@ class PairedOutcomes:
             rows: cluster of each query in each clustering, numbered consecutively, shape [n_queries, n_clusterings].
             sizes: number of clusters of each clustering.
             distances: mean distance of each query to its clusters' centres, shape [n_queries].
+            completed: the scores with estimates where nothing is recorded, if pairs share hardly any queries; see
+                `unpaired`. Pairs are then compared by their means in each cluster.
         """
-        default = most_accurate(scores)
-        low, high = np.quantile(distances, [_TYPICAL, _RARE])
-        return cls(default, *_sums(scores, default, rows, sum(sizes)), sizes, (float(low), float(high)))
+        low, high = map(float, np.quantile(distances, [_TYPICAL, _RARE]))
+        if completed is None:
+            default = most_accurate(scores)
+            return cls(default, *_sums(scores, default, rows, sum(sizes)), sizes, (low, high))
+        default = unpaired.most_accurate(completed, (~np.isnan(scores)).sum(axis=0))
+        sums = unpaired.cluster_differences(scores, default, rows, sum(sizes))
+        return cls(default, *sums, sizes, (low, high))
 
     def plus(self, scores: NDArray[np.float64], rows: NDArray[np.int64]) -> PairedOutcomes:
         """Return it with more outcomes; their first columns are the pairs known so far; see `of`."""

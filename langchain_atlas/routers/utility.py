@@ -224,6 +224,13 @@ class UtilityRouter(Router):
             chosen[:, number] = np.where(permitted, utility, -np.inf).argmax(axis=1)
         return chosen
 
+    def expected_success(self, queries: Sequence[Query]) -> NDArray[np.float64]:
+        """Return the score that is expected of every pair on some queries, shape [n_queries, n_pairs], 0 to 1."""
+        router, every = self._as_it_is(), np.ones(len(self.pairs), dtype=bool)
+        items = router._prepare(queries) if queries else []  # noqa: SLF001  # of its own class
+        found = [router._expect(item, every).success for item in items]  # noqa: SLF001  # of its own class
+        return np.array(found, dtype=np.float64).reshape(len(items), len(self.pairs))
+
     def _permitted(self, query: Query) -> NDArray[np.bool_]:
         """Return which pairs the query allows, shape [n_pairs].
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.pool.pool import Pair
+    from langchain_atlas.routers.held_out import HeldOutFigures
     from langchain_atlas.routers.operating import OperatingCurve
     from langchain_atlas.trajectory import Decision, Query, Trajectory
 
@@ -66,6 +67,11 @@ class RouterWrapper(Router):
     def curve(self) -> OperatingCurve | None:  # type: ignore[override]  # measured of the wrapped router alone
         """The measured settings of the wrapped router."""
         return self.router.curve
+
+    @property
+    def held_out(self) -> HeldOutFigures | None:  # type: ignore[override]  # measured of the wrapped router alone
+        """What the wrapped router did on queries that it was not fitted on."""
+        return self.router.held_out
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Have the wrapped router decide; see `Router.decide`."""

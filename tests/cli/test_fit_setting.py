@@ -85,11 +85,12 @@ class TestNothingSaid:
         said = printed.index(curve.reason)
         assert curve.reason.startswith("The cheapest setting within 0.5 points of the best")
         point = curve.choice
-        # All right, where one pair is on 8 of 10; half of the queries for $1, half for $2, against $10.
-        dollars = {"cluster": "1.54", "knn": "1.5"}[kind]  # the guard keeps some queries of the clusters with one pair
+        # All right, where one pair is on 8 of 10; half of the queries for $1, half for $2, against $10. The guard keeps
+        # some queries of the clusters with one pair, and the setting is chosen anew for each part that is kept aside.
+        dollars, share = {"cluster": ("1.58", "16%"), "knn": ("1.54", "15%")}[kind]
         assert printed[said + 1] == (
             "Expected on new queries like these: 100.0% right (95% interval 100.0 to 100.0), +20.0 points to "
-            f"allround@@none, ${dollars} per 1000 queries (15% of its), 1.5 s."
+            f"allround@@none, ${dollars} per 1000 queries ({share} of its), {float(dollars):.1f} s."
         )
         assert curve.n_queries == 200
         assert len(curve.points) == 62
@@ -100,6 +101,34 @@ class TestNothingSaid:
         figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         assert OperatingCurve.from_json(figures["curve"]) == curve
         assert figures["settings"] == dict(router.settings)
+
+    def test_queries_are_kept_aside_and_the_figures_saved(self, many: str, tmp_path: Path) -> None:
+        out, file = tmp_path / "router", tmp_path / "figures.json"
+        printed = fit(many, out, "--router", "knn", "--json", str(file)).output
+        held = json.loads(file.read_text(encoding="utf-8"))["held_out"]
+        assert (held["how"], held["share"], held["n_queries"], held["verdict"]) == (
+            "cross-fitted",
+            0.2,
+            200,
+            "worth it",
+        )
+        assert held["reason"] in lines(printed)
+        assert "The saved router is fitted on all queries, those kept aside included." in lines(printed)
+        assert getattr(loaded(out).held_out, "to_json", dict)() == held
+
+    def test_with_a_setting_given_a_part_is_kept_aside(self, many: str, tmp_path: Path) -> None:
+        out, file = tmp_path / "router", tmp_path / "figures.json"
+        fit(many, out, "--router", "knn", "--value", "0.05", "--json", str(file))
+        held = json.loads(file.read_text(encoding="utf-8"))["held_out"]
+        assert (held["how"], held["n_queries"]) == ("part", 41)
+        assert held["settings"]["value_usd"] == 0.05
+
+    def test_nothing_need_be_kept_aside(self, many: str, tmp_path: Path) -> None:
+        out, file = tmp_path / "router", tmp_path / "figures.json"
+        assert "Kept aside" not in fit(many, out, "--router", "knn", "--hold-out", "0", "--json", str(file)).output
+        assert json.loads(file.read_text(encoding="utf-8"))["held_out"] is None
+        with pytest.raises(SettingError, match=r"hold_out is 0\.7"):
+            fit(many, out, "--hold-out", "0.7")
 
     @pytest.mark.parametrize("kind", ["knn", "cluster"])
     def test_on_few_queries_one_pair_is_asked_always(self, kind: str, tmp_path: Path) -> None:
@@ -332,6 +361,11 @@ class TestTrain:
         printed, figures, router = self.train(sums(40), tmp_path)
         assert "Too few queries to compare settings: every query goes to large@@none." in lines(printed)
         assert (router.curve, figures["curve"]) == (None, None)
+        held = figures["held_out"]
+        assert (held["how"], held["n_queries"], held["verdict"]) == ("part", 8, "not worth it")
+        better = held["cluster_accuracy"] > held["accuracy"]
+        assert ("A cluster router fitted on the same part does better" in printed) == better
+        assert router.held_out is not None
         assert figures["settings"] == dict(router.settings)
         assert (router.settings["always"], router.settings["cost_weight"]) == ("large@@none", 0.0)
         assert router.decide(sums(40).queries[0]).rule == "one-pair"
@@ -343,7 +377,7 @@ class TestTrain:
         said = lines(printed)
         number = said.index(curve.reason)
         assert said[number + 1].startswith(
-            f"Expected on new queries like these: {100 * curve.choice.accuracy:.1f}% right"
+            f"Expected on new queries like these: {100 * figures['held_out']['accuracy']:.1f}% right"
         )
         assert OperatingCurve.from_json(figures["curve"]) == curve
         assert figures["settings"] == dict(router.settings)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.doctor import verdicts
 from langchain_atlas.evaluation.doctor.findings import Finding, find_troubles
+from langchain_atlas.evaluation.doctor.log_findings import with_log
 from langchain_atlas.evaluation.doctor.trials import Tried
 from langchain_atlas.evaluation.doctor.verdicts import Advice, Headroom, Need
+from langchain_atlas.evaluation.logged.outcomes import METHOD, logged_outcomes
 from langchain_atlas.evaluation.settings.crossfit import (
     MOST_QUERIES,
     crossfit,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import Pair
 
@@ -73,6 +76,12 @@ class Diagnosis(Record):
     """Number of queries with a score."""
     n_pairs: int
     """Number of pairs."""
+    estimated: bool = False
+    """Whether results are estimated, because most queries are recorded for one pair only, rather than replayed."""
+    method: str | None = None
+    """How they are estimated."""
+    effective_sample_size: float | None = None
+    """How many queries of the log say directly what the recommended router (or the best pair) would have got."""
 
 
 def diagnose(
@@ -114,9 +123,17 @@ def diagnose(
         return Diagnosis(**verdicts.nothing_scored(), n_queries=0, **facts)
     groups = _groups(table, part, links)
     recorded = OutcomeMatrix.of(part).scored()
-    headroom = Headroom.of(recorded, margin)
+    logged = None
+    if len(part.query_ids) >= verdicts.FEWEST_QUERIES:
+        logged = logged_outcomes(part, encoder, seed=seed)
+    if logged is not None:
+        recorded = logged.completed
+        facts |= _estimated(logged, findings)
+    headroom = Headroom.of(recorded, margin, None if logged is None else logged.runs(logged.best))
     facts |= {"headroom": headroom, "best_single": headroom.pair, "n_queries": len(part.query_ids)}
     early = verdicts.before_trying(recorded, headroom, n_groups=len(np.unique(groups)))
+    if early is None and logged is not None and not logged.overlap:
+        early = verdicts.without_overlap(part.domains)
     if early is not None:
         return Diagnosis(**early, **facts)
     crossed = crossfit(
@@ -126,6 +143,7 @@ def diagnose(
         margin=margin,
         seed=seed,
         progress=lambda done, total: report("trying routers", done, total),
+        completed=None if logged is None else logged.completed,
     )
     facts["curve"] = measure_router(
         ClusterRouter(encoder, random_state=seed),
@@ -133,7 +151,19 @@ def diagnose(
         seed=seed,
         progress=lambda done, total: report("measuring settings", done, total),
     )
-    return Diagnosis(**verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed), **facts)
+    verdict = verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed)
+    verdict["reason"] = ("" if logged is None else "Estimated, not replayed: ") + verdict["reason"]
+    return Diagnosis(**verdict, **facts)
+
+
+def _estimated(logged: LoggedOutcomes, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """Return the fields of a diagnosis that rests on estimates."""
+    return {
+        "findings": with_log(findings, logged),
+        "estimated": True,
+        "method": METHOD,
+        "effective_sample_size": round(logged.effective_sample_size(logged.best), 1),
+    }
 
 
 def default_encoder(name: str | None = None) -> Encoder:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.evaluation.replay.runs import Runs
     from langchain_atlas.evaluation.settings.crossfit import Crossfit
     from langchain_atlas.outcomes import OutcomeMatrix
 
@@ -57,17 +58,17 @@ class Headroom(Record):
     """Whether in every domain no pair is more accurate than that one, and all others cost more."""
 
     @classmethod
-    def of(cls, recorded: OutcomeMatrix, margin: float) -> Self:
-        """Compare the oracle with the best single pair."""
+    def of(cls, recorded: OutcomeMatrix, margin: float, best: Runs | None = None) -> Self:
+        """Compare the oracle, or another policy that is as good as can be, with the best single pair."""
         order, _ = single_orders(recorded, margin)
         there = ~np.isnan(recorded.scores[:, order])
         columns = np.asarray(order)[np.argmax(there, axis=1)]
         rows = np.arange(len(columns))
-        best = policies.oracle(recorded)
+        best = policies.oracle(recorded) if best is None else best
         score = recorded.scores[rows, columns]
         return cls(
             pair=str(recorded.pairs[order[0]]),
-            accuracy=float(np.nanmean(score)),
+            accuracy=min(max(float(np.nanmean(score)), 0.0), 1.0),
             gain=max(float(np.nanmean(best.score - score)), 0.0),
             cost_ratio=ratio_of(best.cost, recorded.costs[rows, columns]),
             cheapest_and_best=_dominates(recorded, order[0]),
@@ -112,6 +113,16 @@ def before_trying(recorded: OutcomeMatrix, headroom: Headroom, *, n_groups: int)
         need = Need(more_queries=more, where=_shared(Counter(recorded.domains), more))
         return _verdict("too little data", reason, single, need=need)
     return None
+
+
+def without_overlap(domains: Sequence[str]) -> dict[str, Any]:
+    """Return the verdict on a log in which no domain has outcomes of two pairs, so that nothing can be compared."""
+    reason = (
+        "On no domain were two pairs logged: each pair's outcomes are of questions that no other pair was asked, so "
+        "nothing says how another would have done. Run several pairs on some questions with 'langchain-atlas profile'."
+    )
+    need = Need(more_queries=FEWEST_QUERIES, where=_shared(Counter(domains), FEWEST_QUERIES))
+    return _verdict("too little data", reason, Advice(), need=need)
 
 
 def after_trying(

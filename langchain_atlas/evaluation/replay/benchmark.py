@@ -7,19 +7,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
+from langchain_atlas.evaluation.logged.executor import judge, reads_no_answers
+from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay import policies
 from langchain_atlas.evaluation.replay.comparison import Evaluation
 from langchain_atlas.evaluation.replay.overlap import learned_from
+from langchain_atlas.evaluation.replay.repeats import lasting_oracle
 from langchain_atlas.evaluation.replay.robustness import robustness
 from langchain_atlas.evaluation.replay.runs import Runs, run_router
+from langchain_atlas.evaluation.replay.unseen import unseen_figures
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
+from langchain_atlas.routers.unpaired import is_unpaired
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
 
@@ -36,7 +43,7 @@ def evaluate(
     max_turns: int = MAX_TURNS,
     edits: int = 0,
 ) -> Evaluation:
-    """Replay routers on recorded outcomes.
+    """Replay routers on recorded outcomes; where most queries are recorded for one pair only, estimate instead.
 
     Args:
         routers: the routers, by name; may be empty, for the baselines alone.
@@ -53,24 +60,30 @@ def evaluate(
     Raises:
         SettingError: `n_bootstrap` or `max_turns` is below 1, or `edits` below 0.
         PoolError: a router knows none of the table's pairs.
-        OutcomeError: no outcome has a score, no query can be replayed, or a router calls a pair that is not recorded.
+        OutcomeError: no outcome has a score, no query can be replayed, or a router calls a pair that is not recorded;
+            where results are estimated, also that a router can't be judged on such a log, see `logged.executor.judge`.
     """
     _check(n_bootstrap, max_turns, edits)
     recorded = OutcomeMatrix.of(table).scored()
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
+    logged = _logged(routers, table, recorded)
     executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
     runs: dict[str, Runs] = {}
     for name, router in routers.items():
         try:
-            runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+            if logged is None:
+                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+            else:
+                runs[name] = judge(name, router, table, logged, on_query=step)
         except PoolError as error:
             raise PoolError(f"Router {name!r}: {error}") from error
     return Evaluation(
         runs=runs,
-        baseline_runs=_baselines(recorded),
-        recorded=recorded,
+        baseline_runs=_baselines(table, recorded, logged),
+        recorded=recorded if logged is None else logged.completed,
+        logged=logged,
         n_bootstrap=n_bootstrap,
         seed=seed,
         robustness={
@@ -79,7 +92,22 @@ def evaluate(
             if edits
         },
         learned_from=learned_from(routers, table),
+        unseen={name: held for name, router in routers.items() if (held := unseen_figures(router, table)) is not None},
     )
+
+
+def _logged(routers: Mapping[str, Router], table: OutcomeTable, recorded: OutcomeMatrix) -> LoggedOutcomes | None:
+    """Return what results are estimated from; None if they are replayed, as those of routers that read answers."""
+    if not is_unpaired(recorded.scores) and not all(reads_no_answers(router) for router in routers.values()):
+        return None
+    return logged_outcomes(table, next(_encoders(routers.values()), None))
+
+
+def _encoders(routers: Iterable[Router]) -> Iterator[Encoder]:
+    for router in routers:
+        encoder: Encoder | None = getattr(router, "encoder", None)
+        if encoder is not None:
+            yield encoder
 
 
 def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
@@ -90,7 +118,8 @@ def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
         )
 
 
-def _baselines(recorded: OutcomeMatrix) -> dict[str, Runs]:
+def _baselines(table: OutcomeTable, recorded: OutcomeMatrix, logged: LoggedOutcomes | None) -> dict[str, Runs]:
+    recorded = recorded if logged is None else logged.completed
     singles = policies.SinglePairs.of(recorded)
     baselines = {"best_single": policies.single_pair(recorded, singles.best)}
     filled = policies.filled_pair(recorded, singles)
@@ -99,5 +128,7 @@ def _baselines(recorded: OutcomeMatrix) -> dict[str, Runs]:
     if singles.cheapest is not None:
         baselines["cheapest"] = policies.single_pair(recorded, singles.cheapest)
     baselines["random"] = policies.random_pair(recorded)
-    baselines["oracle"] = policies.oracle(recorded)
+    baselines["oracle"] = policies.oracle(recorded) if logged is None else logged.runs(logged.best)
+    if (lasting := lasting_oracle(table)) is not None:
+        baselines["oracle_repeated"] = lasting
     return baselines

@@ -10,20 +10,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.errors import SettingError, suggest
+from langchain_atlas.evaluation.logged.words import (
+    alone_notes,
+    as_estimate,
+    estimate_facts,
+    estimate_notes,
+    policy_facts,
+)
 from langchain_atlas.evaluation.replay import policies
 from langchain_atlas.evaluation.replay.bootstrap import Difference, bootstrap_means, intervals, paired_difference
 from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.evaluation.replay.overlap import warnings
 from langchain_atlas.evaluation.replay.results import MixComparison, PairResult, Result, pair_results, result_of
+from langchain_atlas.evaluation.replay.unseen import as_unseen, unseen_note
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.evaluation.replay.frontier import Mix
     from langchain_atlas.evaluation.replay.runs import Runs
     from langchain_atlas.outcomes import OutcomeMatrix
+    from langchain_atlas.routers.held_out import HeldOutFigures
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Evaluation:
     baseline_runs: dict[str, Runs]
     """Each baseline's results, query by query; see `baselines`."""
     recorded: OutcomeMatrix
-    """The outcomes."""
+    """The outcomes; completed, where results are estimated."""
     n_bootstrap: int
     """Number of resamples behind every interval."""
     seed: int
@@ -44,6 +54,11 @@ class Evaluation:
     """Share of edited queries for which a router's first choice did not change; empty if not requested."""
     learned_from: dict[str, int | None] = field(default_factory=dict)
     """Number of the table's queries that each router was fitted on; None when the router does not know."""
+    logged: LoggedOutcomes | None = None
+    """The log of one pair a query from which results are estimated; None where they are replayed."""
+    unseen: dict[str, HeldOutFigures] = field(default_factory=dict)
+    """Figures of queries kept aside, for each router that was fitted on this very table: they take the place of a
+    replay's; see `unseen.unseen_figures`."""
 
     @property
     def n_queries(self) -> int:
@@ -69,7 +84,8 @@ class Evaluation:
     def baselines(self) -> dict[str, Result]:
         """The baselines' figures, by name.
 
-        ``best_single``, ``random`` and ``oracle``; ``cheapest`` if costs are known; ``best_single_filled`` if an
+        ``best_single``, ``random`` and ``oracle``; ``oracle_repeated`` if pairs ran repeatedly, see
+        `repeats.lasting_oracle`; ``cheapest`` if costs are known; ``best_single_filled`` if an
         incomplete pair, with the best single pair filling its gaps, is better than the best single pair.
         """
         return {name: self._result(("baseline", name), runs) for name, runs in self.baseline_runs.items()}
@@ -132,7 +148,10 @@ class Evaluation:
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a reader must know to interpret the figures, one sentence each."""
-        notes = warnings(self.learned_from.items(), self.n_queries)
+        notes = alone_notes(self.recorded) if self.logged is None else estimate_notes(self.logged)
+        flattered = {name: count for name, count in self.learned_from.items() if name not in self.unseen}
+        notes += warnings(flattered.items(), self.n_queries)
+        notes += [unseen_note(name, held, _mean(self.runs[name].score)) for name, held in self.unseen.items()]
         for name, result in self.routers.items():
             missing = self.n_queries - result.n_measured
             if missing:
@@ -150,7 +169,7 @@ class Evaluation:
             if result.collapsed:
                 notes.append(f"{name}: one pair gave {max(result.pair_share.values()):.0%} of the answers.")
         few = int((~self.singles.comparable).sum())
-        if few:
+        if few and self.logged is None:
             notes.append(
                 f"{few} of {self.n_pairs} pairs are recorded on too few queries to be compared as single pairs "
                 f"(below {policies.COVERAGE:.0%} of the highest coverage)."
@@ -160,6 +179,12 @@ class Evaluation:
             notes.append(
                 f"The bar to beat is best_single_filled: one of these pairs, with the best single pair where it is "
                 f"not recorded, does better than the best single pair alone ({first}, {stand_in})."
+            )
+        if "oracle_repeated" in self.baselines:
+            count = self.baselines["oracle_repeated"].n_measured
+            notes.append(
+                f"oracle_repeated is the oracle that is not luck: on the {count} queries that pairs ran on repeatedly, "
+                "it picks the pair by half of the runs and is judged by the other half."
             )
         if not self.singles.priced.any():
             notes.append("No pair has known costs, so there is no cheapest pair, no frontier and no AIQ.")
@@ -173,10 +198,17 @@ class Evaluation:
         return ", ".join(names) + (f" and {len(found) - 2} more" if len(found) > len(names) else "")
 
     def to_json(self) -> dict[str, Any]:
-        """Return all figures as plain JSON values."""
+        """Return all figures as plain JSON values; estimated ones say so, see `logged.words.estimate_facts`."""
         return {
-            "routers": {name: result.to_json() for name, result in self.routers.items()},
-            "baselines": {name: result.to_json() for name, result in self.baselines.items()},
+            **({} if self.logged is None else estimate_facts(self.logged, self.runs)),
+            "routers": {
+                name: {**result.to_json(), **self._estimated(self.runs[name]), **self._unseen(name)}
+                for name, result in self.routers.items()
+            },
+            "baselines": {
+                name: {**result.to_json(), **self._estimated(self.baseline_runs[name])}
+                for name, result in self.baselines.items()
+            },
             "pairs": {name: result.to_json() for name, result in self.pairs.items()},
             "aiq": self.aiq_by_family,
             "n_queries": self.n_queries,
@@ -185,6 +217,14 @@ class Evaluation:
             "seed": self.seed,
             "notes": list(self.notes),
         }
+
+    def _estimated(self, runs: Runs) -> dict[str, Any]:
+        return {} if self.logged is None or runs.drawn else policy_facts(self.logged, runs)
+
+    def _unseen(self, name: str) -> dict[str, Any]:
+        if name not in self.unseen:
+            return {}
+        return {"held_out": self.unseen[name].to_json(), "fitted": {"accuracy": _mean(self.runs[name].score)}}
 
     def _named(self, name: str) -> Runs:
         every = {**self.baseline_runs, **self.runs}
@@ -195,13 +235,16 @@ class Evaluation:
     def _result(self, key: tuple[str, str], runs: Runs) -> Result:
         best = self.baseline_runs["oracle"].score
         plain = result_of(runs, self.recorded, best, self._intervals[key])
+        if self.logged is not None:
+            plain = as_estimate(plain)
         kind, name = key
-        return plain.replace(
+        found = plain.replace(
             robustness=self.robustness.get(name) if kind == "router" else None,
             n_fitted_on=self.learned_from.get(name) if kind == "router" else None,
             versus_best_single=None if key == ("baseline", "best_single") else self._versus("single", key),
             versus_mix=self._versus_mix(key, runs) if kind == "router" else None,
         )
+        return as_unseen(found, self.unseen[name]) if kind == "router" and name in self.unseen else found
 
     def _versus(self, what: str, key: tuple[str, str]) -> Difference | None:
         apart = self._columns[what, *key]

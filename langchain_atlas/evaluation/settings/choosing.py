@@ -6,7 +6,7 @@ fitted on, the cheapest one within half a point of the best of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -47,6 +47,20 @@ _SURE = NormalDist().inv_cdf(0.8)
 
 
 @dataclass(frozen=True)
+class HeldQueries:
+    """The queries behind `Trials`, in the same order."""
+
+    domains: tuple[str, ...]
+    """Domain of each query."""
+    groups: NDArray[np.int64]
+    """Near duplicates have the same number, shape [n_queries]."""
+    hindsight: NDArray[np.float64]
+    """Score of the best single pair over all of these queries, shape [n_queries]; NaN where it is not recorded."""
+    hindsight_cost: NDArray[np.float64]
+    """Its dollars, shape [n_queries]; NaN where unknown."""
+
+
+@dataclass(frozen=True)
 class Trials:
     """The result of each setting on each held-out query; the last row is the held-out best single pair."""
 
@@ -67,6 +81,23 @@ class Trials:
     that can't be measured."""
     n_kinds: int
     """Number of kinds of query."""
+    n_effective: float | None = None
+    """Effective number of queries, where results are estimated; None where they are replayed."""
+    queries: HeldQueries | None = None
+    """What is known of the queries, by which they can be split; None where that is not needed."""
+
+
+def some_queries(trials: Trials, rows: NDArray[np.int64]) -> Trials:
+    """Return the measurements on some of the queries, by index."""
+    return replace(
+        trials,
+        score=trials.score[:, rows],
+        cost=trials.cost[:, rows],
+        latency=trials.latency[:, rows],
+        calls=trials.calls[:, rows],
+        unseen=None if trials.unseen is None else trials.unseen[:, rows],
+        queries=None,
+    )
 
 
 def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed: int = 0) -> OperatingCurve:
@@ -83,7 +114,8 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     z = NormalDist().inv_cdf(doubt)
     single = len(points) - 1
     # With few queries or few kinds of them, the single pair is preferred: a setting must then likely be as good.
-    few = doubt <= 0.5 and trials.score.shape[1] < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
+    n_queries = trials.score.shape[1] if trials.n_effective is None else trials.n_effective
+    few = doubt <= 0.5 and n_queries < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
     sure = min(z, -_SURE) if few else z
     seen_enough = np.zeros(len(points), dtype=bool)
     if trials.unseen is not None:
@@ -120,7 +152,8 @@ def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bo
 
 
 def _points(trials: Trials, seed: int) -> list[OperatingPoint]:
-    bounds: Sequence[tuple[float, float]] = intervals(bootstrap_means(trials.score.T, seed=seed))
+    found = intervals(bootstrap_means(trials.score.T, seed=seed))
+    bounds: Sequence[tuple[float, float]] = [(_share(low), _share(high)) for low, high in found]
     points = []
     for number, (score, cost, latency) in enumerate(zip(trials.score, trials.cost, trials.latency, strict=True)):
         last = number == len(trials.values)
@@ -130,7 +163,7 @@ def _points(trials: Trials, seed: int) -> list[OperatingPoint]:
             OperatingPoint(
                 value_usd=value,
                 always=trials.single if last else None,
-                accuracy=float(score.mean()),
+                accuracy=_share(float(score.mean())),
                 accuracy_ci95=bounds[number],
                 versus_single=float((score - trials.score[-1]).mean()),
                 cost_usd_per_1k=None if dollars is None else 1000 * dollars,
@@ -140,6 +173,11 @@ def _points(trials: Trials, seed: int) -> list[OperatingPoint]:
             )
         )
     return points
+
+
+def _share(value: float) -> float:
+    """Return an accuracy; an estimated one may lie slightly outside 0 to 1."""
+    return min(max(value, 0.0), 1.0)
 
 
 def _reason(

@@ -73,9 +73,18 @@ class HeldOut:
     """The routers, one per part."""
     executors: tuple[ReplayExecutor, ...]
     """The outcomes of each part."""
+    completed: OutcomeMatrix | None = None
+    """Estimated outcomes of all queries, which are used instead; see `logged.outcomes`."""
 
     @classmethod
-    def fit(cls, router: Fitter, table: OutcomeTable, fold: NDArray[np.int64], step: Callable[[], None]) -> Self:
+    def fit(
+        cls,
+        router: Fitter,
+        table: OutcomeTable,
+        fold: NDArray[np.int64],
+        step: Callable[[], None],
+        completed: OutcomeMatrix | None = None,
+    ) -> Self:
         """Fit copies of a router, which itself is not changed; `step` is called after each."""
         names = np.array(table.query_ids)
         routers, executors = [], []
@@ -84,12 +93,21 @@ class HeldOut:
             routers.append(copy.copy(router).fit(training))
             executors.append(ReplayExecutor(test))
             step()
-        return cls(fold, tuple(routers), tuple(executors))
+        return cls(fold, tuple(routers), tuple(executors), completed)
 
     def at(self, value_usd: float) -> HeldOutResults:
         """Return the results at a setting, with each query held out; nothing is fitted again."""
         held = _empty(len(self.fold))
         for part, (router, executor) in enumerate(zip(self.routers, self.executors, strict=True)):
+            if self.completed is not None:
+                rows = np.flatnonzero(self.fold == part)
+                outcomes = self.completed.rows(rows).with_pairs(router.pairs)
+                there = np.flatnonzero(outcomes.recorded.any(axis=1))
+                queries = [executor.table.queries[row] for row in there]
+                chosen = router.sweep(queries, outcomes.recorded[there], np.array([value_usd]))[0]
+                held.score[rows[there]] = outcomes.scores[there, chosen]
+                held.cost[rows[there]] = outcomes.costs[there, chosen]
+                continue
             runs = run_router(router.configure(value_usd=value_usd), executor)
             held.score[self.fold == part], held.cost[self.fold == part] = runs.score, runs.cost
         return held
@@ -117,6 +135,7 @@ def crossfit(
     margin: float,
     seed: int = 0,
     progress: Progress | None = None,
+    completed: OutcomeMatrix | None = None,
 ) -> Crossfit:
     """Hold out every part of the queries once, and evaluate routers and single pairs on it.
 
@@ -127,8 +146,9 @@ def crossfit(
         margin: how much less accurate than the best pair a cheaper one may be, 0 to 1.
         seed: seed of the parts and of the clusterings.
         progress: called with the number of fits and trials done and the number of all.
+        completed: estimated outcomes of a log of one pair a query, by which to judge; see `logged.outcomes`.
     """
-    recorded = OutcomeMatrix.of(table).scored()
+    recorded = OutcomeMatrix.of(table).scored() if completed is None else completed
     fold = parts(groups, seed=seed)
     best, thrifty = _empty(len(fold)), _empty(len(fold))
     for part in range(N_FOLDS):
@@ -140,7 +160,7 @@ def crossfit(
     step = Steps(sum(N_FOLDS + len(values) for values in _VALUES.values()), progress)
     unit = dearest(table)
     for kind, values in _VALUES.items():
-        held_out = HeldOut.fit(_made(kind, encoder, seed), table, fold, step)
+        held_out = HeldOut.fit(_made(kind, encoder, seed), table, fold, step, completed)
         for value in values:
             value_usd = float(f"{unit * value:.3g}")  # as it is shown, and as it can be given to `fit`
             routers[TriedRouter(kind, value_usd)] = held_out.at(value_usd)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import OutcomeError
-from langchain_atlas.evaluation.settings.choosing import Trials, choose
+from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
+from langchain_atlas.evaluation.settings.choosing import HeldQueries, Trials, choose
 from langchain_atlas.evaluation.settings.crossfit import dearest, encoded, grouped, near_duplicates, parts
 from langchain_atlas.evaluation.settings.crossfit import scored as with_score
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.settings.crossfit import Fitter
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.operating import OperatingCurve
+    from langchain_atlas.trajectory import Query
 
 FEWEST_QUERIES = 100
 """With fewer logged queries than this, settings can't be compared."""
@@ -92,18 +94,28 @@ def cross_validate(
     kinds, n_kinds = kinds_of(part.domains, vectors, seed)
     step = Steps(N_PARTS + len(np.unique(kinds)), progress)
     unit = dearest(part)
-    apart = _merged([*_each(router, part, parts(groups, seed=seed, n_parts=N_PARTS), unit, step)])
-    strange = _merged([*_each(router, part, kinds, unit, step)])
-    score = part.matrix("score")
+    logged = logged_outcomes(part, router.encoder, seed=seed)
+    outcomes = OutcomeMatrix.of(part) if logged is None else logged.completed
+    held = parts(groups, seed=seed, n_parts=N_PARTS)
+    apart = _merged([*_each(router, part, outcomes, held, unit=unit, step=step)])
+    strange = _merged([*_each(router, part, outcomes, kinds, unit=unit, step=step)])
+    single = most_accurate(outcomes.scores)
     return Trials(
         values=unit * _VALUES,
-        single=str(part.pairs[most_accurate(score)]),
+        single=str(part.pairs[single]),
         score=apart.score,
         cost=apart.cost,
         latency=apart.latency,
         calls=np.ones_like(apart.score),
         unseen=strange.score - strange.score[-1],
         n_kinds=n_kinds,
+        n_effective=None if logged is None else logged.effective_sample_size(logged.best),
+        queries=HeldQueries(
+            domains=tuple(part.domains[row] for row in apart.rows),
+            groups=groups[apart.rows],
+            hindsight=outcomes.scores[apart.rows, single],
+            hindsight_cost=outcomes.costs[apart.rows, single],
+        ),
     )
 
 
@@ -116,7 +128,12 @@ def measure_router(
         OutcomeError: no outcome has a score.
     """
     trials = cross_validate(router, table, seed=seed, progress=progress)
-    return None if trials is None else choose(trials, least_value=LEAST_VALUE * dearest(table), seed=seed)
+    return None if trials is None else choose_setting(trials, table, seed=seed)
+
+
+def choose_setting(trials: Trials, table: OutcomeTable, *, seed: int = 0) -> OperatingCurve:
+    """Choose the setting of a router by its measurements on a table."""
+    return choose(trials, least_value=LEAST_VALUE * dearest(table), seed=seed)
 
 
 def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) -> tuple[NDArray[np.int64], int]:
@@ -139,35 +156,49 @@ def kinds_of(domains: Sequence[str], vectors: NDArray[np.float32], seed: int) ->
     return group[numbers], len(names)
 
 
-def _each(router: Fitter, table: OutcomeTable, part: NDArray[np.int64], unit: float, step: Steps) -> Sequence[_Part]:
+def _each(
+    router: Fitter,
+    table: OutcomeTable,
+    outcomes: OutcomeMatrix,
+    part: NDArray[np.int64],
+    *,
+    unit: float,
+    step: Steps,
+) -> Sequence[_Part]:
     """Hold out each part once."""
     names = np.array(table.query_ids)
     found = []
     for number in np.unique(part):
-        held = np.flatnonzero(part == number)
-        training, test = (table.select(query_ids=names[rows].tolist()) for rows in (part != number, part == number))
-        found.append(_held_out(copy.copy(router).fit(training), training, test, held, unit))
+        held, kept = np.flatnonzero(part == number), np.flatnonzero(part != number)
+        fitted = copy.copy(router).fit(table.select(query_ids=names[kept].tolist()))
+        queries = [table.queries[row] for row in held]
+        found.append(_held_out(fitted, outcomes.rows(kept), outcomes.rows(held), queries, held=held, unit=unit))
         step()
     return found
 
 
 def _held_out(
-    router: Fitter, training: OutcomeTable, test: OutcomeTable, held: NDArray[np.int64], unit: float
+    router: Fitter,
+    training: OutcomeMatrix,
+    test: OutcomeMatrix,
+    queries: Sequence[Query],
+    *,
+    held: NDArray[np.int64],
+    unit: float,
 ) -> _Part:
-    router = router.restrict(test.pairs)
-    outcomes = OutcomeMatrix.of(test, router.pairs)
+    router = router.restrict([pair for pair, count in zip(test.pairs, test.counts, strict=True) if count])
+    outcomes = test.with_pairs(router.pairs)
     known = outcomes.recorded
     there = np.flatnonzero(known.any(axis=1))
     chosen = np.zeros((len(_VALUES) + 1, len(outcomes)), dtype=np.int64)
-    chosen[:-1, there] = router.sweep([test.queries[row] for row in there], known[there], unit * _VALUES)
-    chosen[-1] = _single(training, router, known)
+    chosen[:-1, there] = router.sweep([queries[row] for row in there], known[there], unit * _VALUES)
+    chosen[-1] = _single(training.with_pairs(router.pairs), known)
     rows = np.arange(len(outcomes))
     return _Part(held[there], *(values[rows, chosen][:, there] for values in outcomes.arrays().values()))
 
 
-def _single(training: OutcomeTable, router: Fitter, known: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _single(outcomes: OutcomeMatrix, known: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the column of the best single pair on each query; where it is not recorded, the next best."""
-    outcomes = OutcomeMatrix.of(training, router.pairs)
     first = most_accurate(outcomes.scores)
     accuracy = np.nansum(outcomes.scores, axis=0) / np.maximum(outcomes.counts, 1)
     order = [first, *(column for column in np.argsort(-accuracy, kind="stable") if column != first)]

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.evaluation.logged.executor import LoggedExecutor, check_kind, check_support, reads_no_answers
+from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay.runs import Runs, run_router, shares
 from langchain_atlas.evaluation.settings.words import named, setting_of
 from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.routers.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.operating import OperatingPoint
@@ -84,6 +88,12 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
     """
     knob, settings, start = settings_of(router)
     versions = [router.configure(**setting.settings) if setting.settings else router for setting in settings]
+    logged = None
+    if is_unpaired(table.matrix("score")) or reads_no_answers(router):
+        logged = logged_outcomes(table, getattr(router, "encoder", None))
+    if logged is not None:
+        runs = _estimated(versions, start, table, logged, step)
+        return Sweep(router, knob, tuple(settings), tuple(runs), start)
     gathered = [_Gathered() for _ in settings]
     for first in range(0, len(table.query_ids), _BATCH):
         part = table.select(query_ids=table.query_ids[first : first + _BATCH])
@@ -100,6 +110,28 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
             if step is not None:
                 step(len(part.query_ids))
     return Sweep(router, knob, tuple(settings), tuple(_joined(each, len(table.pairs)) for each in gathered), start)
+
+
+def _estimated(
+    versions: Sequence[Router],
+    start: int,
+    table: OutcomeTable,
+    logged: LoggedOutcomes,
+    step: Callable[[int], None] | None,
+) -> list[Runs]:
+    """Estimate a router's results at several values, on a log of one pair a query; see `sweep`."""
+    found = []
+    for number, version in enumerate(versions):
+        name = version.kind or type(version).__name__
+        check_kind(name, version)
+        # Elsewhere than at its own value, the router keeps to pairs of which something is known.
+        runs = run_router(version, LoggedExecutor(table, logged, free=number == start))
+        if number == start:
+            check_support(name, runs, logged)
+        found.append(runs)
+        if step is not None:
+            step(len(table.query_ids))
+    return found
 
 
 def settings_of(router: Router) -> tuple[str | None, list[Setting], int]:

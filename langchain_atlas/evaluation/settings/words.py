@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.held_out import HeldOutFigures
     from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 
 
@@ -21,8 +22,42 @@ def point_of(router: Router, curve: OperatingCurve | None) -> OperatingPoint | N
     return next((point for point in curve.points if point.settings == setting_of(router)), None)
 
 
+def held_out_of(router: Router) -> HeldOutFigures | None:
+    """Return what a router did, at its setting, on queries that were kept aside; None if that was not measured."""
+    held = router.held_out
+    return held if held is not None and held.settings == trade_of(router) else None
+
+
+def trade_of(router: Router) -> dict[str, Any]:
+    """Return all of a router's settings that trade accuracy for cost; a cost weight only where it decides."""
+    setting = setting_of(router)
+    decides = setting["value_usd"] is None and setting["always"] is None
+    return {**setting, "cost_weight": router.settings.get("cost_weight") if decides else None}
+
+
+def expected_held(held: HeldOutFigures) -> str:
+    """Describe what a router did on queries that were kept aside."""
+    low, high = held.accuracy_ci95
+    rival, cost = held.fitted_single, held.cost_usd_per_1k
+    parts = [f"{100 * held.accuracy:.1f}% right (95% interval {100 * low:.1f} to {100 * high:.1f})"]
+    share = ""
+    if not held.settings.get("always"):
+        parts.append(f"{100 * rival.gain:+.1f} points to {rival.pair}")
+        if cost and rival.cost_usd_per_1k:
+            share = f" ({cost / rival.cost_usd_per_1k:.0%} of its)"
+    parts.append("an unknown cost" if cost is None else f"${cost:.3g} per 1000 queries{share}")
+    if held.calls_per_query > 1:
+        parts.append(f"{held.calls_per_query:.1f} calls a query")
+    if held.latency_s_mean is not None:
+        parts.append(f"{held.latency_s_mean:.1f} s")
+    return ", ".join(parts)
+
+
 def told(name: str, router: Router) -> list[str]:
     """Describe a router's setting, and what was measured at it when it was fitted; empty if unknown."""
+    held = held_out_of(router)
+    if held is not None:
+        return [f"{name}: queries that it was not fitted on gave {expected_held(held)} when it was fitted."]
     point = point_of(router, router.curve)
     if point is None or router.curve is None or (point.value_usd is None and not point.always):
         return []

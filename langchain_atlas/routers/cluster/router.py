@@ -15,6 +15,8 @@ from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.query_features import Featurizer, QueryFeatures
+from langchain_atlas.routers import unpaired
+from langchain_atlas.routers.cluster.consistency import fits_together
 from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
 from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
@@ -130,13 +132,17 @@ class ClusterRouter(UtilityRouter):
         scores = outcomes.scores
         if self.view == "text":
             vectors = self._vectors(table.queries)
+            completed = unpaired.completed(vectors, scores)
         else:
             features = QueryFeatures.of(table.queries, self.encoder)
+            completed = unpaired.completed(np.hstack([features.text, features.context]), scores)
+            scores = scores if completed is None else completed
             self.view_, vectors = Featurizer.learn(features, scores, self.n_directions, self.random_state)
             if self.n_trees and len(scores) >= FEWEST_QUERIES:
-                seen = self.view_.seen(features)
-                self.forest_ = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
-                self.ridge_ = Ridge.learn(seen, scores, self.random_state)
+                seen, counts = self.view_.seen(features), outcomes.counts.astype(np.float64)
+                forest = Forest.learn(_texts(table.queries), seen, scores, self.n_trees, self.random_state)
+                self.forest_ = replace(forest, counts=counts)
+                self.ridge_ = replace(Ridge.learn(seen, scores, self.random_state), counts=counts)
         finest = max(self.n_clusters, len(vectors) // _FEWEST_IN_CLUSTER)
         finer = [min(self.n_clusters * factor, finest) for factor in _REFINEMENTS[: self.n_refinements]]
         self.clusterings_ = Clusterings.fit(vectors, [self.n_clusters, *finer], self.random_state)
@@ -144,7 +150,7 @@ class ClusterRouter(UtilityRouter):
         rows = self.clusterings_.nearest(distances)
         self.statistics_ = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
         away = np.take_along_axis(distances, rows, axis=1).mean(axis=1)
-        self.paired_ = PairedOutcomes.of(scores, rows, self.clusterings_.sizes, away)
+        self.paired_ = PairedOutcomes.of(outcomes.scores, rows, self.clusterings_.sizes, away, completed)
         self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         self.fitted_on = united(fingerprints(table.queries))
@@ -353,6 +359,7 @@ class ClusterRouter(UtilityRouter):
             arrays={name: array for part in learned if part is not None for name, array in part.arrays().items()},
             fitted_on=self.fitted_on,
             curve=self.curve,
+            held_out=self.held_out,
         )
 
     @classmethod
@@ -371,18 +378,7 @@ class ClusterRouter(UtilityRouter):
         router.paired_ = PairedOutcomes.from_arrays(arrays, default, tuple(facts["sizes"]), (low, high))
         router.natural_strength_ = float(facts["natural_strength"])
         router.clusters_ = tuple(Cluster(*cluster) for cluster in facts["clusters"])
-        rows, encoded = sum(router.clusterings_.sizes), (artifact.encoder or {})["dimension"]
-        seen = encoded if router.view_ is None else router.view_.dimension(encoded)
-        sums = (router.statistics_, router.paired_)
-        shapes = {array.shape for part in sums for array in part.arrays().values()}
-        view, further = router.view_, [part for part in (router.forest_, router.ridge_) if part is not None]
-        if (
-            any(not (view and part.fits(view.n_seen(encoded), len(artifact.pairs))) for part in further)
-            or len(further) == 1
-            or shapes != {(rows, len(artifact.pairs))}
-            or router.clusterings_.centres.shape != (rows, seen)
-            or len(router.clusters_) != router.clusterings_.sizes[0]
-        ):
+        if not fits_together(router, len(artifact.pairs), (artifact.encoder or {})["dimension"]):
             raise ValueError("its clusters, its pairs and its statistics don't fit together")
         return router
 

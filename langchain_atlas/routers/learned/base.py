@@ -157,6 +157,7 @@ class EmbeddingRouter(UtilityRouter):
                 },
                 fitted_on=self.fitted_on,
                 curve=self.curve,
+                held_out=self.held_out,
             ),
         )
 

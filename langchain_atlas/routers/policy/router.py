@@ -385,6 +385,7 @@ class RLRouter(Router):
             arrays=arrays,
             fitted_on=self.fitted_on,
             curve=self.curve,
+            held_out=self.held_out,
         )
 
     @classmethod

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import ArtifactError, InvalidInputError, SettingError, suggest
 from langchain_atlas.files import check_folder, write_folder, writing
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.routers.held_out import HeldOutFigures
 from langchain_atlas.routers.kinds import KINDS, class_of
 from langchain_atlas.routers.operating import OperatingCurve
 from langchain_atlas.routers.saved.layout import check_layout
@@ -52,6 +53,8 @@ class Artifact:
     """`Router.fitted_on`; None for folders of earlier releases, which lack it."""
     curve: OperatingCurve | None = None
     """`Router.curve`."""
+    held_out: HeldOutFigures | None = None
+    """`Router.held_out`."""
 
 
 def check_target(folder: str | Path) -> None:
@@ -109,6 +112,7 @@ def write_artifact(folder: str | Path, artifact: Artifact) -> None:
             "settings": artifact.settings,
             "facts": artifact.facts,
             "curve": None if artifact.curve is None else artifact.curve.to_json(),
+            "held_out": None if artifact.held_out is None else artifact.held_out.to_json(),
             "files": {ARRAYS: _digest((temporary / ARRAYS).read_bytes())},
         }
         (temporary / CONFIG).write_text(json.dumps(config, indent=1, ensure_ascii=False), encoding="utf-8")
@@ -143,6 +147,7 @@ def read_artifact(folder: str | Path) -> Artifact:
             facts=config["facts"],
             fitted_on=arrays.pop(_FITTED_ON, None),
             curve=None if config.get("curve") is None else OperatingCurve(**config["curve"]),
+            held_out=None if config.get("held_out") is None else HeldOutFigures(**config["held_out"]),
             arrays=arrays,
         )
     except FileNotFoundError as error:
@@ -168,6 +173,7 @@ def load_router(folder: str | Path, encoder: Encoder | None = None) -> Router:
     try:
         router: Router = kind.from_artifact(artifact, _matching_encoder(artifact, encoder))
         router.fitted_on, router.curve = artifact.fitted_on, artifact.curve
+        router.held_out = artifact.held_out
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
         if isinstance(error, ArtifactError):
             raise

@@ -1,0 +1,1 @@
+"""Logs of one pair a query: replay can't judge a router there, so its results are estimated."""

@@ -1,0 +1,284 @@
+"""What a router does on queries that were kept aside, and whether that is worth it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_atlas.errors import SettingError
+from langchain_atlas.evaluation.replay.bootstrap import accuracy_interval, paired_difference
+from langchain_atlas.evaluation.replay.metrics import known_mean
+from langchain_atlas.evaluation.settings.choosing import some_queries
+from langchain_atlas.evaluation.settings.crossfit import encoded, grouped, near_duplicates
+from langchain_atlas.routers.held_out import HeldOutFigures, Rival, Worth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.evaluation.settings.choosing import Trials
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.operating import OperatingPoint
+
+FEWEST_HELD = 5
+"""With fewer queries to keep aside, none are."""
+FEWEST_KEPT = 20
+"""With fewer queries left to fit on, none are kept aside."""
+MARGIN = 0.01
+"""Accuracy that may be given up to save cost, 0 to 1; as in `doctor`."""
+SAVING = 0.7
+"""A router that is only as accurate must cost at most this fraction of the single pair's cost; as in `doctor`."""
+WORTH = 0.02
+"""A gain in accuracy that is worth having; as in `doctor`."""
+
+_HALF = 0.5
+
+
+def check_share(share: float) -> None:
+    """Check the share of the queries that is kept aside.
+
+    Raises:
+        SettingError: it is not from 0 to half of them.
+    """
+    if not 0 <= share <= _HALF:
+        raise SettingError(
+            f"hold_out is {share!r}; it must be from 0 (nothing is kept aside) to 0.5 (half of all), such as 0.2."
+        )
+
+
+def stratified_parts(
+    groups: NDArray[np.int64], domains: Sequence[str], *, n_parts: int, seed: int = 0
+) -> NDArray[np.int64]:
+    """Distribute queries over parts, those of a group together, each domain evenly; shape [n_queries].
+
+    Args:
+        groups: queries with the same number stay together, shape [n_queries].
+        domains: domain of each query; a group counts to that of its first.
+        n_parts: number of parts.
+        seed: seed of the order.
+    """
+    names, first, members = np.unique(groups, return_index=True, return_counts=True)
+    home = np.unique(np.array(domains), return_inverse=True)[1][first]
+    sizes, total = np.zeros((int(home.max(initial=0)) + 1, n_parts)), np.zeros(n_parts)
+    part = np.zeros(len(names), dtype=np.int64)
+    order = np.random.default_rng(seed).permutation(len(names))
+    for number in order[np.argsort(-members[order], kind="stable")]:
+        chosen = int(np.lexsort((total, sizes[home[number]]))[0])
+        part[number] = chosen
+        sizes[home[number], chosen] += members[number]
+        total[chosen] += members[number]
+    return part[np.searchsorted(names, groups)]
+
+
+def cross_fitted(
+    trials: Trials, chosen: OperatingPoint, choose: Callable[[Trials], int], *, share: float, seed: int = 0
+) -> HeldOutFigures | None:
+    """Measure a router with its setting, on queries that neither was fitted or chosen on; nothing is fitted again.
+
+    In `trials` every query was answered by routers fitted without it. Its part is kept aside once more, when the
+    setting is chosen on the other parts.
+
+    Args:
+        trials: the measurements, with their `queries`.
+        chosen: the setting that was chosen on all of them.
+        choose: returns the index of the setting that would be chosen by other measurements.
+        share: share of the queries that is kept aside at a time, above 0 to 0.5.
+        seed: seed of the parts and of the resampling.
+
+    Returns:
+        The figures; None with too few queries.
+    """
+    known = trials.queries
+    if known is None or len(known.domains) < FEWEST_KEPT + FEWEST_HELD:
+        return None
+    part = stratified_parts(known.groups, known.domains, n_parts=max(2, round(1 / share)), seed=seed)
+    taken = np.full(len(part), len(trials.values), dtype=np.int64)  # the single pair
+    for number in np.unique(part) if chosen.always is None else ():
+        taken[part == number] = choose(some_queries(trials, np.flatnonzero(part != number)))
+    rows = np.arange(len(part))
+    return figures_of(
+        (trials.score[taken, rows], trials.cost[taken, rows]),
+        (trials.single, trials.score[-1], trials.cost[-1]),
+        (trials.single, known.hindsight, known.hindsight_cost),
+        known.domains,
+        latency_s_mean=known_mean(trials.latency[taken, rows]),
+        calls_per_query=float(trials.calls[taken, rows].mean()),
+        how="cross-fitted",
+        share=share,
+        settings={
+            **chosen.settings,
+            "cost_weight": 0.0 if chosen.value_usd is None and chosen.always is None else None,
+        },
+        estimated=trials.n_effective is not None,
+        one_pair=chosen.always is not None,
+        seed=seed,
+    )
+
+
+def split(table: OutcomeTable, encoder: Encoder | None, *, share: float, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Return the ids of the queries to fit on, and of those that are kept aside; none of these with too few queries.
+
+    Args:
+        table: the outcomes; only queries with a score are kept aside.
+        encoder: finds near duplicates, which stay together; without one, only equal texts do.
+        share: share of the queries to keep aside, 0 to 0.5.
+        seed: seed of the parts.
+    """
+    names = np.array(table.query_ids)
+    scored = np.flatnonzero(~np.isnan(table.matrix("score")).all(axis=1))
+    if not share or len(scored) * share < FEWEST_HELD or len(scored) * (1 - share) < FEWEST_KEPT:
+        return names.tolist(), []
+    texts = [query.text for query in table.queries]
+    links = np.zeros((0, 2), dtype=np.int64) if encoder is None else near_duplicates(encoded(table, encoder))
+    groups = grouped(len(texts), links, texts) if len(links) else np.unique(np.array(texts), return_inverse=True)[1]
+    domains = [table.domains[row] for row in scored]
+    part = stratified_parts(groups[scored], domains, n_parts=max(2, round(1 / share)), seed=seed)
+    held = np.zeros(len(names), dtype=bool)
+    held[scored[part == 0]] = True
+    return names[~held].tolist(), names[held].tolist()
+
+
+def judged(router: Router, held: OutcomeTable, *, single: str, share: float, seed: int = 0) -> HeldOutFigures:
+    """Measure a router on a part of the queries that it was not fitted on.
+
+    Args:
+        router: the router, fitted on the other part.
+        held: the outcomes of the part that was kept aside.
+        single: the best single pair of the part that it was fitted on.
+        share: share of the queries that was kept aside.
+        seed: seed of the resampling.
+
+    Raises:
+        OutcomeError: no query can be replayed, or the router can't be judged on a log of one pair a query.
+    """
+    from langchain_atlas.evaluation.replay.benchmark import evaluate
+    from langchain_atlas.evaluation.settings.words import setting_of, trade_of
+    from langchain_atlas.pool.pool import Pair
+
+    found = evaluate({"router": router}, held, seed=seed)
+    mine, best = found.runs["router"], found.baseline_runs["best_single"]
+    wanted = [pair for pair in found.recorded.pairs if pair == Pair.parse(single)]
+    column = found.recorded.pairs.index(wanted[0]) if wanted else int(best.answered.max())
+    usual = found.recorded.scores[:, column], found.recorded.costs[:, column]
+    named = str(found.recorded.pairs[column])
+    hindsight = next(iter(found.baselines["best_single"].pair_share))
+    return figures_of(
+        (mine.score, mine.cost),
+        (named, *usual),
+        (hindsight, best.score, best.cost),
+        held.domains,
+        latency_s_mean=known_mean(mine.latency),
+        calls_per_query=known_mean(mine.calls) or 0.0,
+        how="part",
+        share=share,
+        settings=trade_of(router),
+        estimated=found.logged is not None,
+        one_pair=setting_of(router)["always"] is not None,
+        seed=seed,
+    )
+
+
+Results = tuple["NDArray[np.float64]", "NDArray[np.float64]"]
+"""Score and dollars of each query."""
+Single = tuple[str, "NDArray[np.float64]", "NDArray[np.float64]"]
+"""A single pair's name, with the score and dollars of each query."""
+
+
+def figures_of(
+    mine: Results,
+    fitted: Single,
+    hindsight: Single,
+    domains: Sequence[str],
+    *,
+    one_pair: bool,
+    seed: int,
+    **facts: Any,
+) -> HeldOutFigures:
+    """Return the figures of results on held-out queries.
+
+    Args:
+        mine: the router's results.
+        fitted: those of the best single pair chosen without these queries.
+        hindsight: those of the best single pair on these queries.
+        domains: domain of each query.
+        one_pair: whether the router sends every query to one pair.
+        seed: seed of the resampling.
+        facts: the other fields of `HeldOutFigures`.
+    """
+    score, cost = mine
+    there = ~np.isnan(score)
+    low, high = accuracy_interval(score, seed=seed)
+    rivals = [_rival(mine, single, seed) for single in (fitted, hindsight)]
+    verdict, reason = worth(rivals[0], _ratio(cost, fitted[2]), one_pair=one_pair)
+    names = np.array(domains)
+    return HeldOutFigures(
+        n_queries=int(there.sum()),
+        accuracy=_share(float(score[there].mean())),
+        accuracy_ci95=(_share(low), _share(high)),
+        cost_usd_per_1k=_per_thousand(cost),
+        per_domain={
+            name: _share(float(score[there & (names == name)].mean()))
+            for name in dict.fromkeys(domains)
+            if (there & (names == name)).any()
+        },
+        fitted_single=rivals[0],
+        hindsight_single=rivals[1],
+        verdict=verdict,
+        reason=reason,
+        **facts,
+    )
+
+
+def worth(rival: Rival, ratio: float | None, *, one_pair: bool) -> tuple[Worth, str]:
+    """Return whether a router is worth it against the pair that one would use instead, and say so in a sentence.
+
+    Args:
+        rival: that pair.
+        ratio: the router's cost divided by the pair's; None when unknown.
+        one_pair: whether the router sends every query to one pair.
+    """
+    low, high = rival.gain_ci95
+    told = f"{100 * rival.gain:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}) to {rival.pair}"
+    paid = "at an unknown cost" if ratio is None else f"at {ratio:.0%} of its cost"
+    if one_pair:
+        return "not worth it", f"Not worth it: the router sends every query to one pair, {rival.pair}."
+    if low > 0:
+        return "worth it", f"Worth it: {told}, {paid}."
+    if low >= -MARGIN and ratio is not None and ratio <= SAVING:
+        return "worth it", f"Worth it: as accurate, {told}, {paid}."
+    saves = ratio is not None and ratio <= SAVING and high >= -MARGIN
+    if high < WORTH and not saves:
+        return "not worth it", f"Not worth it: {told}, {paid}."
+    return "too little to say", f"Too little to say: {told}, {paid}."
+
+
+def _rival(mine: Results, single: Single, seed: int) -> Rival:
+    name, score, cost = single
+    both = ~np.isnan(mine[0]) & ~np.isnan(score)
+    apart = paired_difference(mine[0][both], score[both], seed=seed)
+    return Rival(
+        pair=name,
+        accuracy=_share(float(score[both].mean())),
+        gain=apart.difference,
+        gain_ci95=apart.ci95,
+        cost_usd_per_1k=_per_thousand(cost),
+    )
+
+
+def _ratio(cost: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    both = ~np.isnan(cost) & ~np.isnan(other)
+    total = float(other[both].sum())
+    return float(cost[both].sum()) / total if total > 0 else None
+
+
+def _per_thousand(cost: NDArray[np.float64]) -> float | None:
+    known = known_mean(cost)
+    return None if known is None else 1000 * known
+
+
+def _share(value: float) -> float:
+    return min(max(value, 0.0), 1.0)
