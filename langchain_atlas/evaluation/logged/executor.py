@@ -39,7 +39,7 @@ class LoggedExecutor(ReplayExecutor):
         super().__init__(table)
         self._completed = logged.completed
         known = logged.recorded.recorded
-        anywhere = known.any(axis=1)[:, None] & known.any(axis=0)
+        anywhere = np.any(known, axis=1, keepdims=True) & np.any(known, axis=0)
         self._able = anywhere if free else ~np.isnan(self._completed.scores)
 
     def run(self, pair: Pair, query: Query) -> Observation:

@@ -82,7 +82,7 @@ class LoggedOutcomes:
         expected = _expected(table, recorded, parts(groups, seed=seed, n_parts=_N_FOLDS), encoder, seed)
         wrong_by = _varied(np.where(recorded.recorded, recorded.scores - expected, 0.0), recorded, strata)
         scores = expected + propensities.weights * wrong_by
-        known = propensities.supported & recorded.recorded.any(axis=1)[:, None]
+        known = propensities.supported & np.any(recorded.recorded, axis=1, keepdims=True)
         completed = OutcomeMatrix(
             pairs=recorded.pairs,
             domains=recorded.domains,
@@ -164,7 +164,7 @@ def never_logged(
         supported: whether each pair was recorded on each query's domain, shape [n_queries, n_pairs].
         columns: the pair that each query is sent to, shape [n_queries]; by default, every pair is looked at.
     """
-    scored = recorded.recorded.any(axis=1)
+    scored = np.any(recorded.recorded, axis=1).tolist()
     found: dict[tuple[str, str], int] = {}
     for row, domain in enumerate(recorded.domains):
         asked = range(supported.shape[1]) if columns is None else [int(columns[row])]
@@ -209,7 +209,8 @@ def _strata(recorded: OutcomeMatrix, vectors: NDArray[np.float32], seed: int) ->
     from sklearn.cluster import KMeans
 
     count = max(1, min(_REGIONS, len(vectors) // _FEWEST_IN_DOMAIN))
-    return KMeans(count, n_init=1, random_state=seed).fit_predict(vectors).astype(np.int64)
+    found: NDArray[np.int64] = KMeans(count, n_init=1, random_state=seed).fit_predict(vectors).astype(np.int64)
+    return found
 
 
 def _varied(wrong_by: NDArray[np.float64], recorded: OutcomeMatrix, strata: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -254,9 +255,10 @@ def _expected(
             continue
         kept = np.sort(rng.permutation(kept)[:_MOST_QUERIES])
         router = copy.copy(plain).fit(table.select(query_ids=names[kept].tolist()))
-        columns = [recorded.pairs.index(pair) for pair in router.pairs]
+        columns = np.array([recorded.pairs.index(pair) for pair in router.pairs])
         expected[np.ix_(held, columns)] = router.expected_success([table.queries[row] for row in held])
-    return np.clip(expected, 0, 1)
+    clipped: NDArray[np.float64] = np.clip(expected, 0, 1)
+    return clipped
 
 
 def _filled(values: NDArray[np.float64], recorded: OutcomeMatrix, known: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ def lasting_oracle(table: OutcomeTable) -> Runs | None:
     if not table.repeats:
         return None
     scores, costs, latencies = (_halves(table, column) for column in ("score", "cost_usd", "latency_s"))
-    able: NDArray[np.bool_] = ~np.isnan(scores).any(axis=0)
+    able: NDArray[np.bool_] = ~np.any(np.isnan(scores), axis=0)
     there: NDArray[np.bool_] = np.asarray(able.sum(axis=1) > 1)
     if there.sum() < FEWEST_QUERIES:
         return None

@@ -191,7 +191,7 @@ def _held_out(
     known = outcomes.recorded
     there = np.flatnonzero(known.any(axis=1))
     chosen = np.zeros((len(_VALUES) + 1, len(outcomes)), dtype=np.int64)
-    chosen[:-1, there] = router.sweep([queries[row] for row in there], known[there], unit * _VALUES)
+    chosen[:-1, there] = router.sweep([queries[row] for row in there.tolist()], known[there], unit * _VALUES)
     chosen[-1] = _single(training.with_pairs(router.pairs), known)
     rows = np.arange(len(outcomes))
     return _Part(held[there], *(values[rows, chosen][:, there] for values in outcomes.arrays().values()))

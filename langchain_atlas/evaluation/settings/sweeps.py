@@ -92,8 +92,7 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
     if is_unpaired(table.matrix("score")) or reads_no_answers(router):
         logged = logged_outcomes(table, getattr(router, "encoder", None))
     if logged is not None:
-        runs = _estimated(versions, start, table, logged, step)
-        return Sweep(router, knob, tuple(settings), tuple(runs), start)
+        return Sweep(router, knob, tuple(settings), tuple(_estimated(versions, start, table, logged, step)), start)
     gathered = [_Gathered() for _ in settings]
     for first in range(0, len(table.query_ids), _BATCH):
         part = table.select(query_ids=table.query_ids[first : first + _BATCH])
