@@ -41,6 +41,7 @@ check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks/*.py
 
 net: $(INSTALLED) ## Record anew what tests/net compares: decisions of routers, runs of integrations
 	ATLAS_RECORD_NET=1 $(BIN)/python -m pytest tests/net

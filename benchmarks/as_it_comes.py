@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -18,10 +17,11 @@ import numpy as np
 from bfcl import main_pool
 from common import RESULTS, Clock, check, encoder_for, load, money, show, show_checks, split, tell, write
 
-from langchain_atlas.cli.setting import measure, set_as_measured
+from langchain_atlas.cli.setting import set_as_measured
 from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.evaluation.replay.policies import SinglePairs
+from langchain_atlas.evaluation.settings.crossvalidation import measure_router
 from langchain_atlas.evaluation.settings.policy_trials import measure_policy
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.routers.cluster.router import ClusterRouter
@@ -58,7 +58,7 @@ def fitted(table: OutcomeTable, encoder: Encoder, path: str, seed: int) -> Route
     """Return a router as `fit` or `train` makes it when nothing else is said."""
     if path == "cluster":
         unfitted = ClusterRouter(encoder, random_state=seed)
-        curve = measure(unfitted, table, seed=seed)
+        curve = measure_router(unfitted, table, seed=seed)
         return set_as_measured(unfitted.fit(table), curve, {}, single_of(table))
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.learning.training import train
@@ -169,7 +169,8 @@ class Bench:
                         rows[key] = compared(fitted(training, self.encoder, path, 0), training, test)
                     tell(f"  {name} {path} {key}: {_said(rows[key])}")
                     self.keep()
-        table_rows, means = [], {path: [] for path in PATHS}
+        table_rows: list[tuple[Any, ...]] = []
+        means: dict[str, list[tuple[str, float, float, int]]] = {path: [] for path in PATHS}
         for key, by_kinds in done.items():
             losses = [row["versus_trained"] for row in by_kinds.values()]
             if losses:
@@ -374,4 +375,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -33,9 +33,7 @@ from langchain_atlas.routers.learned.routerdc import RouterDCRouter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from langchain_atlas.routers.utility import UtilityRouter
-
-    Make = Callable[[int], UtilityRouter]
+    Make = Callable[[int], Any]
     """Makes an unfitted router, given the seed of everything random in it."""
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -67,7 +67,7 @@ def litellm_complexity(task: Task) -> Answer:
         {"model_name": tier, "litellm_params": {"model": f"openai/{tier}", "api_key": "not-used"}} for tier in TIERS
     ]
     config = {"tiers": {tier: tier for tier in TIERS}}
-    router = ComplexityRouter("smart", litellm.Router(model_list=models), config)
+    router = ComplexityRouter("smart", litellm.Router(model_list=models), config)  # type: ignore[attr-defined]
 
     def decide(text: str, context: str | None) -> int:
         tier, _, _ = router.classify(text, context)

@@ -16,7 +16,6 @@ from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.policy.settings import price_of
-from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,10 +115,7 @@ class Trainer:
             router = train(kept, self.encoder, config=config, seed=seed)
         swept = sweep(router, held)
         everything = Recordings.of(training, self.encoder, like=router.featurizer)
-        featurizer = StateFeaturizer.of(
-            everything.memory, router.featurizer.view, everything.descriptions, router.featurizer.scale
-        )
-        return router.with_memory(featurizer), swept, held
+        return router.with_memory(everything.featurizer), swept, held
 
 
 def choose(swept: Swept, training: OutcomeTable) -> dict[str, int]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,6 @@ from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import calibrate
 from langchain_atlas.routers.learned.knn import KNNRouter
-from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -107,9 +105,8 @@ def add_dual(
 
     def distances(memory: OutcomeTable, table: OutcomeTable) -> NDArray[np.float64]:
         read = Recordings.of(memory, trainer.encoder, like=router.featurizer)
-        featurizer = StateFeaturizer.of(read.memory, router.featurizer.view, read.descriptions, router.featurizer.scale)
         return (
-            featurizer.prior(Recordings.of(table, trainer.encoder, like=router.featurizer).seen)
+            read.featurizer.prior(Recordings.of(table, trainer.encoder, like=router.featurizer).seen)
             .of_query("near")
             .numpy()
         )
@@ -304,4 +301,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ def overhead(size: int, router: ClusterRouter, texts: list[str]) -> dict[str, fl
     """Compare deciding with encoding, on batches of one size, in turns."""
     encoder = router.encoder
     draw = np.random.default_rng(size)
-    deciding, encoding = [], []
+    deciding: list[float] = []
+    encoding: list[float] = []
     for turn in range(REPEATS[size] + 1):
         batch = [texts[number] for number in draw.choice(len(texts), size, replace=False)]
         queries = [Query(text=text) for text in batch]
@@ -125,7 +127,7 @@ def measure_growth(most: int) -> dict[int, dict[str, float]]:
     router, known, spent = ClusterRouter(NumberedEncoder()), 0, 0.0
     measured = {}
     for count in (number for number in LOGGED if number <= most):
-        spent += seconds(lambda start=known, stop=count: learn(router, start, stop))
+        spent += seconds(partial(learn, router, known, count))
         known = count
         measured[count] = {**decision_times(router), "learned_in_s": spent}
         tell(f"  {count:,} logged queries: {1e6 * measured[count]['decide_s']:.0f} microseconds a decision")
@@ -144,7 +146,7 @@ def learn(router: ClusterRouter, known: int, count: int) -> None:
 def decision_times(router: ClusterRouter) -> dict[str, float]:
     """Return the median seconds of a decision and of a batch, on queries that were not logged."""
     asked = [Query(text=f"new query {number}") for number in range(10**7, 10**7 + MANY)]
-    one = [seconds(lambda query=query: router.decide(query)) for query in asked]
+    one = [seconds(partial(router.decide, query)) for query in asked]
     many = [seconds(lambda: router.decide_batch(asked)) for _ in range(REPEATS[MANY])]
     return {"decide_s": statistics.median(one[10:]), "decide_batch_s": statistics.median(many[1:])}
 

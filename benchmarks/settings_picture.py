@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from common import ROOT, encoder_for, load, split
 
-from langchain_atlas.cli.setting import measure
+from langchain_atlas.evaluation.settings.crossvalidation import measure_router
 from langchain_atlas.files import write_text
 from langchain_atlas.routers.cluster.router import ClusterRouter
 
@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "images" / "settings.svg")
     asked = parser.parse_args()
     training, _ = split(load("bfcl_pairs.parquet"), 0)
-    curve = measure(ClusterRouter(encoder_for(training)), training, seed=0)
+    curve = measure_router(ClusterRouter(encoder_for(training)), training, seed=0)
     if curve is None:
         sys.exit("There are too few queries to measure anything.")
     write_text(asked.out, picture(curve))

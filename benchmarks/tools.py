@@ -96,6 +96,7 @@ def bare_run(executor: LiveExecutor, chat_model: Any, tool: str, query: Query) -
             if isinstance(call, ToolCall):
                 replies.append(trace_of(call, 0.0, message=call.tool.invoke(tool_input(call))))
                 continue
+            assert isinstance(call, ModelCall)  # noqa: S101  # nothing is refused here
             bound = _bound(chat_model, call)
             step.append((bound, list(call.messages)))
             replies.append(bound.invoke(list(call.messages)))
@@ -132,9 +133,8 @@ def measure(url: str, rounds: int) -> dict[str, dict[str, float]]:
     options = {"api_base": url}
     model = Model(name="small", litellm="openai/small", options=options, api_key_env="ATLAS_BENCHMARK_KEY")
     executor = LiveExecutor(Pool(models=(model,), tools=TOOLS))
-    chat_model = ChatLiteLLM(
-        model="openai/small", api_base=url, api_key="none", model_kwargs=dict(executor.chat_model("small").model_kwargs)
-    )
+    ours: Any = executor.chat_model("small")
+    chat_model = ChatLiteLLM(model="openai/small", api_base=url, api_key="none", model_kwargs=dict(ours.model_kwargs))
     bare = {name: bare_run(executor, chat_model, *case) for name, case in CASES.items()}
     seconds: dict[str, tuple[list[float], list[float]]] = {name: ([], []) for name in CASES}
     for number in range(-10, rounds):  # the first ten are not counted

@@ -68,7 +68,9 @@ def generation(trainer: Trainer, table: OutcomeTable, seeds: Sequence[int]) -> d
     way = []
     top = min(max(cost for cost, _ in part) for part in curves["old"])
     for dollars in np.geomspace(0.3, 1.0, 5) * top:
-        reached = {name: np.mean([accuracy_at(part, dollars) for part in parts]) for name, parts in curves.items()}
+        reached = {
+            name: float(np.mean([accuracy_at(part, dollars) for part in parts])) for name, parts in curves.items()
+        }
         way.append((reached["joined"] - reached["old"]) / max(reached["everybody"] - reached["old"], 1e-9))
     return {"share_of_the_way": float(np.mean(way)), "curves": curves}
 
