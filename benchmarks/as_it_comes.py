@@ -20,7 +20,7 @@ from common import RESULTS, Clock, check, encoder_for, load, money, show, show_c
 from langchain_atlas.cli.setting import set_as_measured
 from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.evaluation.replay.frontier import average_quality
-from langchain_atlas.evaluation.replay.policies import SinglePairs
+from langchain_atlas.evaluation.replay.reference_policies import SinglePairs
 from langchain_atlas.evaluation.settings.crossvalidation import measure_router
 from langchain_atlas.evaluation.settings.policy_trials import measure_policy
 from langchain_atlas.outcomes import OutcomeMatrix

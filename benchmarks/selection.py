@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from common import folds
 
-from langchain_atlas.evaluation.replay.policies import SinglePairs
+from langchain_atlas.evaluation.replay.reference_policies import SinglePairs
 from langchain_atlas.outcomes import OutcomeMatrix
 
 if TYPE_CHECKING:

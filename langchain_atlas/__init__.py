@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_atlas.answers.base import Agreement
+    from langchain_atlas.answers.agreement import Agreement
     from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
     from langchain_atlas.errors import AtlasError
     from langchain_atlas.execution.base import Executor
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "Agreement": "answers.base",
+    "Agreement": "answers.agreement",
     "Assignment": "trajectory",
     "AtlasChain": "integrations.chain",
     "AtlasContext": "messages.user_message",

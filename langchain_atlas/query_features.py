@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.outcomes.effects import Effects
+from langchain_atlas.outcomes.pair_levels import Effects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -13,7 +13,7 @@ from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
-from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Trajectory
+from langchain_atlas.trajectory import START, Candidate, Constraints, Decision, Observation, Query, Trajectory
 
 A, B = Pair("a"), Pair("b", "python")
 THINK = Decision(kind="think", answer="Hm.")
@@ -171,3 +171,30 @@ async def test_the_async_loop_does_not_block_the_others() -> None:
 
     done = await asyncio.gather(*(asolve(text, ScriptedRouter(A), Meeting()) for text in ("one", "two")))
     assert [trajectory.answer for trajectory in done] == ["one", "two"]
+
+
+class TestDollarLimit:
+    """Of any router's decision; `ScriptedRouter` minds no limit."""
+
+    QUERY = Query(text="2 + 2?", constraints=Constraints(max_cost_usd=0.01))
+
+    def test_after_a_call_of_which_nothing_is_known_no_further_one_is_made(self, solving: Solve) -> None:
+        executor = ScriptedExecutor({"small@@none": "4", "large@@none": "5"})
+
+        trajectory = solving(self.QUERY, ScriptedRouter("small@@none", "large@@none"), executor)
+
+        assert [str(pair) for pair, _ in executor.calls] == ["small@@none"]
+        assert trajectory.answer == "4"
+        assert "What a call took is not known" in trajectory.steps[-1].decision.reason
+
+    def test_a_call_of_unknown_cost_counts_as_was_expected_for_each_of_its_model_calls(self, solving: Solve) -> None:
+        small, large = Pair.parse("small@@none"), Pair.parse("large@@none")
+        expected = Candidate(pair=small, expected_success=0.9, expected_cost_usd=0.004)
+        told = {str(small): Observation(pair=small, answer="4", model_calls=3), str(large): "5"}
+        executor = ScriptedExecutor(told)
+        first = Decision(kind="route", pair=small, chosen=expected, rule="scripted")
+
+        trajectory = solving(self.QUERY, ScriptedRouter(first, large), executor)
+
+        assert [pair for pair, _ in executor.calls] == [small]
+        assert "0.012 dollars of 0.01 are used" in trajectory.steps[-1].decision.reason

@@ -11,7 +11,7 @@ from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.execution.invocations import InvocationCall, ModelCall, text_of
 from langchain_atlas.failures.kinds import error_kinds_of, status_of
-from langchain_atlas.loop.budgets import current_budget
+from langchain_atlas.loop.run_budget import current_budget
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace, Usage, add_known
 

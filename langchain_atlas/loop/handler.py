@@ -9,10 +9,10 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.failures.slips import check_sides
-from langchain_atlas.loop.budgets import budget
 from langchain_atlas.loop.deadlines import allowance, deadline
 from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
+from langchain_atlas.loop.run_budget import budget
 from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run, is_observed
 from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sure_reply, unbroken

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import ConstraintError, SettingError
-from langchain_atlas.loop.budgets import Budget
+from langchain_atlas.loop.run_budget import Budget
 from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:
     from langchain_atlas.loop.contracts import RouterLike
-    from langchain_atlas.trajectory import Decision, Query, Trajectory
+    from langchain_atlas.trajectory import Decision, Query, Step, Trajectory
 
 MAX_TURNS = 4
 """Maximum number of turns of a trajectory before the last answer is given (section 3 of the paper)."""
@@ -74,8 +74,14 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
         return decision
     if limits.pairs is not None and pair not in limits.pairs:
         raise ConstraintError(f"The router chose {str(pair)!r}, which is not among the pairs that the query allows.")
+    dollars = dollars_used(trajectory)
+    if limits.max_cost_usd is not None and dollars is None:
+        reason = (
+            f"What a call took is not known, and the limit is {limits.max_cost_usd:g} dollars, so {pair} is not asked."
+        )
+        return last_answer(trajectory, rule=SPENT, reason=f"{reason} Give prices in the pool, or lift max_cost_usd.")
     for limit, used, unit in (
-        (limits.max_cost_usd, dollars_used(trajectory), "dollars"),
+        (limits.max_cost_usd, dollars or 0.0, "dollars"),
         (limits.max_latency_s, sum(seen.latency_s or 0.0 for seen in trajectory.observations), "seconds"),
     ):
         if limit is not None and used >= limit and used > 0:
@@ -84,16 +90,24 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
     return decision
 
 
-def dollars_used(trajectory: Trajectory) -> float:
-    """Return the dollars that calls took; where that is not known, what was expected of them, for each model call."""
-    used = 0.0
-    for step in trajectory.steps:
-        seen, chosen = step.observation, step.decision.chosen
-        if seen is None:
-            continue
-        expected = None if chosen is None else chosen.expected_cost_usd
-        used += (expected or 0.0) * max(1, seen.model_calls) if seen.cost_usd is None else seen.cost_usd
-    return used
+def dollars_used(trajectory: Trajectory) -> float | None:
+    """Return the dollars that calls count for towards a limit, see `dollars_of`; None if one is not known."""
+    amounts = [dollars_of(step) for step in trajectory.steps]
+    return None if None in amounts else sum(amount for amount in amounts if amount is not None)
+
+
+def dollars_of(step: Step) -> float | None:
+    """Return the dollars that a step counts for towards a limit.
+
+    For a run of unknown cost that is what was expected of it, for each model call; None if nothing was expected.
+    """
+    seen, chosen = step.observation, step.decision.chosen
+    if seen is None:
+        return 0.0
+    if seen.cost_usd is not None:
+        return seen.cost_usd
+    expected = None if chosen is None else chosen.expected_cost_usd
+    return None if expected is None else expected * max(1, seen.model_calls)
 
 
 def left_for(query: Query, decision: Decision, trajectory: Trajectory) -> tuple[float | None, Budget | None]:
@@ -103,7 +117,8 @@ def left_for(query: Query, decision: Decision, trajectory: Trajectory) -> tuple[
     if limit is None:
         return seconds, None
     expected = None if chosen is None else chosen.expected_cost_usd
-    return seconds, Budget(limit - dollars_used(trajectory), expected)
+    used = dollars_used(trajectory)
+    return seconds, Budget(0.0 if used is None else limit - used, expected)
 
 
 def seconds_for(query: Query, trajectory: Trajectory) -> float | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.outcomes.effects import Effects
+from langchain_atlas.outcomes.pair_levels import Effects
 from langchain_atlas.routers import unpaired
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, create_model, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
-from langchain_atlas.tools.answers import answer_error, answer_validation_error, tool_failure
 from langchain_atlas.tools.event_loop import loop_thread
+from langchain_atlas.tools.failures import answer_error, answer_validation_error, tool_failure
 
 MESSAGES = "messages"
 """Name of the state's list of messages, by LangGraph's convention."""

@@ -1,14 +1,20 @@
 """``import``, and that the other commands leave unmarked outcomes out and say how many."""
 
+from __future__ import annotations
+
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from conftest import Command
 from importing import lines
 from recorded import kinds_of_query
 
 from langchain_atlas.outcomes import OutcomeTable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Command
 
 
 class TestImport:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow.compute as pc
 
-from langchain_atlas.evaluation.replay import policies
+from langchain_atlas.evaluation.replay import reference_policies
 from langchain_atlas.evaluation.replay.frontier import pareto_frontier
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.records import Record
@@ -254,7 +254,7 @@ def _unneeded(recorded: OutcomeMatrix) -> Iterator[Finding]:
     domains = np.array(recorded.domains)
     for domain in dict.fromkeys(recorded.domains):
         rows = np.flatnonzero(domains == domain)
-        singles = policies.SinglePairs.of(recorded.rows(rows))
+        singles = reference_policies.SinglePairs.of(recorded.rows(rows))
         needed |= {*pareto_frontier(singles.cost, singles.accuracy).tolist(), singles.best}
         needed |= set(np.flatnonzero((singles.coverage > 0) & np.isnan(singles.cost)).tolist())  # may be cheap
     scored = ~np.isnan(recorded.scores).all(axis=0)

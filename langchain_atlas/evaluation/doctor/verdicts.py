@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from langchain_atlas.evaluation.doctor.trials import GOALS, SAVING, WORTH, Case, Trial, points, ratio_of
-from langchain_atlas.evaluation.replay import policies
+from langchain_atlas.evaluation.replay import reference_policies
 from langchain_atlas.evaluation.settings.crossfit import N_FOLDS, single_orders
 from langchain_atlas.records import Record
 
@@ -64,7 +64,7 @@ class Headroom(Record):
         there = ~np.isnan(recorded.scores[:, order])
         columns = np.asarray(order)[np.argmax(there, axis=1)]
         rows = np.arange(len(columns))
-        best = policies.oracle(recorded) if best is None else best
+        best = reference_policies.oracle(recorded) if best is None else best
         score = recorded.scores[rows, columns]
         return cls(
             pair=str(recorded.pairs[order[0]]),

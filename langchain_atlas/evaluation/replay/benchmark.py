@@ -9,7 +9,7 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError, PoolError, SettingError
 from langchain_atlas.evaluation.logged.executor import judge, reads_no_answers
 from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
-from langchain_atlas.evaluation.replay import policies
+from langchain_atlas.evaluation.replay import reference_policies
 from langchain_atlas.evaluation.replay.comparison import Evaluation
 from langchain_atlas.evaluation.replay.overlap import learned_from
 from langchain_atlas.evaluation.replay.repeats import lasting_oracle
@@ -120,15 +120,15 @@ def _check(n_bootstrap: int, max_turns: int, edits: int) -> None:
 
 def _baselines(table: OutcomeTable, recorded: OutcomeMatrix, logged: LoggedOutcomes | None) -> dict[str, Runs]:
     recorded = recorded if logged is None else logged.completed
-    singles = policies.SinglePairs.of(recorded)
-    baselines = {"best_single": policies.single_pair(recorded, singles.best)}
-    filled = policies.filled_pair(recorded, singles)
+    singles = reference_policies.SinglePairs.of(recorded)
+    baselines = {"best_single": reference_policies.single_pair(recorded, singles.best)}
+    filled = reference_policies.filled_pair(recorded, singles)
     if filled is not None:
         baselines["best_single_filled"] = filled
     if singles.cheapest is not None:
-        baselines["cheapest"] = policies.single_pair(recorded, singles.cheapest)
-    baselines["random"] = policies.random_pair(recorded)
-    baselines["oracle"] = policies.oracle(recorded) if logged is None else logged.runs(logged.best)
+        baselines["cheapest"] = reference_policies.single_pair(recorded, singles.cheapest)
+    baselines["random"] = reference_policies.random_pair(recorded)
+    baselines["oracle"] = reference_policies.oracle(recorded) if logged is None else logged.runs(logged.best)
     if (lasting := lasting_oracle(table)) is not None:
         baselines["oracle_repeated"] = lasting
     return baselines

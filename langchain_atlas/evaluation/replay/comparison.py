@@ -17,7 +17,7 @@ from langchain_atlas.evaluation.logged.words import (
     estimate_notes,
     policy_facts,
 )
-from langchain_atlas.evaluation.replay import policies
+from langchain_atlas.evaluation.replay import reference_policies
 from langchain_atlas.evaluation.replay.bootstrap import Difference, bootstrap_means, intervals, paired_difference
 from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.evaluation.replay.overlap import warnings
@@ -71,9 +71,9 @@ class Evaluation:
         return len(self.recorded.pairs)
 
     @cached_property
-    def singles(self) -> policies.SinglePairs:
+    def singles(self) -> reference_policies.SinglePairs:
         """Every pair, answering every query."""
-        return policies.SinglePairs.of(self.recorded)
+        return reference_policies.SinglePairs.of(self.recorded)
 
     @cached_property
     def routers(self) -> dict[str, Result]:
@@ -172,7 +172,7 @@ class Evaluation:
         if few and self.logged is None:
             notes.append(
                 f"{few} of {self.n_pairs} pairs are recorded on too few queries to be compared as single pairs "
-                f"(below {policies.COVERAGE:.0%} of the highest coverage)."
+                f"(below {reference_policies.COVERAGE:.0%} of the highest coverage)."
             )
         if "best_single_filled" in self.baselines:
             first, stand_in = list(self.baselines["best_single_filled"].pair_share)[:2]
@@ -276,7 +276,7 @@ class Evaluation:
 
     def _mix(self, runs: Runs) -> Mix | None:
         known = ~np.isnan(runs.cost[runs.measured])
-        if known.mean() < policies.COVERAGE or not self.singles.priced.any():
+        if known.mean() < reference_policies.COVERAGE or not self.singles.priced.any():
             return None  # the known part of the cost would be taken for all of it
         return self.singles.mix(_mean(runs.cost))
 
@@ -291,7 +291,7 @@ class Evaluation:
                 columns["single", kind, name] = runs.score - single
                 mix = self._mix(runs) if kind == "router" else None
                 if mix is not None:
-                    columns["mix", kind, name] = runs.score - policies.mixed_scores(self.recorded, mix)
+                    columns["mix", kind, name] = runs.score - reference_policies.mixed_scores(self.recorded, mix)
         for column, pair in enumerate(self.recorded.pairs):
             columns["pair", str(pair)] = self.recorded.scores[:, column]
         return columns

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.evaluation.replay.policies import SinglePairs
+    from langchain_atlas.evaluation.replay.reference_policies import SinglePairs
     from langchain_atlas.evaluation.replay.runs import Runs
     from langchain_atlas.outcomes import OutcomeMatrix
 

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from langchain_atlas.answers.texts import marked_answer
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.scoring.base import Scorer
-from langchain_atlas.evaluation.scoring.equivalence import shared_prover
+from langchain_atlas.evaluation.scoring.math_prover import shared_prover
 from langchain_atlas.evaluation.scoring.written_numbers import number_in, numbers_in
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from langchain_atlas.evaluation.replay import policies
+from langchain_atlas.evaluation.replay import reference_policies
 from langchain_atlas.evaluation.replay.runs import run_router
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.outcomes import OutcomeMatrix
@@ -183,9 +183,9 @@ def single_orders(recorded: OutcomeMatrix, margin: float) -> tuple[list[int], in
         Columns in order of preference, the best single pair first, each of the others for queries where those before it
         are not recorded; and the column of the thrifty pair.
     """
-    singles = policies.SinglePairs.of(recorded)
+    singles = reference_policies.SinglePairs.of(recorded)
     first, bar = [singles.best], float(singles.accuracy[singles.best])
-    filled = policies.filled_pair(recorded, singles)
+    filled = reference_policies.filled_pair(recorded, singles)
     if filled is not None:
         first = [*(int(column) for column in np.flatnonzero(filled.answer_share) if column != first[0]), *first]
         bar = float(np.nanmean(filled.score))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from langchain_atlas.errors import ConstraintError, InvalidInputError
+from langchain_atlas.loop.limits import dollars_of
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.records import Record
 from langchain_atlas.trajectory import Step, add_known
@@ -104,9 +105,8 @@ def _used(step: Step) -> tuple[float | None, float | None]:
     """Return the dollars and the seconds of a call, or the expected ones if unknown."""
     seen, expected = step.observation, step.decision.chosen
     assert seen is not None  # noqa: S101  # only calls use anything
-    dollars = None if expected is None else expected.expected_cost_usd
     seconds = None if expected is None else expected.expected_latency_s
     return (
-        dollars if seen.cost_usd is None else seen.cost_usd,
+        dollars_of(step),
         seconds if seen.latency_s is None else seen.latency_s,
     )

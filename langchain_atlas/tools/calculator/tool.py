@@ -8,8 +8,8 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.calculator import notation
+from langchain_atlas.tools.failures import answer_error, answer_validation_error
 
 MAX_LENGTH = 2_000
 """Characters of an expression."""

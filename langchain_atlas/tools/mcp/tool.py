@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.records import Record
-from langchain_atlas.tools.answers import answer_error
+from langchain_atlas.tools.failures import answer_error
 from langchain_atlas.tools.mcp.session import McpFailure, McpSession
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, model_validator
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.tools.answers import answer_error, answer_validation_error
+from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.python.monty import shared_sandbox
 from langchain_atlas.tools.python.sandbox import Execution, Sandbox, SessionSandbox
 from langchain_atlas.tools.python.sessions import current_sessions

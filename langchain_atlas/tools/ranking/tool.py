@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.failures.masked_errors import keys_masked
-from langchain_atlas.tools.answers import answer_error, answer_validation_error, tool_failure
+from langchain_atlas.tools.failures import answer_error, answer_validation_error, tool_failure
 from langchain_atlas.tools.ranking.base import AnswerScorer, Scores
 from langchain_atlas.tools.ranking.vote import Vote
 from langchain_atlas.trajectory import Query

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.secrets import error_text, masked
-from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.deadlines import awithin, within
+from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.search.folder import FolderSearch
 from langchain_atlas.tools.search.snippets import SearchError, SearchProvider, Snippet, marked, one_line, seconds
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import ExecutionError, InvalidInputError
 from langchain_atlas.images import MAX_BYTES, image_bytes, kind_of, shown
-from langchain_atlas.tools.answers import answer_error, answer_validation_error
 from langchain_atlas.tools.deadlines import within
+from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.web.addresses import AddressGuard
 
 _BLANKS = re.compile(r"\n{3,}")

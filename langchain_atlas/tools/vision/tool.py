@@ -16,7 +16,7 @@ from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.images import image_url
 from langchain_atlas.secrets import error_text
 from langchain_atlas.text.thoughts import without_thoughts
-from langchain_atlas.tools.answers import answer_error, answer_validation_error
+from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
 from langchain_atlas.trajectory import Spending, Usage, add_known
 

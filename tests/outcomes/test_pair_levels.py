@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from langchain_atlas.outcomes.effects import Effects
+from langchain_atlas.outcomes.pair_levels import Effects
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
