@@ -48,8 +48,8 @@ class ClusterRouter(UtilityRouter):
     """Routes each query to the pair with the highest utility in the query's cluster.
 
     By default it goes beyond the paper in five ways, each of which can be turned off: a query's features cover its
-    context and other content too (see `query_features.Featurizer`); the estimates of finer clusterings are averaged with
-    those of the first; a pair's estimate in a cluster is shrunk towards its overall record; a forest and a ridge
+    context and other content too (see `query_features.Featurizer`); the estimates of finer clusterings are averaged
+    with those of the first; a pair's estimate in a cluster is shrunk towards its overall record; a forest and a ridge
     regression estimate how pairs differ on queries like this one (see `trees.Forest` and `ridge.Ridge`; each counts a
     third, and less as outcomes are added later); and a guard keeps to one pair where the evidence does not separate
     pairs (see `guard.py`). `ClusterRouter.as_in_paper` has none of them. The paper's alpha is the cost weight.
