@@ -41,6 +41,9 @@ KINDS: dict[str, Kind] = {
     "dual": Kind(_HOME + "dual:DualRouter", fitted=True),
     "rl": Kind(_HOME + "policy.router:RLRouter"),
     "random": Kind(_HOME + "baselines:RandomRouter"),
+    "zero_shot": Kind(_HOME + "prompted.choosing:ZeroShotRouter"),
+    "few_shot": Kind(_HOME + "prompted.choosing:FewShotRouter"),
+    "prompted": Kind(_HOME + "prompted.router:PromptedRouter"),
     "single": Kind(_HOME + "baselines:SinglePairRouter"),
 }
 """The kinds, by name: the class's `kind`, which is also the file name of a learned router."""

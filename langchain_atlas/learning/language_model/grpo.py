@@ -104,7 +104,7 @@ class PolicyTrainer:
             processing_class=self.chat.tokenizer,
             callbacks=[self._callback("imitation", config.imitation_steps)],
         )
-        trainer.train()
+        _quiet(trainer).train()
 
     def improve(self, *, resume: bool = False) -> None:
         """Improve the policy by GRPO.
@@ -140,7 +140,7 @@ class PolicyTrainer:
             rollout_func=self._rollout,
             callbacks=[self._callback("grpo", config.steps)],
         )
-        trainer.train(resume_from_checkpoint=True if resume else None)
+        _quiet(trainer).train(resume_from_checkpoint=True if resume else None)
 
     def play(self, rows: Sequence[int], *, greedy: bool = True, batch: int = 64) -> list[Rollout]:
         """Play episodes with the policy as it is now."""
@@ -244,6 +244,14 @@ def _curves(owner: PolicyTrainer, part: str, steps: int) -> Any:
                 control.should_training_stop = True
 
     return Curves()
+
+
+def _quiet(trainer: Any) -> Any:
+    """Keep a trainer from printing its log; it is in the curves."""
+    from transformers import PrinterCallback
+
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _trl() -> tuple[Any, Any]:

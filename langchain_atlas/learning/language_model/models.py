@@ -49,6 +49,9 @@ def load_model(name: str, config: LanguageModelConfig, *, device: str | None = N
         model.config.__dict__.pop("quantization_config", None)
         model.is_quantized, model.hf_quantizer = False, None
         model.__dict__.pop("quantization_method", None)
+        # some releases of transformers take the token that starts a turn for the one that ends it
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(model.config.eos_token_id)
+        tokenizer.pad_token = tokenizer.eos_token
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model.to(device), tokenizer

@@ -9,7 +9,7 @@ import numpy as np
 from langchain_atlas.pool.pool import Model, Pair, Pool, Tool
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -58,13 +58,12 @@ def _described(
     return "; ".join(parts)
 
 
-def recorded_pool(table: OutcomeTable) -> Pool:
-    """Return a pool of the pairs of a table, for routers that read descriptions; nothing in it can be run."""
-    pairs = set(table.pairs)
-    models = tuple(Model(name=name) for name in dict.fromkeys(pair.model for pair in table.pairs))
-    tools = tuple(Tool(name=name, invocation="none") for name in dict.fromkeys(pair.tool for pair in table.pairs))
+def pool_of(pairs: Sequence[Pair]) -> Pool:
+    """Return a pool of these pairs alone; nothing in it can be run."""
+    models = tuple(Model(name=name) for name in dict.fromkeys(pair.model for pair in pairs))
+    tools = tuple(Tool(name=name, invocation="none") for name in dict.fromkeys(pair.tool for pair in pairs))
     product = {Pair(model.name, tool.name) for model in models for tool in tools}
-    return Pool(models=models, tools=tools, excluded=frozenset(product - pairs))
+    return Pool(models=models, tools=tools, excluded=frozenset(product - set(pairs)))
 
 
 def pool_descriptions(pool: Pool) -> dict[Pair, str]:

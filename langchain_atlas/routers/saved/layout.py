@@ -93,6 +93,11 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         **_RECORDS,
     },
     "bert": {"weights": Layout(("hidden", "pairs")), "biases": Layout(("pairs",)), **_RECORDS},
+    "few_shot": {
+        "vectors": Layout(("queries", "dimension")),
+        "right": Layout(("queries", "pairs"), "whole", low=0),
+        "costs": Layout(("pairs",), infinite=True, low=0.0),
+    },
     "rl": {
         "memory.vectors": Layout(("queries", "seen")),
         **{f"memory.{name}": layout for name, layout in _OUTCOMES.items()},
