@@ -22,7 +22,27 @@ if TYPE_CHECKING:
 def train(
     data: common.DataOption,
     out: common.RouterOut,
-    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps the pretrained policy.")] = 250,
+    steps: Annotated[
+        int, typer.Option("--steps", help="PPO or GRPO updates; 0 keeps the policy as it was before them.")
+    ] = 250,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            help="Train this language model instead: a folder, a GGUF file, a model in the Hugging Face cache, or "
+            "atlas-local/smollm2-135m. Needs the extra train-llm.",
+        ),
+    ] = None,
+    imitate: Annotated[
+        str,
+        typer.Option(
+            "--imitate",
+            help="With --policy: what it imitates first: 'oracle', 'random', 'nothing', or the folder of a router.",
+        ),
+    ] = "oracle",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --policy: continue from the last of --checkpoints.")
+    ] = False,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[
@@ -51,6 +71,13 @@ def train(
     json: common.JsonOption = None,
 ) -> None:
     """Train a router that compares answers and calls further pairs, and save it."""
+    if policy is not None:
+        from langchain_atlas.cli.train_policy import train_policy
+
+        table = common.load_table(data, pairs, domains)
+        folders = {"curves": curves, "checkpoints": checkpoints}
+        train_policy(table, policy, out, steps=steps, imitate=imitate, pool=pool, seed=seed, resume=resume, **folders)
+        return
     from langchain_atlas.cli.setting import say, set_as_measured
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.evaluation.settings.policy_trials import measure_policy

@@ -69,8 +69,6 @@ class LanguageModelConfig:
         for one in fields(self):
             value: Any = getattr(self, one.name)
             if one.type == "int" and (not isinstance(value, int) or value < low.get(one.name, 1)):
-                raise SettingError(
-                    f"{one.name} is {value!r}; it must be a whole number from {low.get(one.name, 1)}."
-                )
+                raise SettingError(f"{one.name} is {value!r}; it must be a whole number from {low.get(one.name, 1)}.")
             if one.type == "float" and not (isinstance(value, int | float) and value >= 0):
                 raise SettingError(f"{one.name} is {value!r}; it must be a number from 0.")

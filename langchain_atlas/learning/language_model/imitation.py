@@ -10,13 +10,13 @@ import numpy as np
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.prompted.conversation import PASS_ON
 from langchain_atlas.routers.prompted.tags import Block, write_blocks
-from langchain_atlas.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from langchain_atlas.learning.language_model.episodes import Environment, Episode
     from langchain_atlas.learning.language_model.tokens import ChatTokens, Tokens
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Trajectory
 
 Demonstration = tuple[int, tuple[str, ...]]
 """A row of the environment's table, and the steps that a policy should write there."""

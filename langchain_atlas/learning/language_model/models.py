@@ -1,72 +1,15 @@
-"""Hugging Face models for training: found, loaded, given an adapter, and copied for writing."""
+"""Models in training: given an adapter, copied for writing, and kept as what was changed."""
 
 from __future__ import annotations
 
 import copy
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.errors import InvalidInputError, MissingExtraError, SettingError
+from langchain_atlas.errors import MissingExtraError
+from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
 
 if TYPE_CHECKING:
     from langchain_atlas.learning.language_model.config import LanguageModelConfig
-
-_EMBEDDED = "atlas-local/"
-
-
-def load_model(name: str, config: LanguageModelConfig, *, device: str | None = None) -> tuple[Any, Any]:
-    """Load a causal language model and its tokenizer.
-
-    Args:
-        name: a folder, a GGUF file, the name of a model on the Hugging Face Hub, or ``atlas-local/`` with the name of
-            an embedded model.
-        config: says in which precision.
-        device: where to put it; by default a GPU if there is one.
-
-    Returns:
-        The model and the tokenizer.
-
-    Raises:
-        InvalidInputError: no such model can be loaded.
-        MissingExtraError: reading a GGUF file needs the extra `train-llm`.
-    """
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    where, options = _source(name)
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, config.dtype), **options)
-    except ImportError as error:
-        raise MissingExtraError(f"The policy {name!r}", "train-llm") from error
-    except (OSError, ValueError) as error:
-        raise InvalidInputError(
-            f"Can't load {name!r} as a language model: {error}. Name a folder, a GGUF file, a model that is in the "
-            "Hugging Face cache, or 'atlas-local/smollm2-135m'."
-        ) from error
-    if options:  # read from a GGUF file, the weights are ordinary ones
-        model.config.__dict__.pop("quantization_config", None)
-        model.is_quantized, model.hf_quantizer = False, None
-        model.__dict__.pop("quantization_method", None)
-        # some releases of transformers take the token that starts a turn for the one that ends it
-        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(model.config.eos_token_id)
-        tokenizer.pad_token = tokenizer.eos_token
-    model.generation_config.eos_token_id = tokenizer.eos_token_id
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model.to(device), tokenizer
-
-
-def _source(name: str) -> tuple[str, dict[str, str]]:
-    """Return where a model is loaded from, and the options with which."""
-    path = Path(name)
-    if name.startswith(_EMBEDDED):
-        from langchain_atlas.local.models import find_model
-
-        path = find_model(name.removeprefix(_EMBEDDED)).weights()
-    if path.suffix == ".gguf":
-        return str(path.parent), {"gguf_file": path.name}
-    return name, {}
 
 
 def with_adapter(model: Any, config: LanguageModelConfig) -> Any:
@@ -103,7 +46,7 @@ class WritingCopy:
         import torch
 
         self.model = copy.deepcopy(model).to(getattr(torch, dtype)).eval()
-        self.model.requires_grad_(False)  # noqa: FBT003  # torch's own signature
+        self.model.requires_grad_(False)  # torch's own signature
 
     def synced(self, trained: Any) -> Any:
         """Return the copy with the weights of the model that is trained."""
@@ -123,11 +66,20 @@ class WritingCopy:
         return self.model
 
 
-def check_rank(rank: int) -> None:
-    """Check the rank of an adapter.
+def trained_weights(model: Any, base: str, config: LanguageModelConfig) -> PolicyWeights:
+    """Return what training changed, as it is saved with a router.
 
-    Raises:
-        SettingError: it is negative.
+    Args:
+        model: the trained model.
+        base: the name of the model that was trained.
+        config: the settings of training.
     """
-    if not isinstance(rank, int) or rank < 0:
-        raise SettingError(f"lora_rank is {rank!r}; it must be a whole number from 0, for training every weight.")
+    if config.lora_rank == 0:
+        named = dict(model.named_parameters())
+        scale = None
+    else:
+        from peft import get_peft_model_state_dict
+
+        named, scale = get_peft_model_state_dict(model), (config.lora_alpha or 2 * config.lora_rank) / config.lora_rank
+    arrays = {name: value.detach().float().cpu().numpy() for name, value in named.items()}
+    return PolicyWeights(base, scale, arrays, config.max_step)

@@ -6,15 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from langchain_atlas.learning.language_model.tokens import ChatTokens, Tokens
-from langchain_atlas.routers.prompted.conversation import STOPS
+from langchain_atlas.routers.prompted.hugging_face import write_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from langchain_atlas.learning.language_model.episodes import Environment, Episode
+    from langchain_atlas.learning.language_model.tokens import ChatTokens, Tokens
 
 
 @dataclass(frozen=True)
@@ -88,37 +86,11 @@ class Rollouts:
         if len(tokens.completion) >= self.sampling.max_completion:
             episode.done, episode.problem = True, f"All {self.sampling.max_completion} tokens are used."
 
-    @torch.no_grad()
     def _write(self, model: Any, contexts: Sequence[list[int]], *, greedy: bool) -> list[list[int]]:
-        """Continue each context by one step; return the new ids, up to the end of the step."""
-        tokenizer, pad = self.chat.tokenizer, self.chat.tokenizer.pad_token_id
-        longest = max(map(len, contexts))
-        ids = torch.tensor([[pad] * (longest - len(one)) + one for one in contexts], device=model.device)
-        mask = torch.tensor([[0] * (longest - len(one)) + [1] * len(one) for one in contexts], device=model.device)
-        sampled = not greedy and self.sampling.temperature > 0
-        how = {"temperature": self.sampling.temperature, "top_k": 0, "top_p": 1.0} if sampled else {}
-        made = model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            do_sample=sampled,
-            max_new_tokens=self.sampling.max_step,
-            pad_token_id=pad,
-            eos_token_id=tokenizer.eos_token_id,
-            stop_strings=list(STOPS),
-            tokenizer=tokenizer,
-            **how,
+        temperature = 0.0 if greedy else self.sampling.temperature
+        return write_steps(
+            model, self.chat.tokenizer, contexts, max_step=self.sampling.max_step, temperature=temperature
         )
-        return [self._until_end(row) for row in made[:, longest:].tolist()]
-
-    def _until_end(self, ids: list[int]) -> list[int]:
-        """Cut what follows the end of a step: padding, which may be the token that ends a text."""
-        end, pad = self.chat.tokenizer.eos_token_id, self.chat.tokenizer.pad_token_id
-        if end in ids:
-            cut = ids.index(end)
-            # after a stop sequence the rest is padding; without one the policy ended its turn itself
-            stopped = self.chat.text(ids[:cut]).rstrip().endswith(STOPS)
-            return ids[:cut] if stopped else ids[: cut + 1]
-        return ids[: ids.index(pad)] if pad in ids else ids
 
 
 @contextmanager

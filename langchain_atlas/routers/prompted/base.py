@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Generator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-
-from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Model, Pair, Pool
 from langchain_atlas.routers.base import Router, shared_pairs, some
 from langchain_atlas.routers.prompted.describing import pool_of
-from langchain_atlas.routers.prompted.protocols import Asking
+from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
 from langchain_atlas.routers.prompted.serving import Served
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.trajectory import START, Decision, Query, Spending, Trajectory, Usage, add_known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from pathlib import Path
 
-    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import AIMessage, BaseMessage
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.routers.prompted.protocols import Asking
+    from langchain_atlas.routers.prompted.serving import Servable
 
     AskingModel = Generator[tuple[list[BaseMessage], Asking], AIMessage, Decision]
     """Yields what is asked of the language model, receives its reply, returns the decision."""
 
 MODEL_FACT = "model"
 DESCRIBED_FACT = "described"
+WEIGHTS_FACT = "weights"
+_WEIGHT = "weights."
 
 
 class ModelRouter(Router):
@@ -39,11 +40,12 @@ class ModelRouter(Router):
 
     Args:
         chat_model: a `Model`, which LiteLLM reaches (any provider, an OpenAI-compatible endpoint such as vLLM, or an
-            embedded model) and which is saved with the router; or any LangChain chat model.
+            embedded model) and which is saved with the router; `PolicyWeights`, which training made; or any LangChain
+            chat model.
         described: what the model is told of each pair it may choose; see `describe_pairs` and `pool_descriptions`.
     """
 
-    def __init__(self, chat_model: BaseChatModel | Model | None, described: Mapping[Pair, str]) -> None:
+    def __init__(self, chat_model: Servable | None, described: Mapping[Pair, str]) -> None:
         if not described:
             raise SettingError("The router needs at least one pair to choose from; 'described' is empty.")
         self._served = Served(chat_model)
@@ -51,14 +53,14 @@ class ModelRouter(Router):
         self._pairs = tuple(self.described)
 
     @property
-    def chat_model(self) -> BaseChatModel | Model | None:
+    def chat_model(self) -> Servable | None:
         """The language model that decides."""
         return self._served.model
 
-    def with_chat_model(self, chat_model: BaseChatModel | Model) -> Self:
+    def with_chat_model(self, chat_model: Servable) -> Self:
         """Return the router with another language model."""
         changed = copy.copy(self)
-        changed._served = Served(chat_model)
+        changed._served = Served(chat_model)  # noqa: SLF001  # its own copy
         return changed
 
     @property
@@ -128,17 +130,20 @@ class ModelRouter(Router):
 
     def _facts(self) -> dict[str, Any]:
         """Return what is saved beside settings and pairs."""
-        record = self._served.record
-        return {
+        record, weights = self._served.record, self._served.weights
+        facts: dict[str, Any] = {
             DESCRIBED_FACT: [self.described[pair] for pair in self._pairs],
             MODEL_FACT: None if record is None else record.to_json(),
         }
+        if weights is not None:
+            facts[WEIGHTS_FACT] = {"base": weights.base, "scale": weights.scale, "max_step": weights.max_step}
+        return facts
 
     def save(self, folder: str | Path) -> None:
         """Write the router to a folder; see `Router.save`.
 
-        A `Model` is saved as it is in a pool, without its key. A LangChain chat model is not: give the loaded router one
-        with `with_chat_model`.
+        A `Model` is saved as it is in a pool, without its key. A LangChain chat model is not: give the loaded router
+        one with `with_chat_model`.
         """
         write_artifact(
             folder,
@@ -148,7 +153,7 @@ class ModelRouter(Router):
                 encoder=self._encoder_identity(),
                 settings=dict(self.settings),
                 facts=self._facts(),
-                arrays=self._arrays(),
+                arrays={**self._arrays(), **self._weights()},
                 fitted_on=self.fitted_on,
             ),
         )
@@ -159,15 +164,24 @@ class ModelRouter(Router):
     def _arrays(self) -> dict[str, Any]:
         return {}
 
+    def _weights(self) -> dict[str, Any]:
+        weights = self._served.weights
+        return {} if weights is None else {_WEIGHT + name: array for name, array in weights.arrays.items()}
+
     @classmethod
     def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
         """Rebuild the router from what `save` wrote."""
         told = artifact.facts[DESCRIBED_FACT]
         if len(told) != len(artifact.pairs) or not all(isinstance(text, str) for text in told):
             raise ValueError("its pairs and their descriptions don't fit together")
-        record = artifact.facts[MODEL_FACT]
+        record, trained = artifact.facts[MODEL_FACT], artifact.facts.get(WEIGHTS_FACT)
+        model: Servable | None = None if record is None else Model.from_json(record)
+        if trained is not None:
+            arrays = {name: array for name, array in artifact.arrays.items() if name.startswith(_WEIGHT)}
+            named = {name.removeprefix(_WEIGHT): array for name, array in arrays.items()}
+            model = PolicyWeights(trained["base"], trained["scale"], named, trained["max_step"])
         return cls._rebuilt(
-            None if record is None else Model.from_json(record),
+            model,
             dict(zip(artifact.pairs, told, strict=True)),
             artifact,
             encoder,
@@ -176,7 +190,7 @@ class ModelRouter(Router):
     @classmethod
     @abstractmethod
     def _rebuilt(
-        cls, model: Model | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
+        cls, model: Servable | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
     ) -> Self:
         """Rebuild the router from its model, its pairs' descriptions, and the rest of the artifact."""
 

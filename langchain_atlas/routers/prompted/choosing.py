@@ -13,7 +13,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import SettingError
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.routers.base import last_answer
-from langchain_atlas.routers.prompted.base import DESCRIBED_FACT, AskingModel, ModelRouter
+from langchain_atlas.routers.prompted.base import DESCRIBED_FACT, ModelRouter
 from langchain_atlas.routers.prompted.conversation import question_text
 from langchain_atlas.routers.prompted.describing import describe_pairs
 from langchain_atlas.routers.prompted.protocols import Asking
@@ -25,11 +25,12 @@ from langchain_atlas.trajectory import Decision
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from langchain_core.language_models import BaseChatModel
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.pool.pool import Model, Pair
+    from langchain_atlas.pool.pool import Pair
+    from langchain_atlas.routers.prompted.base import AskingModel
+    from langchain_atlas.routers.prompted.serving import Servable
     from langchain_atlas.routers.saved.artifact import Artifact
     from langchain_atlas.trajectory import Query, Trajectory
 
@@ -62,7 +63,7 @@ class ZeroShotRouter(ModelRouter):
 
     def __init__(
         self,
-        chat_model: BaseChatModel | Model | None,
+        chat_model: Servable | None,
         described: Mapping[Pair, str],
         *,
         constrained: bool = False,
@@ -73,7 +74,7 @@ class ZeroShotRouter(ModelRouter):
         self.question_chars = _positive("question_chars", question_chars)
 
     @classmethod
-    def of(cls, chat_model: BaseChatModel | Model, table: OutcomeTable, **settings: Any) -> Self:
+    def of(cls, chat_model: Servable, table: OutcomeTable, **settings: Any) -> Self:
         """Make a router whose pairs are described by their recorded outcomes."""
         router = cls(chat_model, describe_pairs(table), **settings)
         router.fitted_on = united(fingerprints(table.queries))
@@ -126,7 +127,7 @@ class ZeroShotRouter(ModelRouter):
 
     @classmethod
     def _rebuilt(
-        cls, model: Model | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
+        cls, model: Servable | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
     ) -> Self:
         del encoder
         return cls(model, described, **artifact.settings)
@@ -164,7 +165,7 @@ class FewShotRouter(ZeroShotRouter):
 
     def __init__(
         self,
-        chat_model: BaseChatModel | Model | None,
+        chat_model: Servable | None,
         described: Mapping[Pair, str],
         examples: Examples | None = None,
         *,
@@ -181,9 +182,7 @@ class FewShotRouter(ZeroShotRouter):
         self._columns = {pair: column for column, pair in enumerate(described)}
 
     @classmethod
-    def of(
-        cls, chat_model: BaseChatModel | Model, table: OutcomeTable, encoder: Encoder | None = None, **settings: Any
-    ) -> Self:
+    def of(cls, chat_model: Servable, table: OutcomeTable, encoder: Encoder | None = None, **settings: Any) -> Self:
         """Make a router whose descriptions and examples come from recorded outcomes."""
         encoder = encoder or SentenceTransformerEncoder()
         costs = table.matrix("cost_usd")
@@ -241,7 +240,7 @@ class FewShotRouter(ZeroShotRouter):
 
     @classmethod
     def _rebuilt(
-        cls, model: Model | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
+        cls, model: Servable | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
     ) -> Self:
         arrays, texts = artifact.arrays, tuple(map(str, artifact.facts["texts"]))
         if len(texts) != len(arrays["vectors"]):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Query, Step
 
-PASS_ON = "the question"
+PASS_ON = "the question"  # noqa: S105  # no password
 """Written as the input of a call, it passes the question on unchanged."""
 
 STOPS = ("</search>", "</answer>")
@@ -39,13 +39,13 @@ _SYSTEM = """You answer questions by asking others. Each of them is a language m
 Write one step at a time, in tags. First ask one of them:
 <think>who is good at this</think>
 <search>model@@tool: the question</search>
-Then stop: the result comes in <information>. Ask another one if it is missing or in doubt, at most {turns} in all. At \
-the end:
+Then stop: the result comes in <information>. Ask another one if it is missing or in doubt, at most {turns} in all. \
+At the end:
 <think>why this is the answer</think>
 <answer>the final answer, and nothing else</answer>
 
-Always ask before you answer. Instead of "the question" you may write what to ask, in your own words; as the answer you \
-may write "result 1" to give the first result unchanged."""
+Always ask before you answer. Instead of "the question" you may write what to ask, in your own words; as the \
+answer you may write "result 1" to give the first result unchanged."""
 
 
 def system_prompt(described: Mapping[Pair, str], turns: int) -> str:

@@ -38,9 +38,7 @@ def describe_pairs(table: OutcomeTable, *, domains: int = _MOST_DOMAINS) -> dict
     }
 
 
-def _described(
-    scores: NDArray[np.float64], costs: NDArray[np.float64], where: NDArray[np.str_], domains: int
-) -> str:
+def _described(scores: NDArray[np.float64], costs: NDArray[np.float64], where: NDArray[np.str_], domains: int) -> str:
     parts: list[str] = []
     known = ~np.isnan(scores)
     if known.any():

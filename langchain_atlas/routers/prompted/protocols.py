@@ -29,9 +29,9 @@ _CALLING = """You answer questions by asking others. Each of them is a language 
 {pairs}
 
 First call `route` to ask the one that is good at the question. Ask another one if the result is missing or in doubt, \
-at most {turns} in all. Then call `answer` with the final answer and nothing else. Always ask before you answer. As the \
-input of `route` you may write "the question", which passes the question on; as the answer "result 1", which gives the \
-first result unchanged."""
+at most {turns} in all. Then call `answer` with the final answer and nothing else. Always ask before you answer. As \
+the input of `route` you may write "the question", which passes the question on; as the answer "result 1", which gives \
+the first result unchanged."""
 
 _JSON = """You answer questions by asking others. Each of them is a language model with a tool:
 {pairs}
@@ -39,8 +39,8 @@ _JSON = """You answer questions by asking others. Each of them is a language mod
 Write one step at a time, as a JSON object with a "thought" (who is good at this, or why this is the answer), an \
 "action" (whom to ask, or "answer") and an "input" (what to ask, or the final answer and nothing else). First ask the \
 one that is good at the question; then stop, and the result comes. Ask another one if it is missing or in doubt, at \
-most {turns} in all. Always ask before you answer. As the input you may write "the question", which passes the question \
-on; as the answer "result 1", which gives the first result unchanged."""
+most {turns} in all. Always ask before you answer. As the input you may write "the question", which passes the \
+question on; as the answer "result 1", which gives the first result unchanged."""
 
 
 @dataclass(frozen=True)

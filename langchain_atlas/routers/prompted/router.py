@@ -12,7 +12,7 @@ from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import last_answer
-from langchain_atlas.routers.prompted.base import AskingModel, ModelRouter
+from langchain_atlas.routers.prompted.base import ModelRouter
 from langchain_atlas.routers.prompted.conversation import question_text
 from langchain_atlas.routers.prompted.describing import joined, pool_descriptions
 from langchain_atlas.routers.prompted.protocols import PROTOCOLS, StepProtocol
@@ -22,10 +22,10 @@ from langchain_atlas.trajectory import Decision
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from langchain_core.language_models import BaseChatModel
-
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.pool.pool import Model, Pool
+    from langchain_atlas.pool.pool import Pool
+    from langchain_atlas.routers.prompted.base import AskingModel
+    from langchain_atlas.routers.prompted.serving import Servable
     from langchain_atlas.routers.saved.artifact import Artifact
     from langchain_atlas.trajectory import Query, Trajectory
 
@@ -33,7 +33,7 @@ _MEND = "That can't be used: {problem} Write the step again."
 
 
 class PromptedRouter(ModelRouter):
-    """Lets a language model decide, by description instead of training: new pairs are used as soon as they are described.
+    """Lets a language model decide, by description: new pairs are used as soon as they are described.
 
     Each decision costs a model call; `RLRouter` decides in milliseconds. If a step can't be used, the model is called
     once more; if that fails too, the default pair is called, or, once a call returned an answer, that answer is given.
@@ -46,23 +46,25 @@ class PromptedRouter(ModelRouter):
         described: more about each pair, such as `describe_pairs` returns from recorded outcomes.
         protocol: ``tags``, ``functions`` (native function calls) or ``json`` (constrained by a schema).
         observation_chars: maximum number of characters of a result that are shown to the model.
+        question_chars: maximum number of characters of the question that are shown; a longer one loses its middle.
 
     Raises:
         PoolError: `default` is not in the pool.
-        SettingError: `observation_chars` is below 1, or there is no such protocol.
+        SettingError: a number of characters is below 1, or there is no such protocol.
     """
 
     kind: ClassVar[str] = "prompted"
 
     def __init__(
         self,
-        chat_model: BaseChatModel | Model | None,
+        chat_model: Servable | None,
         pool: Pool | Mapping[Pair, str],
         *,
         default: Pair | None = None,
         described: Mapping[Pair, str] | None = None,
         protocol: str = "tags",
         observation_chars: int = 8000,
+        question_chars: int = 1_000_000,
     ) -> None:
         from langchain_atlas.pool.pool import Pool
 
@@ -71,7 +73,8 @@ class PromptedRouter(ModelRouter):
         self._pool = pool if isinstance(pool, Pool) else None
         self.default = self._pairs[0] if default is None else self.pool.check(default)
         self.protocol = _checked_protocol(protocol)
-        self.observation_chars = _checked_chars(observation_chars)
+        self.observation_chars = _checked_chars("observation_chars", observation_chars)
+        self.question_chars = _checked_chars("question_chars", question_chars)
 
     @property
     def pool(self) -> Pool:
@@ -81,11 +84,16 @@ class PromptedRouter(ModelRouter):
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change."""
-        return {"observation_chars": self.observation_chars, "protocol": self.protocol}
+        return {
+            "observation_chars": self.observation_chars,
+            "protocol": self.protocol,
+            "question_chars": self.question_chars,
+        }
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         changed = copy.copy(self)
-        changed.observation_chars = _checked_chars(settings.get("observation_chars", self.observation_chars))
+        for name in ("observation_chars", "question_chars"):
+            setattr(changed, name, _checked_chars(name, settings.get(name, self.settings[name])))
         changed.protocol = _checked_protocol(settings.get("protocol", self.protocol))
         return changed
 
@@ -119,7 +127,7 @@ class PromptedRouter(ModelRouter):
             for message in protocol.shown(step, number, self.observation_chars)
         )
         system = SystemMessage(protocol.system(self._told(allowed), MAX_TURNS))
-        return sendable([system, *query.history, HumanMessage(question_text(query)), *steps])
+        return sendable([system, *query.history, HumanMessage(question_text(query, self.question_chars)), *steps])
 
     def _fallback(self, trajectory: Trajectory, allowed: Sequence[Pair], reason: str) -> Decision:
         if trajectory.calls:
@@ -132,7 +140,7 @@ class PromptedRouter(ModelRouter):
 
     @classmethod
     def _rebuilt(
-        cls, model: Model | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
+        cls, model: Servable | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
     ) -> Self:
         del encoder
         default = Pair.parse(artifact.facts["default"])
@@ -152,10 +160,10 @@ def _spent(query: Query, trajectory: Trajectory) -> bool:
     )
 
 
-def _checked_chars(observation_chars: Any) -> int:
-    if not isinstance(observation_chars, int) or observation_chars < 1:
-        raise SettingError(f"observation_chars is {observation_chars!r}; it must be a whole number from 1.")
-    return observation_chars
+def _checked_chars(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SettingError(f"{name} is {value!r}; it must be a whole number from 1.")
+    return value
 
 
 def _checked_protocol(protocol: Any) -> str:
