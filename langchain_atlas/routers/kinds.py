@@ -37,6 +37,7 @@ KINDS: dict[str, Kind] = {
         "langchain_atlas.routers.learned.matrix_factorization:MatrixFactorizationRouter", fitted=True, measured=True
     ),
     "routerdc": Kind(_HOME + "learned.routerdc:RouterDCRouter", fitted=True, measured=True),
+    "graph": Kind(_HOME + "learned.graph:GraphRouter", fitted=True, measured=True),
     "bert": Kind(_HOME + "learned.bert:BertRouter", fitted=True, brings_encoder=True),
     "dual": Kind(_HOME + "dual:DualRouter", fitted=True),
     "rl": Kind(_HOME + "policy.router:RLRouter"),

@@ -182,7 +182,6 @@ class PolicyTrainer:
             "use_cpu": not cuda,
             "bf16": cuda,
             "fp16": False,
-            "tf32": cuda or None,
             "gradient_checkpointing": False,
             "disable_tqdm": True,
             "dataloader_pin_memory": cuda,

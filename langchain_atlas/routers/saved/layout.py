@@ -92,6 +92,16 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "offset": Layout(("turned",), optional=True),
         **_RECORDS,
     },
+    "graph": {
+        "projection": Layout(("dimension", "hidden")),
+        "offset": Layout(("hidden",)),
+        "task_centres": Layout(("tasks", "dimension")),
+        "task_vectors": Layout(("tasks", "hidden")),
+        "task_scores": Layout(("tasks", "pairs")),
+        "pair_vectors": Layout(("pairs", "hidden")),
+        "biases": Layout(("pairs",)),
+        **_RECORDS,
+    },
     "bert": {"weights": Layout(("hidden", "pairs")), "biases": Layout(("pairs",)), **_RECORDS},
     "few_shot": {
         "vectors": Layout(("queries", "dimension")),
