@@ -216,3 +216,13 @@ def test_a_result_is_given_by_its_number() -> None:
     for text in ("result 1", "result 3", "result 0"):
         with pytest.raises(TagError, match="there is: 2"):
             answered(text, trajectory, "")
+
+
+def test_the_most_frequent_of_several_replies_is_taken(serve: Any, reach: Any) -> None:
+    asked = [
+        f"<think>{number}</think><search>{pair}: the question"
+        for number, pair in enumerate(("small@@none", "big@@none", "big@@none"))
+    ]
+    server = serve(scripted("?", *asked))
+    decision = policy(server, reach, samples=4).decide(QUESTION)
+    assert (decision.pair, decision.reason, len(server.bodies)) == (Pair("big"), "1", 4)

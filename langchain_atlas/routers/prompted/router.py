@@ -47,6 +47,8 @@ class PromptedRouter(ModelRouter):
         protocol: ``tags``, ``functions`` (native function calls) or ``json`` (constrained by a schema).
         observation_chars: maximum number of characters of a result that are shown to the model.
         question_chars: maximum number of characters of the question that are shown; a longer one loses its middle.
+        samples: number of replies for each step, of which the most frequent is taken (self-consistency); of use with a
+            temperature above 0.
 
     Raises:
         PoolError: `default` is not in the pool.
@@ -65,6 +67,7 @@ class PromptedRouter(ModelRouter):
         protocol: str = "tags",
         observation_chars: int = 8000,
         question_chars: int = 1_000_000,
+        samples: int = 1,
     ) -> None:
         from langchain_atlas.pool.pool import Pool
 
@@ -73,8 +76,9 @@ class PromptedRouter(ModelRouter):
         self._pool = pool if isinstance(pool, Pool) else None
         self.default = self._pairs[0] if default is None else self.pool.check(default)
         self.protocol = _checked_protocol(protocol)
-        self.observation_chars = _checked_chars("observation_chars", observation_chars)
-        self.question_chars = _checked_chars("question_chars", question_chars)
+        self.observation_chars = _positive("observation_chars", observation_chars)
+        self.question_chars = _positive("question_chars", question_chars)
+        self.samples = _positive("samples", samples)
 
     @property
     def pool(self) -> Pool:
@@ -88,12 +92,13 @@ class PromptedRouter(ModelRouter):
             "observation_chars": self.observation_chars,
             "protocol": self.protocol,
             "question_chars": self.question_chars,
+            "samples": self.samples,
         }
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         changed = copy.copy(self)
-        for name in ("observation_chars", "question_chars"):
-            setattr(changed, name, _checked_chars(name, settings.get(name, self.settings[name])))
+        for name in ("observation_chars", "question_chars", "samples"):
+            setattr(changed, name, _positive(name, settings.get(name, self.settings[name])))
         changed.protocol = _checked_protocol(settings.get("protocol", self.protocol))
         return changed
 
@@ -106,11 +111,16 @@ class PromptedRouter(ModelRouter):
         protocol = PROTOCOLS[self.protocol]
         messages = self._messages(protocol, query, trajectory, allowed)
         how = protocol.asking(trajectory, allowed)
-        reply = yield messages, how
-        try:
-            return protocol.read(reply, trajectory, allowed)
-        except TagError as error:
-            problem = str(error)
+        drawn: list[Decision] = []
+        problem = ""
+        for _ in range(self.samples):
+            reply = yield messages, how
+            try:
+                drawn.append(protocol.read(reply, trajectory, allowed))
+            except TagError as error:
+                problem = str(error)
+        if drawn:
+            return _most_frequent(drawn)
         written = AIMessage(str(reply.text).strip() or "(nothing)")
         reply = yield [*messages, written, HumanMessage(_MEND.format(problem=problem))], how
         try:
@@ -160,7 +170,13 @@ def _spent(query: Query, trajectory: Trajectory) -> bool:
     )
 
 
-def _checked_chars(name: str, value: Any) -> int:
+def _most_frequent(drawn: Sequence[Decision]) -> Decision:
+    """Return the first of the decisions that do what most of them do."""
+    moves = [(one.kind, one.pair, one.answer if one.kind == "answer" else None) for one in drawn]
+    return drawn[moves.index(max(moves, key=moves.count))]
+
+
+def _positive(name: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise SettingError(f"{name} is {value!r}; it must be a whole number from 1.")
     return value
