@@ -59,6 +59,7 @@ def test_the_conversation_goes_on_where_it_was(serve: Any, reach: Any) -> None:
     assert first["stop"] == ["</search>", "</answer>"]
     assert [message["role"] for message in second["messages"]] == ["system", "user", "assistant", "user"]
     assert second["messages"][:2] == first["messages"], "what was read before can be cached"
+    assert second["messages"][2]["content"] == "<think>history</think>\n<search>big@@none: the question</search>"
     assert second["messages"][3]["content"] == "<information>Shakespeare</information>"
 
 

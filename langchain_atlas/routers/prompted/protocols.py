@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_atlas.routers.prompted import conversation
 from langchain_atlas.routers.prompted.conversation import GO_ON, PASS_ON, STOPS, answered, observation_text, routed
-from langchain_atlas.routers.prompted.tags import TagError, read_call
+from langchain_atlas.routers.prompted.tags import Block, TagError, read_call, write_blocks
 from langchain_atlas.text.json_objects import first_object
 from langchain_atlas.trajectory import Decision
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ANSWER = "answer"
 _LONGEST_THOUGHT = 300
 _LONGEST_INPUT = 1000
+_LONGEST_REASONING = 1000
 
 _CALLING = """You answer questions by asking others. Each of them is a language model with a tool:
 {pairs}
@@ -100,8 +101,14 @@ class TagProtocol(StepProtocol):
         return Asking({"stop": list(STOPS)})
 
     def read(self, reply: AIMessage, trajectory: Trajectory, allowed: Sequence[Pair]) -> Decision:
-        """Parse a step; see `conversation.read_step`."""
-        return conversation.read_step(str(reply.text), trajectory, allowed)
+        """Parse a step; see `conversation.read_step`.
+
+        LiteLLM takes a thought at the beginning out of the text; it is put back.
+        """
+        text, thought = str(reply.text), reply.additional_kwargs.get("reasoning_content")
+        if isinstance(thought, str) and thought.strip() and "<think>" not in text:
+            text = f"{write_blocks([Block('think', thought.strip()[-_LONGEST_REASONING:])])}\n{text}"
+        return conversation.read_step(text, trajectory, allowed)
 
 
 class FunctionProtocol(StepProtocol):
