@@ -23,7 +23,7 @@ VARIATIONS: dict[str, dict[str, Any]] = {
     "without-mask": {"masked": False},
 }
 """Parts that are left out, by name."""
-STEPS, RATE = 120, 1e-3
+STEPS, RATE, SECONDS = 200, 2e-3, 420.0
 
 
 def learn(
@@ -58,8 +58,8 @@ def learn(
     texts += ["\n".join(written) for _, written in random_transcripts(environment)[:64]]
     name = save_tiny_model(folder / "model", texts, hidden=64, layers=2)
     config = LanguageModelConfig(
-        steps=steps, learning_rate=rate, groups=4, group_size=8, imitation_steps=80, imitation_rate=3e-3, lora_rank=0,
-        max_step=60, checkpoint_every=100_000, masked=masked, rewards=TranscriptRewards(**weights),
+        steps=steps, learning_rate=rate, groups=8, group_size=8, imitation_steps=160, imitation_rate=3e-3, lora_rank=0,
+        max_step=60, checkpoint_every=100_000, seconds=SECONDS, masked=masked, rewards=TranscriptRewards(**weights),
     )  # fmt: skip
     model, tokenizer = load_causal_model(name)
     trainer = PolicyTrainer(model, tokenizer, environment, config, folder=folder, seed=seed)

@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=250)
     parser.add_argument("--groups", type=int, default=16)
     parser.add_argument("--mini-batch", type=int, default=16)
-    parser.add_argument("--imitation-steps", type=int, default=60)
+    parser.add_argument("--imitation-steps", type=int, default=100)
     parser.add_argument("--imitation-batch", type=int, default=16)
     parser.add_argument("--tests", type=int, default=1024, help="number of held-out queries to measure on")
     parser.add_argument("--seed", type=int, default=0)
