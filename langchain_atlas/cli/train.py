@@ -40,6 +40,9 @@ def train(
             help="With --policy: what it imitates first: 'oracle', 'random', 'nothing', or the folder of a router.",
         ),
     ] = "oracle",
+    step_tokens: Annotated[
+        int, typer.Option("--step-tokens", help="With --policy: maximum number of tokens of a step.")
+    ] = 512,
     resume: Annotated[
         bool, typer.Option("--resume", help="With --policy: continue from the last of --checkpoints.")
     ] = False,
@@ -76,7 +79,8 @@ def train(
 
         table = common.load_table(data, pairs, domains)
         folders = {"curves": curves, "checkpoints": checkpoints}
-        train_policy(table, policy, out, steps=steps, imitate=imitate, pool=pool, seed=seed, resume=resume, **folders)
+        settings: dict[str, Any] = {"steps": steps, "step_tokens": step_tokens, "imitate": imitate, "resume": resume}
+        train_policy(table, policy, out, pool=pool, seed=seed, **settings, **folders)
         return
     from langchain_atlas.cli.setting import say, set_as_measured
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder

@@ -22,6 +22,7 @@ def train_policy(
     out: Path,
     *,
     steps: int,
+    step_tokens: int,
     imitate: str,
     pool: Path | None,
     seed: int,
@@ -36,6 +37,7 @@ def train_policy(
         model: the base.
         out: folder of the router.
         steps: number of GRPO updates.
+        step_tokens: maximum number of tokens of a step.
         imitate: what is imitated first.
         pool: file with the descriptions of the members.
         seed: seed of everything random.
@@ -50,7 +52,8 @@ def train_policy(
 
     if resume and checkpoints is None:
         raise SettingError("--resume continues from the last of --checkpoints; name that folder too.")
-    config = LanguageModelConfig(steps=steps, imitation_steps=0 if imitate == "nothing" else _IMITATION_STEPS)
+    imitated = 0 if imitate == "nothing" else _IMITATION_STEPS
+    config = LanguageModelConfig(steps=steps, imitation_steps=imitated, max_step=step_tokens)
     teacher, members = _teacher(imitate), None if pool is None else Pool.load(pool)
     terminal = common.console()
     terminal.print(f"Training {model} on {len(table.query_ids)} queries, {len(table.pairs)} pairs.", markup=False)

@@ -27,7 +27,18 @@ def test_a_language_model_is_trained_saved_and_evaluated(tmp_path: Path) -> None
     toy_table(6).save(tmp_path / "toy.parquet")
     base = save_tiny_model(tmp_path / "base", ["the question", "result 1"])
     data, out = ["--data", str(tmp_path / "toy.parquet")], str(tmp_path / "router")
-    asked = ["--policy", base, "--imitate", "nothing", "--steps", "1", "--curves", str(tmp_path / "curves")]
+    asked = [
+        "--policy",
+        base,
+        "--imitate",
+        "nothing",
+        "--steps",
+        "1",
+        "--step-tokens",
+        "8",
+        "--curves",
+        str(tmp_path / "curves"),
+    ]
     trained = runner.invoke(app, ["train", *data, "--out", out, *asked])
     assert trained.exit_code == 0, trained.output
     assert isinstance(Router.load(out), PromptedRouter)
