@@ -78,9 +78,8 @@ def train(
         from langchain_atlas.cli.train_policy import train_policy
 
         table = common.load_table(data, pairs, domains)
-        folders = {"curves": curves, "checkpoints": checkpoints}
         settings: dict[str, Any] = {"steps": steps, "step_tokens": step_tokens, "imitate": imitate, "resume": resume}
-        train_policy(table, policy, out, pool=pool, seed=seed, **settings, **folders)
+        train_policy(table, policy, out, pool=pool, seed=seed, curves=curves, checkpoints=checkpoints, **settings)
         return
     from langchain_atlas.cli.setting import say, set_as_measured
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder

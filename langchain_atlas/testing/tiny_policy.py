@@ -44,6 +44,8 @@ def save_tiny_model(
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+    make: Any = PreTrainedTokenizerFast  # which has no types
+
     words: Any = Tokenizer(models.BPE())
     words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     words.decoder = decoders.ByteLevel()
@@ -54,7 +56,7 @@ def save_tiny_model(
         show_progress=False,
     )
     words.train_from_iterator(list(texts) * 4, trainer)
-    tokenizer = PreTrainedTokenizerFast(
+    tokenizer = make(
         tokenizer_object=words,
         pad_token="<|pad|>",  # noqa: S106  # no password
         eos_token="<|im_end|>",  # noqa: S106

@@ -114,7 +114,8 @@ class Environment:
         known = ~np.isnan(costs)
         means = np.where(known, costs, 0.0).sum(0) / np.maximum(known.sum(0), 1)
         highest = max(float(means.max()), 1e-12)
-        return np.where(known, costs, means) / highest
+        scaled: np.ndarray = np.where(known, costs, means) / highest
+        return scaled
 
     @cached_property
     def _optimal(self) -> np.ndarray:
@@ -122,7 +123,8 @@ class Environment:
         right = self.table.matrix("score") >= RIGHT
         costs = np.where(right, self._costs, np.inf)
         best = right & (costs <= costs.min(axis=1, keepdims=True))
-        return best | ~right.any(axis=1, keepdims=True)
+        optimal: np.ndarray = best | ~right.any(axis=1, keepdims=True)
+        return optimal
 
     def cheapest_right(self, row: int) -> Pair | None:
         """Return the cheapest pair that is right on a query; None if none is."""
@@ -152,12 +154,15 @@ class Environment:
         try:
             decision = read_step(text, episode.trajectory, episode.pairs)
         except TagError as error:
-            return _over(episode, str(error))
+            _over(episode, str(error))
+            return None
         if decision.kind == "answer":
             episode.trajectory = episode.trajectory.then(decision)
-            return _over(episode)
+            _over(episode)
+            return None
         if len(episode.trajectory.steps) >= self.turns:
-            return _over(episode, f"All {self.turns} turns are used.")
+            _over(episode, f"All {self.turns} turns are used.")
+            return None
         if decision.pair is None:
             episode.trajectory = episode.trajectory.then(decision)
             return GO_ON

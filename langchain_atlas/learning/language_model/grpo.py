@@ -225,18 +225,21 @@ def _curves(owner: PolicyTrainer, part: str, steps: int) -> Any:
     path, config, progress = owner.folder / CURVES, owner.config, owner._progress  # noqa: SLF001  # its own helper
     path.parent.mkdir(parents=True, exist_ok=True)
 
-    class Curves(TrainerCallback):  # type: ignore[misc]  # untyped where transformers is
+    class Curves(TrainerCallback):
         def __init__(self) -> None:
             self.start = time.monotonic()
 
-        def on_log(self, _: Any, state: Any, __: Any, logs: dict[str, Any] | None = None, **___: Any) -> None:
-            told = {name: value for name, value in (logs or {}).items() if isinstance(value, int | float)}
+        def on_log(self, args: Any, state: Any, control: Any, **more_told: Any) -> None:
+            del args, control
+            logs: dict[str, Any] = more_told.get("logs") or {}
+            told = {name: value for name, value in logs.items() if isinstance(value, int | float)}
             more = owner.latest if part == "grpo" and "loss" in told else {}
             line = {"part": part, "step": state.global_step, "seconds": round(time.monotonic() - self.start, 1)}
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({**line, **told, **more}) + "\n")
 
-        def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> None:
+        def on_step_end(self, args: Any, state: Any, control: Any, **more_told: Any) -> None:
+            del args, more_told
             if progress is not None:
                 progress(state.global_step, steps)
             if part == "grpo" and config.seconds is not None and time.monotonic() - self.start > config.seconds:

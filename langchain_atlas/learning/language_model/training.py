@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.learning.language_model.config import LanguageModelConfig
@@ -75,7 +75,10 @@ def train_language_model(
     if len(table.query_ids) < FEWEST_QUERIES:
         raise OutcomeError(f"{table.source} has {len(table.query_ids)} queries; training needs {FEWEST_QUERIES}.")
     described = descriptions(table, pool)
-    shown = {"observation_chars": OBSERVATION_CHARS, "question_chars": _CHARS_A_TOKEN * config.max_prompt}
+    shown: dict[str, Any] = {
+        "observation_chars": OBSERVATION_CHARS,
+        "question_chars": _CHARS_A_TOKEN * config.max_prompt,
+    }
     environment = Environment(table, described, rewards=config.rewards, **shown)
     base, tokenizer = load_causal_model(model, config.dtype)
     trainer = PolicyTrainer(base, tokenizer, environment, config, folder=folder, seed=seed, progress=progress)

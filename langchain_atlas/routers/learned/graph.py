@@ -139,7 +139,7 @@ class _Graph:
 def _network(dimension: int, hidden: int, scores: Tensor) -> Any:
     import torch
 
-    network = torch.nn.ModuleDict(
+    network: Any = torch.nn.ModuleDict(
         {
             "query": torch.nn.Linear(dimension, hidden),
             "task": torch.nn.Linear(dimension, hidden),
@@ -170,9 +170,11 @@ def _query_nodes(network: Any, vectors: Tensor, graph: _Graph) -> Tensor:
     import torch
 
     tasks = network["task"](graph.centres)
-    return torch.relu(network["query"](vectors) + _member(vectors, graph) @ tasks)
+    nodes: Tensor = torch.relu(network["query"](vectors) + _member(vectors, graph) @ tasks)
+    return nodes
 
 
 def _known(network: Any, vectors: Tensor, graph: _Graph) -> Tensor:
     """Return what the edges between tasks and pairs say, as logits, shape [n_queries, n_pairs]."""
-    return network["trust"].weight[0, 0] * (_member(vectors, graph) @ graph.task_scores)
+    known: Tensor = network["trust"].weight[0, 0] * (_member(vectors, graph) @ graph.task_scores)
+    return known

@@ -111,7 +111,7 @@ class ModelRouter(Router):
 
     def _caller(self, how: Asking) -> Any:
         model = self._served.chat_model()
-        return model.bind_tools(list(how.functions), tool_choice="any") if how.functions else model
+        return model.bind_tools([dict(one) for one in how.functions], tool_choice="any") if how.functions else model
 
     def _allowed(self, query: Query) -> tuple[Pair, ...]:
         """Return the pairs that the query allows.

@@ -46,8 +46,8 @@ def load_causal_model(name: str, dtype: str = "float32", device: str | None = No
 
     where, options = _source(name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        model = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **options)
+        tokenizer: Any = AutoTokenizer.from_pretrained(where, **options)
+        model: Any = AutoModelForCausalLM.from_pretrained(where, dtype=getattr(torch, dtype), **options)
     except ImportError as error:
         raise MissingExtraError(f"The policy {name!r}", "train-llm") from error
     except (OSError, ValueError) as error:
@@ -166,7 +166,7 @@ class PolicyWeights:
         elif name.endswith(_DOWN):
             up = torch.from_numpy(self.arrays[name.removesuffix(_DOWN) + _UP].copy()).to(trained.device)
             whole = f"{name.removesuffix(_DOWN).removeprefix(_ADAPTED)}.weight"
-            weights[whole] += self.scale * (up @ trained)
+            weights[whole].add_(self.scale * (up @ trained))
 
 
 _ADAPTED, _DOWN, _UP = "base_model.model.", ".lora_A.weight", ".lora_B.weight"
