@@ -254,6 +254,8 @@ class Decision(Record):
     """The next best pair, for comparison."""
     reason: str = ""
     """The decision in one sentence."""
+    spent: Spending | None = Field(default=None, exclude_if=lambda spent: spent is None)
+    """What the router spent on models of its own to decide; None if it called none."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -332,6 +334,13 @@ class Trajectory(Record):
     def cost_usd(self) -> float | None:
         """Cost of all calls, in dollars; None when one is unknown."""
         total: float | None = add_known(0.0, *(seen.cost_usd for seen in self.observations))
+        return total
+
+    @property
+    def deciding_usd(self) -> float | None:
+        """Cost of the models that the router called to decide, in dollars; None when one is unknown."""
+        spent = [step.decision.spent for step in self.steps]
+        total: float | None = add_known(0.0, *(one.cost_usd for one in spent if one is not None))
         return total
 
     @property

@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "encoders": VOCABULARY,
     "query_features": VOCABULARY | {"encoders", "outcomes"},
     "outcomes": VOCABULARY,
-    "routers": ROUTING | {"tracing", "loop"},
+    "routers": ROUTING | {"tracing", "loop", "local"},  # an embedded model can be the policy
     "tools": VOCABULARY | {"encoders"},  # for search by meaning
     "local": VOCABULARY,
     "execution": ACTING | {"tracing", "loop"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
@@ -42,6 +42,13 @@ def evaluate(
         int,
         typer.Option("--edits", help="Slightly edited versions of each query to test robustness with; 0 for none."),
     ] = 0,
+    samples: Annotated[
+        int,
+        typer.Option(
+            "--samples",
+            help="Trajectories of each query, for pass@k and self-consistency of routers that draw; 0: none.",
+        ),
+    ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling behind the intervals.")] = 0,
     json: common.JsonOption = None,
 ) -> None:
@@ -49,7 +56,7 @@ def evaluate(
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 
-    for name, value in (("seed", seed), ("edits", edits)):
+    for name, value in (("seed", seed), ("edits", edits), ("samples", samples)):
         if value < 0:
             from langchain_atlas.errors import SettingError
 
@@ -75,12 +82,37 @@ def evaluate(
         if result.robustness is not None:
             kept = common.percent(result.robustness)
             terminal.print(f"{name} keeps its choice on {kept} of the edited queries.", markup=False)
+    repeated = _repeated(routers, table, samples, seed, terminal) if samples else {}
     for name, replayed in routers.items():
         for line in told(name, replayed):
             terminal.print(line, markup=False)
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)
-    common.write_json(json, {**evaluation.to_json(), "notes": notes})
+    common.write_json(json, {**evaluation.to_json(), **repeated, "notes": notes})
+
+
+def _repeated(
+    routers: Mapping[str, Router], table: OutcomeTable, samples: int, seed: int, terminal: Console
+) -> dict[str, Any]:
+    """Run each router several times on every query; print and return what that comes to."""
+    from langchain_atlas.evaluation.replay.repeated import repeat
+    from langchain_atlas.execution.replay import ReplayExecutor
+    from langchain_atlas.progress import Steps
+
+    executor, found = ReplayExecutor(table), {}
+    with common.progress("drawing trajectories") as bar:
+        step = Steps(len(routers) * samples * len(table.query_ids), bar)
+        for name, router in routers.items():
+            found[name] = repeat(router, executor, samples=samples, seed=seed, on_query=step)
+    for name, result in found.items():
+        shares = [(f"pass@{k}", one) for k, one in result.pass_at.items()]
+        shares.append((f"most of {samples}", result.self_consistency))
+        told = ", ".join(
+            f"{label} {common.percent(one.value)} ({100 * one.ci95[0]:.0f}-{100 * one.ci95[1]:.0f})"
+            for label, one in shares
+        )
+        terminal.print(f"{name}: {told}", markup=False)
+    return {"repeated": {name: result.to_json() for name, result in found.items()}}
 
 
 @runtime_checkable

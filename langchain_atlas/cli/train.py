@@ -27,7 +27,30 @@ _SAVED = "The saved policy was trained without the queries kept aside; its memor
 def train(
     data: common.DataOption,
     out: common.RouterOut,
-    steps: Annotated[int, typer.Option("--steps", help="PPO updates; 0 keeps the pretrained policy.")] = 250,
+    steps: Annotated[
+        int, typer.Option("--steps", help="PPO or GRPO updates; 0 keeps the policy as it was before them.")
+    ] = 250,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            "--policy",
+            help="Train this language model instead: a folder, a GGUF file, a model in the Hugging Face cache, or "
+            "atlas-local/smollm2-135m. Needs the extra train-llm.",
+        ),
+    ] = None,
+    imitate: Annotated[
+        str,
+        typer.Option(
+            "--imitate",
+            help="With --policy: what it imitates first: 'oracle', 'random', 'nothing', or the folder of a router.",
+        ),
+    ] = "oracle",
+    step_tokens: Annotated[
+        int, typer.Option("--step-tokens", help="With --policy: maximum number of tokens of a step.")
+    ] = 512,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="With --policy: continue from the last of --checkpoints.")
+    ] = False,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     encoder: Annotated[
@@ -57,6 +80,13 @@ def train(
     json: common.JsonOption = None,
 ) -> None:
     """Train a router that compares answers and calls further pairs, and save it."""
+    if policy is not None:
+        from langchain_atlas.cli.train_policy import train_policy
+
+        table = common.load_table(data, pairs, domains)
+        settings: dict[str, Any] = {"steps": steps, "step_tokens": step_tokens, "imitate": imitate, "resume": resume}
+        train_policy(table, policy, out, pool=pool, seed=seed, curves=curves, checkpoints=checkpoints, **settings)
+        return
     from langchain_atlas.cli.setting import say
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.learning.ppo import PPOConfig

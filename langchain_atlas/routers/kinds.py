@@ -37,10 +37,14 @@ KINDS: dict[str, Kind] = {
         "langchain_atlas.routers.learned.matrix_factorization:MatrixFactorizationRouter", fitted=True, measured=True
     ),
     "routerdc": Kind(_HOME + "learned.routerdc:RouterDCRouter", fitted=True, measured=True),
+    "graph": Kind(_HOME + "learned.graph:GraphRouter", fitted=True, measured=True),
     "bert": Kind(_HOME + "learned.bert:BertRouter", fitted=True, brings_encoder=True),
     "dual": Kind(_HOME + "dual:DualRouter", fitted=True),
     "rl": Kind(_HOME + "policy.router:RLRouter"),
     "random": Kind(_HOME + "baselines:RandomRouter"),
+    "zero_shot": Kind(_HOME + "prompted.choosing:ZeroShotRouter"),
+    "few_shot": Kind(_HOME + "prompted.choosing:FewShotRouter"),
+    "prompted": Kind(_HOME + "prompted.router:PromptedRouter"),
     "single": Kind(_HOME + "baselines:SinglePairRouter"),
 }
 """The kinds, by name: the class's `kind`, which is also the file name of a learned router."""

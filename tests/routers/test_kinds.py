@@ -22,7 +22,7 @@ def test_a_learned_kind_has_a_file_of_its_name(kind: str) -> None:
 
 def test_what_is_measured_can_be_fitted_and_its_arrays_are_known() -> None:
     assert set(MEASURED) < set(FITTED) < set(KINDS)
-    assert set(LAYOUTS) == {kind for kind in KINDS if kind not in ("random", "single", "dual")}
+    assert set(LAYOUTS) == {kind for kind in KINDS if kind not in ("random", "single", "dual", "prompted", "zero_shot")}
 
 
 def test_a_short_name_is_not_a_kind_itself() -> None:

@@ -18,6 +18,7 @@ from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.learned.base import EmbeddingRouter
 from langchain_atlas.routers.learned.bert import BertRouter
+from langchain_atlas.routers.learned.graph import GraphRouter
 from langchain_atlas.routers.learned.knn import KNNRouter
 from langchain_atlas.routers.learned.linear import LinearRouter
 from langchain_atlas.routers.learned.matrix_factorization import MatrixFactorizationRouter
@@ -42,6 +43,7 @@ MAKERS: dict[str, tuple[Make, dict[str, Any]]] = {
     "mf": (MatrixFactorizationRouter, {"dimension": 16, "noise": 0.5, **QUICK}),
     "routerdc": (RouterDCRouter, {"positives": 1, "negatives": 2, "groups": 3, **QUICK}),
     "routerdc, fine-tuned": (RouterDCRouter, {"positives": 1, "negatives": 2, "groups": 3, **QUICK}),
+    "graph": (GraphRouter, {"hidden": 16, **QUICK}),
     "bert": (BertRouter, {**QUICK, "learning_rate": 0.005}),
 }
 

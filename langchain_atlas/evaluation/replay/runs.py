@@ -13,7 +13,7 @@ from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing import untraced
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory, add_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,7 +37,8 @@ class Runs:
     score: NDArray[np.float64]
     """Score of the answer given, 0 to 1: 0 when none was given, NaN when none of the router's pairs is recorded."""
     cost: NDArray[np.float64]
-    """Dollars over all calls; NaN when one is unknown or the query was not measured."""
+    """Dollars over all calls, and over those of models that the router itself called to decide; NaN when one is unknown
+    or the query was not measured."""
     latency: NDArray[np.float64]
     """Seconds over all calls, in sequence; NaN as for cost."""
     calls: NDArray[np.float64]
@@ -166,7 +167,7 @@ class _Tally:
     def add(self, number: int, query: Query, trajectory: Trajectory) -> None:
         given = trajectory.answered_by
         self._numbers["score"][number] = 0.0 if given is None else self._executor.score(given.pair, query)
-        self._numbers["cost"][number] = _or_nan(trajectory.cost_usd)
+        self._numbers["cost"][number] = _or_nan(add_known(trajectory.cost_usd, trajectory.deciding_usd))
         self._numbers["latency"][number] = _or_nan(trajectory.latency_s)
         self._numbers["calls"][number] = trajectory.calls
         if given is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import importlib.metadata
 import os
 import sys
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES, install
+from langchain_atlas.pool.gateway import without_gateway
 from langchain_atlas.pool.option_secrets import filled
 from langchain_atlas.secrets import remember
 
@@ -91,7 +91,7 @@ def build_chat_model(
             "retries": retries,
             "max_reply_bytes": max_reply_bytes,
             **known,
-            "model_kwargs": {"num_retries": 0, **_without_gateway(), **other, **known.get("model_kwargs", {})},
+            "model_kwargs": {"num_retries": 0, **without_gateway(), **other, **known.get("model_kwargs", {})},
         }
     )
     return chat_model
@@ -111,18 +111,6 @@ def _warm_up(litellm: Any, model: Model) -> None:
             openai = importlib.import_module("openai")
             with openai.OpenAI(api_key="none", base_url="http://127.0.0.1") as client:
                 client.chat.completions  # noqa: B018  # OpenAI's client imports its resources on first access
-
-
-def _without_gateway() -> dict[str, Any]:
-    """Return options that disable LiteLLM's MCP gateway if the installed `mcp` is older than the gateway requires.
-
-    LiteLLM loads the gateway for every request with tools, and fails with mcp 1, which LangChain's MCP adapters need.
-    """
-    try:
-        old = importlib.metadata.version("mcp").startswith("1.")
-    except importlib.metadata.PackageNotFoundError:
-        old = False
-    return {"_skip_mcp_handler": True} if old else {}
 
 
 def schema_format(schema: dict[str, Any]) -> dict[str, Any]:

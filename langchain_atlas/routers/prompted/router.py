@@ -1,190 +1,143 @@
-"""A language model as the policy: it reads the pool's descriptions and uses the tag protocol."""
+"""A language model as the policy: it reads the pool's descriptions, asks, reads the results, and answers."""
 
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langchain_atlas.errors import ConstraintError, SettingError
+from langchain_atlas.errors import SettingError, suggest
+from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.messages.histories import sendable
-from langchain_atlas.routers.base import Router, last_answer, shared_pairs, some
-from langchain_atlas.routers.prompted.tags import Block, TagError, read_blocks, read_call, write_blocks
-from langchain_atlas.text.thoughts import with_think_tags
-from langchain_atlas.trajectory import START, Decision
+from langchain_atlas.pool.pool import Pair
+from langchain_atlas.routers.base import last_answer
+from langchain_atlas.routers.prompted.base import ModelRouter
+from langchain_atlas.routers.prompted.conversation import question_text
+from langchain_atlas.routers.prompted.describing import joined, pool_descriptions
+from langchain_atlas.routers.prompted.protocols import PROTOCOLS, StepProtocol
+from langchain_atlas.routers.prompted.tags import TagError
+from langchain_atlas.trajectory import Decision
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from langchain_core.language_models import BaseChatModel
-
-    from langchain_atlas.pool.pool import Pair, Pool
+    from langchain_atlas.encoders import Encoder
+    from langchain_atlas.pool.pool import Pool
+    from langchain_atlas.routers.prompted.base import AskingModel
+    from langchain_atlas.routers.prompted.serving import Servable
+    from langchain_atlas.routers.saved.artifact import Artifact
     from langchain_atlas.trajectory import Query, Trajectory
 
-    Asking = Generator[list[BaseMessage], str, Decision]
-    """Yields the messages for the language model, receives its reply, returns the decision."""
-
-_SYSTEM = """You answer questions by asking others. Each of them is a language model with a tool:
-{pairs}
-
-Write one step at a time, in tags:
-<think>what is known and what is missing</think>
-<search>model@@tool: what to ask it</search>
-<answer>the final answer, and nothing else</answer>
-
-A step is a <think> followed by one <search> or by the <answer>. After a <search> stop: its result will stand in
-<information>. Choose whom to ask by what it is good at; ask again elsewhere where a result is missing or in doubt."""
-_ASK = "Question: {question}\n\nSteps so far:\n{steps}\n\nThe next step:"
-_MEND = "That can't be used: {problem} Write the next step again, in tags."
+_MEND = "That can't be used: {problem} Write the step again."
 
 
-class PromptedRouter(Router):
-    """Lets a chat model decide, by description instead of training: new pairs are used as soon as they are described.
+class PromptedRouter(ModelRouter):
+    """Lets a language model decide, by description: new pairs are used as soon as they are described.
 
     Each decision costs a model call; `RLRouter` decides in milliseconds. If a step can't be used, the model is called
     once more; if that fails too, the default pair is called, or, once a call returned an answer, that answer is given.
 
     Args:
-        chat_model: any LangChain chat model; use temperature 0, so that a decision can be repeated.
+        chat_model: a `Model`, which LiteLLM reaches and which is saved with the router, or any LangChain chat model;
+            use temperature 0, so that a decision can be repeated.
         pool: the pairs it may call, with the descriptions that it reads.
         default: the pair to call when the model's step can't be used; the pool's first when left out.
+        described: more about each pair, such as `describe_pairs` returns from recorded outcomes.
+        protocol: ``tags``, ``functions`` (native function calls) or ``json`` (constrained by a schema).
         observation_chars: maximum number of characters of a result that are shown to the model.
+        question_chars: maximum number of characters of the question that are shown; a longer one loses its middle.
+        samples: number of replies for each step, of which the most frequent is taken (self-consistency); of use with a
+            temperature above 0.
 
     Raises:
         PoolError: `default` is not in the pool.
-        SettingError: `observation_chars` is below 1.
+        SettingError: a number of characters is below 1, or there is no such protocol.
     """
 
+    kind: ClassVar[str] = "prompted"
+
     def __init__(
-        self, chat_model: BaseChatModel, pool: Pool, *, default: Pair | None = None, observation_chars: int = 8000
+        self,
+        chat_model: Servable | None,
+        pool: Pool | Mapping[Pair, str],
+        *,
+        default: Pair | None = None,
+        described: Mapping[Pair, str] | None = None,
+        protocol: str = "tags",
+        observation_chars: int = 8000,
+        question_chars: int = 1_000_000,
+        samples: int = 1,
     ) -> None:
-        self.chat_model = chat_model
-        self.pool = pool
-        self.default = pool.pairs[0] if default is None else pool.check(default)
-        self.observation_chars = _checked(observation_chars)
-        self._pairs = pool.pairs
+        from langchain_atlas.pool.pool import Pool
+
+        told = pool_descriptions(pool) if isinstance(pool, Pool) else pool
+        super().__init__(chat_model, joined(told, described or {}))
+        self._pool = pool if isinstance(pool, Pool) else None
+        self.default = self._pairs[0] if default is None else self.pool.check(default)
+        self.protocol = _checked_protocol(protocol)
+        self.observation_chars = _positive("observation_chars", observation_chars)
+        self.question_chars = _positive("question_chars", question_chars)
+        self.samples = _positive("samples", samples)
 
     @property
-    def pairs(self) -> tuple[Pair, ...]:
-        """The pairs it chooses from."""
-        return self._pairs
+    def pool(self) -> Pool:
+        """The pool it was made with, or one of its pairs."""
+        return super().pool if self._pool is None else self._pool
 
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change."""
-        return {"observation_chars": self.observation_chars}
+        return {
+            "observation_chars": self.observation_chars,
+            "protocol": self.protocol,
+            "question_chars": self.question_chars,
+            "samples": self.samples,
+        }
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         changed = copy.copy(self)
-        changed.observation_chars = _checked(settings["observation_chars"])
+        for name in ("observation_chars", "question_chars", "samples"):
+            setattr(changed, name, _positive(name, settings.get(name, self.settings[name])))
+        changed.protocol = _checked_protocol(settings.get("protocol", self.protocol))
         return changed
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
-        """Return a router that chooses only from these of its pairs."""
-        smaller = copy.copy(self)
-        vars(smaller)["_pairs"] = shared_pairs(self._pairs, pairs)
-        return smaller
-
-    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Call the chat model for the next step; see `Router.decide`."""
-        asking = self._asking(query, trajectory)
-        try:
-            messages = next(asking)
-            while True:
-                messages = asking.send(str(self.chat_model.invoke(messages).text))
-        except StopIteration as end:
-            decision: Decision = end.value
-            return decision
-
-    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        """Do what `decide` does on the event loop."""
-        asking = self._asking(query, trajectory)
-        try:
-            messages = next(asking)
-            while True:
-                messages = asking.send(str((await self.chat_model.ainvoke(messages)).text))
-        except StopIteration as end:
-            decision: Decision = end.value
-            return decision
-
-    def _asking(self, query: Query, trajectory: Trajectory) -> Asking:
+    def _asking(self, query: Query, trajectory: Trajectory) -> AskingModel:
         allowed = self._allowed(query)
         if _spent(query, trajectory):
             return last_answer(
                 trajectory, rule="budget", reason="Nothing is left of the query's budget, as far as is known."
             )
-        messages = self._messages(query, trajectory, allowed)
-        text = yield messages
+        protocol = PROTOCOLS[self.protocol]
+        messages = self._messages(protocol, query, trajectory, allowed)
+        how = protocol.asking(trajectory, allowed)
+        drawn: list[Decision] = []
+        problem = ""
+        for _ in range(self.samples):
+            reply = yield messages, how
+            try:
+                drawn.append(protocol.read(reply, trajectory, allowed))
+            except TagError as error:
+                problem = str(error)
+        if drawn:
+            return _most_frequent(drawn)
+        written = AIMessage(str(reply.text).strip() or "(nothing)")
+        reply = yield [*messages, written, HumanMessage(_MEND.format(problem=problem))], how
         try:
-            return self._read(text, trajectory, allowed)
-        except TagError as error:
-            problem = str(error)
-        text = yield [*messages, HumanMessage(f"{text.strip()}\n\n{_MEND.format(problem=problem)}")]
-        try:
-            return self._read(text, trajectory, allowed)
+            return protocol.read(reply, trajectory, allowed)
         except TagError as error:
             return self._fallback(trajectory, allowed, f"The model's step could not be used: {error}")
 
-    def _allowed(self, query: Query) -> tuple[Pair, ...]:
-        wanted = query.constraints.pairs
-        allowed = tuple(pair for pair in self._pairs if wanted is None or pair in wanted)
-        if not allowed:
-            raise ConstraintError(f"The query allows none of the router's pairs; the router has {some(self._pairs)}.")
-        return allowed
-
-    def _messages(self, query: Query, trajectory: Trajectory, allowed: Sequence[Pair]) -> list[BaseMessage]:
-        question = query.full_text
-        steps = write_blocks(self._blocks(query, trajectory)) or "(none)"
-        described = "\n".join(map(self._described, allowed))
-        asked = _ASK.format(question=question, steps=steps)
-        return sendable([SystemMessage(_SYSTEM.format(pairs=described)), *query.history, HumanMessage(asked)])
-
-    def _described(self, pair: Pair) -> str:
-        model, tool = self.pool.model(pair.model), self.pool.tool(pair.tool)
-        prices = (model.input_cost_per_token, model.output_cost_per_token)
-        price = "" if None in prices else f" ${1e6 * prices[0]:g} in, ${1e6 * prices[1]:g} out a million tokens."  # type: ignore[operator]
-        parts = [part for part in (model.description, tool.description) if part]
-        return f"- {pair}: {' '.join(parts)}{price}".rstrip(": ")
-
-    def _blocks(self, query: Query, trajectory: Trajectory) -> list[Block]:
-        blocks: list[Block] = []
-        for step in trajectory.steps:
-            decision, seen = step.decision, step.observation
-            if decision.kind == "think":
-                blocks.append(Block("think", decision.answer or ""))
-            elif decision.pair is not None:
-                blocks += [Block("think", decision.reason)] if decision.reason else []
-                blocks.append(Block("search", f"{decision.pair}: {decision.input or query.text}"))
-                told = "" if seen is None else seen.answer or f"failed: {seen.error}"
-                blocks.append(Block("information", told[: self.observation_chars]))
-        return blocks
-
-    def _read(self, text: str, trajectory: Trajectory, allowed: Sequence[Pair]) -> Decision:
-        """Parse the model's step.
-
-        Raises:
-            TagError: it can't be used.
-        """
-        blocks = read_blocks(_first_step(with_think_tags(text)))
-        thoughts = " ".join(one.text for one in blocks if one.name == "think")
-        move = next((one for one in blocks if one.name in ("search", "answer")), None)
-        if move is None:
-            if not thoughts:
-                raise TagError("There is no <search> and no <answer>.")
-            return Decision(kind="think", answer=thoughts, rule="policy")
-        if move.name == "search":
-            pair, asked = read_call(move.text, allowed)
-            return Decision(kind="route", pair=pair, input=asked, rule="policy", reason=thoughts)
-        if not move.text:
-            raise TagError("The <answer> is empty.")
-        answered = [number for number, step in enumerate(trajectory.steps) if _answer(step.observation)]
-        if not trajectory.calls:
-            raise TagError("Nobody was asked yet: <search> before you <answer>.")
-        if not answered:
-            return last_answer(trajectory, rule="policy", reason="The model ends; no call returned an answer.")
-        source = next((n for n in reversed(answered) if _answer(trajectory.steps[n].observation) == move.text), None)
-        return Decision(kind="answer", answer=move.text, source=source, rule="policy", reason=thoughts)
+    def _messages(
+        self, protocol: StepProtocol, query: Query, trajectory: Trajectory, allowed: Sequence[Pair]
+    ) -> list[BaseMessage]:
+        steps: Iterable[BaseMessage] = (
+            message
+            for number, step in enumerate(trajectory.steps, start=1)
+            for message in protocol.shown(step, number, self.observation_chars)
+        )
+        system = SystemMessage(protocol.system(self._told(allowed), MAX_TURNS))
+        return sendable([system, *query.history, HumanMessage(question_text(query, self.question_chars)), *steps])
 
     def _fallback(self, trajectory: Trajectory, allowed: Sequence[Pair], reason: str) -> Decision:
         if trajectory.calls:
@@ -192,19 +145,17 @@ class PromptedRouter(Router):
         pair = self.default if self.default in allowed else allowed[0]
         return Decision(kind="route", pair=pair, rule="malformed-step", reason=reason)
 
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "default": str(self.default)}
 
-def _first_step(text: str) -> str:
-    """Return a reply up to its first call or answer, closed if a stop sequence cut it; the rest is made up."""
-    opened = min((at for at in (text.find("<search>"), text.find("<answer>")) if at >= 0), default=-1)
-    if opened < 0:
-        return text
-    name = text[opened + 1 : text.index(">", opened)]
-    end = text.find(f"</{name}>", opened)
-    return f"{text}</{name}>" if end < 0 else text[: end + len(name) + 3]
-
-
-def _answer(seen: Any) -> str | None:
-    return None if seen is None or seen.answer is None else str(seen.answer).strip()
+    @classmethod
+    def _rebuilt(
+        cls, model: Servable | None, described: dict[Pair, str], artifact: Artifact, encoder: Encoder | None
+    ) -> Self:
+        del encoder
+        default = Pair.parse(artifact.facts["default"])
+        known = default if default in described else None  # it may have been restricted to others
+        return cls(model, described, default=known, **artifact.settings)
 
 
 def _spent(query: Query, trajectory: Trajectory) -> bool:
@@ -219,7 +170,19 @@ def _spent(query: Query, trajectory: Trajectory) -> bool:
     )
 
 
-def _checked(observation_chars: Any) -> int:
-    if not isinstance(observation_chars, int) or observation_chars < 1:
-        raise SettingError(f"observation_chars is {observation_chars!r}; it must be a whole number from 1.")
-    return observation_chars
+def _most_frequent(drawn: Sequence[Decision]) -> Decision:
+    """Return the first of the decisions that do what most of them do."""
+    moves = [(one.kind, one.pair, one.answer if one.kind == "answer" else None) for one in drawn]
+    return drawn[moves.index(max(moves, key=moves.count))]
+
+
+def _positive(name: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise SettingError(f"{name} is {value!r}; it must be a whole number from 1.")
+    return value
+
+
+def _checked_protocol(protocol: Any) -> str:
+    if protocol not in PROTOCOLS:
+        raise SettingError(f"protocol is {protocol!r}. {suggest(str(protocol), PROTOCOLS)}")
+    return str(protocol)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 TagName = Literal["think", "search", "information", "answer"]
 
-_TAG = re.compile(rf"<(/?)({'|'.join(get_args(TagName))})>")
+TAG = re.compile(rf"<(/?)({'|'.join(get_args(TagName))})>")
+"""A tag of the protocol."""
 MALFORMED = -1.0
 """Format reward of a malformed transcript; that of a well-formed one is 0."""
 
@@ -47,7 +48,7 @@ def read_blocks(transcript: str) -> tuple[Block, ...]:
     """
     blocks: list[Block] = []
     opened: re.Match[str] | None = None
-    for tag in _TAG.finditer(transcript):
+    for tag in TAG.finditer(transcript):
         closing, name = bool(tag[1]), tag[2]
         if opened is None:
             if closing:

@@ -92,7 +92,22 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         "offset": Layout(("turned",), optional=True),
         **_RECORDS,
     },
+    "graph": {
+        "projection": Layout(("dimension", "hidden")),
+        "offset": Layout(("hidden",)),
+        "task_centres": Layout(("tasks", "dimension")),
+        "task_vectors": Layout(("tasks", "hidden")),
+        "task_scores": Layout(("tasks", "pairs")),
+        "pair_vectors": Layout(("pairs", "hidden")),
+        "biases": Layout(("pairs",)),
+        **_RECORDS,
+    },
     "bert": {"weights": Layout(("hidden", "pairs")), "biases": Layout(("pairs",)), **_RECORDS},
+    "few_shot": {
+        "vectors": Layout(("queries", "dimension")),
+        "right": Layout(("queries", "pairs"), "whole", low=0),
+        "costs": Layout(("pairs",), infinite=True, low=0.0),
+    },
     "rl": {
         "memory.vectors": Layout(("queries", "seen")),
         **{f"memory.{name}": layout for name, layout in _OUTCOMES.items()},

@@ -1,0 +1,102 @@
+"""``train --policy``: train a language model as the policy."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from langchain_atlas.cli import common
+
+if TYPE_CHECKING:
+    from langchain_atlas.learning.language_model.training import Teacher
+    from langchain_atlas.outcomes import OutcomeTable
+
+_IMITATION_STEPS = 60
+
+
+def train_policy(
+    table: OutcomeTable,
+    model: str,
+    out: Path,
+    *,
+    steps: int,
+    step_tokens: int,
+    imitate: str,
+    pool: Path | None,
+    seed: int,
+    resume: bool,
+    curves: Path | None,
+    checkpoints: Path | None,
+) -> None:
+    """Train a language model on recorded outcomes, and save the router.
+
+    Args:
+        table: the outcomes.
+        model: the base.
+        out: folder of the router.
+        steps: number of GRPO updates.
+        step_tokens: maximum number of tokens of a step.
+        imitate: what is imitated first.
+        pool: file with the descriptions of the members.
+        seed: seed of everything random.
+        resume: whether to continue from the last checkpoint.
+        curves: folder for ``curves.jsonl``.
+        checkpoints: folder for the checkpoints.
+    """
+    from langchain_atlas.errors import SettingError
+    from langchain_atlas.learning.language_model.config import LanguageModelConfig
+    from langchain_atlas.learning.language_model.training import train_language_model
+    from langchain_atlas.pool.pool import Pool
+
+    if resume and checkpoints is None:
+        raise SettingError("--resume continues from the last of --checkpoints; name that folder too.")
+    imitated = 0 if imitate == "nothing" else _IMITATION_STEPS
+    config = LanguageModelConfig(steps=steps, imitation_steps=imitated, max_step=step_tokens)
+    teacher, members = _teacher(imitate), None if pool is None else Pool.load(pool)
+    terminal = common.console()
+    terminal.print(f"Training {model} on {len(table.query_ids)} queries, {len(table.pairs)} pairs.", markup=False)
+    with tempfile.TemporaryDirectory() as scratch, common.progress("training") as bar:
+        folder = checkpoints or curves or Path(scratch)
+        router = train_language_model(
+            table,
+            model,
+            folder=folder,
+            config=config,
+            teacher=teacher,
+            pool=members,
+            seed=seed,
+            resume=resume,
+            progress=bar,
+        )
+        if curves is not None and curves != folder:
+            curves.mkdir(parents=True, exist_ok=True)
+            (curves / "curves.jsonl").write_bytes((folder / "curves.jsonl").read_bytes())
+    if os.environ.get("RANK", "0") == "0":  # of several processes on several GPUs, one saves
+        router.save(out)
+        common.saved(terminal, out)
+
+
+def _teacher(name: str) -> Teacher:
+    """Return what makes the transcripts to imitate.
+
+    Raises:
+        ArtifactError: it is the name of a folder that is not a saved router.
+    """
+    from langchain_atlas.learning.language_model.imitation import (
+        oracle_transcripts,
+        random_transcripts,
+        router_transcripts,
+    )
+    from langchain_atlas.routers.saved.artifact import load_with_settings
+
+    known: dict[str, Teacher] = {
+        "oracle": oracle_transcripts,
+        "random": random_transcripts,
+        "nothing": oracle_transcripts,
+    }
+    if name in known:
+        return known[name]
+    router = load_with_settings(name)
+    return lambda environment: router_transcripts(environment, router)

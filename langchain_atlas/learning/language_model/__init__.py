@@ -1,0 +1,1 @@
+"""A language model as the policy, trained on recorded outcomes."""
