@@ -114,7 +114,7 @@ def train_one(arguments: argparse.Namespace) -> None:
         checkpoint_every=100_000,
         rewards=TranscriptRewards(selection=varied["selection"]),
     )
-    shown = {"observation_chars": 120, "question_chars": 900}
+    shown: dict[str, Any] = {"observation_chars": 120, "question_chars": 900}
     training = Environment.of(fitting, **shown)
     held_out = Environment(testing, training.described, **shown)
     model, tokenizer = load_causal_model(arguments.model, config.dtype)
