@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.budgets import budget
 from langchain_atlas.loop.deadlines import allowance, deadline
-from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell
+from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell, Verify
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
 from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run
@@ -77,6 +77,8 @@ class Handler:
                 call, held = self.call, HeldTokens(live, self.hold_back_s)
                 with deadline(seconds), sure_reply(live), unbroken(held):
                     return held.run(lambda: call(request))
+            case Verify(query, observation):
+                return self.executor.verify(query, observation)
             case Tell(decision):
                 return None if self.tell is None else self.tell(decision)
 
@@ -97,6 +99,8 @@ class Handler:
                 call, held = self.call, HeldTokens(live, self.hold_back_s)
                 with deadline(seconds), sure_reply(live), unbroken(held):
                     return await held.arun(lambda: call(request))
+            case Verify(query, observation):
+                return await self.executor.averify(query, observation)
             case Tell(decision):
                 told = None if self.tell is None else self.tell(decision)
                 return await told if isawaitable(told) else None

@@ -66,6 +66,9 @@ COLUMNS: tuple[Column, ...] = (
 )
 """The columns that a table must have; others are kept unchanged. A column without values is all null."""
 
+OPTIONAL_COLUMNS: tuple[Column, ...] = (Column("verdict", "text"),)
+"""Columns with a meaning that a table may have."""
+
 
 def checked(table: pa.Table, source: str) -> pa.Table:
     """Return the table with the contract's columns first, cast to their types.
@@ -94,10 +97,13 @@ def checked(table: pa.Table, source: str) -> pa.Table:
         )
     arrays = [_checked_column(table[column.name].combine_chunks(), column, source) for column in COLUMNS]
     names = [column.name for column in COLUMNS]
+    optional = {column.name: column for column in OPTIONAL_COLUMNS}
     for name in table.column_names:
-        if name not in names:
-            names.append(name)
-            arrays.append(table[name])
+        if name in names:
+            continue
+        names.append(name)
+        known = optional.get(name)
+        arrays.append(table[name] if known is None else _checked_column(table[name].combine_chunks(), known, source))
     return pa.table(dict(zip(names, arrays, strict=True)))
 
 
@@ -219,7 +225,7 @@ def table_of(rows: Sequence[dict[str, Any]], source: str, lines: Sequence[int] |
         OutcomeError: a value does not fit its column.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    kinds = {column.name: column.kind for column in COLUMNS}
+    kinds = {column.name: column.kind for column in (*COLUMNS, *OPTIONAL_COLUMNS)}
     arrays: dict[str, pa.Array] = {}
     for name in names:
         values = [row.get(name) for row in rows]

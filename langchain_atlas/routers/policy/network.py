@@ -30,6 +30,9 @@ SHARPNESS = 100.0
 
 _REACH = 0.01
 
+_FOUND = 0.4
+"""Share of the right answers after a wrong one that are also recognised as right, where there are no verdicts."""
+
 EVIDENCE_FEATURES = (
     "told",
     "told_elsewhere",
@@ -156,7 +159,7 @@ class CompactPolicy(nn.Module):
         about = _take(self._seen(prior), called)
         query = torch.zeros_like(prior.query) if self.config.cautious else prior.query
         query = query[:, None].expand(-1, called.shape[1], -1)
-        style = prior.by_style[prior.record[:, None], called, state.styles]
+        style = state.style
         evidence = _evidence(state, style)
         if not self.config.agreement:
             evidence = torch.zeros_like(evidence)
@@ -190,6 +193,13 @@ class CompactPolicy(nn.Module):
             return prior.pairs
         hidden = torch.tensor([name in _NEARBY_FEATURES for name in PAIR_FEATURES])
         return torch.where(hidden, prior.of_pairs("success")[..., None], prior.pairs)
+
+
+def _telling(prior: PriorFeatures) -> Tensor:
+    """Return how well verdicts tell each pair's right answers from its wrong ones, 0 to 1, shape [B, P]."""
+    assert prior.by_verdict is not None  # noqa: S101  # asked where there are verdicts
+    failed, passed = prior.by_verdict[prior.record, :, 1], prior.by_verdict[prior.record, :, 2]
+    return torch.tanh(torch.minimum(-failed, passed).clamp(min=0) / 2)
 
 
 def _network(inputs: int, config: PolicyConfig) -> nn.Sequential:
@@ -314,5 +324,7 @@ def _relation(state: State, right: Tensor) -> tuple[Tensor, Tensor]:
     relation = _stacked(numbers, RELATION_FEATURES)
     success = torch.sigmoid(prior.of_pairs("success"))
     rescue = torch.sigmoid(prior.rescue[prior.record, leader])
-    guess = torch.where(some > 0, 0.4 * rescue, success)
+    # Without verdicts, little shows which of two answers is right; a verifier that tells makes the rescue count.
+    found = _FOUND if prior.by_verdict is None else _FOUND + (1 - _FOUND) * _telling(prior)
+    guess = torch.where(some > 0, found * rescue, success)
     return relation, guess
