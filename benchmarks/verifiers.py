@@ -35,11 +35,14 @@ from policies import WEIGHTS, Swept, Trainer, agrees_with_loop, sweep
 from selection import Bar
 
 from langchain_atlas.learning.ppo import PPOConfig
+from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.policy.verdict_evidence import VERDICTS, verdict_evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from langchain_atlas.routers.policy.router import RLRouter
 
 TABLE = "agentic_pairs.parquet"
@@ -97,12 +100,14 @@ def figures(swept: Swept, row: int, bar: Bar) -> dict[str, float]:
     }
 
 
-def one_split(trainer: Trainer, table: OutcomeTable, seed: int, config: TrainingConfig) -> dict[str, Any]:
+def one_split(
+    trainer: Trainer, table: OutcomeTable, seed: int, config: TrainingConfig, errors: Sequence[float | None]
+) -> dict[str, Any]:
     """Measure everything on one split."""
     rows: dict[str, Any] = {}
     plain_training, plain_test = split(table, seed)
     bar, known_bar = Bar.of(plain_test), Bar.of(plain_training)
-    for error in (None, GOOD):
+    for error in errors:
         checked = table if error is None else with_verdicts(table, error, seed)
         training, test = split(checked, seed)
         router, validated, _ = trainer.fit(training, seed, config)
@@ -137,6 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A policy with and without a verifier, on whole agents.")
     parser.add_argument("--seeds", type=int, default=5, help="how many seeds: 0, 1, ... (default %(default)s)")
     parser.add_argument("--steps", type=int, default=250, help="updates of PPO (default %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a look: short training, and only with a check")
     parser.add_argument("--out", type=Path, default=RESULTS / "verifiers.json", help="file for the figures")
     given = parser.parse_args()
     table = load(TABLE)
@@ -145,7 +151,11 @@ def main() -> None:
         encoder = encoder_for(table)
     trainer = Trainer(encoder, clock, given.steps)
     config = TrainingConfig(ppo=PPOConfig(steps=given.steps))
-    splits = [one_split(trainer, table, seed, config) for seed in range(given.seeds)]
+    if given.quick:
+        short = PretrainingConfig(belief_steps=250, gain_steps=350, batch=256)
+        config = replace(config, pretraining=short, ppo=PPOConfig(steps=min(given.steps, 20)))
+    errors = (GOOD,) if given.quick else (None, GOOD)
+    splits = [one_split(trainer, table, seed, config, errors) for seed in range(given.seeds)]
     means: dict[str, dict[str, float]] = defaultdict(dict)
     for name, first in splits[0].items():
         if isinstance(first, dict):

@@ -55,3 +55,16 @@ def test_the_graph_asks_a_pair_that_suits_each_question(capsys: pytest.CaptureFi
     assert "(answered by gemma-3-270m@@calculator" in arithmetic
     assert "-> 1874 (answered by gemma-3-270m@@search" in fact
     assert "child" in words.split("->")[1]
+
+
+@pytest.mark.slow
+def test_the_agents_are_routed_to_and_ask_a_human(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
+    runpy.run_path(str(Path(__file__).parents[1] / "examples/agent_pairs.py"), run_name="__main__")
+    built, _, france, _, asked, said = capsys.readouterr().out.strip().splitlines()
+    assert "1874" in built
+    assert "(smollm2-135m@@librarian" in built
+    assert "Paris" in france
+    assert asked == "May I look up 'In which year was the lighthouse built?'? -> yes"
+    assert "1874" in said.replace("|", "")
+    assert "|" in said, "in pieces, as they came"

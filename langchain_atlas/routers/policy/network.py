@@ -195,11 +195,19 @@ class CompactPolicy(nn.Module):
         return torch.where(hidden, prior.of_pairs("success")[..., None], prior.pairs)
 
 
-def _telling(prior: PriorFeatures) -> Tensor:
-    """Return how well verdicts tell each pair's right answers from its wrong ones, 0 to 1, shape [B, P]."""
-    assert prior.by_verdict is not None  # noqa: S101  # asked where there are verdicts
-    failed, passed = prior.by_verdict[prior.record, :, 1], prior.by_verdict[prior.record, :, 2]
-    return torch.tanh(torch.minimum(-failed, passed).clamp(min=0) / 2)
+def _found(state: State, lead: Tensor) -> Tensor | float:
+    """Return the share of the right answers after a wrong one that are also recognised, shape [B, P].
+
+    After a failed check, an answer that passes stands out, the more so the better verdicts tell its pair's right
+    answers from its wrong ones; after a passed check, another that passes does not.
+    """
+    verdict, by_verdict = state.verdict, state.prior.by_verdict
+    if verdict is None or by_verdict is None:
+        return _FOUND
+    failed, passed = by_verdict[state.prior.record, :, 1], by_verdict[state.prior.record, :, 2]
+    telling = torch.tanh(torch.minimum(-failed, passed).clamp(min=0) / 2)
+    doubted = torch.tanh(-verdict.gather(1, lead[:, None]) / 2)
+    return _FOUND + torch.where(doubted > 0, (1 - _FOUND) * telling * doubted, _FOUND * doubted)
 
 
 def _network(inputs: int, config: PolicyConfig) -> nn.Sequential:
@@ -324,7 +332,6 @@ def _relation(state: State, right: Tensor) -> tuple[Tensor, Tensor]:
     relation = _stacked(numbers, RELATION_FEATURES)
     success = torch.sigmoid(prior.of_pairs("success"))
     rescue = torch.sigmoid(prior.rescue[prior.record, leader])
-    # Without verdicts, little shows which of two answers is right; a verifier that tells makes the rescue count.
-    found = _FOUND if prior.by_verdict is None else _FOUND + (1 - _FOUND) * _telling(prior)
+    found = _found(state, lead)
     guess = torch.where(some > 0, found * rescue, success)
     return relation, guess
