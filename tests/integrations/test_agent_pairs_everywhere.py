@@ -10,12 +10,14 @@ import test_conformance as plain
 from langchain.agents import create_agent
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.errors import GraphInterrupt
+from langgraph.types import Command, Interrupt
 from node_graph import node_graph
 from standins import approve, seeking_approval
 
 from langchain_atlas import AtlasNode, LiveExecutor, Pair, Pool, Tool, create_atlas_graph
 from langchain_atlas.testing import ScriptedRouter, call_tool
+from langchain_atlas.testing.integrations import LARGE, SMALL, InTurn, Noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +44,22 @@ class Agents:
         return made
 
 
-class TestSolve(Agents, plain.TestSolve):
+class OutsideAGraph(Agents):
+    """Has no graph around it, so that nobody can answer an agent that interrupts."""
+
+    def test_takes_no_interrupt_for_a_failure(self: Any, way: str, noted: Noted) -> None:
+        """The agent's own graph stops, which leaves the call without an answer: another pair is called."""
+        stop: Any = GraphInterrupt((Interrupt(value="may I?", id="1"),))
+        router = InTurn(noted, SMALL, LARGE)
+        came = self._ask(way, noted, router, lambda name: stop if name == "small" else f"from {name}")
+        if self.asks_once:
+            assert (came.text, noted.calls) == (None, ["small"])
+            assert "stopped to ask: may I?" in str(came.error)
+        else:
+            assert (came.text, noted.calls) == ("from large", ["small", "large"])
+
+
+class TestSolve(OutsideAGraph, plain.TestSolve):
     pass
 
 
@@ -62,15 +79,15 @@ class TestMiddleware(Agents, plain.TestMiddleware):
     pass
 
 
-class TestChatModel(Agents, plain.TestChatModel):
+class TestChatModel(OutsideAGraph, plain.TestChatModel):
     pass
 
 
-class TestChain(Agents, plain.TestChain):
+class TestChain(OutsideAGraph, plain.TestChain):
     pass
 
 
-class TestPipe(Agents, plain.TestPipe):
+class TestPipe(OutsideAGraph, plain.TestPipe):
     pass
 
 

@@ -52,7 +52,7 @@ def trained(error: float | None) -> RLRouter:
         ppo=PPOConfig(steps=3, batch=64),
         cautious=False,
     )
-    return train(prose(error), FakeEncoder(), config=quick).configure(cost_weight=0.1, guard=0.0)
+    return train(prose(error), FakeEncoder(), config=quick).configure(cost_weight=0.2, guard=0.0)
 
 
 def after(router: Router, status: str | None) -> Decision:
