@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.answers.parsed import MARKS, read_answer
@@ -31,8 +32,7 @@ class SchemaVerifier(Verifier):
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        import jsonschema
-
+        jsonschema: Any = import_module("jsonschema")  # it has no types
         kind = jsonschema.validators.validator_for(dict(schema), default=jsonschema.Draft202012Validator)
         try:
             kind.check_schema(dict(schema))
