@@ -117,7 +117,7 @@ class Trainer:
         swept = sweep(router, held)
         everything = Recordings.of(training, self.encoder, like=router.featurizer)
         featurizer = StateFeaturizer.of(
-            everything.memory, router.featurizer.view, everything.descriptions, router.featurizer.scale
+            everything.memory, router.featurizer.view, everything.featurizer.descriptions, router.featurizer.scale
         )
         return router.with_memory(featurizer), swept, held
 

@@ -107,7 +107,9 @@ def add_dual(
 
     def distances(memory: OutcomeTable, table: OutcomeTable) -> NDArray[np.float64]:
         read = Recordings.of(memory, trainer.encoder, like=router.featurizer)
-        featurizer = StateFeaturizer.of(read.memory, router.featurizer.view, read.descriptions, router.featurizer.scale)
+        featurizer = StateFeaturizer.of(
+            read.memory, router.featurizer.view, read.featurizer.descriptions, router.featurizer.scale
+        )
         return (
             featurizer.prior(Recordings.of(table, trainer.encoder, like=router.featurizer).seen)
             .of_query("near")

@@ -161,7 +161,7 @@ class State:
     def rows(self, rows: Tensor) -> Self:
         """Return some of the states."""
         held = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "prior"}
-        changed = {name: None if value is None else value[rows] for name, value in held.items()}
+        changed: dict[str, Any] = {name: None if value is None else value[rows] for name, value in held.items()}
         return replace(self, prior=self.prior.rows(rows), **changed)
 
 
