@@ -155,7 +155,7 @@ class FunctionVerifier(Verifier):
         if not callable(function):
             raise SettingError(f"{function!r} can't check answers; give a function of the query's text and the answer.")
         self.function = function
-        self._name: str = name or getattr(function, "__name__", type(function).__name__)
+        self._name = name or str(getattr(function, "__name__", type(function).__name__))
 
     @property
     def name(self) -> str:
