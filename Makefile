@@ -11,7 +11,7 @@ PEERS := .venv-peers
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-buying bench-logged bench-peers fuzz trace-picture settings-picture \
+	bench-buying bench-logged bench-peers bench-verifiers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -114,6 +114,9 @@ bench-concurrency: $(INSTALLED) ## What the integrations add to a model call whe
 
 bench-chaos: $(INSTALLED) ## A thousand requests to a provider that fails in every way (minutes)
 	$(BIN)/python benchmarks/chaos.py
+
+bench-verifiers: $(INSTALLED) ## A policy with a check that errs, and without, on whole agents
+	$(BIN)/python benchmarks/verifiers.py
 
 fuzz: $(INSTALLED) ## Fuzz the calculator for a minute (atheris, which is installed for it)
 	$(BIN)/pip install --quiet --disable-pip-version-check 'atheris>=3,<4'

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from langchain_atlas.execution.invocations.base import Invocation
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.execution.replay import ReplayExecutor
+    from langchain_atlas.execution.verifiers.base import Verifier
     from langchain_atlas.execution.wrapper import ExecutorWrapper
     from langchain_atlas.integrations.agents.middleware import AtlasMiddleware
     from langchain_atlas.integrations.chain import AtlasChain
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
         Step,
         Trajectory,
         Usage,
+        Verdict,
     )
 
 _HOMES = {
@@ -87,6 +89,8 @@ _HOMES = {
     "Tool": "pool.pool",
     "Trajectory": "trajectory",
     "Usage": "trajectory",
+    "Verdict": "trajectory",
+    "Verifier": "execution.verifiers.base",
     "asolve": "loop.turns",
     "create_atlas_graph": "integrations.graphs.graph",
     "solve": "loop.turns",
@@ -133,6 +137,8 @@ __all__ = [
     "Tool",
     "Trajectory",
     "Usage",
+    "Verdict",
+    "Verifier",
     "asolve",
     "create_atlas_graph",
     "solve",

@@ -152,6 +152,26 @@ _INCOMPLETE = frozenset(
 """Finish reasons of incomplete replies, as several providers name them: too long, or withheld."""
 
 
+class Verdict(Record):
+    """What a verifier says of an answer. It may err; how often, policies learn from outcomes."""
+
+    status: Literal["passed", "failed", "unknown"]
+    """Whether the answer passed the check; ``unknown`` if the check does not apply, or could not be made."""
+    reason: str = ""
+    """Why, in one sentence."""
+    verifier: str = ""
+    """Name of the verifier."""
+    latency_s: float | None = None
+    """Duration of the check, in seconds; None when unknown."""
+    spent: Spending | None = None
+    """What it spent on models; None if it called none."""
+
+    @field_validator("reason")
+    @classmethod
+    def _shows_no_key(cls, reason: str) -> str:
+        return masked(reason)
+
+
 class Observation(Record):
     """The result of running a pair. It never says whether the answer is right."""
 
@@ -184,6 +204,12 @@ class Observation(Record):
     """Number of model calls."""
     tool_trace: tuple[ToolTrace, ...] = ()
     """The tool calls of the run, in order."""
+    messages: tuple[dict[str, Any], ...] = Field(default=(), repr=False, exclude_if=lambda messages: not messages)
+    """What an agent's models and tools said on the way to the answer, oldest first, as LangChain writes messages
+    (`messages_from_dict` reads them); empty for other pairs."""
+    verdict: Verdict | None = Field(default=None, exclude_if=lambda verdict: verdict is None)
+    """What a verifier says of the answer; None if there is none, or it says nothing of this answer. Usage and cost
+    include the check's."""
     message_id: str | None = None
     """Id of the model's message that is the answer, by which a streamed answer is recognised; None when the answer is
     a tool's output or a recorded response."""

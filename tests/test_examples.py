@@ -70,3 +70,16 @@ def test_three_logs_become_a_router(capsys: pytest.CaptureFixture[str]) -> None:
     arithmetic, fact = said[-2:]
     assert arithmetic.endswith("-> openai/gpt-4o-mini@@none")
     assert fact.endswith("-> anthropic/claude-3-5-haiku-20241022@@none")
+
+
+@pytest.mark.slow
+def test_the_agents_are_routed_to_and_ask_a_human(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("xllamacpp", reason="needs the extra 'local'")
+    runpy.run_path(str(Path(__file__).parents[1] / "examples/agent_pairs.py"), run_name="__main__")
+    built, _, france, _, asked, said = capsys.readouterr().out.strip().splitlines()
+    assert "1874" in built
+    assert "(smollm2-135m@@librarian" in built
+    assert "Paris" in france
+    assert asked == "May I look up 'In which year was the lighthouse built?'? -> yes"
+    assert "1874" in said.replace("|", "")
+    assert "|" in said, "in pieces, as they came"

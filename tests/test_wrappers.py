@@ -137,6 +137,14 @@ class SpyExecutor(Executor):
         self.noted.append(("trajectory", key, last))
         return nullcontext()
 
+    def verify(self, query: Query, observation: Observation) -> Observation:
+        self.noted.append(("verify", query, observation))
+        return observation
+
+    async def averify(self, query: Query, observation: Observation) -> Observation:
+        self.noted.append(("averify", query, observation))
+        return observation
+
     def run(self, pair: Pair, query: Query) -> Observation:
         self.noted.append(("run", pair, query))
         return SEEN
@@ -167,6 +175,8 @@ EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "unable": (lambda executor: executor.unable(QUERY, beside="tools"), {B: "too long"}),
     "provider": (lambda executor: executor.provider(A), "here"),
     "trajectory": (lambda executor: type(executor.trajectory("key", last=False)), nullcontext),
+    "verify": (lambda executor: executor.verify(QUERY, SEEN), SEEN),
+    "averify": (lambda executor: asyncio.run(executor.averify(QUERY, SEEN)), SEEN),
     "run": (lambda executor: executor.run(A, QUERY), SEEN),
     "arun": (lambda executor: asyncio.run(executor.arun(A, QUERY)), SEEN),
 }

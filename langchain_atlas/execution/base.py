@@ -78,6 +78,18 @@ class Executor(Runnable[Assignment, Observation], ABC):
         del key, last
         return nullcontext()
 
+    def verify(self, query: Query, observation: Observation) -> Observation:
+        """Return an observation with the verdict of the executor's verifier on its answer; by default there is none.
+
+        `run` does this itself; it is for calls that an integration makes in its own way.
+        """
+        del query
+        return observation
+
+    async def averify(self, query: Query, observation: Observation) -> Observation:
+        """Async version of `verify`."""
+        return await asyncio.to_thread(self.verify, query, observation)
+
     @abstractmethod
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`.

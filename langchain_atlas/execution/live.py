@@ -14,11 +14,13 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.errors import PoolError, SettingError, suggest
+from langchain_atlas.execution.agents import Built, arun_agent, run_agent
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.execution.fitting import Fitting
 from langchain_atlas.execution.in_graph import acall_tool, call_tool_in_graph
 from langchain_atlas.execution.invocations import (
     INVOCATIONS,
+    AgentCall,
     Invocation,
     InvocationCall,
     ModelCall,
@@ -36,12 +38,14 @@ from langchain_atlas.execution.models.chat_models import (
 )
 from langchain_atlas.execution.observing import ObservationBuilder, Outcome
 from langchain_atlas.execution.tool_calls import counting_of, trace_of, trace_refused
+from langchain_atlas.execution.verifiers.base import as_verifier
 from langchain_atlas.failures.kinds import execution_error
 from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.loop.deadlines import started
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.messages.user_message import media_in
 from langchain_atlas.pool.parameters import taken
+from langchain_atlas.pool.pool import AGENT
 from langchain_atlas.pool.tool_sources import as_langchain_tool
 from langchain_atlas.tools.python.sessions import tool_sessions
 from langchain_atlas.tracing.tokens import sure_reply
@@ -75,6 +79,7 @@ class LiveExecutor(Executor):
         max_reply_bytes: maximum size of one reply on the network, in bytes; a longer one is a failure.
         max_parallel: maximum number of simultaneous calls in one run, if an invocation makes several.
         raise_errors: raise `ExecutionError` when a run fails, instead of returning an observation with the error.
+        verifier: checks every answer: a `Verifier`, a function of the query's text and the answer, or a list of both.
 
     Raises:
         PoolError: a tool can't be built, names an unknown invocation, or has invalid settings for it; or a model's key
@@ -93,6 +98,7 @@ class LiveExecutor(Executor):
         max_reply_bytes: int = MAX_REPLY_BYTES,
         max_parallel: int = 8,
         raise_errors: bool = False,
+        verifier: Any = None,
     ) -> None:
         if timeout_s <= 0 or retries < 0:
             raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
@@ -106,6 +112,7 @@ class LiveExecutor(Executor):
         self.max_reply_bytes = max_reply_bytes
         self.max_parallel = max_parallel
         self.raise_errors = raise_errors
+        self.verifier = None if verifier is None else as_verifier(verifier)
         self._chat_models: dict[str, BaseChatModel] = {
             pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
         }
@@ -187,7 +194,7 @@ class LiveExecutor(Executor):
                     builder.check_budget(calls)
                     calls = conversation.send(builder.add(calls, self._perform_all(pair, calls)))
         except StopIteration as end:
-            return builder.observation(answer=end.value)
+            return self.verify(query, builder.observation(answer=end.value))
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
             return self._failed(builder, error)
 
@@ -207,9 +214,17 @@ class LiveExecutor(Executor):
                     builder.check_budget(calls)
                     calls = conversation.send(builder.add(calls, await self._aperform_all(pair, calls)))
         except StopIteration as end:
-            return builder.observation(answer=end.value)
+            return await self.averify(query, builder.observation(answer=end.value))
         except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
             return self._failed(builder, error)
+
+    def verify(self, query: Query, observation: Observation) -> Observation:
+        """Return an observation with the verifier's verdict on its answer; see `Executor.verify`."""
+        return observation if self.verifier is None else self.verifier.judged(query, observation)
+
+    async def averify(self, query: Query, observation: Observation) -> Observation:
+        """Async version of `verify`."""
+        return observation if self.verifier is None else await self.verifier.ajudged(query, observation)
 
     def chat_model(self, name: str) -> BaseChatModel:
         """Return the chat model for a model of the pool; the first call for each model may take seconds.
@@ -294,6 +309,8 @@ class LiveExecutor(Executor):
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
                     return trace_of(call, start, message=call_tool_in_graph(call))
+            if isinstance(call, AgentCall):
+                return run_agent(call, self._for_agent(pair, call))
             with heard_once(), sure_reply(call.answers):
                 return self._bound(pair, call).invoke(self._sent(pair, call))
         except GraphBubbleUp:  # a tool interrupts the graph: that is no failure
@@ -309,6 +326,8 @@ class LiveExecutor(Executor):
             if isinstance(call, ToolCall):
                 with counting_of(call.tool):
                     return trace_of(call, start, message=await acall_tool(call))
+            if isinstance(call, AgentCall):
+                return await arun_agent(call, self._for_agent(pair, call))
             with heard_once(), sure_reply(call.answers):
                 return await self._bound(pair, call).ainvoke(self._sent(pair, call))
         except GraphBubbleUp:
@@ -316,7 +335,12 @@ class LiveExecutor(Executor):
         except Exception as error:  # noqa: BLE001  # the conversation receives the error
             return trace_of(call, start, error=error) if isinstance(call, ToolCall) else error
 
-    def _sent(self, pair: Pair, call: ModelCall) -> list[BaseMessage]:
+    def _for_agent(self, pair: Pair, call: AgentCall) -> Built:
+        options = {**call.options, **self.pool.pair_options.get(pair, {}), **self._options}
+        model = self.pool.model(pair.model)
+        return Built(model, self._chat_model(model), options, self._sent(pair, call))
+
+    def _sent(self, pair: Pair, call: ModelCall | AgentCall) -> list[BaseMessage]:
         return sendable(call.messages, reads=self.pool.model(pair.model).modalities)
 
     def _bound(self, pair: Pair, call: ModelCall) -> Runnable[Any, AIMessage]:
@@ -368,7 +392,7 @@ def _invocation(tool: Tool, known: Mapping[str, type[Invocation]]) -> Invocation
 
 
 def _built(tool: Tool) -> tuple[BaseTool, ...]:
-    if tool.use is None:
+    if tool.use is None or tool.invocation == AGENT:
         return tuple(as_langchain_tool(member) for member in tool.tools)
     from langchain_atlas.tools.registry import build_tools
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage
 
 from langchain_atlas.costs.billing import billed
-from langchain_atlas.errors import ConstraintError
+from langchain_atlas.execution.agents import AgentRun
 from langchain_atlas.execution.invocations import InvocationCall, ModelCall, text_of
 from langchain_atlas.failures.kinds import error_kinds_of, status_of
 from langchain_atlas.loop.run_budget import current_budget
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 EMPTY_ANSWER = "EmptyAnswer: the model returned no text."
 """The error of a run that ended without any text."""
 
-Outcome = AIMessage | ToolTrace | Exception
-"""The result of one call: a reply, a trace, or the exception of a model call."""
+Outcome = AIMessage | ToolTrace | AgentRun | Exception
+"""The result of one call: a reply, a trace, what an agent did, or the exception of a model call."""
 
 
 class ObservationBuilder:
@@ -46,6 +46,7 @@ class ObservationBuilder:
         self._saved: float | None = 0.0
         self._calls = 0
         self._traces: list[ToolTrace] = []
+        self._messages: tuple[dict[str, Any], ...] = ()
         self._last_said: AIMessage | None = None  # the last reply, unless it was internal
 
     def start(self) -> None:
@@ -60,18 +61,7 @@ class ObservationBuilder:
         """
         if self._budget is None or not self._calls or not any(isinstance(call, ModelCall) for call in calls):
             return
-        limit, expected = self._budget.usd, self._budget.expected_usd
-        if self._unknown and expected is None:
-            raise ConstraintError(
-                f"{limit:.3g} dollars were left for this run, and what its calls cost is not known, so it makes no "
-                "more of them. Give the model's prices in the pool, or lift max_cost_usd."
-            )
-        used = self._known + self._unknown * (expected or 0.0)
-        if used >= limit:
-            raise ConstraintError(
-                f"{used:.3g} dollars are used of the {limit:.3g} that were left for this run, so it makes no more "
-                "calls. Raise max_cost_usd."
-            )
+        self._budget.check(self._known, self._unknown)
 
     def add(self, calls: tuple[InvocationCall, ...], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
         """Add the results of the calls of one step, in order, and return them for the conversation.
@@ -82,6 +72,8 @@ class ObservationBuilder:
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, ToolTrace):
                 self.add_trace(outcome)
+            elif isinstance(outcome, AgentRun):
+                self.add_agent(outcome)
             elif isinstance(outcome, Exception):
                 self.add_failed_call()
             else:
@@ -90,11 +82,23 @@ class ObservationBuilder:
         for call, outcome in zip(calls, outcomes, strict=True):
             if isinstance(outcome, Exception) and not (isinstance(call, ModelCall) and call.may_fail):
                 raise outcome
+            if isinstance(outcome, AgentRun) and outcome.error is not None:
+                raise outcome.error
         return tuple(outcomes)
 
-    def add_reply(self, reply: AIMessage) -> None:
-        """Add a model's reply: its tokens and its cost."""
-        bill = billed(reply, self._model)
+    def add_agent(self, run: AgentRun) -> None:
+        """Add what an agent's models and tools did."""
+        for reply, own in run.replies:
+            if reply is None:
+                self.add_failed_call()
+            else:
+                self.add_reply(reply, own=own)
+        self._traces += run.traces
+        self._messages, self._last_said = run.messages, run.said
+
+    def add_reply(self, reply: AIMessage, *, own: bool = True) -> None:
+        """Add a model's reply: its tokens and its cost; of another model than the pair's, without the pool's prices."""
+        bill = billed(reply, self._model if own else None)
         self._usage += bill.usage
         self._pay(bill.cost_usd)
         self._saved = add_known(self._saved, bill.saved_usd)
@@ -135,6 +139,7 @@ class ObservationBuilder:
             latency_s=time.perf_counter() - self._start,
             model_calls=self._calls,
             tool_trace=tuple(self._traces),
+            messages=self._messages,
             message_id=None if said is None else said.id,
             **told_by(said),
         )

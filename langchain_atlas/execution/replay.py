@@ -9,7 +9,7 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.trajectory import Observation, Usage
+from langchain_atlas.trajectory import Observation, Usage, Verdict
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
@@ -37,6 +37,7 @@ class ReplayExecutor(Executor):
             **{column: table.matrix(column) for column in ("input_tokens", "output_tokens")},
         }
         self._responses = table.texts("response")
+        self._verdicts = table.verdicts
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -62,6 +63,7 @@ class ReplayExecutor(Executor):
             ),
             cost_usd=number["cost_usd"],
             latency_s=number["latency_s"],
+            verdict=self._verdict(row, column),
         )
 
     def score(self, pair: Pair, query: Query) -> float:
@@ -80,6 +82,11 @@ class ReplayExecutor(Executor):
         """
         known = ~np.isnan(self._outcomes.scores[self._row(query)])
         return frozenset(pair for pair, there in zip(self.table.pairs, known, strict=True) if there)
+
+    def _verdict(self, row: int, column: int) -> Verdict | None:
+        if self._verdicts is None or self._verdicts[row, column] < 0:
+            return None
+        return Verdict(status="passed" if self._verdicts[row, column] else "failed", verifier="recorded")
 
     def _row(self, query: Query) -> int:
         if query.id is None or query.id not in self._rows:

@@ -67,6 +67,14 @@ class ExecutorWrapper(Executor):
         """Return the wrapped executor's context manager; see `Executor.trajectory`."""
         return self.executor.trajectory(key, last=last)
 
+    def verify(self, query: Query, observation: Observation) -> Observation:
+        """Return the wrapped executor's result; see `Executor.verify`."""
+        return self.executor.verify(query, observation)
+
+    async def averify(self, query: Query, observation: Observation) -> Observation:
+        """Async version of `verify`."""
+        return await self.executor.averify(query, observation)
+
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run a pair with the wrapped executor; see `Executor.run`."""
         return self.executor.run(pair, query)

@@ -176,7 +176,7 @@ def _joined(parts: list[State]) -> State:
     rest = {
         spec.name: torch.cat([getattr(part, spec.name) for part in parts])
         for spec in fields(first)
-        if spec.name != "prior"
+        if spec.name != "prior" and getattr(first, spec.name) is not None
     }
     return replace(first, prior=prior, **rest)
 

@@ -112,6 +112,12 @@ class Recordings:
         styles = np.where(answers.styles < 0, len(answers.style_names), answers.styles)
         return torch.from_numpy(styles.astype(np.int64))
 
+    @cached_property
+    def verdicts(self) -> Tensor | None:
+        """Column of `PriorFeatures.by_verdict` for every answer, shape [n, n_pairs]; None if there are no verdicts."""
+        verdicts = self.memory.answers.verdicts
+        return None if verdicts is None else torch.from_numpy(verdicts.astype(np.int64) + 1)
+
     def columns(self, columns: Sequence[int]) -> Recordings:
         """Return the recordings of some pairs, in this order."""
         taken = list(columns)
@@ -145,6 +151,7 @@ class Recordings:
             styles=self.styles[there, column],
             turns=turns,
             price=price,
+            verdicts=None if self.verdicts is None else self.verdicts[there, column] * made,
         )
 
 

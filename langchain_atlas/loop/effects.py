@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from langchain_atlas.loop.run_budget import Budget
     from langchain_atlas.pool.pairs import Pair
-    from langchain_atlas.trajectory import Decision, Query, Trajectory
+    from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 Value = TypeVar("Value")
 
@@ -59,6 +59,16 @@ class CallModel:
 
 
 @dataclass(frozen=True)
+class Verify:
+    """Have the executor's verifier, if any, check an answer. The result is the observation with its verdict."""
+
+    query: Query
+    """The query."""
+    observation: Observation
+    """The observation of a call that the executor did not run itself."""
+
+
+@dataclass(frozen=True)
 class Tell:
     """Report a decision to the listeners."""
 
@@ -66,6 +76,6 @@ class Tell:
     """The decision."""
 
 
-Effect = Decide | Run | GetModel | CallModel | Tell
+Effect = Decide | Run | GetModel | CallModel | Verify | Tell
 Steps = Generator[Effect, Any, Value]
 """A generator that yields effects, is sent their results, and returns a value."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.deadlines import allowance, deadline
-from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell
+from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell, Verify
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
 from langchain_atlas.loop.run_budget import budget
 from langchain_atlas.loop.suiting import elsewhere
@@ -81,6 +81,8 @@ class Handler:
                 call, held = self.call, HeldTokens(live, self.hold_back_s)
                 with deadline(seconds), sure_reply(live), unbroken(held):
                     return held.run(lambda: call(request))
+            case Verify(query, observation):
+                return self.executor.verify(query, observation)
             case Tell(decision):
                 return None if self.tell is None else self.tell(decision)
 
@@ -104,6 +106,8 @@ class Handler:
                 call, held = self.call, HeldTokens(live, self.hold_back_s)
                 with deadline(seconds), sure_reply(live), unbroken(held):
                     return await held.arun(lambda: call(request))
+            case Verify(query, observation):
+                return await self.executor.averify(query, observation)
             case Tell(decision):
                 told = None if self.tell is None else self.tell(decision)
                 return await told if isawaitable(told) else None

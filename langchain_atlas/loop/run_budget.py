@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from langchain_atlas.errors import ConstraintError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,28 @@ class Budget:
     """Dollars that are left of the query's limit."""
     expected_usd: float | None = None
     """Dollars that a call of unknown cost counts as; None where nothing is expected of it."""
+
+    def check(self, known_usd: float, unknown_calls: int) -> None:
+        """Make sure that another model call may be made.
+
+        Args:
+            known_usd: dollars of the calls whose cost is known.
+            unknown_calls: number of the other calls.
+
+        Raises:
+            ConstraintError: the budget is used up, or nobody knows whether it is.
+        """
+        if unknown_calls and self.expected_usd is None:
+            raise ConstraintError(
+                f"{self.usd:.3g} dollars were left for this run, and what its calls cost is not known, so it makes no "
+                "more of them. Give the model's prices in the pool, or lift max_cost_usd."
+            )
+        used = known_usd + unknown_calls * (self.expected_usd or 0.0)
+        if used >= self.usd:
+            raise ConstraintError(
+                f"{used:.3g} dollars are used of the {self.usd:.3g} that were left for this run, so it makes no more "
+                "calls. Raise max_cost_usd."
+            )
 
 
 _BUDGET: ContextVar[Budget | None] = ContextVar("atlas_budget", default=None)

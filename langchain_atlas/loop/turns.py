@@ -19,7 +19,7 @@ from langchain_atlas.failures.kinds import failed_call
 from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.failures.slips import as_query
 from langchain_atlas.loop.deadlines import abegun_within, begun_within
-from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Run, Steps, Tell
+from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Run, Steps, Tell, Verify
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, left_for
 from langchain_atlas.loop.suiting import suiting
@@ -91,6 +91,7 @@ def call_model(
     request: Callable[[Any], Any],
     read: Callable[[Any, float], Observation],
     *,
+    query: Query,
     live: bool = False,
     seconds: float | None = None,
 ) -> Steps[Observation]:
@@ -101,6 +102,7 @@ def call_model(
         model: its model.
         request: builds the request from the chat model.
         read: builds the observation from the reply and the seconds that it took.
+        query: the query, for the check of the answer.
         live: whether the reply is certain to be the answer.
         seconds: how long the call may take; None for no limit.
     """
@@ -111,7 +113,11 @@ def call_model(
     except Exception as error:  # noqa: BLE001  # whatever a provider raises is an observation
         text = failure(error, model.api_key_env)
         return failed_call(pair, error, model.api_key_env, text=text)
-    return read(reply, time.perf_counter() - start)
+    observation = read(reply, time.perf_counter() - start)
+    if observation.failed or not observation.answer:  # such as a call of a tool that the caller runs
+        return observation
+    checked: Observation = yield Verify(query, observation)
+    return checked
 
 
 def failure(error: Exception, variable: str | None = None) -> str:

@@ -73,6 +73,7 @@ OPTIONAL_COLUMNS: tuple[Column, ...] = (
     Column("score_source", "text"),
     Column("score_confidence", "number", low=0, high=1),
     Column("recorded_at", "text"),
+    Column("verdict", "text"),
 )
 """Columns with a meaning that a table may have; ``docs/outcome_table.md`` explains them."""
 

@@ -198,6 +198,25 @@ class OutcomeTable:
             grid[query][pair] = value
         return grid
 
+    @cached_property
+    def verdicts(self) -> NDArray[np.int8] | None:
+        """Verdicts of a verifier on the answers, from the column ``verdict``.
+
+        Shape [n_queries, n_pairs]: 1 passed, 0 failed, -1 unknown. None if the table has no verdict.
+
+        Raises:
+            OutcomeError: a verdict is neither ``passed`` nor ``failed``.
+        """
+        if "verdict" not in self.table.column_names:
+            return None
+        found = self.texts("verdict")
+        unknown = [word for row in found for word in row if word not in (None, "", "unknown", "passed", "failed")]
+        if unknown:
+            raise OutcomeError(f"{self.source}: a verdict is {unknown[0]!r}; it must be 'passed', 'failed' or empty.")
+        numbers = {"passed": 1, "failed": 0}
+        array = np.array([[numbers.get(word or "", -1) for word in row] for row in found], dtype=np.int8)
+        return array if (array >= 0).any() else None
+
     def pair_number(self, pair: Pair) -> int:
         """Return the index of a pair in `pairs`.
 

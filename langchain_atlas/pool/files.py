@@ -10,6 +10,7 @@ import yaml
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pool.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
+from langchain_atlas.pool.variants import with_bases
 from langchain_atlas.secrets import without_forms
 from langchain_atlas.text_files import decoded
 
@@ -65,7 +66,7 @@ def _build(data: Any, folder: Path) -> Pool:
     for section in data:
         if section not in _SECTIONS:
             raise PoolError(f"unknown section {section!r}. {suggest(str(section), _SECTIONS)}")
-    models = [_member(Model, name, entry) for name, entry in _entries(data, "models")]
+    models = [_member(Model, name, entry) for name, entry in with_bases(_entries(data, "models"))]
     tools = [_tool(name, entry, folder) for name, entry in _entries(data, "tools")] or [NO_TOOL]
     excluded: set[Pair] = set()
     patterns = data.get("exclude") or []

@@ -15,6 +15,7 @@ from langchain_atlas.pool.option_secrets import check_variable, without_secrets
 from langchain_atlas.pool.pairs import SEPARATOR, Pair, check_name, read_pairs
 from langchain_atlas.pool.prices import find_facts, table_price
 from langchain_atlas.pool.tool_sources import ToolSources
+from langchain_atlas.pool.variants import described
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
+
+AGENT = "agent"
+"""Name of the tool, and of the invocation, that is an agent built around the pair's model."""
 
 Modality = Literal["text", "image", "pdf", "audio"]
 
@@ -40,6 +44,8 @@ class Model(Record):
     """Its name in the pool; part of every pair's name."""
     litellm: str = ""
     """LiteLLM's id, such as ``openai/gpt-4o-mini``; by default the name."""
+    base: str | None = None
+    """The model of which it is a variant, with other `options`; see `variant`."""
     description: str = ""
     """What it is and what it is good at, for people and for policies that use descriptions."""
     input_cost_per_token: float | None = Field(default=None, ge=0)
@@ -100,6 +106,11 @@ class Model(Record):
                 filled[field] = value
         return filled
 
+    def variant(self, name: str, description: str = "", **options: Any) -> Model:
+        """Return this model with other parameters, such as ``reasoning_effort="low"``, under a name of its own."""
+        about, merged = described(self.description, description, options), {**self.options, **options}
+        return self.replace(name=name, base=self.base or self.name, description=about, options=merged)
+
     @property
     def has_own_prices(self) -> bool:
         """Whether the pool gives its own prices in place of those in LiteLLM's table."""
@@ -128,7 +139,8 @@ class Tool(ToolSources):
 
     A tool is named in one of two ways: `tools` holds LangChain tools, or `use` names one that can be built
     (``calculator``, ``python``, ``search``, or ``package.module:attribute``) with `arguments`. `Tool.of`,
-    `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` make one from existing objects.
+    `Tool.from_retriever`, `Tool.from_graph` and `Tool.from_mcp` make one from existing objects; `Tool.agent` makes one
+    of a function that builds a whole agent around the pair's model.
     """
 
     name: str
@@ -143,7 +155,7 @@ class Tool(ToolSources):
     """Arguments to build `use` with, such as ``{"folder": "docs"}``."""
     invocation: str = "native"
     """How a model uses it: ``none``, ``native``, ``prompted``, ``grounded``, ``ranked``, ``refined``, ``backtracked``,
-    ``debugged``, ``segmented``, or a custom one given to the executor."""
+    ``debugged``, ``segmented``, ``agent``, or a custom one given to the executor."""
     settings: dict[str, Any] = Field(default_factory=dict)
     """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocation`."""
     needs: frozenset[Modality] = frozenset()
@@ -160,6 +172,12 @@ class Tool(ToolSources):
     @classmethod
     def _name_is_writable(cls, name: str) -> str:
         return check_name("tool", name)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _agents_run_themselves(cls, data: Any) -> Any:
+        is_agent = isinstance(data, dict) and data.get("use") == AGENT
+        return {"invocation": AGENT, **data} if is_agent else data
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +205,11 @@ class Tool(ToolSources):
     def _has_one_source(self) -> Self:
         if self.use is not None and self.tools:
             raise ValueError(f"tool {self.name!r} has both 'tools' and 'use'; give one")
+        if (self.use == AGENT) != (self.invocation == AGENT):
+            raise ValueError(
+                f"tool {self.name!r} has use {self.use!r} and invocation {self.invocation!r}; an agent has {AGENT!r} "
+                "for both"
+            )
         if self.invocation in _NEED_NONE and (self.tools or self.use):
             raise ValueError(
                 f"tool {self.name!r} wraps tools, but its invocation {self.invocation!r} would never call them"

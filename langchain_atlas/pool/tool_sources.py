@@ -80,6 +80,43 @@ class ToolSources(Record):
         return cls(**{"name": name, "description": description, "use": "graph", "arguments": arguments, **fields})
 
     @classmethod
+    def agent(
+        cls,
+        factory: Any,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        input_key: str | None = None,
+        output_key: str | None = None,
+        asynchronous: bool | None = None,
+        **fields: Any,
+    ) -> Self:
+        """Make a tool of a whole agent that is built around the pair's own model; see ``docs/agent-pairs.md``.
+
+        Args:
+            factory: a function that takes a chat model and returns a LangGraph graph, such as that of `create_agent`,
+                or another runnable; or ``package.module:attribute`` that names one.
+            name: its name in the pool; by default that of the function.
+            description: what it can do; by default the first line of the function's docstring.
+            input_key: field of the graph's state that takes the query's text; None for its ``messages``.
+            output_key: field of the graph's state that is the answer; None for the last message.
+            asynchronous: set this if something in the agent, such as an MCP tool, only works asynchronously.
+            **fields: other fields of `Tool`; ``settings={"system": ..., "max_steps": ...}`` are the agent's.
+
+        Raises:
+            PoolError: no name is given, and the factory has none.
+        """
+        own = factory.rpartition(":")[2] if isinstance(factory, str) else getattr(factory, "__name__", "")
+        name = name or own.strip("_<>").replace("_", "-").replace(".", "-")
+        if not name or name == "lambda":
+            raise PoolError(f"{factory!r} has no name for the pool; give one: Tool.agent(factory, name=...).")
+        told = "" if isinstance(factory, str) else (inspect.getdoc(factory) or "").partition("\n")[0]
+        given = {"input_key": input_key, "output_key": output_key, "asynchronous": asynchronous}
+        arguments = {"factory": factory, **{key: value for key, value in given.items() if value is not None}}
+        about = told if description is None else description
+        return cls(**{"name": name, "description": about, "use": "agent", "arguments": arguments, **fields})
+
+    @classmethod
     def from_mcp(
         cls,
         name: str,

@@ -55,7 +55,7 @@ class GraphTool(BaseTool):
     def _fits_the_graph(self) -> Self:
         if not callable(getattr(self.graph, "invoke", None)):
             raise PoolError(f"{self.graph!r} is not a compiled graph; call 'compile' on a StateGraph first.")
-        known = _fields(getattr(getattr(self.graph, "builder", None), "input_schema", None))
+        known = state_fields(getattr(getattr(self.graph, "builder", None), "input_schema", None))
         channels = getattr(self.graph, "channels", None)
         for name in (*(self.inputs or ()), *([self.output] if self.output else ())):
             if known and channels is not None and name not in channels:
@@ -66,7 +66,7 @@ class GraphTool(BaseTool):
             fields: Any = wanted if wanted and MESSAGES not in wanted else {"request": (str, _REQUEST)}
             self.args_schema = create_model(self.name, **fields)
         if self.asynchronous is None:
-            self.asynchronous = any(map(_is_only_asynchronous, getattr(self.graph, "nodes", {}).values()))
+            self.asynchronous = any(map(is_only_asynchronous, getattr(self.graph, "nodes", {}).values()))
         return self
 
     def _run(self, config: RunnableConfig, **arguments: Any) -> str:
@@ -91,7 +91,7 @@ class GraphTool(BaseTool):
 
     def _result(self, state: Any, arguments: dict[str, Any]) -> str:
         if not isinstance(state, dict):
-            return _text(state)
+            return field_text(state)
         if waiting := state.get("__interrupt__"):
             asked = "; ".join(str(getattr(each, "value", each)) for each in waiting)
             raise ToolException(
@@ -99,14 +99,14 @@ class GraphTool(BaseTool):
                 "call it within a graph that has a checkpointer."
             )
         if self.output is not None:
-            return _text(state.get(self.output))
+            return field_text(state.get(self.output))
         if state.get(MESSAGES):
-            return _text(state[MESSAGES])
+            return field_text(state[MESSAGES])
         left = {name: value for name, value in state.items() if name not in arguments}
-        return _text(next(iter(left.values())) if len(left) == 1 else left or state)
+        return field_text(next(iter(left.values())) if len(left) == 1 else left or state)
 
 
-def _fields(schema: Any) -> dict[str, Any]:
+def state_fields(schema: Any) -> dict[str, Any]:
     """Return the fields of a state's schema as `create_model` takes them; none for what has no fields."""
     if not isinstance(schema, type):
         return {}
@@ -126,7 +126,7 @@ def _plain(hint: Any) -> Any:
     return dict[str, Any] if hasattr(hint, "__required_keys__") else hint
 
 
-def _text(value: Any) -> str:
+def field_text(value: Any) -> str:
     """Write a field of a graph's state; of messages, the last one."""
     if isinstance(value, list) and value and isinstance(value[-1], BaseMessage):
         value = value[-1]
@@ -135,6 +135,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _is_only_asynchronous(node: Any) -> bool:
+def is_only_asynchronous(node: Any) -> bool:
+    """Return whether a node of a graph can only run on an event loop."""
     bound = getattr(node, "bound", None)
     return getattr(bound, "afunc", None) is not None and getattr(bound, "func", ...) is None

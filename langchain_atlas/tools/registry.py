@@ -149,6 +149,15 @@ def _find(use: str) -> Any:
         raise PoolError(f"{module_name!r} has no {attribute!r}. {suggest(attribute, public)}") from error
 
 
+def found_by_path(path: str) -> Any:
+    """Return what ``package.module:attribute`` names, for other things than tools that a pool file names.
+
+    Raises:
+        PoolError: there is nothing of that name; the module is imported, so it runs.
+    """
+    return _find(path)
+
+
 def _named(value: Any, kind: str) -> Any:
     """Return a value, or the object that its name refers to; a function or class found by name is called."""
     if not isinstance(value, str):

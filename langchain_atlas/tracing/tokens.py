@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 HOLD_BACK_S = 0.5
 """Seconds from its first word for which a reply that is certain to be the answer is held back."""
 
+_GRAPHS_OWN = ("langgraph_", "checkpoint_ns")
+"""How the names begin under which LangGraph tells a run its place in the graph."""
+
 Value = TypeVar("Value")
 _sure: ContextVar[bool] = ContextVar("atlas_sure_reply", default=False)
+_node: ContextVar[dict[str, Any] | None] = ContextVar("atlas_speaking_node", default=None)
 _holding: ContextVar[HeldTokens | None] = ContextVar("atlas_held_tokens", default=None)
 
 
@@ -45,6 +49,23 @@ def sure_reply(sure: bool) -> Iterator[None]:
         yield
     finally:
         _sure.reset(token)
+
+
+@contextmanager
+def speaking_for_node() -> Iterator[None]:
+    """Declare that the models in the block are an agent that answers for the enclosing graph's node.
+
+    LangGraph leaves what is said in inner graphs out of a stream. The agent's replies are streamed as the node's own:
+    a reply counts as the answer until it calls a tool.
+    """
+    from langchain_core.runnables.config import ensure_config
+
+    metadata = ensure_config().get("metadata") or {}
+    token = _node.set({name: value for name, value in metadata.items() if name.startswith(_GRAPHS_OWN)})
+    try:
+        yield
+    finally:
+        _node.reset(token)
 
 
 def holding(work: Callable[[], Value]) -> Value:
@@ -65,6 +86,8 @@ class _Reply:
 
     sure: bool
     """Whether its reply is the answer if the run succeeds."""
+    if_it_calls_nothing: bool = False
+    """Whether it is not the answer once it calls a tool."""
     events: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     """The tokens held back."""
     begun: float | None = None
@@ -230,8 +253,11 @@ class _TokenHandler(BaseCallbackHandler):
 
     def on_chat_model_start(self, *arguments: Any, run_id: UUID, **settings: Any) -> None:
         """Record a model call; the tokens of a call made by a tool are not for the user."""
+        node = _node.get()
         if settings.get("parent_run_id") not in self._in_tools:
-            self.replies[run_id] = _Reply(_sure.get())
+            if node is not None:
+                settings = {**settings, "metadata": {**(settings.get("metadata") or {}), **node}}
+            self.replies[run_id] = _Reply(_sure.get() or node is not None, node is not None)
             self._hear("on_chat_model_start", run_id, *arguments, **settings)
 
     def on_llm_new_token(self, token: Any, *, run_id: UUID, **settings: Any) -> None:
@@ -240,7 +266,10 @@ class _TokenHandler(BaseCallbackHandler):
         if reply is None:
             return
         message = getattr(settings.get("chunk"), "message", None)
-        self._judge(reply, says=bool(token or getattr(message, "tool_call_chunks", None)))
+        calls = bool(getattr(message, "tool_call_chunks", None))
+        if calls and reply.if_it_calls_nothing:
+            reply.sure = False
+        self._judge(reply, says=bool(token) or calls)
         self._hear("on_llm_new_token", run_id, token, **settings)
 
     def on_stream_event(self, event: Any, *, run_id: UUID, **settings: Any) -> None:
@@ -278,6 +307,8 @@ class _TokenHandler(BaseCallbackHandler):
         """Pass the event on."""
         if settings.get("parent_run_id") in self._in_tools:
             self._in_tools.add(run_id)
+        if _node.get() is not None:  # what the steps of an agent return is not the node's answer
+            return
         self._handler.on_chain_start(*arguments, run_id=run_id, **settings)
 
     def on_chain_end(self, *arguments: Any, **settings: Any) -> None:

@@ -376,7 +376,14 @@ def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: floa
         "response": None if observation.failed else _storable(observation.answer or ""),
         "error": _storable(observation.error or ""),
         "tokens_estimated": False,
+        **_verdict(observation),
     }
+
+
+def _verdict(observation: Observation) -> dict[str, str | None]:
+    """Return the verdict on an answer, if a verifier was asked; without one, a table needs no such column."""
+    verdict = observation.verdict
+    return {} if verdict is None else {"verdict": None if verdict.status == "unknown" else verdict.status}
 
 
 def _storable(text: str) -> str:

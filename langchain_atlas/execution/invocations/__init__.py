@@ -1,7 +1,9 @@
 """How models use tools: one invocation per file."""
 
+from langchain_atlas.execution.invocations.agent import Agent
 from langchain_atlas.execution.invocations.backtracked import Backtracked
 from langchain_atlas.execution.invocations.base import (
+    AgentCall,
     Conversation,
     Invocation,
     InvocationCall,
@@ -36,11 +38,14 @@ INVOCATIONS: dict[str, type[Invocation]] = {
     "counting": Counting,
     "geometry": Geometry,
     "ocr": Ocr,
+    "agent": Agent,
 }
 """The built-in invocations, by name."""
 
 __all__ = [
     "INVOCATIONS",
+    "Agent",
+    "AgentCall",
     "Backtracked",
     "Chart",
     "Conversation",

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from langchain_core.tools import BaseTool
 
+    from langchain_atlas.execution.invocations.agent import Agent
     from langchain_atlas.pool.pool import Tool
     from langchain_atlas.trajectory import Query, ToolTrace
 
@@ -83,9 +84,24 @@ class RefusedCall:
     """The arguments that the model gave, as far as they could be read."""
 
 
-InvocationCall = ModelCall | ToolCall | RefusedCall
+@dataclass(frozen=True)
+class AgentCall:
+    """A request to run an agent that is built around the pair's model."""
+
+    agent: Agent
+    """Builds it, fills its input and reads its answer."""
+    messages: tuple[BaseMessage, ...]
+    """The conversation."""
+    text: str
+    """The query's text with its context, for an agent that takes no messages."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Parameters of its model's calls."""
+
+
+InvocationCall = ModelCall | ToolCall | RefusedCall | AgentCall
 Conversation = Generator[tuple[InvocationCall, ...], tuple[Any, ...], str]
-"""Yields calls that may run in parallel, receives their replies (`AIMessage`, `ToolTrace`), returns the answer.
+"""Yields calls that may run in parallel, receives what came of them (`AIMessage`, `ToolTrace`, `AgentRun`), returns the
+answer.
 
 If a model call that may fail does fail, it receives the exception in place of the reply.
 """

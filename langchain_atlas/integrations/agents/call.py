@@ -241,7 +241,7 @@ class AgentCall:
             request = partial(self._bound_request, pair)
             seconds = seconds_for(query, trajectory)
             read = partial(self._read, pair)
-            observation = yield from call_model(pair, model, request, read, live=True, seconds=seconds)
+            observation = yield from call_model(pair, model, request, read, query=query, live=True, seconds=seconds)
         else:
             if system is not None:
                 query = query.replace(history=(system, *query.history))

@@ -219,7 +219,7 @@ class ChatCall:
 
         request = partial(self._request, pair, bare=bare)
         seconds = seconds_for(query, trajectory)
-        return (yield from call_model(pair, model, request, read, live=self._live, seconds=seconds))
+        return (yield from call_model(pair, model, request, read, query=query, live=self._live, seconds=seconds))
 
     @cached_property
     def _offered(self) -> list[Signature]:

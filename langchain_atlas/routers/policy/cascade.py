@@ -36,6 +36,9 @@ _WITNESSES = 2
 _STYLE, _BROKEN = 0.1, 0.3
 """Penalty on a pair's success for an answer whose style mostly fails, and for one that violates a schema."""
 
+_VERDICT, _VOUCHED = 0.1, 1.4
+"""Effect of a verdict on an answer's strength, and the evidence with which it counts as much as an agreeing answer."""
+
 _CLEAR = 0.2
 """Margin by which a decided action is worth more than the others."""
 
@@ -57,7 +60,12 @@ def cascade_values(state: State) -> tuple[Tensor, Tensor]:
     style = prior.by_style[prior.record[:, None], called, state.styles]
     broken = state.flags.sum(-1).clamp(max=1)
     strength = success.gather(1, called) + _STYLE * style.clamp(-3, 0) - _BROKEN * broken
+    verdict = state.verdict
+    if verdict is not None:
+        strength = strength + _VERDICT * verdict
     agreeing = made & ((state.same & made[:, :, None] & made[:, None, :]).sum(-1) > 1)
+    if verdict is not None:
+        agreeing = agreeing | (made & (verdict >= _VOUCHED))
     given = torch.where(made, strength + _SUPPORT * agreeing, -torch.inf).argmax(1)
     answers = torch.zeros_like(strength).scatter(1, given[:, None], _CLEAR)
 

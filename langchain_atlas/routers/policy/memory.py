@@ -30,15 +30,24 @@ class AnswerMatrix:
     """Index into `style_names` of how each is written; -1 where nothing is recorded or the style is unknown."""
     style_names: tuple[str, ...] = ()
     """The styles."""
+    verdicts: NDArray[np.int8] | None = None
+    """What a verifier said of each: 1 passed, 0 failed, -1 unknown; None if there are no verdicts at all."""
 
     def rows(self, rows: NDArray[Any]) -> AnswerMatrix:
         """Return the answers to some queries, by index or mask."""
-        return AnswerMatrix(self.groups[rows], self.styles[rows], self.style_names)
+        verdicts = None if self.verdicts is None else self.verdicts[rows]
+        return AnswerMatrix(self.groups[rows], self.styles[rows], self.style_names, verdicts)
 
     def columns(self, columns: Sequence[int]) -> AnswerMatrix:
         """Return the answers of some pairs, by index."""
         taken = list(columns)
-        return AnswerMatrix(self.groups[:, taken], self.styles[:, taken], self.style_names)
+        verdicts = None if self.verdicts is None else self.verdicts[:, taken]
+        return AnswerMatrix(self.groups[:, taken], self.styles[:, taken], self.style_names, verdicts)
+
+    @property
+    def verdicts_or_none(self) -> NDArray[np.int8]:
+        """The verdicts; -1 everywhere if there are none."""
+        return np.full(self.groups.shape, -1, dtype=np.int8) if self.verdicts is None else self.verdicts
 
 
 @dataclass(frozen=True)
@@ -82,9 +91,13 @@ class Memory:
             join_columns(getattr(self.answers, name), getattr(other.answers, name)[:, fresh], rows, n_rows, -1)
             for name in ("groups", "styles")
         )
+        verdicts = None
+        if self.answers.verdicts is not None or other.answers.verdicts is not None:
+            theirs = other.answers.verdicts_or_none[:, fresh]
+            verdicts = join_columns(self.answers.verdicts_or_none, theirs, rows, n_rows, -1)
         return Memory(
             outcomes=self.outcomes.joined(other.outcomes, rows),
-            answers=AnswerMatrix(groups, styles, self.answers.style_names),
+            answers=AnswerMatrix(groups, styles, self.answers.style_names, verdicts),
             vectors=np.concatenate([self.vectors, other.vectors[added]]),
         )
 
@@ -96,6 +109,7 @@ class Memory:
             "groups": self.answers.groups,
             "styles": self.answers.styles,
             _DOMAINS: self.outcomes.domain_numbers.astype(np.int16),
+            **({} if self.answers.verdicts is None else {"verdicts": self.answers.verdicts}),
         }
 
     @classmethod
@@ -111,6 +125,6 @@ class Memory:
         domains = [domain_names[number] for number in arrays[_DOMAINS]]
         return cls(
             outcomes=OutcomeMatrix.from_arrays(arrays, pairs, domains),
-            answers=AnswerMatrix(arrays["groups"], arrays["styles"], tuple(style_names)),
+            answers=AnswerMatrix(arrays["groups"], arrays["styles"], tuple(style_names), arrays.get("verdicts")),
             vectors=arrays["vectors"],
         )

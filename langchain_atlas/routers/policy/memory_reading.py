@@ -52,7 +52,7 @@ def read_answers(
             if names is None:
                 known.setdefault(style, len(known))
             styles[row, column] = known.get(style, -1)
-    return AnswerMatrix(groups, styles, tuple(known)), features
+    return AnswerMatrix(groups, styles, tuple(known), table.verdicts), features
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,9 @@ SHARPNESS = 100.0
 
 _REACH = 0.01
 
+_FOUND = 0.4
+"""Share of the right answers after a wrong one that are also recognised as right, where there are no verdicts."""
+
 EVIDENCE_FEATURES = (
     "told",
     "told_elsewhere",
@@ -156,7 +159,7 @@ class CompactPolicy(nn.Module):
         about = _take(self._seen(prior), called)
         query = torch.zeros_like(prior.query) if self.config.cautious else prior.query
         query = query[:, None].expand(-1, called.shape[1], -1)
-        style = prior.by_style[prior.record[:, None], called, state.styles]
+        style = state.style
         evidence = _evidence(state, style)
         if not self.config.agreement:
             evidence = torch.zeros_like(evidence)
@@ -190,6 +193,21 @@ class CompactPolicy(nn.Module):
             return prior.pairs
         hidden = torch.tensor([name in _NEARBY_FEATURES for name in PAIR_FEATURES])
         return torch.where(hidden, prior.of_pairs("success")[..., None], prior.pairs)
+
+
+def _found(state: State, lead: Tensor) -> Tensor | float:
+    """Return the share of the right answers after a wrong one that are also recognised, shape [B, P].
+
+    After a failed check, an answer that passes stands out, the more so the better verdicts tell its pair's right
+    answers from its wrong ones; after a passed check, another that passes does not.
+    """
+    verdict, by_verdict = state.verdict, state.prior.by_verdict
+    if verdict is None or by_verdict is None:
+        return _FOUND
+    failed, passed = by_verdict[state.prior.record, :, 1], by_verdict[state.prior.record, :, 2]
+    telling = torch.tanh(torch.minimum(-failed, passed).clamp(min=0) / 2)
+    doubted = torch.tanh(-verdict.gather(1, lead[:, None]) / 2)
+    return _FOUND + torch.where(doubted > 0, (1 - _FOUND) * telling * doubted, _FOUND * doubted)
 
 
 def _network(inputs: int, config: PolicyConfig) -> nn.Sequential:
@@ -314,5 +332,6 @@ def _relation(state: State, right: Tensor) -> tuple[Tensor, Tensor]:
     relation = _stacked(numbers, RELATION_FEATURES)
     success = torch.sigmoid(prior.of_pairs("success"))
     rescue = torch.sigmoid(prior.rescue[prior.record, leader])
-    guess = torch.where(some > 0, 0.4 * rescue, success)
+    found = _found(state, lead)
+    guess = torch.where(some > 0, found * rescue, success)
     return relation, guess

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.routers.policy.verdict_evidence import verdict_evidence
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -66,6 +68,9 @@ class PairStatistics:
     """Mean dollars per call, shape [n_pairs]; NaN where unknown."""
     latency: NDArray[np.float32]
     """Mean seconds per call, shape [n_pairs]; NaN where unknown."""
+    by_verdict: NDArray[np.float32] | None = None
+    """Log-likelihood ratio that an answer is right by its verdict: unknown (0), failed, passed; shape [n_pairs, 3].
+    None if there are no verdicts. See `verdict_evidence.py`."""
 
     @classmethod
     def of(cls, memory: Memory, kept: NDArray[np.bool_]) -> PairStatistics:
@@ -96,16 +101,18 @@ class PairStatistics:
             by_style=_by_style(scores, known, answers, memory.pairs, overall),
             cost=_mean(outcomes.costs, known),
             latency=_mean(outcomes.latencies, known),
+            by_verdict=None if answers.verdicts is None else verdict_evidence(scores, known, answers.verdicts),
         )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float32]]) -> PairStatistics:
         """Rebuild a record from the result of `arrays`."""
-        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__})
+        return cls(**{name: arrays[name] for name in cls.__dataclass_fields__ if name in arrays})
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
         """Return the arrays by name, for saving."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        arrays = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: array for name, array in arrays.items() if array is not None}
 
 
 def _overall(success: NDArray[np.float64], count: NDArray[np.int64], pairs: Sequence[Pair]) -> NDArray[np.float64]:

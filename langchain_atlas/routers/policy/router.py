@@ -36,6 +36,7 @@ from langchain_atlas.routers.policy.state import (
     answer_features,
 )
 from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, StateFeaturizer, under
+from langchain_atlas.routers.policy.verdict_evidence import VERDICTS, verdict_in_words
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
@@ -204,6 +205,7 @@ class RLRouter(Router):
         called = torch.full((1, MAX_CALLS), -1)
         answers = torch.zeros((1, MAX_CALLS, len(ANSWER_FEATURES)))
         styles = torch.full((1, MAX_CALLS), len(self.featurizer.memory.answers.style_names))
+        verdicts = torch.zeros((1, MAX_CALLS), dtype=torch.int64)
         allowed = limits.allowed.copy()
         readings, known = [], self.featurizer.styles
         for slot, number in enumerate(steps):
@@ -216,6 +218,8 @@ class RLRouter(Router):
             readings.append(reading)
             called[0, slot], allowed[column] = column, False
             answers[0, slot] = torch.from_numpy(answer_features(reading))
+            if observation.verdict is not None:
+                verdicts[0, slot] = VERDICTS.index(observation.verdict.status)
             styles[0, slot] = known.get(f"{reading.kind} {reading.style}", len(known))
         groups = torch.tensor([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
         return State(
@@ -227,6 +231,7 @@ class RLRouter(Router):
             styles=styles,
             turns=torch.tensor([self._turns(trajectory)]),
             price=torch.tensor([self.price if query.cost_weight is None else price_of(query.cost_weight)]),
+            verdicts=None if prior.by_verdict is None else verdicts,
         )
 
     def _answer(
@@ -261,7 +266,7 @@ class RLRouter(Router):
             rule=rule,
             chosen=Candidate(pair=observation.pair, expected_success=right),
             reason=f"After {made} call{'s' if made > 1 else ''}, the answer of {observation.pair} is expected to be "
-            f"right with {right:.0%}. {alike}{why}",
+            f"right with {right:.0%}{verdict_in_words(observation)}. {alike}{why}",
         )
 
     def _route(

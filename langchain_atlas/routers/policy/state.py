@@ -83,6 +83,8 @@ class PriorFeatures:
     """1 where two pairs have the same tool, shape [P, P]."""
     likeness: Tensor
     """Cosine similarity of the pairs' descriptions, shape [P, P]."""
+    by_verdict: Tensor | None = None
+    """See `PairStatistics.by_verdict`, shape [V, P, 3]; None if there are no verdicts."""
 
     def of_pairs(self, name: str) -> Tensor:
         """Return one of `PAIR_FEATURES` of every pair, shape [B, P]."""
@@ -118,6 +120,23 @@ class State:
     """Number of calls that may still be made, shape [B]."""
     price: Tensor
     """Score that one unit of cost is worth: cost weight / (1 - cost weight), shape [B]."""
+    verdicts: Tensor | None = None
+    """What a verifier said of each answer: a column of `by_verdict`; None if there are no verdicts."""
+
+    @property
+    def style(self) -> Tensor:
+        """What the style of each answer and its verdict say about whether it is right, as logits."""
+        record, called = self.prior.record[:, None], self.called.clamp(min=0)
+        style = self.prior.by_style[record, called, self.styles]
+        verdict = self.verdict
+        return style if verdict is None else style + verdict
+
+    @property
+    def verdict(self) -> Tensor | None:
+        """What the verdict on each answer says about whether it is right, as logits; None if there are none."""
+        if self.verdicts is None or self.prior.by_verdict is None:
+            return None
+        return self.prior.by_verdict[self.prior.record[:, None], self.called.clamp(min=0), self.verdicts]
 
     @property
     def made(self) -> Tensor:
@@ -141,7 +160,8 @@ class State:
 
     def rows(self, rows: Tensor) -> Self:
         """Return some of the states."""
-        changed = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "prior"}
+        held = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "prior"}
+        changed: dict[str, Any] = {name: None if value is None else value[rows] for name, value in held.items()}
         return replace(self, prior=self.prior.rows(rows), **changed)
 
 

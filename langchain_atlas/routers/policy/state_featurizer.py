@@ -200,6 +200,8 @@ def assemble(
         name: torch.from_numpy(np.stack([getattr(record, name) for record in records]))
         for name in ("rescue", "if_agreed", "if_differed", "by_style")
     }
+    told = [record.by_verdict for record in records if record.by_verdict is not None]
+    by_verdict = torch.from_numpy(np.stack(told)) if len(told) == len(records) else None
     likeness = torch.from_numpy(featurizer.descriptions @ featurizer.descriptions.T)
     return PriorFeatures(
         pairs=pairs,
@@ -209,6 +211,7 @@ def assemble(
         same_model=same_model,
         same_tool=same_tool,
         likeness=likeness,
+        by_verdict=by_verdict,
         **stacked,
     )
 

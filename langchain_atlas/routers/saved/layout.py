@@ -113,6 +113,8 @@ LAYOUTS: dict[str, dict[str, Layout]] = {
         **{f"memory.{name}": layout for name, layout in _OUTCOMES.items()},
         "memory.groups": Layout(("queries", "pairs"), "whole"),
         "memory.styles": Layout(("queries", "pairs"), "whole", low=-1),
+        "memory.verdicts": Layout(("queries", "pairs"), "whole", low=-1, optional=True),
+        "record.by_verdict": Layout(("pairs", 3), optional=True),
         "memory.domains": Layout(("queries",), "whole", low=0),
         "record.by_style": Layout(("pairs", "styles and none")),
         "record.cost": Layout(("pairs",), unknown=True),
