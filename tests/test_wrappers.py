@@ -57,6 +57,11 @@ class SpyRouter(Router):
         self.noted = noted
 
     @property
+    def held_out(self) -> Any:  # type: ignore[override]
+        self.noted.append("held_out")
+        return "held out"
+
+    @property
     def fitted_on(self) -> Any:  # type: ignore[override]
         self.noted.append("fitted_on")
         return np.array([7], dtype=np.uint64)
@@ -157,6 +162,7 @@ class SpyExecutor(Executor):
 ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "curve": (lambda router: router.curve, CURVE),
     "fitted_on": (lambda router: router.fitted_on.tolist(), [7]),
+    "held_out": (lambda router: router.held_out, "held out"),
     "pairs": (lambda router: router.pairs, (A, B)),
     "takes_first_answer": (lambda router: router.takes_first_answer, True),
     "failures_are_turns": (lambda router: router.failures_are_turns, True),

@@ -61,7 +61,7 @@ class Handler:
         executor: ExecutorLike = self.executor
         return executor.trajectory() if self.key is None else executor.trajectory(self.key, last=False)
 
-    def do(self, effect: Effect) -> Any:
+    def do(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
         """Carry out an effect and return its result."""
         match effect:
             case Decide(query, trajectory):
@@ -86,7 +86,7 @@ class Handler:
             case Tell(decision):
                 return None if self.tell is None else self.tell(decision)
 
-    async def ado(self, effect: Effect) -> Any:
+    async def ado(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
         """Async version of `do`."""
         match effect:
             case Decide(query, trajectory):

@@ -171,6 +171,8 @@ class TestCrossValidate:
         table = one_best()
         one, two, other = (measured(table, seed=seed) for seed in (3, 3, 4))
         for field in dataclasses.fields(Trials):
+            if not field.compare:
+                continue  # what is known of the queries
             np.testing.assert_array_equal(getattr(one, field.name), getattr(two, field.name))
         assert any((one.score != other.score).ravel())
 

@@ -92,9 +92,9 @@ class TestRealOutcomes:
         table = OutcomeTable.load(shared_data / "reasoning_pairs.parquet")
         pairs = [Pair.parse(f"gpt-4-0314@@{tool}") for tool in ("solver", "solver+rationale")]
         found = diagnose(drawn(table.select(pairs=pairs, domains=("StrategyQA", "sports")), 200), encoder=FakeEncoder())
-        holes = named(found, "incomplete-records")
-        assert holes.count == 1
-        assert holes.where[0].startswith("gpt-4-0314@@solver+rationale: 0 of ")
+        holes = named(found, "never-logged")
+        assert holes.where == ("gpt-4-0314@@solver+rationale on StrategyQA",)
+        assert found.estimated
 
 
 class TestVerdict:

@@ -6,7 +6,7 @@ fitted on, the cheapest one within half a point of the best of them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ class Trials:
     """Number of kinds of query."""
     n_effective: float | None = None
     """Effective number of queries, where results are estimated; None where they are replayed."""
-    queries: HeldQueries | None = None
+    queries: HeldQueries | None = field(default=None, compare=False)
     """What is known of the queries, by which they can be split; None where that is not needed."""
 
 
