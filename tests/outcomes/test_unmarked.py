@@ -34,6 +34,7 @@ class TestOptionalColumns:
             "score_source": "human",
             "score_confidence": 1,
             "recorded_at": "2026-05-01T12:00:00Z",
+            "verdict": "passed",
         }
         OutcomeTable.from_rows([ROWS[0] | more, ROWS[3]]).save(tmp_path / "t.parquet")
         table = OutcomeTable.load(tmp_path / "t.parquet")
