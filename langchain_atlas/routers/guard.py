@@ -10,6 +10,7 @@ luckiest.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,18 @@ from langchain_atlas.outcomes.pair_levels import Effects
 from langchain_atlas.routers import unpaired
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
 DEFAULT_CONFIDENCE = 0.85
 """Default one-sided confidence with which another pair must be better before the default pair is left."""
+FAMILIAR_CONFIDENCE = 0.7
+"""The same for a router fitted on many queries of many kinds: new queries will mostly be like some of them."""
+FEW_QUERIES = 300
+FEW_KINDS = 6
+"""With fewer queries or kinds of query than this, what was logged does not tell what will come."""
+_FEWEST_OF_A_KIND = 10
 
 _LEAST_VARIANCE = 0.01
 _UNKNOWN_VARIANCE = 0.25
@@ -46,6 +53,17 @@ _SURE = 1.645
 _TYPICAL, _RARE = 0.5, 0.95
 _PREFIX = "paired_"
 _SUMS = ("count", "total", "squares")
+
+
+def confidence_for(domains: Sequence[str]) -> float:
+    """Return the confidence that a guard asks for when nobody has set one.
+
+    Args:
+        domains: the domain of each logged query, shape [n_queries].
+    """
+    kinds = sum(count >= _FEWEST_OF_A_KIND for count in Counter(domains).values())
+    familiar = len(domains) >= FEW_QUERIES and kinds >= FEW_KINDS
+    return FAMILIAR_CONFIDENCE if familiar else DEFAULT_CONFIDENCE
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ class UtilityRouter(Router):
         value_usd: dollars that a right answer is worth, above 0; None uses `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which another pair must be better than the default pair, 0 to below 1; up to
-            0.5 there is no guard.
+            0.5 there is no guard. By default 0.85, or 0.7 where many queries of many kinds are learned from.
         always: a pair that answers everything, written ``model@@tool``; None routes.
 
     Raises:
@@ -70,7 +70,7 @@ class UtilityRouter(Router):
         failovers: int | None = None,
         value_usd: float | None = None,
         usd_per_second: float = 0.0,
-        guard: float = DEFAULT_CONFIDENCE,
+        guard: float | None = None,
         always: str | None = None,
     ) -> None:
         self.cost_weight = cost_weight
@@ -78,7 +78,8 @@ class UtilityRouter(Router):
         self.failovers = failovers
         self.value_usd = value_usd
         self.usd_per_second = usd_per_second
-        self.guard = guard
+        self.guard = DEFAULT_CONFIDENCE if guard is None else guard
+        self._guard_is_set = guard is not None
         self.always = always
 
     @abstractmethod
@@ -296,7 +297,9 @@ class UtilityRouter(Router):
 
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         check_settings(settings)
-        return reconfigured(self, settings)
+        changed = reconfigured(self, settings)
+        changed._guard_is_set = self._guard_is_set or "guard" in settings  # noqa: SLF001  # of its own class
+        return changed
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router that chooses only from these of its pairs.

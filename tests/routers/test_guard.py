@@ -14,7 +14,14 @@ from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE, PairedOutcomes, most_accurate
+from langchain_atlas.routers.guard import (
+    DEFAULT_CONFIDENCE,
+    FAMILIAR_CONFIDENCE,
+    PairedOutcomes,
+    confidence_for,
+    most_accurate,
+)
+from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Constraints, Query
 
 NAN = float("nan")
@@ -383,3 +390,22 @@ class TestClusterRouter:
                 assert kept.rule != "guard"
             if kept.rule == "guard":
                 assert kept.pair == default != free.pair
+
+
+class TestConfidence:
+    def test_many_queries_of_many_kinds_ask_for_less(self) -> None:
+        assert confidence_for([f"kind {number % 6}" for number in range(300)]) == FAMILIAR_CONFIDENCE
+        assert confidence_for([f"kind {number % 6}" for number in range(299)]) == DEFAULT_CONFIDENCE
+        assert confidence_for([f"kind {number % 5}" for number in range(3000)]) == DEFAULT_CONFIDENCE
+        # A kind of nine queries is none yet.
+        assert (
+            confidence_for(["kind 0"] * 9 + [f"kind {1 + number % 5}" for number in range(900)]) == DEFAULT_CONFIDENCE
+        )
+
+    @pytest.mark.parametrize(
+        ("settings", "found"), [({}, FAMILIAR_CONFIDENCE), ({"guard": 0.9}, 0.9), ({"guard": 0.85}, 0.85)]
+    )
+    def test_what_somebody_set_stays(self, settings: dict[str, Any], found: float) -> None:
+        table = table_of(*(row(f"q{at}", "a", float(at % 2), domain=f"kind {at % 6}") for at in range(300)))
+        assert ClusterRouter(FakeEncoder(), n_trees=0, **settings).fit(table).guard == found
+        assert ClusterRouter(FakeEncoder(), n_trees=0).configure(**settings).fit(table).guard == found

@@ -15,6 +15,7 @@ import numpy as np
 
 from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.replay.metrics import known_mean
+from langchain_atlas.routers.guard import FEW_KINDS, FEW_QUERIES
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 from langchain_atlas.routers.operating import comparable_cost as _dollars
 
@@ -32,18 +33,11 @@ UNSEEN = 0.001
 By the rule of succession, one query in k + 1 is of a new kind after k kinds were seen; so this is the loss allowed over
 all queries."""
 
-
-FEW_QUERIES = 300
-"""With fewer queries than this, a setting must be as good as the best with 80% confidence (one-sided)."""
-
-FEW_KINDS = 6
-"""With fewer kinds of query than this, other kinds are expected: a setting must then be as good on unseen kinds with
-80% confidence (one-sided), not only on average."""
-
 _SAME = 1e-3
 """Relative difference up to which costs count as equal."""
 
 _SURE = NormalDist().inv_cdf(0.8)
+"""Standard errors by which a setting must be as good where there are few queries, or, on unseen kinds, few kinds."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.cluster.trees import FEWEST_QUERIES, Forest
 from langchain_atlas.routers.estimates import PairEstimates
-from langchain_atlas.routers.guard import PairedOutcomes
+from langchain_atlas.routers.guard import PairedOutcomes, confidence_for
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.routers.utility import UtilityRouter, check_settings
@@ -151,6 +151,8 @@ class ClusterRouter(UtilityRouter):
         self.statistics_ = ClusterStatistics.of(outcomes, rows, sum(self.clusterings_.sizes))
         away = np.take_along_axis(distances, rows, axis=1).mean(axis=1)
         self.paired_ = PairedOutcomes.of(outcomes.scores, rows, self.clusterings_.sizes, away, completed)
+        if not self._guard_is_set:
+            self.guard = confidence_for(table.domains)
         self.natural_strength_ = natural_strength(self.statistics_, self.clusterings_.sizes)
         self.clusters_ = labelled(rows[:, 0], table.domains, self.clusterings_.sizes[0])
         self.fitted_on = united(fingerprints(table.queries))
