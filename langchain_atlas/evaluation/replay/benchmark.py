@@ -42,6 +42,7 @@ def evaluate(
     progress: Progress | None = None,
     max_turns: int = MAX_TURNS,
     edits: int = 0,
+    estimate: bool = True,
 ) -> Evaluation:
     """Replay routers on recorded outcomes; where most queries are recorded for one pair only, estimate instead.
 
@@ -52,6 +53,7 @@ def evaluate(
         n_bootstrap: number of resamples behind every interval.
         progress: called with the number of queries done, and of all, over all routers.
         max_turns: maximum number of turns in a trajectory.
+        estimate: whether results may be estimated; otherwise they are replayed in any case.
         edits: number of slightly edited versions of each query to test robustness with; 0 for no test.
 
     Returns:
@@ -67,7 +69,7 @@ def evaluate(
     recorded = OutcomeMatrix.of(table).scored()
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
-    logged = _logged(routers, table, recorded)
+    logged = estimated_from(routers, table) if estimate else None
     executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
     runs: dict[str, Runs] = {}
@@ -96,9 +98,9 @@ def evaluate(
     )
 
 
-def _logged(routers: Mapping[str, Router], table: OutcomeTable, recorded: OutcomeMatrix) -> LoggedOutcomes | None:
+def estimated_from(routers: Mapping[str, Router], table: OutcomeTable) -> LoggedOutcomes | None:
     """Return what results are estimated from; None if they are replayed, as those of routers that read answers."""
-    if not is_unpaired(recorded.scores) and not all(reads_no_answers(router) for router in routers.values()):
+    if not is_unpaired(table.matrix("score")) and not all(reads_no_answers(router) for router in routers.values()):
         return None
     return logged_outcomes(table, next(_encoders(routers.values()), None))
 
