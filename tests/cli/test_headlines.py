@@ -55,9 +55,10 @@ def agrees(report: dict[str, Any], held: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("fake_encoder")
 class TestOneFile:
-    def test_a_setting_that_was_given_is_the_one_in_the_report(self, data: str, tmp_path: Path) -> None:
+    def test_a_setting_that_was_given_is_the_one_in_the_report(self, tmp_path: Path) -> None:
         """The value is not measured, and a cost weight, which the report would vary instead, makes another router."""
-        folder = tmp_path / "router"
+        data, folder = tmp_path / "outcomes.parquet", tmp_path / "router"
+        two_sides(80).save(data)
         run("fit", "--data", data, "--router", "knn", "--value", 0.5, "--out", folder, "--json", tmp_path / "fit.json")
         held = json.loads((tmp_path / "fit.json").read_text())["held_out"]
         assert held["how"] == "cross-fitted", "a part of so few queries would say little"
@@ -111,9 +112,7 @@ def two_sides(count: int) -> OutcomeTable:
     rows = []
     for number in range(count):
         maths = number % 2 == 0
-        text = (
-            f"how many apples are {number} times {number + 3}" if maths else f"which river flows through town {number}"
-        )
+        text = f"how many apples are {number} times {number + 3}" if maths else f"which river is in town {number}"
         for model, right, cost in (("small", maths, 0.001), ("large", not maths or number % 5 == 0, 0.002)):
             rows.append(row(f"q{number}", f"{model}@@none", float(right), cost, query=text))
     return table_of(*rows)

@@ -97,7 +97,7 @@ def figures(
     name_of_bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
     runs = evaluation.baseline_runs[name_of_bar]
     bar = Bar(_baseline(evaluation.baselines[name_of_bar], runs, table), runs)
-    forced = _forced(evaluation)
+    forced = _forced(table)
     told: dict[str, Any] = {"volume": volume, "forced": forced, "seed": seed, "show_queries": show_queries}
     told["logged"] = logged = evaluation.logged
     drawn = _routers(routers, table, bar, left_out=left_out, told=told, progress=progress)
@@ -170,10 +170,10 @@ def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _forced(evaluation: Evaluation) -> float:
+def _forced(table: OutcomeTable) -> float:
     """Return the share of the queries on which one pair is recorded, if there are several; 0 to 1."""
-    there = (~np.isnan(evaluation.recorded.scores)).sum(axis=1)
-    return 0.0 if evaluation.n_pairs == 1 else round(float((there[there > 0] == 1).mean()), 4)
+    there = (~np.isnan(table.matrix("score"))).sum(axis=1)
+    return 0.0 if len(table.pairs) == 1 else round(float((there[there > 0] == 1).mean()), 4)
 
 
 def page(content: dict[str, Any]) -> str:
