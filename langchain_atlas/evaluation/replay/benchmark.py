@@ -70,17 +70,8 @@ def evaluate(
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
     logged = estimated_from(routers, table) if estimate else None
-    executor = ReplayExecutor(table)
     step = Steps(len(routers) * len(table.query_ids), progress)
-    runs: dict[str, Runs] = {}
-    for name, router in routers.items():
-        try:
-            if logged is None:
-                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
-            else:
-                runs[name] = judge(name, router, table, logged, on_query=step)
-        except PoolError as error:
-            raise PoolError(f"Router {name!r}: {error}") from error
+    runs = _runs(routers, table, logged, max_turns=max_turns, step=step)
     return Evaluation(
         runs=runs,
         baseline_runs=_baselines(table, recorded, logged),
@@ -96,6 +87,23 @@ def evaluate(
         learned_from=learned_from(routers, table),
         unseen={name: held for name, router in routers.items() if (held := unseen_figures(router, table)) is not None},
     )
+
+
+def _runs(
+    routers: Mapping[str, Router], table: OutcomeTable, logged: LoggedOutcomes | None, *, max_turns: int, step: Steps
+) -> dict[str, Runs]:
+    """Replay routers, or estimate their results."""
+    executor = ReplayExecutor(table)
+    runs: dict[str, Runs] = {}
+    for name, router in routers.items():
+        try:
+            if logged is None:
+                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+            else:
+                runs[name] = judge(name, router, table, logged, on_query=step)
+        except PoolError as error:
+            raise PoolError(f"Router {name!r}: {error}") from error
+    return runs
 
 
 def estimated_from(routers: Mapping[str, Router], table: OutcomeTable) -> LoggedOutcomes | None:
