@@ -113,7 +113,8 @@ def _fit(
         held = held_out.by_trials(trials, curve, given, table, share=hold_out, seed=seed)
     else:
         encoder = getattr(unfitted, "encoder", None)
-        held = held_out.by_part(fit_on, table, encoder, share=hold_out, seed=seed)
+        quick = KINDS[unfitted.kind].measured
+        held = held_out.by_part(fit_on, table, encoder, share=hold_out, seed=seed, every=quick)
     held = None if held is None else held.replace(settings=trade_of(fitted))
     fitted.held_out = held
     fitted.save(out)

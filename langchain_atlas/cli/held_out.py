@@ -9,7 +9,7 @@ import typer
 from langchain_atlas.cli import common
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
@@ -23,6 +23,10 @@ HoldOutOption = Annotated[
     float,
     typer.Option("--hold-out", help="Share of the queries kept aside, to say what the router is worth; 0 for none."),
 ]
+
+
+_FEW = 500
+"""Number of queries up to which every part is kept aside once."""
 
 
 def check(share: float) -> None:
@@ -55,9 +59,17 @@ def by_trials(
 
 
 def by_part(
-    fit: Callable[[OutcomeTable], tuple[Router, str]], table: OutcomeTable, encoder: Any, *, share: float, seed: int
+    fit: Callable[[OutcomeTable], tuple[Router, str]],
+    table: OutcomeTable,
+    encoder: Any,
+    *,
+    share: float,
+    seed: int,
+    every: bool = False,
 ) -> HeldOutFigures | None:
     """Return what a router does on a part of the queries that is kept aside; one is fitted without it for that.
+
+    Of few queries, a part says little: then each part is kept aside once, if that is quick.
 
     Args:
         fit: fits a router on a table, and names the table's best single pair.
@@ -65,19 +77,30 @@ def by_part(
         encoder: finds near duplicates; None if there is none.
         share: share of the queries that is kept aside.
         seed: seed of the parts.
+        every: whether the kind of router is fitted quickly.
     """
     from langchain_atlas.errors import OutcomeError
-    from langchain_atlas.evaluation.settings.holding_out import judged, split
+    from langchain_atlas.evaluation.logged.coverage import must_estimate
+    from langchain_atlas.evaluation.settings.holding_out import judged_parts, splits
 
-    kept, held = split(table, encoder, share=share, seed=seed)
-    if not held:
+    parts = splits(table, encoder, share=share, seed=seed)
+    if not parts:
         return None
-    router, single = fit(table.select(query_ids=kept))
+    if not every or len(table.query_ids) > _FEW or must_estimate(table.matrix("score")):
+        parts = parts[:1]
+    fitted = []
+    for kept, held in parts:
+        router, single = fit(table.select(query_ids=kept))
+        fitted.append((router, table.select(query_ids=held), single))
     try:
-        return judged(router, table.select(query_ids=held), single=single, share=share, seed=seed)
+        return judged_parts(fitted, single=_most_frequent([name for _, _, name in fitted]), share=share, seed=seed)
     except OutcomeError as error:
         common.console().print(f"Note: nothing is said of queries kept aside. {error}", markup=False)
         return None
+
+
+def _most_frequent(names: Sequence[str]) -> str:
+    return max(names, key=names.count)
 
 
 def say(held: HeldOutFigures | None, terminal: Console, *, share: float, saved: str) -> None:

@@ -78,6 +78,10 @@ OPTIONAL_COLUMNS: tuple[Column, ...] = (
 """Columns with a meaning that a table may have; ``docs/outcome_table.md`` explains them."""
 
 
+_OURS = b"langchain_atlas."
+"""How the keys of metadata begin that a table keeps."""
+
+
 def checked(table: pa.Table, source: str) -> pa.Table:
     """Return the table with the contract's columns first, cast to their types.
 
@@ -112,7 +116,8 @@ def checked(table: pa.Table, source: str) -> pa.Table:
         names.append(name)
         known = optional.get(name)
         arrays.append(table[name] if known is None else _checked_column(table[name].combine_chunks(), known, source))
-    return pa.table(dict(zip(names, arrays, strict=True)))
+    told = {key: value for key, value in (table.schema.metadata or {}).items() if key.startswith(_OURS)}
+    return pa.table(dict(zip(names, arrays, strict=True)), metadata=told or None)
 
 
 def _refuse_questions(names: Collection[str], source: str) -> None:

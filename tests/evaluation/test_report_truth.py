@@ -137,7 +137,7 @@ class TestWhatTheFiguresRestOn:
     def test_one_pair_a_query_can_judge_no_router(self) -> None:
         rows = [
             row(f"q{n}", "ab"[n % 2] + "@@none", float(n % 3 > 0), 0.001, query=f"{WORDS[n % 10]} {n}")
-            for n in range(40)
+            for n in range(18)  # too few to estimate from
         ]
         content = figures({"single": SinglePairRouter("a@@none")}, table_of(*rows))
         assert content["forced"] == 1.0

@@ -9,12 +9,14 @@ import pytest
 from judging import ScriptedJudge, one_query
 
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.evaluation.report.judged import judged, note
 from langchain_atlas.evaluation.scoring.judge import Judge
 from langchain_atlas.evaluation.scoring.marking import score_table
 from langchain_atlas.evaluation.scoring.opinions import opinions
 from langchain_atlas.evaluation.scoring.people import read_human_marks
 from langchain_atlas.evaluation.scoring.references import read_references, references_in
 from langchain_atlas.outcomes import OutcomeTable
+from langchain_atlas.outcomes.importers.score_rules import rule_for
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,29 +103,31 @@ def test_answers_of_one_model_have_one_vote() -> None:
 @pytest.mark.parametrize(
     ("given", "scores", "rule"),
     [
-        (["up", "down", "\U0001f44d\U0001f3fd", "Thumbs  Down", "", None], [1, 0, 1, 0, None, None], ""),
-        ([True, False, "yes", "Wrong"], [1, 0, 1, 0], ""),
-        ([1, 5, 3, None], [0, 1, 0.5, None], "numbers from 1 to 5 are scores from 0 to 1"),
-        ([-1, 1, 0], [0, 1, None], "numbers from -1 to 1 are scores from 0 to 1"),
-        (["0.25", 1.0, "1"], [0.25, 1, 1], "numbers from 0 to 1 are scores from 0 to 1"),
-        ([0, 5], [0, 1], "numbers from 0 to 5 are scores from 0 to 1"),
-        ([88, 100.0], [0.88, 1], "numbers from 0 to 100 are scores from 0 to 1"),
-        (["nice try", float("nan")], [None, None], ""),
+        (["up", "down", "\U0001f44d\U0001f3fd", "Thumbs  Down", "", None], [1, 0, 1, 0, None, None], "words"),
+        ([True, False, "yes", "Wrong"], [1, 0, 1, 0], "words"),
+        ([1, 5, 3, None], [0, 1, 0.5, None], "stars"),
+        ([-1, 1, 0], [0, 1, None], "thumbs"),
+        (["0.25", 1.0, "1"], [0.25, 1, 1], "from 0 to 1"),
+        ([None, float("nan")], [None, None], ""),
     ],
 )
 def test_opinions_become_scores_by_one_rule(given: list[Any], scores: list[Any], rule: str) -> None:
     read = opinions(given)
     assert read.scores == scores
-    assert read.rule == rule
+    assert read.rule.startswith(rule)
+    assert bool(read.rule) == bool(rule)
+    if rule:
+        assert read.rule == rule_for(given, "feedback").text, "imports read the same column alike"
 
 
 def test_a_scale_can_be_given_and_numbers_off_every_scale_are_refused() -> None:
     assert opinions([1, 3], (1, 3)).scores == [0, 1]
     assert opinions([1, 9], (1, 3)).unread == {"9": 1}
-    with pytest.raises(SettingError, match="fit no known scale"):
-        opinions([1, 500])
-    with pytest.raises(SettingError, match="fit no known scale"):
-        opinions([-3, 2])
+    for off in ([1, 500], [-3, 2], [0, 5], [88, 100]):
+        with pytest.raises(SettingError, match="on no scale that is known"):
+            opinions(off)
+    assert opinions([88, 100], (0, 100)).scores == [0.88, 1]
+    assert opinions([1, 5, "good"], (1, 5)).scores == [0, 1, 1]
 
 
 def test_feedback_marks_and_says_what_it_could_not_read() -> None:
@@ -132,7 +136,8 @@ def test_feedback_marks_and_says_what_it_could_not_read() -> None:
         row["feedback"] = said
     scored, report = score_table(OutcomeTable.from_rows(rows), ["feedback"])
     assert values(scored) == [1.0, 0.0, None, None]
-    assert report.notes == ("Feedback that says neither good nor bad, left unmarked: 'meh' (1).",)
+    assert report.notes[0].startswith("Feedback: words: such as up, good")
+    assert report.notes[1:] == ("Feedback that says neither good nor bad, left unmarked: 'meh' (1).",)
     with pytest.raises(OutcomeError, match="no column 'feedback'"):
         score_table(one_query(["a"]), ["feedback"])
 
@@ -172,6 +177,21 @@ def test_people_can_measure_marks_that_are_recorded_already(tmp_path: Path) -> N
     _, report = score_table(OutcomeTable.from_rows(rows), human=read_human_marks(path))
     assert [rate.pair for rate in report.rates] == ["all pairs", "m@@none"]
     assert report.rates[0].corrected == pytest.approx(0.5)
+
+
+def test_a_table_keeps_the_corrected_rates_for_the_report(tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    lines = [f"q{number},m@@none,{'right' if number % 2 else 'wrong'}" for number in range(20)]
+    path.write_text("query_id,pair,score\n" + "\n".join(lines) + "\n")
+    judge = Judge(ScriptedJudge(reply=lambda text: f'{{"A": {int("right " in text)}}}', prompts=[]), name="j")
+    scored, report = score_table(many(40), judge=judge, human=read_human_marks(path))
+    scored.save(tmp_path / "scored.parquet")
+    part = OutcomeTable.load(tmp_path / "scored.parquet").marked().select(query_ids=[f"q{n}" for n in range(5, 40)])
+    told = judged(part)
+    assert told is not None
+    assert told["rates"] == [rate.to_json() for rate in report.rates]
+    assert "Corrected by people's marks (95% interval): all pairs: 50% by the judge, 50% (" in (note(told) or "")
+    assert judged(OutcomeTable.from_rows(part.table.to_pylist()))["rates"] == []  # type: ignore[index]
 
 
 @pytest.mark.parametrize(

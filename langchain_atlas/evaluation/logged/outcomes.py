@@ -10,7 +10,7 @@ Li 2011). They vary like outcomes that are worth less, so intervals over queries
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Self
 from weakref import WeakKeyDictionary
@@ -25,10 +25,13 @@ from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.routers.cluster.router import ClusterRouter
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool.pool import Pair
 
 METHOD = "doubly robust"
 """Name of the method in figures."""
@@ -104,6 +107,20 @@ class LoggedOutcomes:
     def overlap(self) -> bool:
         """Whether two pairs were logged on any domain, so that they can be compared at all."""
         return bool((self.propensities.supported.sum(axis=1) > 1).any())
+
+    def part(self, rows: NDArray[np.int64], pairs: Sequence[Pair]) -> Self:
+        """Return the same of some queries and pairs; nothing is estimated again."""
+        cells = np.ix_(rows, [self.recorded.pairs.index(pair) for pair in pairs])
+        recorded = self.recorded.rows(rows).with_pairs(pairs)
+        weights, supported = self.propensities.weights[cells], self.propensities.supported[cells]
+        return replace(
+            self,
+            completed=self.completed.rows(rows).with_pairs(pairs),
+            expected=self.expected[cells],
+            recorded=recorded,
+            propensities=replace(self.propensities, weights=weights, supported=supported),
+            coverage=Coverage.of(recorded.scores),
+        )
 
     def runs(self, columns: NDArray[np.int64]) -> Runs:
         """Return the estimated results of sending each query to a pair.

@@ -42,6 +42,7 @@ def evaluate(
     progress: Progress | None = None,
     max_turns: int = MAX_TURNS,
     edits: int = 0,
+    estimate: bool = True,
 ) -> Evaluation:
     """Replay routers on recorded outcomes; where most queries are recorded for one pair only, estimate instead.
 
@@ -52,6 +53,7 @@ def evaluate(
         n_bootstrap: number of resamples behind every interval.
         progress: called with the number of queries done, and of all, over all routers.
         max_turns: maximum number of turns in a trajectory.
+        estimate: whether results may be estimated; otherwise they are replayed in any case.
         edits: number of slightly edited versions of each query to test robustness with; 0 for no test.
 
     Returns:
@@ -67,18 +69,9 @@ def evaluate(
     recorded = OutcomeMatrix.of(table).scored()
     if np.isnan(recorded.scores).all():
         raise OutcomeError(f"{table.source} has no outcome with a score; there is nothing to evaluate.")
-    logged = _logged(routers, table, recorded)
-    executor = ReplayExecutor(table)
+    logged = estimated_from(routers, table) if estimate else None
     step = Steps(len(routers) * len(table.query_ids), progress)
-    runs: dict[str, Runs] = {}
-    for name, router in routers.items():
-        try:
-            if logged is None:
-                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
-            else:
-                runs[name] = judge(name, router, table, logged, on_query=step)
-        except PoolError as error:
-            raise PoolError(f"Router {name!r}: {error}") from error
+    runs = _runs(routers, table, logged, max_turns=max_turns, step=step)
     return Evaluation(
         runs=runs,
         baseline_runs=_baselines(table, recorded, logged),
@@ -96,9 +89,26 @@ def evaluate(
     )
 
 
-def _logged(routers: Mapping[str, Router], table: OutcomeTable, recorded: OutcomeMatrix) -> LoggedOutcomes | None:
+def _runs(
+    routers: Mapping[str, Router], table: OutcomeTable, logged: LoggedOutcomes | None, *, max_turns: int, step: Steps
+) -> dict[str, Runs]:
+    """Replay routers, or estimate their results."""
+    executor = ReplayExecutor(table)
+    runs: dict[str, Runs] = {}
+    for name, router in routers.items():
+        try:
+            if logged is None:
+                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
+            else:
+                runs[name] = judge(name, router, table, logged, on_query=step)
+        except PoolError as error:
+            raise PoolError(f"Router {name!r}: {error}") from error
+    return runs
+
+
+def estimated_from(routers: Mapping[str, Router], table: OutcomeTable) -> LoggedOutcomes | None:
     """Return what results are estimated from; None if they are replayed, as those of routers that read answers."""
-    if not is_unpaired(recorded.scores) and not all(reads_no_answers(router) for router in routers.values()):
+    if not is_unpaired(table.matrix("score")) and not all(reads_no_answers(router) for router in routers.values()):
         return None
     return logged_outcomes(table, next(_encoders(routers.values()), None))
 

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.evaluation.replay.runs import Runs
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.held_out import HeldOutFigures
 
 Kind = Literal["unseen", "crossfit", "fitted", "unknown"]
 
@@ -88,12 +90,27 @@ def basis_of(router: Router, table: OutcomeTable, left_out: int = 0) -> Basis:
     )
 
 
+def led_by(basis: Basis, held: HeldOutFigures) -> Basis:
+    """Say that the figures of queries that were kept aside when the router was fitted lead."""
+    how = "each of them was kept aside once" if held.how == "cross-fitted" else "a part that was kept aside"
+    return replace(
+        basis,
+        sentence=f"What leads are figures of {held.n_queries:,} queries when the router was fitted on others ({how}). "
+        f"Other settings, clusters and domains: {basis.sentence[0].lower()}{basis.sentence[1:]}",
+    )
+
+
 def _can_be_fitted_again(router: Router) -> bool:
     return bool(router.kind in KINDS and KINDS[router.kind].measured)
 
 
 def held_out_sweep(
-    router: Router, table: OutcomeTable, *, seed: int = 0, step: Callable[[int], None] | None = None
+    router: Router,
+    table: OutcomeTable,
+    *,
+    logged: LoggedOutcomes | None = None,
+    seed: int = 0,
+    step: Callable[[int], None] | None = None,
 ) -> Sweep:
     """Replay routers like this one at every setting, each on the queries that it was not fitted on.
 
@@ -103,6 +120,7 @@ def held_out_sweep(
     Args:
         router: a fitted router of a kind that `fit` measures; it is not changed.
         table: the outcomes, of at least a hundred queries.
+        logged: the log of one pair a query from which results are estimated; None where they are replayed.
         seed: seed of the parts.
         step: called with the number of queries replayed since the last call.
     """
@@ -117,7 +135,8 @@ def held_out_sweep(
         held = np.flatnonzero(fold == part)
         test = table.select(query_ids=names[held].tolist())
         version = _like(made, table.select(query_ids=names[fold != part].tolist(), pairs=pairs))
-        swept.append((test, sweep(version, test, step)))
+        log = None if logged is None else logged.part(held, test.pairs)
+        swept.append((test, sweep(version, test, step, log, replay=log is None)))
         rows.append(held)
     order = np.argsort(np.concatenate(rows), kind="stable")
     runs = tuple(

@@ -68,7 +68,7 @@ function frontier(content, router, at) {
   }
   content.routers.forEach((other, number) => {
     // One pair always, the last step in dollars, is no end of the line: it has a mark of its own, as a single pair.
-    const steps = other.steps.filter((step) => step.cost !== null && !(other.knob === "value" && step === other.steps[other.steps.length - 1]));
+    const steps = other.steps.filter((step) => step.cost !== null && !(other.knob === "value" && step.settled));
     const shade = number === 0 ? ink("accent") : colour(number + 1);
     traces.push({
       x: steps.map((step) => step.cost), y: steps.map((step) => step.accuracy), mode: "lines+markers", showlegend: content.routers.length > 1, name: plain(cut(other.label, 30)), opacity: other === router ? 1 : 0.45,
@@ -170,7 +170,7 @@ function heat(content, router, at) {
 function valueAxis(router) {
   const last = router.steps.length - 1;
   const named = router.steps.map((_, number) => number).filter((number) => number === last || (number % (narrow() ? 8 : 4) === 0 && number < last - 1));
-  const text = named.map((number) => (router.steps[number].value === null ? (number === last ? "one pair" : "accuracy") : dollars(router.steps[number].value)));
+  const text = named.map((number) => (router.steps[number].value === null ? (router.steps[number].settled ? "one pair" : "accuracy") : dollars(router.steps[number].value)));
   return { title: { text: "what a right answer is worth", font: { color: ink("soft") } }, range: [0, last], tickvals: named, ticktext: text, showgrid: false };
 }
 
@@ -183,7 +183,7 @@ function shares(content, router, at) {
   const bands = top.map((pair, number) => ({ name: content.pairs[pair].name, shade: colour(number), values: router.steps.map((step) => of(step, pair)) }));
   bands.push({ name: "others", shade: ink("mark"), values: router.steps.map(rest) });
   const shown = bands.filter((band) => band.values.some((value) => value > 0.0005));
-  const valued = router.knob === "value"; // dollars, one step beside the other; the last is one pair always
+  const valued = router.knob === "value"; // dollars, one step beside the other; the last may be one pair always
   const x = router.steps.map((step, number) => (valued ? number : step.value));
   const single = x.length === 1;
   const traces = shown.map((band) => ({

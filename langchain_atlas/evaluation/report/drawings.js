@@ -37,7 +37,7 @@ function picture(content, router, now) {
     { value: step.accuracy, interval: step.interval, text: percent(step.accuracy) },
     { value: bar.accuracy, interval: bar.interval, text: percent(bar.accuracy) },
   );
-  let height = bars(svg, 0, 0, panel, router.fair ? "Right answers" : now.lead ? "Right answers, on held-out queries" : "Right answers (flattered)", right, 1);
+  let height = bars(svg, 0, 0, panel, now.lead ? "Right answers, on held-out queries" : router.fair ? "Right answers" : "Right answers (flattered)", right, 1);
   if (step.cost !== null && bar.cost !== null) {
     const shown = (entry) => ({ value: entry.cost * entry.cost_known, interval: null, text: `${entry.cost_known < 1 ? "≥ " : ""}${money(content, entry.cost * entry.cost_known)}` });
     const costs = rows(shown(step), shown(bar));

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.evaluation.scoring.correction import CorrectedRate
+from langchain_atlas.evaluation.scoring.judged_rates import rates_kept
+
 if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
 
 _JUDGE = "judge:"
+_SHOWN = 6
 _ESTIMATED = (_JUDGE, "agreement")
 """How sources begin whose scores are themselves estimates."""
 
@@ -20,7 +24,8 @@ def judged(table: OutcomeTable) -> dict[str, Any] | None:
     Returns:
         ``sources``: name and share of the scores, the largest share first; ``share``: share of the scores that are
         themselves estimates (by a judge, or by agreement); ``confidence``: mean confidence of those, 0 to 1, None when
-        unknown.
+        unknown; ``rates``: for each pair and all of them, the rate as a source marked it and corrected by people's
+        marks, with its 95% interval, see `scoring.correction`; of the whole table that was marked.
     """
     names = table.table.column_names
     if "score_source" not in names:
@@ -37,6 +42,7 @@ def judged(table: OutcomeTable) -> dict[str, Any] | None:
         "sources": [[str(found[place]), round(float(counts[place] / marked.sum()), 4)] for place in order],
         "share": round(float(estimated.sum() / marked.sum()), 4),
         "confidence": _confidence(table, estimated) if "score_confidence" in names else None,
+        "rates": [rate.to_json() for rate in rates_kept(table.table)],
     }
 
 
@@ -55,6 +61,13 @@ def note(described: dict[str, Any] | None) -> str | None:
     by = f"by a judge ({', '.join(judges)})" if judges else "by agreement between pairs"
     sure = described["confidence"]
     how = "" if sure is None else f", {sure:.0%} sure on average"
+    if described["rates"]:
+        told = "; ".join(str(CorrectedRate.model_validate(rate)) for rate in described["rates"][:_SHOWN])
+        more = f"; and {len(described['rates']) - _SHOWN} more" if len(described["rates"]) > _SHOWN else ""
+        return (
+            f"{described['share']:.0%} of the scores were given {by}{how}. It errs, and the intervals here do not "
+            f"include its errors. Corrected by people's marks (95% interval): {told}{more}."
+        )
     return (
         f"{described['share']:.0%} of the scores were given {by}{how}. A judge errs too, and the intervals here do not "
         "include its errors: have people mark some answers, and 'score --human FILE' measures them."

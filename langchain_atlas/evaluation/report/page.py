@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.errors import InvalidInputError, MissingExtraError
-from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.evaluation.logged.words import estimate_facts
+from langchain_atlas.evaluation.replay.benchmark import estimated_from, evaluate
 from langchain_atlas.evaluation.replay.frontier import hull_quality
 from langchain_atlas.evaluation.replay.overlap import learned_from, warnings
-from langchain_atlas.evaluation.report.basis import basis_of, held_out_sweep, unseen_part
+from langchain_atlas.evaluation.replay.unseen import unseen_figures
+from langchain_atlas.evaluation.report.basis import basis_of, held_out_sweep, led_by, unseen_part
 from langchain_atlas.evaluation.report.judged import judged, note
 from langchain_atlas.evaluation.report.router import N_BOOTSTRAP, Bar, described, domain_rates, label_of
 from langchain_atlas.evaluation.settings.sweeps import settings_of, sweep
@@ -90,12 +92,14 @@ def figures(
     if not routers:
         raise InvalidInputError("A report needs a router; name at least one.")
     table, left_out = unseen_part(routers, table)
-    evaluation = evaluate({}, table, seed=seed, n_bootstrap=N_BOOTSTRAP)
+    estimate = estimated_from(routers, table) is not None
+    evaluation = evaluate({}, table, seed=seed, n_bootstrap=N_BOOTSTRAP, estimate=estimate)
     name_of_bar = "best_single_filled" if "best_single_filled" in evaluation.baselines else "best_single"
     runs = evaluation.baseline_runs[name_of_bar]
     bar = Bar(_baseline(evaluation.baselines[name_of_bar], runs, table), runs)
-    forced = _forced(evaluation)
+    forced = _forced(table)
     told: dict[str, Any] = {"volume": volume, "forced": forced, "seed": seed, "show_queries": show_queries}
+    told["logged"] = logged = evaluation.logged
     drawn = _routers(routers, table, bar, left_out=left_out, told=told, progress=progress)
     domains = list(dict.fromkeys(table.domains))
     scores = judged(table)
@@ -105,6 +109,7 @@ def figures(
         "n_outcomes": len(table),
         "left_out": left_out,
         "forced": forced,
+        "estimated": None if logged is None else estimate_facts(logged, {}),
         "volume": None if volume is None else volume.to_json(),
         "domains": domains,
         "domain_sizes": [table.domains.count(name) for name in domains],
@@ -138,15 +143,20 @@ def _routers(
     """Replay and describe every router; where it was fitted on these queries, routers like it are replayed too."""
     bases = {name: basis_of(router, table, left_out) for name, router in routers.items()}
     again = {name: basis.kind == "crossfit" for name, basis in bases.items()}
+    kept = {name: unseen_figures(router, table) for name, router in routers.items()}
     replays = sum((1 + again[name]) * len(settings_of(router)[1]) for name, router in routers.items())
     step = Steps(replays * len(table.query_ids), progress)
     known = learned_from(routers, table)
-    drawn = []
+    drawn, logged = [], told["logged"]
     for name, router in routers.items():
-        swept = sweep(router, table, step)
-        fair = held_out_sweep(router, table, seed=told["seed"], step=step) if again[name] else swept
-        entry = described(name, swept, fair, table, bar, basis=bases[name], **told)
-        said = [] if again[name] else warnings([(label_of(name), known[name])], len(table.query_ids))
+        swept = sweep(router, table, step, logged, replay=logged is None)
+        fair = held_out_sweep(router, table, logged=logged, seed=told["seed"], step=step) if again[name] else swept
+        held = kept[name]
+        basis = bases[name] if held is None else led_by(bases[name], held)
+        entry = described(name, swept, fair, table, bar, basis=basis, kept=held, **told)
+        said = (
+            [] if again[name] or held is not None else warnings([(label_of(name), known[name])], len(table.query_ids))
+        )
         drawn.append({**entry, "n_fitted_on": known[name], "warning": next(iter(said), None)})
     return drawn
 
@@ -160,10 +170,10 @@ def _pairs(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _forced(evaluation: Evaluation) -> float:
+def _forced(table: OutcomeTable) -> float:
     """Return the share of the queries on which one pair is recorded, if there are several; 0 to 1."""
-    there = (~np.isnan(evaluation.recorded.scores)).sum(axis=1)
-    return 0.0 if evaluation.n_pairs == 1 else round(float((there[there > 0] == 1).mean()), 4)
+    there = (~np.isnan(table.matrix("score"))).sum(axis=1)
+    return 0.0 if len(table.pairs) == 1 else round(float((there[there > 0] == 1).mean()), 4)
 
 
 def page(content: dict[str, Any]) -> str:

@@ -34,8 +34,11 @@ def rate(scores: NDArray[np.float64]) -> dict[str, Any] | None:
     known = scores[~np.isnan(scores)]
     if not known.size:
         return None
-    mean = float(known.mean())
-    low, high = wilson(min(max(mean, 0.0), 1.0), known.size)
+    mean = min(max(float(known.mean()), 0.0), 1.0)
+    low, high = wilson(mean, known.size)
+    if known.min() < 0 or known.max() > 1:  # estimates from a log, which vary more than marks of right and wrong
+        half = _Z * float(known.std()) / sqrt(known.size)
+        low, high = min(low, max(0.0, mean - half)), max(high, min(1.0, mean + half))
     return {"value": round(mean, 4), "interval": [round(low, 4), round(high, 4)], "count": int(known.size)}
 
 

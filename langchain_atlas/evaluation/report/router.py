@@ -12,19 +12,21 @@ from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, interva
 from langchain_atlas.evaluation.replay.metrics import known_mean
 from langchain_atlas.evaluation.report.clusters import asked, clusters_of
 from langchain_atlas.evaluation.report.flow import flow
+from langchain_atlas.evaluation.report.lead import in_place, of_held_out, when_fitted
 from langchain_atlas.evaluation.report.rates import rates_by
 from langchain_atlas.evaluation.report.sentences import FORCED, sentence
-from langchain_atlas.evaluation.report.sentences import held_out as told_when_fitted
 from langchain_atlas.evaluation.settings.words import told
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.evaluation.replay.runs import Runs
     from langchain_atlas.evaluation.report.basis import Basis
     from langchain_atlas.evaluation.report.volume import Volume
     from langchain_atlas.evaluation.settings.sweeps import Sweep
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.held_out import HeldOutFigures
 
 N_BOOTSTRAP = 1000
 """Number of resamples behind every interval of a router."""
@@ -48,6 +50,8 @@ def described(
     bar: Bar,
     *,
     basis: Basis,
+    kept: HeldOutFigures | None,
+    logged: LoggedOutcomes | None,
     volume: Volume | None,
     forced: float,
     seed: int,
@@ -62,6 +66,8 @@ def described(
         table: the outcomes.
         bar: the best single pair.
         basis: what the figures rest on.
+        kept: what the router did on queries that were kept aside when it was fitted on this table; these figures lead.
+        logged: the log of one pair a query from which results are estimated; None where they are replayed.
         volume: how many queries come.
         forced: share of the queries on which one pair is recorded.
         seed: seed of the resampling and of the choice of queries.
@@ -69,11 +75,17 @@ def described(
     """
     steps = _steps(swept, held_out, table, bar, seed)
     label = label_of(name)
-    for step, setting in zip(steps, swept.settings, strict=True):
+    able = forced <= FORCED or logged is not None
+    for number, (step, setting) in enumerate(zip(steps, swept.settings, strict=True)):
+        if logged is not None:
+            _estimate(step, logged.effective_sample_size(held_out.runs[number].answered))
         version = swept.router.configure(**setting.settings) if setting.settings else swept.router
-        step["lead"] = told_when_fitted(version) if basis.kind == "fitted" and forced <= FORCED else None
+        step["lead"] = when_fitted(version) if basis.kind == "fitted" and able else None
+        if kept is not None and number == swept.start:
+            step["lead"] = of_held_out(kept, step, bar.figures)
+            step.update(in_place(step, kept))
         step["sentence"] = sentence(label, step, bar.figures, basis, volume=volume, forced=forced)
-    fair = basis.kind != "fitted" and forced <= FORCED
+    fair = basis.kind != "fitted" and able
     return {
         "name": name,
         "label": label,
@@ -87,6 +99,13 @@ def described(
         "steps": steps,
         "clusters": clusters_of(swept, held_out, bar.runs, table, show_queries=show_queries, seed=seed),
     }
+
+
+def _estimate(step: dict[str, Any], effective: float) -> None:
+    """Mark figures as an estimate; a mean of estimated scores may lie a little outside 0 to 1."""
+    step["effective"] = round(effective, 1)
+    step["accuracy"] = min(max(step["accuracy"], 0.0), 1.0)
+    step["interval"] = [min(max(bound, 0.0), 1.0) for bound in step["interval"]]
 
 
 def label_of(name: str) -> str:
@@ -130,6 +149,8 @@ def _steps(swept: Sweep, held_out: Sweep, table: OutcomeTable, bar: Bar, seed: i
             "domains": rates_by(runs.score, domain, len(set(table.domains))),
             "asked": asked(itself, domain, len(set(table.domains))),
             "flow": flow(itself),
+            "held_out": False,
+            "effective": None,
         }
         for number, (setting, runs, itself) in enumerate(zip(held_out.settings, held_out.runs, swept.runs, strict=True))
     ]

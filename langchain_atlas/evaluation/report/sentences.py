@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.evaluation.settings.words import point_of
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from langchain_atlas.evaluation.report.basis import Basis
     from langchain_atlas.evaluation.report.volume import Volume
-    from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.operating import OperatingPoint
 
 FORCED = 0.5
 """Share of queries with one recorded pair from which replay can't judge a router."""
@@ -34,14 +30,14 @@ def sentence(
         volume: how many queries come.
         forced: share of the queries on which one pair is recorded.
     """
-    if forced > FORCED:
+    if step["lead"] is not None and (basis.kind == "fitted" or "verdict" in step["lead"]):
+        return _of_held_out(label, step["lead"], volume, estimated=step["effective"] is not None)
+    if forced > FORCED and step["effective"] is None:
         return (
             f"These outcomes can't judge a router: on {forced:.0%} of the queries one pair is recorded, so whoever "
             "routes is given that pair."
         )
     single = bar["pairs"][0]
-    if basis.kind == "fitted" and step["lead"] is not None:
-        return _of_held_out(label, step["lead"], volume)
     if basis.kind == "fitted":
         return (
             f"How router {label} does on new queries can't be told from these: it learned from them. It answers "
@@ -55,6 +51,8 @@ def sentence(
         return (
             f"Router {label} sends every query to one pair: {step['accuracy']:.1%} right{_paying(step, bar, volume)}."
         )
+    if step["effective"] is not None:
+        label = f"{label}, estimated from a log that says it directly of {step['effective']:.0f} queries,"
     if low > 0:
         said = f"is right {points(step['gain'])} more often than {single} alone ({span})"
     elif high < 0:
@@ -66,39 +64,16 @@ def sentence(
     return f"Router {label} {said}{_paying(step, bar, volume)}."
 
 
-def held_out(router: Router) -> dict[str, Any] | None:
-    """Return what held-out queries gave at a router's setting when it was fitted, if it keeps that.
-
-    Returns:
-        ``accuracy``, ``interval``, ``count``, ``cost`` (per 1000 queries), ``cost_known``, and the same of the best
-        single pair as ``bar``.
-    """
-    # A hold-out that `fit` or `train` keeps in the artifact belongs here too.
-    point, curve = point_of(router, router.curve), router.curve
-    if point is None or curve is None:
-        return None
-    return {**_measured(point, curve.n_queries), "bar": _measured(curve.single, curve.n_queries)}
-
-
-def _measured(point: OperatingPoint, count: int) -> dict[str, Any]:
-    return {
-        "pairs": [point.always],
-        "accuracy": point.accuracy,
-        "interval": list(point.accuracy_ci95),
-        "count": count,
-        "cost": point.cost_usd_per_1k,
-        "cost_known": point.cost_known,
-    }
-
-
-def _of_held_out(label: str, lead: Mapping[str, Any], volume: Volume | None) -> str:
+def _of_held_out(label: str, lead: Mapping[str, Any], volume: Volume | None, *, estimated: bool) -> str:
     low, high = lead["interval"]
     bar = lead["bar"]
+    who = "Estimated: router" if estimated else "Router"
     both = None if not lead["cost"] or not bar["cost"] else lead["cost"] / bar["cost"]
     return (
-        f"Router {label} was right on {lead['accuracy']:.1%} ({low:.1%} to {high:.1%}) of {lead['count']:,} queries "
+        f"{who} {label} was right on {lead['accuracy']:.1%} ({low:.1%} to {high:.1%}) of {lead['count']:,} queries "
         f"that were held out when it was fitted, {bar['pairs'][0]} alone on {bar['accuracy']:.1%}"
         f"{_paying({**lead, 'cost_ratio': both}, bar, volume)}."
+        f"{' ' + lead['verdict'] if 'verdict' in lead else ''}"
     )
 
 

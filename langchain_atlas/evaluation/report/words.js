@@ -61,7 +61,7 @@ function figures(content, router, step) {
   const comparable = step.saved !== null && !partly && content.baselines[content.bar].cost_known >= 1;
   const saves = comparable ? `${step.saved < 0 ? "costs" : "saves"} ${money(content, Math.abs(step.saved))} (${ratio(step.cost_ratio)} of the best single pair’s cost)` : "";
   const cells = [
-    [router.fair ? "Right" : "Right, flattered", percent(step.accuracy), `${span(step.interval)}, of ${queries(step.count)}`],
+    [step.effective !== null ? "Right, estimated" : router.fair || step.held_out ? "Right" : "Right, flattered", percent(step.accuracy), `${span(step.interval)}, of ${queries(step.count)}`],
     ["Against the best single pair", signed(step.gain), `points, ${signed(step.gain_interval[0])} to ${signed(step.gain_interval[1])}`],
     [`Cost ${content.volume ? `${unit(content)}, ${whole(content.volume.queries)} queries` : "per 1000 queries"}`, cost, partly ? `the cost of ${percent(1 - step.cost_known, 0)} is unknown` : saves],
     step.latency === null ? ["Calls per query", step.calls.toFixed(2), ""] : ["Time per query", `${Number(step.latency.toPrecision(2))} s`, `${step.calls.toFixed(2)} calls`],
@@ -79,7 +79,7 @@ function notes(content) {
   const said = content.routers.filter((router) => router.basis === "crossfit").length;
   const sources = content.scores ? [`Where the scores come from: ${content.scores.sources.map(([name, share]) => `${name} ${percent(share, 0)}`).join(", ")}.`] : [];
   const lines = [
-    `Replayed on ${queries(content.n_queries)} and ${whole(content.n_outcomes)} recorded outcomes of ${content.pairs.length} pairs.`,
+    `${content.estimated ? "Estimated from" : "Replayed on"} ${queries(content.n_queries)} and ${whole(content.n_outcomes)} recorded outcomes of ${content.pairs.length} pairs.`,
     ...(content.volume ? [`Dollars ${unit(content)} are those of ${whole(content.volume.queries)} queries like these ${unit(content)}: the mean cost of a query here, times that number.`] : []),
     ...(said ? ["Whom a router asks is counted for the router itself. How often it is right is measured on queries that were not seen, by routers fitted like it."] : []),
     "The best single pair is picked in hindsight on these very queries, which favours it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,12 @@ from langchain_atlas.evaluation.scoring.correction import Calibration, Corrected
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    import pyarrow as pa
+
     from langchain_atlas.evaluation.scoring.marks import Mark, RecordedAnswer
+
+_KEPT = b"langchain_atlas.corrected_rates"
+"""Key of a table's metadata; only parquet files keep it."""
 
 ALL = "all pairs"
 """Name of the rate of all answers."""
@@ -82,3 +88,20 @@ def corrected(
             both = ([marks[row].score for row in seen], [people[row] for row in seen])
             rates.append(corrected_rate(pair, known, [marks[row].score for row in rows], both, seed=seed))
     return tuple(rates)
+
+
+def kept(table: pa.Table, rates: Sequence[CorrectedRate]) -> pa.Table:
+    """Return a table that keeps the rates that were corrected, if there are any."""
+    told = [rate.to_json() for rate in rates if rate.corrected is not None]
+    if not told:
+        return table
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _KEPT: json.dumps(told).encode()})
+
+
+def rates_kept(table: pa.Table) -> tuple[CorrectedRate, ...]:
+    """Return the corrected rates that a table keeps; empty if there are none, or they can't be read."""
+    told = (table.schema.metadata or {}).get(_KEPT, b"[]")
+    try:
+        return tuple(CorrectedRate.model_validate(rate) for rate in json.loads(told))
+    except (ValueError, TypeError):
+        return ()

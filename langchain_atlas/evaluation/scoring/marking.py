@@ -12,7 +12,7 @@ from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.scoring.agreed import agreed_marks
 from langchain_atlas.evaluation.scoring.correction import Calibration, CorrectedRate
 from langchain_atlas.evaluation.scoring.judge import JudgeReport
-from langchain_atlas.evaluation.scoring.judged_rates import corrected, measured
+from langchain_atlas.evaluation.scoring.judged_rates import corrected, kept, measured
 from langchain_atlas.evaluation.scoring.marks import (
     AGREEMENT,
     FAILED,
@@ -213,7 +213,7 @@ def _opinions(work: _Work, column: str, scale: tuple[float, float] | None) -> di
             f"{work.table.source} has no column {column!r}, which the scorer 'feedback' reads. Name another with "
             f"--feedback-column; there are {', '.join(map(repr, work.table.table.column_names))}."
         )
-    read = opinions(work.table.table[column].to_pylist(), scale)
+    read = opinions(work.table.table[column].to_pylist(), scale, column)
     if read.rule:
         work.notes.append(f"Feedback: {read.rule}.")
     if read.unread:
@@ -237,7 +237,8 @@ def _finished(work: _Work, judge: Judge | None, seed: int) -> tuple[OutcomeTable
     confident = {} if calibrations is None else {row: calibrations.confident(mark) for row, mark in work.marks.items()}
     final = {**work.marks, **confident}
     final.update({row: Mark(score, HUMAN, 1.0) for row, score in work.people.items()})
-    table = _written(work.table, final)
+    rates = corrected(work.answers, estimates, work.people, calibrations, seed)
+    table = _written(work.table, final, rates)
     unmarked = [answer for answer in work.answers if answer.score is None and answer.row not in final]
     reasons = Counter(
         "no response is recorded" if answer.text is None else work.reasons.get(answer.row, "no scorer was asked")
@@ -252,14 +253,14 @@ def _finished(work: _Work, judge: Judge | None, seed: int) -> tuple[OutcomeTable
         unmarked_reasons=dict(reasons.most_common()),
         judge=None if judge is None else judge.report,
         calibrations=() if calibrations is None else tuple(calibrations.of.values()),
-        rates=corrected(work.answers, estimates, work.people, calibrations, seed),
+        rates=rates,
         notes=tuple(work.notes),
     )
     return table, report
 
 
-def _written(table: OutcomeTable, marks: Mapping[int, Mark]) -> OutcomeTable:
-    """Return the table with new marks in its three columns; other rows keep theirs."""
+def _written(table: OutcomeTable, marks: Mapping[int, Mark], rates: Sequence[CorrectedRate]) -> OutcomeTable:
+    """Return the table with new marks in its three columns, and corrected rates; other rows keep their marks."""
     changed = table.table
     for name, kind in _COLUMNS.items():
         known = name in changed.column_names
@@ -271,4 +272,4 @@ def _written(table: OutcomeTable, marks: Mapping[int, Mark]) -> OutcomeTable:
             changed = changed.set_column(changed.column_names.index(name), name, array)
         else:
             changed = changed.append_column(name, array)
-    return OutcomeTable(changed, table.source)
+    return OutcomeTable(kept(changed, rates), table.source)

@@ -74,7 +74,7 @@ def read_human_marks(path: str | Path, scale: tuple[float, float] | None = None)
             f"{str(path)!r} has no column {missing[0]!r}; it needs query_id, pair (or model and tool), and score. It "
             f"has {', '.join(map(repr, sorted(names)))}."
         )
-    read = opinions([row.get("score") for _, row in rows], scale)
+    read = opinions([row.get("score") for _, row in rows], scale, "score")
     marks = []
     for (line, row), score in zip(rows, read.scores, strict=True):
         said = row.get("score")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.evaluation.settings.choosing import Trials
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.operating import OperatingPoint
 
@@ -119,27 +121,40 @@ def cross_fitted(
     )
 
 
-def split(table: OutcomeTable, encoder: Encoder | None, *, share: float, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Return the ids of the queries to fit on, and of those that are kept aside; none of these with too few queries.
+def splits(
+    table: OutcomeTable, encoder: Encoder | None, *, share: float, seed: int = 0
+) -> list[tuple[list[str], list[str]]]:
+    """Return for each part the ids of the queries to fit on, and of those that are kept aside.
 
     Args:
         table: the outcomes; only queries with a score are kept aside.
         encoder: finds near duplicates, which stay together; without one, only equal texts do.
         share: share of the queries to keep aside, 0 to 0.5.
         seed: seed of the parts.
+
+    Returns:
+        Empty with too few queries.
     """
     names = np.array(table.query_ids)
     scored = np.flatnonzero(~np.isnan(table.matrix("score")).all(axis=1))
     if not share or len(scored) * share < FEWEST_HELD or len(scored) * (1 - share) < FEWEST_KEPT:
-        return names.tolist(), []
+        return []
     texts = [query.text for query in table.queries]
     links = np.zeros((0, 2), dtype=np.int64) if encoder is None else near_duplicates(encoded(table, encoder))
     groups = grouped(len(texts), links, texts) if len(links) else np.unique(np.array(texts), return_inverse=True)[1]
     domains = [table.domains[row] for row in scored]
     part = stratified_parts(groups[scored], domains, n_parts=max(2, round(1 / share)), seed=seed)
-    held = np.zeros(len(names), dtype=bool)
-    held[scored[part == 0]] = True
-    return names[~held].tolist(), names[held].tolist()
+    found = []
+    for number in np.unique(part):
+        held = np.zeros(len(names), dtype=bool)
+        held[scored[part == number]] = True
+        found.append((names[~held].tolist(), names[held].tolist()))
+    return found
+
+
+def split(table: OutcomeTable, encoder: Encoder | None, *, share: float, seed: int = 0) -> tuple[list[str], list[str]]:
+    """Return the first of `splits`; nothing is kept aside with too few queries."""
+    return next(iter(splits(table, encoder, share=share, seed=seed)), (list(table.query_ids), []))
 
 
 def judged(router: Router, held: OutcomeTable, *, single: str, share: float, seed: int = 0) -> HeldOutFigures:
@@ -155,31 +170,62 @@ def judged(router: Router, held: OutcomeTable, *, single: str, share: float, see
     Raises:
         OutcomeError: no query can be replayed, or the router can't be judged on a log of one pair a query.
     """
-    from langchain_atlas.evaluation.replay.benchmark import evaluate
-    from langchain_atlas.evaluation.settings.words import setting_of, trade_of
-    from langchain_atlas.pool.pool import Pair
+    return judged_parts([(router, held, single)], single=single, share=share, seed=seed)
 
-    found = evaluate({"router": router}, held, seed=seed)
-    mine, best = found.runs["router"], found.baseline_runs["best_single"]
-    wanted = [pair for pair in found.recorded.pairs if pair == Pair.parse(single)]
-    column = found.recorded.pairs.index(wanted[0]) if wanted else int(best.answered.max())
-    usual = found.recorded.scores[:, column], found.recorded.costs[:, column]
-    named = str(found.recorded.pairs[column])
-    hindsight = next(iter(found.baselines["best_single"].pair_share))
+
+def judged_parts(
+    parts: Sequence[tuple[Router, OutcomeTable, str]], *, single: str, share: float, seed: int = 0
+) -> HeldOutFigures:
+    """Measure routers, each on the part of the queries that it was not fitted on, and join the results.
+
+    Args:
+        parts: for each part the router, the outcomes, and the best single pair of the queries that it was fitted on.
+        single: the best single pair, to be named.
+        share: share of the queries in one part.
+        seed: seed of the resampling.
+
+    Raises:
+        OutcomeError: see `judged`.
+    """
+    from langchain_atlas.evaluation.replay.benchmark import evaluate
+    from langchain_atlas.evaluation.replay.policies import SinglePairs
+    from langchain_atlas.evaluation.settings.words import setting_of, trade_of
+
+    found = [evaluate({"router": router}, held, seed=seed) for router, held, _ in parts]
+    pairs = tuple(dict.fromkeys(pair for each in found for pair in each.recorded.pairs))
+    every = [each.recorded.with_pairs(pairs) for each in found]
+    score, cost = (np.concatenate([getattr(each, name) for each in every]) for name in ("scores", "costs"))
+    hindsight = SinglePairs.of(replace(every[0], domains=_joined(parts), scores=score, costs=cost, latencies=cost)).best
+    usual = [_column(pairs, name, each.singles.best) for each, (_, _, name) in zip(found, parts, strict=True)]
+    mine = [each.runs["router"] for each in found]
+    router = parts[0][0]
     return figures_of(
-        (mine.score, mine.cost),
-        (named, *usual),
-        (hindsight, best.score, best.cost),
-        held.domains,
-        latency_s_mean=known_mean(mine.latency),
-        calls_per_query=known_mean(mine.calls) or 0.0,
-        how="part",
+        (np.concatenate([runs.score for runs in mine]), np.concatenate([runs.cost for runs in mine])),
+        (
+            single,
+            np.concatenate([each.scores[:, column] for each, column in zip(every, usual, strict=True)]),
+            np.concatenate([each.costs[:, column] for each, column in zip(every, usual, strict=True)]),
+        ),
+        (str(pairs[hindsight]), score[:, hindsight], cost[:, hindsight]),
+        _joined(parts),
+        latency_s_mean=known_mean(np.concatenate([runs.latency for runs in mine])),
+        calls_per_query=known_mean(np.concatenate([runs.calls for runs in mine])) or 0.0,
+        how="part" if len(parts) == 1 else "cross-fitted",
         share=share,
         settings=trade_of(router),
-        estimated=found.logged is not None,
+        estimated=found[0].logged is not None,
         one_pair=setting_of(router)["always"] is not None,
         seed=seed,
     )
+
+
+def _joined(parts: Sequence[tuple[Router, OutcomeTable, str]]) -> tuple[str, ...]:
+    return tuple(domain for _, held, _ in parts for domain in held.domains)
+
+
+def _column(pairs: Sequence[Pair], name: str, otherwise: int) -> int:
+    """Return the column of a named pair; another if the part that was kept aside has no outcome of it."""
+    return next((column for column, pair in enumerate(pairs) if str(pair) == name), otherwise)
 
 
 Results = tuple["NDArray[np.float64]", "NDArray[np.float64]"]

@@ -32,6 +32,9 @@ VALUE = "value"
 
 N_STEPS = 21
 
+_AROUND = np.concatenate([10.0 ** np.arange(3, 0, -0.5), [1.0], 10.0 ** -np.arange(0.5, 3.5, 0.5)])
+"""Values of a right answer to try where none was measured, in that of the router, from the highest."""
+
 _BATCH = 1000
 """Number of queries replayed at every setting before the next batch: an encoder caches at least these."""
 
@@ -74,13 +77,23 @@ class _Gathered:
     paths: list[tuple[int, ...]] = field(default_factory=list)
 
 
-def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | None = None) -> Sweep:
+def sweep(
+    router: Router,
+    table: OutcomeTable,
+    step: Callable[[int], None] | None = None,
+    logged: LoggedOutcomes | None = None,
+    *,
+    replay: bool = False,
+) -> Sweep:
     """Replay a router at every value of its trade-off setting.
 
     Args:
         router: the router.
         table: the outcomes.
         step: called with the number of queries replayed since the last call.
+        logged: the log of one pair a query that the table is a part of, to estimate from; by default, results are
+            estimated from the table if it is such a log.
+        replay: whether to replay even then.
 
     Raises:
         PoolError: the router knows none of the table's pairs.
@@ -88,8 +101,7 @@ def sweep(router: Router, table: OutcomeTable, step: Callable[[int], None] | Non
     """
     knob, settings, start = settings_of(router)
     versions = [router.configure(**setting.settings) if setting.settings else router for setting in settings]
-    logged = None
-    if is_unpaired(table.matrix("score")) or reads_no_answers(router):
+    if logged is None and not replay and (is_unpaired(table.matrix("score")) or reads_no_answers(router)):
         logged = logged_outcomes(table, getattr(router, "encoder", None))
     if logged is not None:
         return Sweep(router, knob, tuple(settings), tuple(_estimated(versions, start, table, logged, step)), start)
@@ -136,14 +148,19 @@ def _estimated(
 def settings_of(router: Router) -> tuple[str | None, list[Setting], int]:
     """Return the setting to vary, its values, from accuracy to cost, and the index of the router's own value.
 
-    The setting is the value of a right answer if the router was measured at many values and is set to one, otherwise
-    the cost weight.
+    The setting is the value of a right answer if the router is set to one, otherwise the cost weight; none if one pair
+    answers everything and nothing was measured.
     """
     settings = router.settings
     knob = next((name for name in WEIGHTS if name in settings), None)
     now: dict[str, Any] = setting_of(router)
     if router.curve is not None and (now["value_usd"] is not None or now["always"]):
         return _measured(router.curve.points, now["value_usd"], now["always"])
+    # A cost weight would take the place of a setting that was given and not measured, so the router would be another.
+    if now["always"]:
+        return None, [Setting(None, f"{now['always']} always", now)], 0
+    if now["value_usd"] is not None:
+        return VALUE, [_at(float(value)) for value in now["value_usd"] * _AROUND], int(np.argmin(np.abs(_AROUND - 1)))
     if knob is None:
         return None, [Setting(None, "", {})], 0
     weight = float(settings[knob] or 0.0)
@@ -160,13 +177,14 @@ def _measured(
     if not always and value not in kept:
         kept.append(value)
     kept.sort(key=lambda one: np.inf if one is None else one, reverse=True)
-    found = [
-        Setting(one, routed.get(one) or f"a right answer at ${one:.3g}", {"value_usd": one, "always": None})
-        for one in kept
-    ]
+    found = [_at(one, routed.get(one)) for one in kept]
     single = always or points[-1].always
     found.append(Setting(None, f"{single} always", {"value_usd": None, "always": single}))
     return VALUE, found, len(found) - 1 if always else kept.index(value)
+
+
+def _at(value: float | None, label: str | None = None) -> Setting:
+    return Setting(value, label or f"a right answer at ${value:.3g}", {"value_usd": value, "always": None})
 
 
 def _joined(gathered: _Gathered, n_pairs: int) -> Runs:

@@ -1,5 +1,7 @@
 """From what people and programs write as feedback to a score from 0 to 1: thumbs, stars, true and false, words.
 
+Imports, the scorer ``feedback`` and people's marks all read by these rules.
+
 One rule holds for a whole column, the one that fits most of its values. A value that does not fit is reported, and its
 row has no score.
 """
@@ -38,6 +40,7 @@ _GOOD = [
     "passed",
     "success",
     "positive",
+    "+",
     "helpful",
     "accept",
     "accepted",
@@ -95,7 +98,8 @@ WORDS: dict[str, float | None] = {
 """Scores of words; None is no score."""
 
 _MOST = 5
-_ENOUGH = 0.75
+_ENOUGH = 0.6
+"""Share of the values that a rule must fit."""
 _SKIN = re.compile("[\U0001f3fb-\U0001f3ff\ufe0f]")
 
 
@@ -179,10 +183,13 @@ RULES = (
 
 
 def scale(low: float, high: float) -> ScoreRule:
-    """Make a rule for numbers from `low` to `high`."""
+    """Make a rule for numbers from `low` to `high`, and words."""
 
-    def read(value: Any) -> float:
-        given = _plain(value)
+    def read(value: Any) -> float | None:
+        try:
+            given = _plain(value)
+        except ValueError:
+            return _words(value)
         if not low <= given <= high:
             raise ValueError(f"is not from {low:g} to {high:g}")
         return (given - low) / (high - low)
@@ -217,7 +224,7 @@ def rule_for(values: Sequence[Any], column: str) -> ScoreRule:
         column: the column's name: ``stars`` or ``rating`` decides between rules that fit equally well.
 
     Raises:
-        SettingError: no rule fits at least three quarters of the values.
+        SettingError: no rule fits at least three fifths of the values.
     """
     given = [value for value in values if not empty(value)]
     if not given:
@@ -226,7 +233,7 @@ def rule_for(values: Sequence[Any], column: str) -> ScoreRule:
     if rated and all(str(value).strip() in ("1", "1.0") for value in given):
         raise SettingError(
             f"All scores in {column!r} are 1, which may be one star of five or a thumb up. Name the scale, with "
-            "--scale stars or --scale 0:1."
+            "--scale 1:5 or --scale 0:1."
         )
     order = sorted(RULES, key=lambda rule: rule.name != "stars") if rated else list(RULES)
     shares = [(sum(map(rule.fits, given)) / len(given), -place) for place, rule in enumerate(order)]
