@@ -116,11 +116,11 @@ class TestNothingSaid:
         assert "The saved router is fitted on all queries, those kept aside included." in lines(printed)
         assert getattr(loaded(out).held_out, "to_json", dict)() == held
 
-    def test_with_a_setting_given_a_part_is_kept_aside(self, many: str, tmp_path: Path) -> None:
+    def test_with_a_setting_given_every_part_of_few_queries_is_kept_aside_once(self, many: str, tmp_path: Path) -> None:
         out, file = tmp_path / "router", tmp_path / "figures.json"
         fit(many, out, "--router", "knn", "--value", "0.05", "--json", str(file))
         held = json.loads(file.read_text(encoding="utf-8"))["held_out"]
-        assert (held["how"], held["n_queries"]) == ("part", 41)
+        assert (held["how"], held["n_queries"]) == ("cross-fitted", 200)
         assert held["settings"]["value_usd"] == 0.05
 
     def test_nothing_need_be_kept_aside(self, many: str, tmp_path: Path) -> None:
