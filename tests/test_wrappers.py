@@ -14,6 +14,7 @@ from provider import reach, serve
 
 from langchain_atlas import (
     AtlasNode,
+    Canary,
     Executor,
     ExecutorWrapper,
     LiveExecutor,
@@ -22,6 +23,7 @@ from langchain_atlas import (
     Query,
     Router,
     RouterWrapper,
+    ShadowRouter,
     solve,
 )
 from langchain_atlas.evaluation.replay.runs import _Prepared
@@ -64,6 +66,11 @@ class SpyRouter(Router):
     @property
     def curve(self) -> Any:
         self.noted.append("curve")
+        return CURVE
+
+    @property
+    def held_out(self) -> Any:
+        self.noted.append("held_out")
         return CURVE
 
     @property
@@ -148,6 +155,7 @@ class SpyExecutor(Executor):
 
 ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "curve": (lambda router: router.curve, CURVE),
+    "held_out": (lambda router: router.held_out, CURVE),
     "fitted_on": (lambda router: router.fitted_on.tolist(), [7]),
     "pairs": (lambda router: router.pairs, (A, B)),
     "takes_first_answer": (lambda router: router.takes_first_answer, True),
@@ -202,6 +210,8 @@ WRAPPERS: dict[str, Callable[[Router], RouterWrapper]] = {
     "lazy": made_lazy,
     "node": lambda router: NodeRouter(router, 4, None, durable=False),
     "prepared": lambda router: _Prepared(router, []),
+    "shadow": lambda router: ShadowRouter(router, ScriptedRouter(A)),
+    "canary": lambda router: Canary(router, ScriptedRouter(A), share=1e-9),
 }
 
 
