@@ -155,7 +155,8 @@ class ShadowRouter(RouterWrapper):
 
     A query is compared when the live router decides to answer. Where an integration ends with a model's first reply
     (`AtlasMiddleware`, and `ChatAtlas` where the caller runs the tools), only first decisions are compared. A candidate
-    that raises has given an empty answer.
+    that raises has given an empty answer. It may call what the query allows the live router: fit both on one pool, or
+    queries for which the candidate has no such pair count as failed.
 
     Sampled calls are real: they cost money, and tools run a second time. Give an `executor` whose tools may.
 
