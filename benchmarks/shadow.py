@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import Clock, check, load, options, show, show_checks, write
 
-from langchain_atlas import Canary, Pair, Query, ShadowRouter, solve
+from langchain_atlas import Pair, Query, ShadowRouter, solve
+from langchain_atlas.routers.trial.canary_state import CanaryState
 from langchain_atlas.routers.trial.sequential import SequentialTest
+from langchain_atlas.routers.trial.state_file import StateFile
 from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 
 if TYPE_CHECKING:
@@ -33,8 +35,8 @@ RUNS = 400
 WHOLE = 2
 MOST = 40_000
 MOST_CANARY = 200_000
-LONG = 10_000
-CANARIES = 20
+LONG = 20_000
+CANARIES = 250
 APART = {"better by 5 points": 0.05, "better by 2 points": 0.02, "no better": 0.0, "worse by 2 points": -0.02}
 ROLLED_BACK = {"no worse": 0.0, "worse by 5 points": -0.05, "worse by 10 points": -0.10}
 SHARE = 0.05
@@ -104,15 +106,15 @@ def watched_whole(two: Two, seed: int) -> tuple[str, int]:
 
 
 def rolled_back(two: Two, seed: int, most: int) -> tuple[str, int]:
-    """Return the status of a canary, and after how many queries of both routers."""
+    """Return what becomes of a canary, and after how many queries of both; outcomes go to its state."""
     rng = np.random.default_rng(seed)
-    canary = Canary(ScriptedRouter(two.live), ScriptedRouter(two.candidate), share=SHARE, error=ERROR, salt=str(seed))
-    for count, at in enumerate(rng.integers(0, len(two.scores), most), 1):
-        query = Query(text="?", id=f"{seed}-{count}")
-        arm = int(canary.decide(query).pair == two.candidate)
-        if canary.record(query, score=float(two.scores[at, arm])) != "running":
-            return canary.status, count
-    return canary.status, most
+    state = CanaryState(SequentialTest(-GAIN, 0.0, ERROR), StateFile(None, "canary", {}))
+    rows, drawn = rng.integers(0, len(two.scores), most), rng.random(most) < SHARE
+    for count, (row, is_candidate) in enumerate(zip(rows, drawn, strict=True), 1):
+        state.take("candidate" if is_candidate else "live", float(two.scores[row, int(is_candidate)]))
+        if state.test.is_below:
+            return "rolled back", count
+    return "running", most
 
 
 def spread(counts: list[int]) -> str:
