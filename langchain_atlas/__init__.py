@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.canary import Canary
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.fallback import FallbackRouter
     from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.policy.router import RLRouter
     from langchain_atlas.routers.prompted.router import PromptedRouter
+    from langchain_atlas.routers.shadow import ShadowRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import (
         Assignment,
@@ -58,6 +60,7 @@ _HOMES = {
     "AtlasMiddleware": "integrations.agents.middleware",
     "AtlasNode": "integrations.graphs.node",
     "AtlasRecord": "integrations.messages",
+    "Canary": "routers.canary",
     "Candidate": "trajectory",
     "ChatAtlas": "integrations.chat.model",
     "ClusterRouter": "routers.cluster.router",
@@ -85,6 +88,7 @@ _HOMES = {
     "Router": "routers.base",
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
+    "ShadowRouter": "routers.shadow",
     "Step": "trajectory",
     "Tool": "pool.pool",
     "Trajectory": "trajectory",
@@ -107,6 +111,7 @@ __all__ = [
     "AtlasMiddleware",
     "AtlasNode",
     "AtlasRecord",
+    "Canary",
     "Candidate",
     "ChatAtlas",
     "ClusterRouter",
@@ -133,6 +138,7 @@ __all__ = [
     "Router",
     "RouterWrapper",
     "SentenceTransformerEncoder",
+    "ShadowRouter",
     "Step",
     "Tool",
     "Trajectory",

@@ -14,6 +14,7 @@ from provider import reach, serve
 
 from langchain_atlas import (
     AtlasNode,
+    Canary,
     Executor,
     ExecutorWrapper,
     LiveExecutor,
@@ -22,6 +23,7 @@ from langchain_atlas import (
     Query,
     Router,
     RouterWrapper,
+    ShadowRouter,
     solve,
 )
 from langchain_atlas.evaluation.replay.runs import _Prepared
@@ -218,6 +220,8 @@ WRAPPERS: dict[str, Callable[[Router], RouterWrapper]] = {
     "lazy": made_lazy,
     "node": lambda router: NodeRouter(router, 4, None, durable=False),
     "prepared": lambda router: _Prepared(router, []),
+    "shadow": lambda router: ShadowRouter(router, ScriptedRouter(A)),
+    "canary": lambda router: Canary(router, ScriptedRouter(A), share=1e-9),
 }
 
 

@@ -110,7 +110,7 @@ class LoggedOutcomes:
 
     def part(self, rows: NDArray[np.int64], pairs: Sequence[Pair]) -> Self:
         """Return the same of some queries and pairs; nothing is estimated again."""
-        cells = np.ix_(rows, [self.recorded.pairs.index(pair) for pair in pairs])
+        cells = np.ix_(rows, np.array([self.recorded.pairs.index(pair) for pair in pairs]))
         recorded = self.recorded.rows(rows).with_pairs(pairs)
         weights, supported = self.propensities.weights[cells], self.propensities.supported[cells]
         return replace(

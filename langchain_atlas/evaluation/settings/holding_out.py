@@ -188,7 +188,7 @@ def judged_parts(
         OutcomeError: see `judged`.
     """
     from langchain_atlas.evaluation.replay.benchmark import evaluate
-    from langchain_atlas.evaluation.replay.policies import SinglePairs
+    from langchain_atlas.evaluation.replay.reference_policies import SinglePairs
     from langchain_atlas.evaluation.settings.words import setting_of, trade_of
 
     found = [evaluate({"router": router}, held, seed=seed) for router, held, _ in parts]
