@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import Clock, check, load, options, show, show_checks, write
 
-from langchain_atlas import Pair, Query, ShadowRouter, solve
+from langchain_atlas import Observation, Pair, Query, ShadowRouter, solve
 from langchain_atlas.routers.trial.canary_state import CanaryState
 from langchain_atlas.routers.trial.sequential import SequentialTest
 from langchain_atlas.routers.trial.state_file import StateFile
@@ -87,7 +87,7 @@ def watched_whole(two: Two, seed: int) -> tuple[str, int]:
     """Return the same from `ShadowRouter` itself, within the loop."""
     rng = np.random.default_rng(seed)
     column = {str(two.live): 0, str(two.candidate): 1}
-    executor = ScriptedExecutor(lambda pair, _: str(pair))
+    executor = ScriptedExecutor(lambda pair, _: Observation(pair=pair, answer=str(pair), cost_usd=0.0))
 
     def compare(query: Query, first: str, second: str) -> tuple[float, float]:
         row = two.scores[int(str(query.id))]
