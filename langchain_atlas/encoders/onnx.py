@@ -91,7 +91,7 @@ class OnnxModel:
         return vectors
 
     def _run(self, encoded: list[Any]) -> NDArray[np.float32]:
-        shape = len(encoded), max(len(one.ids) for one in encoded)
+        shape = len(encoded), max(1, *(len(one.ids) for one in encoded))
         given = {name: np.zeros(shape, dtype=np.int64) for name in self.export.inputs}
         if "input_ids" in given:
             given["input_ids"][:] = self.export.pad_id
@@ -108,7 +108,7 @@ def _batches(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np
     order = np.argsort(-lengths, kind="stable")
     start = 0
     while start < len(order):
-        size = max(1, min(batch_size, _TOKENS_IN_BATCH // int(lengths[order[start]])))
+        size = max(1, min(batch_size, _TOKENS_IN_BATCH // max(1, int(lengths[order[start]]))))
         yield order[start : start + size]
         start += size
 
