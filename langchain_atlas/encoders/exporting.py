@@ -148,7 +148,7 @@ def _write(original: TorchModel, name: str, place: Path, precision: str, weights
             inputs=inputs,
             max_tokens=int(length) if length and length < _ANY_LENGTH else None,
             pad_id=int(model.tokenizer.pad_token_id or 0),
-            prompt=model.prompts.get(model.default_prompt_name or "", ""),
+            prompt=model.prompts.get(model.default_prompt_name or "") or "",
             least_cosine=0.0,
             mean_cosine=0.0,
             model_bytes=(place / MODEL).stat().st_size,

@@ -46,7 +46,7 @@ class OnnxModel:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3  # errors
         try:
-            self._session = onnxruntime.InferenceSession(
+            self._session: Any = onnxruntime.InferenceSession(
                 str(export.folder / MODEL), options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer = Tokenizer.from_file(str(export.folder / TOKENIZER))
@@ -78,7 +78,10 @@ class OnnxModel:
         encoded = self._tokenizer.encode_batch(prompted) if len(texts) > 1 else [self._tokenizer.encode(prompted[0])]
         lengths = np.array([len(one.ids) for one in encoded])
         batches = list(_batches(lengths, batch_size))
-        run = lambda batch: self._run([encoded[row] for row in batch])  # noqa: E731
+
+        def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:
+            return self._run([encoded[row] for row in batch])
+
         threads = min(_processors(), len(batches))
         if threads > 1 and lengths.sum() >= _TOKENS_FOR_THREADS:
             with ThreadPoolExecutor(threads, thread_name_prefix="atlas-encode") as pool:

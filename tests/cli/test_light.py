@@ -79,7 +79,7 @@ def test_ask_answers_without_them(encoder: SentenceTransformerEncoder, tmp_path:
     with OpenAIServer(lambda _: "four") as server:
         (tmp_path / "pool.yaml").write_text(
             f"models:\n  small: &m {{litellm: openai/small, api_key_env: KEY_OF_THE_TEST, options: {{api_base: "
-            f"'{server.url}'}}}}\n  large: *m\ntools:\n  none: {{}}\n  calculator: {{}}\n"
+            f"'{server.url}'}}}}\n  large: *m\ntools:\n  none: {{}}\n  calculator: {{use: calculator}}\n"
         )
         said = run(
             "ask", "Tell a story of two cats.", "--router", tmp_path / "router", "--pool", tmp_path / "pool.yaml"
