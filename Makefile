@@ -11,7 +11,7 @@ PEERS := .venv-peers
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-buying bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
+	bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -23,7 +23,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	# torch first and pinned: left open, it brings gigabytes for graphics cards
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,local,otel,report,rl,sandbox,studio,tavily,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[agents,local,onnx,otel,report,rl,sandbox,studio,tavily,dev]'
 	# afterwards, as no resolver takes both: LangChain's LiteLLM package asks for mcp 2, its MCP adapters for mcp 1
 	$(BIN)/pip install --quiet --disable-pip-version-check langchain-mcp-adapters==0.3.2 mcp==1.30.0
 	touch $@
@@ -83,6 +83,9 @@ bench-routerdc: $(INSTALLED) ## Routers on RouterDC's data, beside published fig
 
 bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and whether it grows
 	$(BIN)/python benchmarks/routing.py
+
+bench-encoding: $(INSTALLED) ## Encoders: ONNX Runtime beside torch, one query and a table
+	$(BIN)/python benchmarks/encoding.py
 
 bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the model
 	$(BIN)/python benchmarks/tools.py

@@ -1,6 +1,9 @@
 """Settings and fixtures that all tests share."""
 
+import atexit
 import os
+import shutil
+import tempfile
 
 # Before anything imports litellm or transformers: tests reach no network, not even for a price list.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
@@ -8,6 +11,9 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # Threads that share a small product wait for one another, on a busy machine for minutes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "ATLAS_CACHE_DIR" not in os.environ:  # nothing is written to the cache folder of whoever runs the tests
+    os.environ["ATLAS_CACHE_DIR"] = tempfile.mkdtemp(prefix="atlas-tests-")
+    atexit.register(shutil.rmtree, os.environ["ATLAS_CACHE_DIR"], ignore_errors=True)
 
 from pathlib import Path
 

@@ -23,9 +23,11 @@ def ask(
     image: Annotated[
         list[str] | None, typer.Option("--image", help="An image for the query: a file or a URL. May be repeated.")
     ] = None,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Decide which pair should answer a query, run it, and print the answer."""
+    del no_cache  # its callback has seen to it
     from langchain_atlas.errors import ExecutionError, InvalidInputError
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.images import placed

@@ -79,11 +79,26 @@ def writable_router(path: Path) -> Path:
     return path
 
 
+def keep_vectors(context: typer.Context, off: bool) -> bool:
+    """Have the command's encoders keep the vectors of texts on disk, unless that is turned off."""
+    from langchain_atlas.encoders.cache import keeping_vectors
+
+    if not off:
+        context.with_resource(keeping_vectors())
+    return off
+
+
 RouterOut = Annotated[Path, typer.Option("--out", help="Folder to save the router to.", callback=writable_router)]
 DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File with one model@@tool per line: the pool.")]
 DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.", callback=writable)]
+NoCacheOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-cache", help="Encode all texts again; read and write no vectors on disk.", callback=keep_vectors
+    ),
+]
 RouterOption = Annotated[
     str, typer.Option("--router", help="Saved router, as DIR or DIR?alpha=0.2&...", callback=readable_router)
 ]

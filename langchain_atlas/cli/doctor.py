@@ -36,9 +36,11 @@ def doctor(
     no_calls: Annotated[bool, typer.Option("--no-calls", help="Check the pool without calling anything.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Maximum seconds of one call of the pool.")] = 30.0,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of checks at once.")] = 8,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Report whether routing pays on recorded outcomes (--data), or what works in a pool (--pool)."""
+    del no_cache  # its callback has seen to it
     from langchain_atlas.cli.doctor_pool import try_pool
     from langchain_atlas.errors import SettingError
 

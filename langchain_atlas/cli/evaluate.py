@@ -50,9 +50,11 @@ def evaluate(
         ),
     ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling behind the intervals.")] = 0,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Replay routers on recorded outcomes, and report whether they are better than the baselines."""
+    del no_cache  # its callback has seen to it
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 

@@ -55,9 +55,11 @@ def fit(
     ] = None,
     hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
+    del no_cache  # its callback has seen to it
     from langchain_atlas.cli import setting
 
     held_out.check(hold_out)

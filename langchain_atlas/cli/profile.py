@@ -48,6 +48,7 @@ def profile(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show the runs that tell most, calls and cost; run nothing.")
     ] = False,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Run every pair of a pool on every query, score the answers, and record them.
@@ -56,6 +57,7 @@ def profile(
     same command continues where it stopped. With --budget it makes only the runs that tell most about which pair to
     ask for which questions; what comes back decides what is run next.
     """
+    del no_cache  # its callback has seen to it
     from langchain_atlas.evaluation.profiling.chosen_runs import Choosing
     from langchain_atlas.evaluation.profiling.profile import profile as run
     from langchain_atlas.evaluation.profiling.queries import read_queries

@@ -25,9 +25,11 @@ def report(
         typer.Option("--volume", help="How many queries come, as 100000/month (or /day, /week, /year): dollars of it."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Render routers on recorded outcomes: a single HTML file that opens without a network."""
+    del no_cache  # its callback has seen to it
     from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.report.page import figures, page, require_plotly
     from langchain_atlas.evaluation.report.volume import read_volume

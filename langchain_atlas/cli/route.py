@@ -11,9 +11,11 @@ def route(
     text: Annotated[str, typer.Argument(help="The query.")],
     router: common.RouterOption,
     context: Annotated[str | None, typer.Option("--context", help="Context of the query, as text.")] = None,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Decide which pair should answer a query, and say why. Calls no model."""
+    del no_cache  # its callback has seen to it
     from langchain_atlas.errors import InvalidInputError
     from langchain_atlas.routers.saved.artifact import load_with_settings
     from langchain_atlas.trajectory import Query

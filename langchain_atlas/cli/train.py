@@ -77,9 +77,11 @@ def train(
     ] = None,
     hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Train a router that compares answers and calls further pairs, and save it."""
+    del no_cache  # its callback has seen to it
     if policy is not None:
         from langchain_atlas.cli.train_policy import train_policy
 

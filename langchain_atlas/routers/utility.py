@@ -14,6 +14,7 @@ from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs, some
 from langchain_atlas.routers.batching import decide_together
+from langchain_atlas.routers.beta import beta_quantile
 from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.moved import moved
@@ -364,12 +365,10 @@ def _guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) -
 
 def _interval(expected: PairEstimates, column: int) -> tuple[float, float] | None:
     """Return the 95% interval of an expected score, from its Beta distribution."""
-    from scipy.special import betaincinv
-
     if expected.solved is None or expected.failed is None:
         return None
     solved, failed = max(float(expected.solved[column]), 1e-9), max(float(expected.failed[column]), 1e-9)
-    return float(betaincinv(solved, failed, 0.025)), float(betaincinv(solved, failed, 0.975))
+    return beta_quantile(solved, failed, 0.025), beta_quantile(solved, failed, 0.975)
 
 
 def _reason(expected: PairEstimates, chosen: Candidate) -> str:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from langchain_atlas.encoders import Encoder, _packaged_folder
+from langchain_atlas.encoders import Encoder
+from langchain_atlas.encoders.finding import packaged_folder
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.learned.base import EstimatingRouter
 from langchain_atlas.routers.learned.descent import seeded
@@ -54,7 +55,7 @@ class TunedEncoder(Encoder):
         from transformers.utils import logging
 
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        source = str(_packaged_folder(model) or model)
+        source = str(packaged_folder(model) or model)
         try:
             network = AutoModel.from_pretrained(source).float()
             wrapped = AutoTokenizer.from_pretrained(source)
