@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def one_query(given: dict[str, Callable[[list[str]], Any]], repeats: int) -> dic
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in given}
     for number in range(repeats + 5):
         for name, way in given.items():
-            figures = timed(lambda way=way: way([QUERY]))
+            figures = timed(partial(way, [QUERY]))
             if number >= 5:  # noqa: PLR2004  # the first ones load
                 seen[name].append(figures)
     return {
@@ -74,7 +75,7 @@ def whole_table(given: dict[str, Callable[[list[str]], Any]], texts: list[str]) 
     """Return how long many texts of mixed length take."""
     figures = {}
     for name, way in given.items():
-        wall, spent = timed(lambda way=way: way(texts))
+        wall, spent = timed(partial(way, texts))
         figures[name] = {"wall_s": wall, "cpu_s": spent}
         tell(f"  {len(texts):,} texts with {name}: {wall:.1f} s")
     return figures
