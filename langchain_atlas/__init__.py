@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.messages import AtlasRecord
     from langchain_atlas.loop.turns import asolve, solve
     from langchain_atlas.messages.user_message import AtlasContext
+    from langchain_atlas.outcomes.store import Store
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
@@ -84,6 +85,7 @@ _HOMES = {
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "Step": "trajectory",
+    "Store": "outcomes.store",
     "Tool": "pool.pool",
     "Trajectory": "trajectory",
     "Usage": "trajectory",
@@ -130,6 +132,7 @@ __all__ = [
     "RouterWrapper",
     "SentenceTransformerEncoder",
     "Step",
+    "Store",
     "Tool",
     "Trajectory",
     "Usage",
