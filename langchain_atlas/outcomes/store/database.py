@@ -132,8 +132,10 @@ class Database:
             return insert.on_conflict_do_nothing()
         new = insert.excluded
         changes = {name: new[name] for name in ("score", "confidence", "recorded_at", "written_at")}
-        keys = list(table.primary_key.columns)
-        return insert.on_conflict_do_update(keys, set_=changes, where=table.c.recorded_at < new.recorded_at)
+        keys = ["decision_id", "source"]
+        return insert.on_conflict_do_update(
+            index_elements=keys, set_=changes, where=table.c.recorded_at < new.recorded_at
+        )
 
     @contextmanager
     def _connected(self, *, writes: bool = False) -> Iterator[Connection]:

@@ -29,4 +29,8 @@ def load_outcomes(url: str) -> OutcomeTable:
             f"There is no store {url!r}; an integration that is given store={url!r} makes it. For a file at the root, "
             "write four slashes: 'sqlite:////var/atlas.db'."
         )
-    return Store(url).table()
+    store = Store(url)
+    try:
+        return store.table()
+    finally:
+        store.close()

@@ -105,7 +105,10 @@ class Writer:
     def close(self, seconds: float) -> None:
         """Write what is queued, and stop; what the database does not take in this time goes to the spill file."""
         thread = self._thread
-        if self._process != os.getpid() or thread is None:
+        if self._process != os.getpid():
+            return
+        if thread is None:
+            self.database.close()  # something was read
             return
         self._closing = True
         self._wake.set()
