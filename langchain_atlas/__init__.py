@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.cluster.learning import LearningRouter
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.fallback import FallbackRouter
@@ -70,6 +71,7 @@ _HOMES = {
     "FallbackRouter": "routers.fallback",
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
+    "LearningRouter": "routers.cluster.learning",
     "LiveExecutor": "execution.live",
     "Model": "pool.pool",
     "NO_TOOL": "pool.pool",
@@ -118,6 +120,7 @@ __all__ = [
     "FallbackRouter",
     "Invocation",
     "LazyRouter",
+    "LearningRouter",
     "LiveExecutor",
     "Model",
     "Observation",

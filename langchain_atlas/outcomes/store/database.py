@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,10 @@ _NOW = {
 _MIGRATING = 4_170_020
 """Key of the lock under which PostgreSQL's tables are made."""
 _WRITES = "atlas_writes"
+_WRITING = threading.RLock()
+"""Held while this process writes to SQLite. A connection that a forked child inherits would damage the database."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_WRITING.acquire, after_in_parent=_WRITING.release, after_in_child=_WRITING.release)
 
 
 def is_refused(error: Exception) -> bool:
@@ -139,11 +144,13 @@ class Database:
 
     @contextmanager
     def _connected(self, *, writes: bool = False) -> Iterator[Connection]:
-        with self._opened().connect().execution_options(**{_WRITES: writes}) as connection, connection.begin():
+        alone = _WRITING if writes and self._is_sqlite else nullcontext()
+        engine = self._opened()
+        with alone, engine.connect().execution_options(**{_WRITES: writes}) as connection, connection.begin():
             yield connection
 
     def _opened(self) -> Engine:
-        with self._opening:
+        with _WRITING, self._opening:
             if self._engine is None:
                 engine = self._made()
                 try:
@@ -158,7 +165,8 @@ class Database:
         if not self._is_sqlite:
             waits = {"connect_timeout": _CONNECT_S, "tcp_user_timeout": 1000 * _BUSY_S, "keepalives_idle": _BUSY_S}
             return sa.create_engine(self.url, pool_size=2, pool_pre_ping=True, connect_args=waits)
-        engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_S})
+        # No connection stays open between transactions: see `_WRITING`.
+        engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_S}, poolclass=sa.NullPool)
 
         @sa.event.listens_for(engine, "connect")
         def connected(connection: Any, _: object) -> None:

@@ -40,23 +40,32 @@ class PairSummary:
     """Sum of the known costs, in dollars; None without any."""
 
 
-def _latest_scores() -> sa.Subquery:
-    """Return the latest score of each decision, whatever its source."""
+ANSWERED_SINCE = sa.select(sa.func.min(DECISIONS.c.decided_at))
+"""The query for the time of the first decision; null if there is none."""
+
+
+def _latest_scores(changed_since: float | None = None) -> sa.Subquery:
+    """Return the latest score of each decision, whatever its source; of those with a score written since a time."""
     rank = sa.func.row_number().over(
         partition_by=SCORES.c.decision_id, order_by=(SCORES.c.recorded_at.desc(), SCORES.c.source)
     )
-    ranked = sa.select(SCORES, rank.label("rank")).subquery()
+    scores = sa.select(SCORES, rank.label("rank"))
+    if changed_since is not None:
+        changed = sa.select(SCORES.c.decision_id).where(SCORES.c.written_at >= changed_since)
+        scores = scores.where(SCORES.c.decision_id.in_(changed))
+    ranked = scores.subquery()
     return sa.select(ranked).where(ranked.c.rank == 1).subquery()
 
 
-def outcomes_query(since: float | None, *, scored: bool) -> Select[Any]:
+def outcomes_query(since: float | None, *, scored: bool = False, scores_since: float | None = None) -> Select[Any]:
     """Return the query for outcomes with their latest score.
 
     Args:
         since: leave out decisions before this time, in seconds since 1970; None for none.
         scored: leave out outcomes without a score.
+        scores_since: leave out those without a score that was written since this time of the database.
     """
-    latest = _latest_scores()
+    latest = _latest_scores(scores_since)
     query = (
         sa.select(
             DECISIONS.c.id,
@@ -66,17 +75,12 @@ def outcomes_query(since: float | None, *, scored: bool) -> Select[Any]:
             latest.c.score,
             latest.c.source,
             latest.c.confidence,
+            latest.c.written_at.label("score_written_at"),
         )
         .select_from(_ANSWERED.join(latest, latest.c.decision_id == DECISIONS.c.id, isouter=not scored))
         .order_by(DECISIONS.c.decided_at, DECISIONS.c.id)
     )
     return query if since is None else query.where(DECISIONS.c.decided_at >= since)
-
-
-def changed_scores_query(since: float) -> Select[Any]:
-    """Return the query for the decisions whose score was written since a time of the database."""
-    changed = sa.select(SCORES.c.decision_id).where(SCORES.c.written_at >= since)
-    return outcomes_query(None, scored=True).where(DECISIONS.c.id.in_(changed))
 
 
 def summary_query(since: float | None) -> Select[Any]:

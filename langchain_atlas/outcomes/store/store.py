@@ -192,7 +192,7 @@ class Store:
         """
         from langchain_atlas.outcomes.store.reading import outcomes_query, table_row
 
-        rows = self._read(outcomes_query(since, scored=False))
+        rows = self.read(outcomes_query(since))
         known = [table_row(row, each_apart=each_apart) for row in rows if row.query is not None]
         if not known:
             without = f" {len(rows)} outcomes were recorded without texts (keep_texts=False)." if rows else ""
@@ -207,7 +207,7 @@ class Store:
         """
         from langchain_atlas.outcomes.store.reading import summaries, summary_query
 
-        return summaries(self._read(summary_query(since)))
+        return summaries(self.read(summary_query(since)))
 
     def prune(self, *, days: float) -> int:
         """Delete what is older than some days; return the number of rows.
@@ -230,7 +230,12 @@ class Store:
         with _database_errors(self._name):
             return self._writer.database.forget(list(decision_ids))
 
-    def _read(self, query: Any) -> list[Any]:
+    def read(self, query: Any) -> list[Any]:
+        """Return the rows of a query of SQLAlchemy's over the tables of `schema`.
+
+        Raises:
+            OutcomeError: the database can't be read.
+        """
         with _database_errors(self._name):
             return self._writer.database.read(query)
 
