@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
 
 _ANSWERED = DECISIONS.join(OUTCOMES, OUTCOMES.c.decision_id == DECISIONS.c.id)
+_CLOCKS_S = 3600.0
+"""Seconds by which the clocks of two machines may differ."""
 _NAMES = ("query_hash", "query", "context", "domain", "model", "tool", "propensity", "cluster")
 
 
@@ -44,12 +46,14 @@ ANSWERED_SINCE = sa.select(sa.func.min(DECISIONS.c.decided_at))
 """The query for the time of the first decision; null if there is none."""
 
 
-def _latest_scores(changed_since: float | None = None) -> sa.Subquery:
-    """Return the latest score of each decision, whatever its source; of those with a score written since a time."""
+def _latest_scores(since: float | None, changed_since: float | None = None) -> sa.Subquery:
+    """Return the latest score of each decision since a time; only of those with a score written since another time."""
     rank = sa.func.row_number().over(
         partition_by=SCORES.c.decision_id, order_by=(SCORES.c.recorded_at.desc(), SCORES.c.source)
     )
     scores = sa.select(SCORES, rank.label("rank"))
+    if since is not None:  # a score is later than its decision, but for clocks that differ
+        scores = scores.where(SCORES.c.recorded_at >= since - _CLOCKS_S)
     if changed_since is not None:
         changed = sa.select(SCORES.c.decision_id).where(SCORES.c.written_at >= changed_since)
         scores = scores.where(SCORES.c.decision_id.in_(changed))
@@ -65,7 +69,7 @@ def outcomes_query(since: float | None, *, scored: bool = False, scores_since: f
         scored: leave out outcomes without a score.
         scores_since: leave out those without a score that was written since this time of the database.
     """
-    latest = _latest_scores(scores_since)
+    latest = _latest_scores(since, scores_since)
     query = (
         sa.select(
             DECISIONS.c.id,
@@ -85,7 +89,7 @@ def outcomes_query(since: float | None, *, scored: bool = False, scores_since: f
 
 def summary_query(since: float | None) -> Select[Any]:
     """Return the query for the sums of each pair."""
-    latest = _latest_scores()
+    latest = _latest_scores(since)
     joined = DECISIONS.join(OUTCOMES, OUTCOMES.c.decision_id == DECISIONS.c.id, isouter=True).join(
         latest, latest.c.decision_id == DECISIONS.c.id, isouter=True
     )
