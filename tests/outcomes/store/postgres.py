@@ -55,7 +55,11 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-w", *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE if program != "pg_ctl" else subprocess.DEVNULL}
         subprocess.run(
-            [str(self._programs / program), *arguments], check=True, user=self._user, cwd=self._folder, **quiet
+            [str(self._programs / program), *arguments],
+            check=True,
+            user=self._user,
+            cwd=self._folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
