@@ -85,7 +85,7 @@ class Database:
     def __init__(self, url: URL) -> None:
         self.url = url
         self._is_sqlite = url.get_backend_name() == "sqlite"
-        self._now = sa.literal_column(_NOW[url.get_backend_name()])
+        self._now: sa.ColumnElement[float] = sa.literal_column(_NOW[url.get_backend_name()])
         self._engine: Engine | None = None
         self._opening = threading.Lock()
 
