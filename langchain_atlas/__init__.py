@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.messages import AtlasRecord
     from langchain_atlas.loop.turns import asolve, solve
     from langchain_atlas.messages.user_message import AtlasContext
+    from langchain_atlas.outcomes.store import Store
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.canary import Canary
+    from langchain_atlas.routers.cluster.learning import LearningRouter
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
     from langchain_atlas.routers.fallback import FallbackRouter
@@ -74,6 +76,7 @@ _HOMES = {
     "FallbackRouter": "routers.fallback",
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
+    "LearningRouter": "routers.cluster.learning",
     "LiveExecutor": "execution.live",
     "Model": "pool.pool",
     "NO_TOOL": "pool.pool",
@@ -90,6 +93,7 @@ _HOMES = {
     "SentenceTransformerEncoder": "encoders",
     "ShadowRouter": "routers.shadow",
     "Step": "trajectory",
+    "Store": "outcomes.store",
     "Tool": "pool.pool",
     "Trajectory": "trajectory",
     "Usage": "trajectory",
@@ -125,6 +129,7 @@ __all__ = [
     "FallbackRouter",
     "Invocation",
     "LazyRouter",
+    "LearningRouter",
     "LiveExecutor",
     "Model",
     "Observation",
@@ -140,6 +145,7 @@ __all__ = [
     "SentenceTransformerEncoder",
     "ShadowRouter",
     "Step",
+    "Store",
     "Tool",
     "Trajectory",
     "Usage",

@@ -280,6 +280,10 @@ class Decision(Record):
     """The next best pair, for comparison."""
     reason: str = ""
     """The decision in one sentence."""
+    id: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """Identifies the decision in a store; None if nothing is stored."""
+    propensity: float | None = Field(default=None, gt=0, le=1, exclude_if=lambda value: value is None)
+    """Probability with which the router chose this pair for this query; None if unknown, or if nothing is stored."""
     spent: Spending | None = Field(default=None, exclude_if=lambda spent: spent is None)
     """What the router spent on models of its own to decide; None if it called none."""
 

@@ -88,8 +88,14 @@ def keep_vectors(context: typer.Context, off: bool) -> bool:
     return off
 
 
+def data_source(text: str) -> Any:
+    """Return the address of a store as it is, and the name of a file as a path: a path would lose a slash."""
+    return text if "://" in str(text) else Path(text)
+
+
 RouterOut = Annotated[Path, typer.Option("--out", help="Folder to save the router to.", callback=writable_router)]
-DataOption = Annotated[Path, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")]
+DATA_HELP = "Outcome table, .parquet or .jsonl, or a store, such as sqlite:///atlas.db."
+DataOption = Annotated[Path, typer.Option("--data", help=DATA_HELP, parser=data_source, metavar="PATH")]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File with one model@@tool per line: the pool.")]
 DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.", callback=writable)]

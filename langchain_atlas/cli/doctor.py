@@ -21,7 +21,10 @@ _INDENTED, _FURTHER = (0, 0, 0, 2), (0, 0, 0, 11)
 
 
 def doctor(
-    data: Annotated[Path | None, typer.Option("--data", help="Outcome table, .parquet or .jsonl.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help=common.DATA_HELP, parser=common.data_source, metavar="PATH"),
+    ] = None,
     pool: Annotated[
         Path | None,
         typer.Option("--pool", help="Pool, .yaml: to check, or with --data to compare the outcomes with."),

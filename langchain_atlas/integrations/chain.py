@@ -12,6 +12,7 @@ from langchain_core.runnables.config import ensure_config
 from langchain_atlas.failures.kinds import no_answer
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.integrations.messages import answer_message, run_settings
+from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.messages.user_message import Ask
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Trajectory
 
@@ -39,6 +41,8 @@ class AtlasChain(Runnable[Any, AIMessage]):
         executor: the executor.
         max_turns: maximum number of turns of the loop.
         on_router_error: ``raise``, or the pair that is called if the router fails.
+        store: where decisions and what came of them are kept: a `Store`, or its address, such as
+            ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
 
     Raises:
         SettingError: `max_turns` is below 1.
@@ -52,11 +56,13 @@ class AtlasChain(Runnable[Any, AIMessage]):
         *,
         max_turns: int = MAX_TURNS,
         on_router_error: OnRouterError = "raise",
+        store: Store | str | None = None,
     ) -> None:
         check_sides(router, executor)
         self.router = router
         self.executor = executor
         self.max_turns = checked_turns(max_turns)
+        self.store = as_store(store)
         self._decider = with_fallback(router, executor.pairs, on_router_error)
         self.name = "atlas"
 
@@ -94,7 +100,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
 
         def answer(asked: Any) -> AIMessage:
             query = read_assignment(asked, given, {**run_settings(given), **settings})
-            return _answered(solve(query, self._decider, self.executor, max_turns=self.max_turns))
+            return _answered(solve(query, self._decider, self.executor, max_turns=self.max_turns, store=self.store))
 
         return self._call_with_config(answer, input, config, run_type="chain")
 
@@ -104,7 +110,9 @@ class AtlasChain(Runnable[Any, AIMessage]):
 
         async def answer(asked: Any) -> AIMessage:
             query = read_assignment(asked, given, {**run_settings(given), **settings})
-            return _answered(await asolve(query, self._decider, self.executor, max_turns=self.max_turns))
+            return _answered(
+                await asolve(query, self._decider, self.executor, max_turns=self.max_turns, store=self.store)
+            )
 
         return await self._acall_with_config(answer, input, config, run_type="chain")
 

@@ -87,12 +87,16 @@ def _names(context: Any) -> list[Any]:
 def record(trajectory: Trajectory) -> dict[str, Any]:
     """Return the record of a trajectory as plain JSON: the answer, its pair, the totals, and every step."""
     answered_by = trajectory.answered_by
+    source = trajectory.steps[-1].decision.source if trajectory.done else None
+    decision_id = None if source is None else trajectory.steps[source].decision.id
+    stored = {} if decision_id is None else {"decision_id": decision_id}
     return {
         "answered": trajectory.answer is not None,
         "pair": None if answered_by is None else str(answered_by.pair),
         "calls": trajectory.calls,
         "cost_usd": trajectory.cost_usd,
         "latency_s": trajectory.latency_s,
+        **stored,
         "steps": trajectory.to_json()["steps"],
     }
 

@@ -56,3 +56,13 @@ class ExecutorLike(Protocol):
     async def arun(self, pair: Pair, query: Query, /) -> Observation:
         """Async version of `run`."""
         ...  # pragma: no cover
+
+
+class StoreLike(Protocol):
+    """What the loop needs of a store."""
+
+    def keep(
+        self, query: Query, trajectory: Trajectory, decision: Decision, observation: Observation | None = None, /
+    ) -> None:
+        """Keep a decision, or what came of it; never waits and never raises."""
+        ...  # pragma: no cover

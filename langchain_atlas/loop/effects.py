@@ -70,12 +70,26 @@ class Verify:
 
 @dataclass(frozen=True)
 class Tell:
-    """Report a decision to the listeners."""
+    """Report a decision to the listeners. The result is the decision, with an id if there is a store."""
 
     decision: Decision
     """The decision."""
 
 
-Effect = Decide | Run | GetModel | CallModel | Verify | Tell
+@dataclass(frozen=True)
+class Keep:
+    """Have a decision that is acted on kept in the store, if there is one, and later what came of it."""
+
+    query: Query
+    """The query."""
+    trajectory: Trajectory
+    """The steps before the decision."""
+    decision: Decision
+    """The decision."""
+    observation: Observation | None = None
+    """What came of it; None if it is about to be acted on."""
+
+
+Effect = Decide | Run | GetModel | CallModel | Verify | Tell | Keep
 Steps = Generator[Effect, Any, Value]
 """A generator that yields effects, is sent their results, and returns a value."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.deadlines import allowance, deadline
-from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Run, Tell, Verify
+from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Keep, Run, Tell, Verify
+from langchain_atlas.loop.identity import identified
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
 from langchain_atlas.loop.run_budget import budget
 from langchain_atlas.loop.suiting import elsewhere
@@ -20,7 +21,7 @@ from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sur
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_atlas.loop.contracts import ExecutorLike, RouterLike
+    from langchain_atlas.loop.contracts import ExecutorLike, RouterLike, StoreLike
     from langchain_atlas.trajectory import Decision, Query, Trajectory
 
 
@@ -49,6 +50,8 @@ class Handler:
     """Called with each decision; for `ado`, it may return an awaitable."""
     key: str | None = None
     """Key of a trajectory whose effects are carried out by several handlers, such as the nodes of a graph."""
+    store: StoreLike | None = None
+    """Where decisions, and what came of them, are kept; None to keep nothing."""
 
     def __post_init__(self) -> None:
         checked_turns(self.max_turns)
@@ -65,9 +68,8 @@ class Handler:
         """Carry out an effect and return its result."""
         match effect:
             case Decide(query, trajectory):
-                if not self._is_observed:
-                    return self._decide(query, trajectory)
-                return decision_run(query, trajectory, lambda: self._decide(query, trajectory))
+                decide = partial(self._decide, query, trajectory)
+                return decision_run(query, trajectory, decide) if self._is_observed else decide()
             case Run(pair, query, seconds, dollars):
                 held = HeldTokens(self._is_live, self.hold_back_s)
                 with allowance(seconds), budget(dollars):
@@ -84,15 +86,19 @@ class Handler:
             case Verify(query, observation):
                 return self.executor.verify(query, observation)
             case Tell(decision):
-                return None if self.tell is None else self.tell(decision)
+                decision = self._identified(decision)
+                if self.tell is not None:
+                    self.tell(decision)
+                return decision
+            case Keep():
+                return self._keep(effect)
 
     async def ado(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
         """Async version of `do`."""
         match effect:
             case Decide(query, trajectory):
-                if not self._is_observed:
-                    return await self._adecide(query, trajectory)
-                return await adecision_run(query, trajectory, lambda: self._adecide(query, trajectory))
+                decide = partial(self._adecide, query, trajectory)
+                return await (adecision_run(query, trajectory, decide) if self._is_observed else decide())
             case Run(pair, query, seconds, dollars):
                 held = HeldTokens(self._is_live, self.hold_back_s)
                 with allowance(seconds), budget(dollars):
@@ -109,8 +115,13 @@ class Handler:
             case Verify(query, observation):
                 return await self.executor.averify(query, observation)
             case Tell(decision):
+                decision = self._identified(decision)
                 told = None if self.tell is None else self.tell(decision)
-                return await told if isawaitable(told) else None
+                if isawaitable(told):
+                    await told
+                return decision
+            case Keep():
+                return self._keep(effect)
 
     @cached_property
     def _is_observed(self) -> bool:
@@ -123,15 +134,26 @@ class Handler:
             return self.live
         return self.router is None or getattr(self.router, "takes_first_answer", False)
 
+    def _identified(self, decision: Decision) -> Decision:
+        return decision if self.store is None else identified(decision, self.router)
+
+    def _keep(self, effect: Keep) -> None:
+        if self.store is not None:
+            self.store.keep(effect.query, effect.trajectory, effect.decision, effect.observation)
+
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         decision = self.router.decide(self._told(query, trajectory), trajectory)
-        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
+        return self._identified(
+            permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
+        )
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         decision = await self.router.adecide(self._told(query, trajectory), trajectory)
-        return permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
+        return self._identified(
+            permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
+        )
 
     def _told(self, query: Query, trajectory: Trajectory) -> Query:
         """Return the query as the router receives it: with the pairs to avoid after a failure."""

@@ -19,7 +19,7 @@ from langchain_atlas.failures.kinds import failed_call
 from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.failures.slips import as_query
 from langchain_atlas.loop.deadlines import abegun_within, begun_within
-from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Run, Steps, Tell, Verify
+from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Keep, Run, Steps, Tell, Verify
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, left_for
 from langchain_atlas.loop.suiting import suiting
@@ -29,7 +29,7 @@ from langchain_atlas.tracing.tokens import HOLD_BACK_S
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer
 
 if TYPE_CHECKING:
-    from langchain_atlas.loop.contracts import ExecutorLike, RouterLike
+    from langchain_atlas.loop.contracts import ExecutorLike, RouterLike, StoreLike
     from langchain_atlas.pool.pool import Model, Pair
 
 Value = TypeVar("Value")
@@ -48,6 +48,14 @@ def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[
     """Have the executor run the chosen pair."""
     assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
     observation: Observation = yield Run(decision.pair, asked(query, decision), *left_for(query, decision, trajectory))
+    return observation
+
+
+def kept(act: Acting, query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
+    """Act on a decision; have it, and what came of it, kept in the store, if there is one."""
+    yield Keep(query, trajectory, decision)
+    observation = yield from act(query, decision, trajectory)
+    yield Keep(query, trajectory, decision, observation)
     return observation
 
 
@@ -74,11 +82,11 @@ def turns(
         decision = yield from decide(query, trajectory)
         if act is None and decision.pair is not None:
             return trajectory.then(decision)
-        yield Tell(decision)
+        decision = yield Tell(decision)
         if decision.pair is None or act is None:
             trajectory = trajectory.then(decision)
         else:
-            observation = yield from act(query, decision, trajectory)
+            observation = yield from kept(act, query, decision, trajectory)
             trajectory = trajectory.then(decision, observation)
             if first_reply is not None and not observation.failed:
                 trajectory = trajectory.then(last_answer(trajectory, rule=first_reply, reason=""))
@@ -238,6 +246,7 @@ def solve(
     *,
     max_turns: int = MAX_TURNS,
     hold_back_s: float | None = HOLD_BACK_S,
+    store: StoreLike | None = None,
 ) -> Trajectory:
     """Run the loop until there is an answer.
 
@@ -247,6 +256,7 @@ def solve(
         executor: the `Executor` that runs pairs.
         max_turns: maximum number of turns (calls and thoughts) before the loop ends.
         hold_back_s: seconds to hold a reply back from an enclosing graph's stream; see `Handler`.
+        store: keeps decisions and what came of them, such as a `Store`; None keeps nothing.
 
     Returns:
         The trajectory; its last step is the decision to answer.
@@ -255,7 +265,7 @@ def solve(
         SettingError: `max_turns` is below 1.
         AtlasError: the router could not decide.
     """
-    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s)
+    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s, store=store)
     query = suiting(as_query(query), router, executor)
     return solve_run(query, lambda: drive(turns(query), handler))
 
@@ -267,8 +277,9 @@ async def asolve(
     *,
     max_turns: int = MAX_TURNS,
     hold_back_s: float | None = HOLD_BACK_S,
+    store: StoreLike | None = None,
 ) -> Trajectory:
     """Async version of `solve`."""
-    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s)
+    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s, store=store)
     query = suiting(as_query(query), router, executor)
     return await asolve_run(query, lambda: adrive(turns(query), handler))

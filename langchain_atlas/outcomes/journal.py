@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.files import writing
+from langchain_atlas.outcomes.locks import lock
 from langchain_atlas.outcomes.table import OutcomeTable
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ def _locked(path: Path) -> BinaryIO | None:
     while True:
         file = path.open("a+b", buffering=0)
         try:
-            locked = _lock(file)
+            locked = lock(file)
             current = _is_at(file, path)
         except BaseException:
             file.close()
@@ -269,25 +270,3 @@ def _flush_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: BinaryIO) -> bool:
-        file.seek(1 << 30)  # a byte beyond all content: Windows prevents others from reading a locked range
-        try:
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _lock(file: BinaryIO) -> bool:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -50,11 +50,15 @@ class OutcomeTable:
 
     @classmethod
     def load(cls, path: str | Path) -> OutcomeTable:
-        """Read a parquet or JSONL file, by its file extension.
+        """Read a parquet or JSONL file, by its file extension, or a store, by its address (``sqlite:///atlas.db``).
 
         Raises:
-            OutcomeError: the file is missing, unreadable, or violates the contract.
+            OutcomeError: the file or the store is missing, unreadable, or violates the contract.
         """
+        if isinstance(path, str) and "://" in path:
+            from langchain_atlas.outcomes.store.loading import load_outcomes
+
+            return load_outcomes(path)
         path = Path(path)
         if (path / "config.json").is_file():
             raise OutcomeError(f"{str(path)!r} is a saved router, it seems; an outcome table is a file.")

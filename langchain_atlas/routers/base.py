@@ -53,6 +53,10 @@ class Router(Runnable[Any, Assignment], ABC):
     kind: ClassVar[str] = ""
     """The name by which saved routers of this class are identified; empty if the class can't be saved."""
 
+    is_deterministic: bool = False
+    """Whether it always decides the same for the same query and trajectory; its decisions then have propensity 1 in a
+    store. The others' propensity is unknown there, unless they give it: `Decision.propensity`."""
+
     fitted_on: NDArray[np.uint64] | None = None
     """Fingerprints of the queries that it learned from, see `fingerprints.fingerprints`, ascending, shape [n_queries];
     None when unknown, or when it learned from no queries."""

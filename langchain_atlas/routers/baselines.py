@@ -29,6 +29,7 @@ class SinglePairRouter(Router):
     """
 
     kind: ClassVar[str] = "single"
+    is_deterministic = True
 
     def __init__(self, pair: Pair | str) -> None:
         self.pair = _pair(pair)
@@ -99,7 +100,8 @@ class RandomRouter(Router):
         allowed = _allowed(query, self._pairs)
         digest = hashlib.blake2b(f"{self.seed}\n{query.text}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
         pair = allowed[int.from_bytes(digest, "big") % len(allowed)]
-        return Decision(kind="route", pair=pair, rule="random", reason=f"Drawn from {len(allowed)} pairs.")
+        reason, propensity = f"Drawn from {len(allowed)} pairs.", 1 / len(allowed)
+        return Decision(kind="route", pair=pair, rule="random", reason=reason, propensity=propensity)
 
     @property
     def takes_first_answer(self) -> bool:

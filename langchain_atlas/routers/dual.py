@@ -78,6 +78,7 @@ class DualRouter(Router):
     """
 
     kind: ClassVar[str] = "dual"
+    is_deterministic = True
 
     def __init__(
         self, cluster: ClusterRouter, rl: RLRouter, *, calibration: Calibration | None = None, path: str = "calibrated"

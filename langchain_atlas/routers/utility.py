@@ -61,6 +61,7 @@ class UtilityRouter(Router):
         SettingError: a parameter is out of range.
     """
 
+    is_deterministic = True
     _pairs: tuple[Pair, ...]
 
     def __init__(

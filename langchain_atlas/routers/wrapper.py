@@ -96,6 +96,11 @@ class RouterWrapper(Router):
         return self.router.takes_first_answer
 
     @property
+    def is_deterministic(self) -> bool:  # type: ignore[override]  # known of the wrapped router alone
+        """Whether the wrapped router always decides the same for the same query and trajectory."""
+        return self.router.is_deterministic
+
+    @property
     def failures_are_turns(self) -> bool:
         """Whether a failed call uses up a turn of the wrapped router."""
         return self.router.failures_are_turns

@@ -199,7 +199,9 @@ class AgentCall:
         if pin == "loop" and not same_loop:
             return None, None
         decisions = [step.decision for step in before.steps if step.decision.pair == before.pair]
-        return (decisions[-1], "loop" if same_loop else pin) if decisions else (None, None)
+        if not decisions:
+            return None, None
+        return decisions[-1].model_copy(update={"id": None}), "loop" if same_loop else pin  # this call is another one
 
     def _affords(self, pinned: Decision) -> Steps[bool]:
         """Return whether the query's limits leave room for an earlier decision, by the router's expectations."""

@@ -16,6 +16,7 @@ from langchain_atlas.integrations.agents.call import AgentCall, Habits, Pin, Rep
 from langchain_atlas.integrations.agents.record import AgentRecord
 from langchain_atlas.integrations.graphs.durable import announce
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
+from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import adrive, drive
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
 
 
@@ -72,6 +74,8 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         hold_back_s: seconds from its first word for which a reply is kept out of the agent's stream. If it breaks off
             within that time, another pair is called, and none of it is streamed; if it breaks off later, a
             `BrokenStreamError` is raised. None holds a reply back until it is complete.
+        store: where decisions and what came of them are kept: a `Store`, or its address, such as
+            ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
 
     Raises:
         PoolError: the router knows none of the executor's pairs.
@@ -92,6 +96,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         fail_open: bool = True,
         max_turns: int = MAX_TURNS,
         hold_back_s: float | None = HOLD_BACK_S,
+        store: Store | str | None = None,
     ) -> None:
         super().__init__()
         check_sides(router, executor)
@@ -108,6 +113,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self.router = router
         self.executor = executor
         self._max_turns = checked_turns(max_turns)
+        self.store = as_store(store)
         self._hold_back_s = checked_hold_back(hold_back_s)
         kept = None if keep_tools == "all" else frozenset(keep_tools)
         habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open)
@@ -142,7 +148,14 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
 
     def _handler(self, call: Callable[[ModelRequest[Any]], Any]) -> Handler:
         return Handler(
-            self.router, self.executor, self._max_turns, call, live=True, hold_back_s=self._hold_back_s, tell=announce
+            self.router,
+            self.executor,
+            self._max_turns,
+            call,
+            live=True,
+            hold_back_s=self._hold_back_s,
+            tell=announce,
+            store=self.store,
         )
 
     def _call(self, request: ModelRequest[Any]) -> AgentCall:

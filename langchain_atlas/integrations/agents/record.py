@@ -39,6 +39,8 @@ class AgentRecord(Record):
     used_s: float | None = Field(default=0.0, exclude_if=lambda used: used == 0)
     """Seconds that count towards the limit for this user message; for a call of unknown latency, its expected latency
     counts. None when that is unknown too."""
+    decision_id: str | None = Field(default=None, exclude_if=lambda name: name is None)
+    """Id of the decision whose pair replied, by which a store knows it; None if nothing is stored."""
     steps: tuple[Step, ...] = ()
     """The decisions of the latest model call, with their observations."""
 
@@ -72,6 +74,7 @@ class AgentRecord(Record):
             cost_usd=add_known(before.cost_usd, *costs),
             used_usd=add_known(before.used_usd, *(dollars for dollars, _ in uses)),
             used_s=add_known(before.used_s, *(seconds for _, seconds in uses)),
+            decision_id=None if fields.get("pair") is None else trajectory.steps[-1].decision.id,
             steps=trajectory.steps,
             **fields,
         )

@@ -32,6 +32,7 @@ from langchain_atlas.integrations.inner_runs import (
     stream_inside,
 )
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_settings
+from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.loop.turns import Whole, adrive, astream, drive, stream
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "langchain-atlas"
 
-OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop")
+OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop", "store")
 """The parameters of `ChatAtlas` in addition to those of all chat models."""
 
 NOT_OURS = ("api_key", "timeout", "max_retries", "streaming")
@@ -87,6 +88,8 @@ class ChatAtlas(BaseChatModel):
     """Sent with every request, in place of the pool's."""
     stop: list[str] | None = None
     """Sent with every request, in place of the pool's."""
+    store: Any = Field(default=None, exclude=True, repr=False)
+    """Where decisions and what came of them are kept: a `Store`, or its address; None keeps nothing."""
     _decider: Router = PrivateAttr()
 
     def __init__(self, **fields: Any) -> None:
@@ -108,6 +111,7 @@ class ChatAtlas(BaseChatModel):
         """Set up the fallback for the router."""
         super().model_post_init(context)
         check_sides(self.router, self.executor)
+        self.store = as_store(self.store)
         self._decider = with_fallback(self.router, self.executor.pairs, self.on_router_error)
 
     @property
@@ -299,6 +303,7 @@ class ChatAtlas(BaseChatModel):
             self.max_turns,
             ChatRequest.asend if on_loop else ChatRequest.send,
             tell=aannouncer(config) if on_loop else announcer(config),
+            store=self.store,
         )
 
 

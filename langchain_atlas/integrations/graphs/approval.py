@@ -84,6 +84,7 @@ class Approval:
             kind="route",
             pair=pair,
             input=decision.input,
+            id=decision.id,
             rule=RULE,
             reason=f"A human chose {pair} in place of {decision.pair}.",
         )

@@ -19,6 +19,7 @@ from langgraph.func import task
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.in_graph import current_scope, graph_scope
 from langchain_atlas.execution.wrapper import ExecutorWrapper
+from langchain_atlas.loop.identity import identified
 from langchain_atlas.loop.limits import limited
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing.tokens import aholding, holding
@@ -92,13 +93,18 @@ class NodeRouter(RouterWrapper):
         max_turns: maximum number of turns of the loop.
         approval: requests human approval where needed; None for no approval.
         durable: whether decisions are saved in the graph's checkpoint.
+        identify: whether decisions get an id for the store. It is saved with them, so that a resumed run stores none
+            twice.
     """
 
-    def __init__(self, router: Router, max_turns: int, approval: Approval | None, *, durable: bool) -> None:
+    def __init__(
+        self, router: Router, max_turns: int, approval: Approval | None, *, durable: bool, identify: bool = False
+    ) -> None:
         super().__init__(router)
         self._max_turns = max_turns
         self._approval = approval
         self._durable = durable
+        self._identify = identify
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
@@ -130,6 +136,8 @@ class NodeRouter(RouterWrapper):
 
     def _announced(self, decision: Decision, trajectory: Trajectory) -> Decision:
         decision = limited(decision, trajectory, self._max_turns, self.router)
+        if self._identify:
+            decision = identified(decision, self.router)
         announce(decision)
         return decision
 

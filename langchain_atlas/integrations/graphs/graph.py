@@ -29,16 +29,18 @@ from langchain_atlas.integrations.messages import (
     record,
     run_settings,
 )
+from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.suiting import suiting
-from langchain_atlas.loop.turns import adrive, ask_router, drive, run_pair
+from langchain_atlas.loop.turns import adrive, ask_router, drive, kept, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
 from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
 
 
@@ -93,6 +95,7 @@ def create_atlas_graph(
     on_router_error: OnRouterError = "raise",
     on_failure: OnFailure = "raise",
     hold_back_s: float | None = HOLD_BACK_S,
+    store: Store | str | None = None,
 ) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
@@ -113,6 +116,8 @@ def create_atlas_graph(
             router takes the first answer. If a reply breaks off within that time, another pair is called, and none of
             it is streamed; if it breaks off later, a `BrokenStreamError` is raised. None holds a reply back until it is
             complete. If the router may make another call, the answer is streamed in one piece once it is decided.
+        store: where decisions and what came of them are kept: a `Store`, or its address, such as
+            ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
@@ -126,6 +131,7 @@ def create_atlas_graph(
     router = with_fallback(router, executor.pairs, on_router_error)
     loop = _Loop(router, executor, checked_turns(max_turns), approval, checked_on_failure(on_failure))
     loop.hold_back_s = checked_hold_back(hold_back_s)
+    loop.store = as_store(store)
     before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", GraphStep(loop.decide, loop.adecide))
@@ -158,6 +164,7 @@ class _Loop:
         self._approval = approval
         self._on_failure = on_failure
         self.hold_back_s: float | None = HOLD_BACK_S
+        self.store: Store | None = None
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
@@ -180,13 +187,13 @@ class _Loop:
     def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
-            observation = drive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+            observation = drive(kept(run_pair, query, decision, trajectory), self._handler(_key(state)))
         return scope.update(_executed(trajectory, decision, observation))
 
     async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
-            observation = await adrive(run_pair(query, decision, trajectory), self._handler(_key(state)))
+            observation = await adrive(kept(run_pair, query, decision, trajectory), self._handler(_key(state)))
         return scope.update(_executed(trajectory, decision, observation))
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
@@ -195,7 +202,9 @@ class _Loop:
             return {"messages": [answer_or_error(_trajectory(state), self._on_failure)]}
 
     def _handler(self, key: str | None = None) -> Handler:
-        return Handler(self._router, self._executor, self._max_turns, hold_back_s=self.hold_back_s, key=key)
+        return Handler(
+            self._router, self._executor, self._max_turns, hold_back_s=self.hold_back_s, key=key, store=self.store
+        )
 
 
 def _next(state: AtlasState, config: RunnableConfig) -> str:

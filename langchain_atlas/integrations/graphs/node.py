@@ -25,6 +25,7 @@ from langchain_atlas.integrations.messages import (
     read_ask,
     run_settings,
 )
+from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Query, Trajectory
 
@@ -75,6 +77,8 @@ class AtlasNode(Runnable[Any, Update]):
         durable: save every decision and call in the graph's checkpoint as it is made, so that a resumed run (after an
             interrupt, an error, or a kill) repeats none of them. They then appear as ``decide`` and ``execute`` in the
             stream of updates. By default, this is on if `approve` is given.
+        store: where decisions and what came of them are kept: a `Store`, or its address, such as
+            ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
 
     Raises:
         SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or `on_failure` is unknown.
@@ -97,6 +101,7 @@ class AtlasNode(Runnable[Any, Update]):
         on_failure: OnFailure = "raise",
         hold_back_s: float | None = HOLD_BACK_S,
         durable: bool | None = None,
+        store: Store | str | None = None,
     ) -> None:
         check_sides(router, executor)
         self.router = router
@@ -112,7 +117,8 @@ class AtlasNode(Runnable[Any, Update]):
         approval = None if approve is None else Approval(approve, executor.pairs)
         durable = approve is not None if durable is None else durable
         guard = with_fallback(router, executor.pairs, on_router_error)
-        self._decider = NodeRouter(guard, max_turns, approval, durable=durable)
+        self.store = as_store(store)
+        self._decider = NodeRouter(guard, max_turns, approval, durable=durable, identify=store is not None)
         self._actor = DurableExecutor(executor) if durable else executor
         self.name = "atlas"
 
@@ -178,7 +184,7 @@ class AtlasNode(Runnable[Any, Update]):
 
     @property
     def _bounds(self) -> dict[str, Any]:
-        return {"max_turns": self.max_turns, "hold_back_s": self.hold_back_s}
+        return {"max_turns": self.max_turns, "hold_back_s": self.hold_back_s, "store": self.store}
 
     def _query(self, state: Any, config: RunnableConfig) -> Query:
         asked = state.get(self.input_key) if isinstance(state, Mapping) else getattr(state, self.input_key, None)

@@ -53,7 +53,13 @@ class ClusterStatistics:
     _shares: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
-    def of(cls, outcomes: OutcomeMatrix, clusters: NDArray[np.int64], n_clusters: int) -> ClusterStatistics:
+    def of(
+        cls,
+        outcomes: OutcomeMatrix,
+        clusters: NDArray[np.int64],
+        n_clusters: int,
+        weights: NDArray[np.float64] | None = None,
+    ) -> ClusterStatistics:
         """Aggregate outcomes.
 
         Args:
@@ -61,7 +67,10 @@ class ClusterStatistics:
             clusters: cluster of each query, shape [n_queries]; with several clusterings, one column for each, shape
                 [n_queries, n_clusterings], with clusters numbered consecutively over all clusterings.
             n_clusters: total number of clusters.
+            weights: number of outcomes that each query's count as, shape [n_queries]; negative takes them away; None
+                for one.
         """
+        each = np.ones(len(clusters)) if weights is None else weights
         columns = clusters.reshape(len(clusters), -1)
         sums: dict[str, NDArray[np.float64]] = {}
         for values, total, count in (
@@ -70,8 +79,8 @@ class ClusterStatistics:
             (outcomes.latencies, "latency", "latency_count"),
         ):
             known = ~np.isnan(values)
-            sums[total] = _by_cluster(np.where(known, values, 0.0), columns, n_clusters)
-            sums[count] = _by_cluster(known.astype(np.float64), columns, n_clusters)
+            sums[total] = _by_cluster(each[:, None] * np.where(known, values, 0.0), columns, n_clusters)
+            sums[count] = _by_cluster(each[:, None] * known, columns, n_clusters)
         return cls(pairs=outcomes.pairs, repeats=columns.shape[1], **sums)
 
     @cached_property
@@ -94,6 +103,11 @@ class ClusterStatistics:
             for name, array in self.arrays().items()
         }
         return ClusterStatistics(pairs=tuple(pairs), repeats=self.repeats, **columns)
+
+    def faded(self, share: float) -> ClusterStatistics:
+        """Return the statistics with every outcome counting as a share of what it counted."""
+        sums = {name: share * array for name, array in self.arrays().items()}
+        return ClusterStatistics(pairs=self.pairs, repeats=self.repeats, **sums)
 
     def __add__(self, other: ClusterStatistics) -> ClusterStatistics:
         """Add two sets of outcomes over the same clusters; the result has the pairs of both."""

@@ -78,6 +78,7 @@ class RLRouter(Router):
     """
 
     kind: ClassVar[str] = "rl"
+    is_deterministic = True
 
     def __init__(
         self,
@@ -97,8 +98,7 @@ class RLRouter(Router):
         self.policy = policy.eval()
         self.featurizer = featurizer
         self.encoder = encoder
-        self.cost_weight = cost_weight
-        self.max_turns = max_turns
+        self.cost_weight, self.max_turns = cost_weight, max_turns
         check_settings(self.settings)
         self.agreement = agreement or AnswerAgreement()
         self.training: dict[str, Any] = {}

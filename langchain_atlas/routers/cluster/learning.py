@@ -1,0 +1,175 @@
+"""A cluster router that learns from the scores in a store."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import weakref
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from langchain_atlas.errors import SettingError
+from langchain_atlas.outcomes.store.reading import ANSWERED_SINCE, outcomes_query, table_row
+from langchain_atlas.outcomes.store.store import Store
+from langchain_atlas.outcomes.table import OutcomeTable
+from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.routers.cluster.evidence import with_evidence
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.wrapper import RouterWrapper
+from langchain_atlas.secrets import error_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from langchain_atlas.routers.base import Router
+
+_LOG = logging.getLogger(__name__)
+_DAY_S = 86_400.0
+_OVERLAP_S = 60.0
+"""Seconds that are read again: a transaction that began earlier may have ended later."""
+_REMEMBERED = 100_000
+"""Number of outcomes whose score may still change; a later change counts as one more outcome."""
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What was learned of a decision, so that a later score can take its place."""
+
+    row: dict[str, Any]
+    recorded_at: float
+
+
+class LearningRouter(RouterWrapper):
+    """A cluster router whose statistics follow the scores in a store, in every process that uses the store.
+
+    A thread looks for new scores every few seconds, and puts a new router in place of the old one: no decision waits.
+    Only outcomes with a score and with their text are learned from.
+
+    Args:
+        router: the fitted router to begin with.
+        store: the store, or its address.
+        half_life_days: days after which an outcome counts half; what the router was fitted on fades from the store's
+            first decision on. None lets nothing fade.
+        every_s: seconds between looks at the store.
+        new_pairs: whether pairs that the router does not know are learned too. A restricted router learns none.
+
+    Raises:
+        SettingError: the router is no cluster router, or a setting is out of range.
+    """
+
+    not_deciding = frozenset({"_store", "_stop", "_every_s", "_refreshing", "_known", "_seen_until"})
+
+    def __init__(
+        self,
+        router: ClusterRouter,
+        store: Store | str,
+        *,
+        half_life_days: float | None = None,
+        every_s: float = 2.0,
+        new_pairs: bool = True,
+    ) -> None:
+        if not isinstance(router, ClusterRouter):
+            raise SettingError(f"The router is {router!r}; only a cluster router can learn from a store.")
+        for name, value in (("half_life_days", half_life_days), ("every_s", every_s)):
+            if value is not None and not value > 0:
+                raise SettingError(f"{name} is {value!r}; it must be a number above 0.")
+        super().__init__(router)
+        self._store = Store.shared(store) if isinstance(store, str) else store
+        self._new_pairs = new_pairs
+        self._every_s = every_s
+        self._half_life_s = None if half_life_days is None else half_life_days * _DAY_S
+        self._known: dict[str, _Learned] = {}
+        self._seen_until = 0.0
+        self._faded_until: float | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        self._refreshing = threading.Lock()
+        self._stop = threading.Event()
+        following = (weakref.ref(self), self._stop, self._every_s)
+        threading.Thread(target=_follow, args=following, name="AtlasLearning", daemon=True).start()
+
+    def refresh(self, now: float | None = None) -> int:
+        """Learn what is new in the store at once; return the number of outcomes with a new score.
+
+        Args:
+            now: the time to which evidence fades, in seconds since 1970; now by default.
+
+        Raises:
+            OutcomeError: the store can't be read.
+        """
+        with self._refreshing:
+            now = time.time() if now is None else now
+            rows = self._store.read(outcomes_query(None, scored=True, scores_since=self._seen_until - _OVERLAP_S))
+            rows = [row for row in rows if self._is_news(row)]
+            if self._faded_until is None:
+                first = self._store.read(ANSWERED_SINCE)[0][0]
+                self._faded_until = now if first is None else float(first)
+            keep, self._faded_until = self._share(now - self._faded_until), now
+            table_rows: list[dict[str, Any]] = []
+            weights: list[float] = []
+            for row in rows:
+                before = self._known.get(row.id)
+                if before is not None:
+                    table_rows.append({**before.row, "query_id": f"{row.id} before"})
+                    weights.append(-self._share(now - before.recorded_at))
+                learned = _Learned({**table_row(row, each_apart=True), "response": None}, row.recorded_at)
+                table_rows.append(learned.row)
+                weights.append(self._share(now - learned.recorded_at))
+                self._known[row.id] = learned
+                if len(self._known) > _REMEMBERED:
+                    del self._known[next(iter(self._known))]
+                self._seen_until = max(self._seen_until, row.score_written_at)
+            if table_rows or keep != 1:
+                router = self.router
+                assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
+                table = OutcomeTable.from_rows(table_rows, "the store") if table_rows else None
+                self._router = with_evidence(router, table, np.array(weights), keep=keep)
+            return len(rows)
+
+    def restrict(self, pairs: Iterable[Pair]) -> Self:
+        """Return a router that learns too, of these pairs alone."""
+        router = super().restrict(pairs)
+        router._new_pairs = False  # noqa: SLF001  # of its own class
+        return router
+
+    def _around(self, router: Router) -> Self:
+        with self._refreshing:
+            wrapper = super()._around(router)
+            wrapper._known = dict(self._known)  # noqa: SLF001  # of its own class
+        wrapper._begin()  # noqa: SLF001
+        return wrapper
+
+    def close(self) -> None:
+        """Stop following the store; decisions go on by what is known."""
+        self._stop.set()
+
+    def _is_news(self, row: Any) -> bool:
+        if row.query is None or not (self._new_pairs or Pair(row.model, row.tool) in self.router.pairs):
+            return False
+        known = self._known.get(row.id)
+        return known is None or known.row["score"] != row.score
+
+    def _share(self, seconds: float) -> float:
+        """Return what an outcome of this age counts as."""
+        return 1.0 if self._half_life_s is None else float(2 ** (-max(0.0, seconds) / self._half_life_s))
+
+
+def _follow(followed: weakref.ref[LearningRouter], stop: threading.Event, every_s: float) -> None:
+    told = False
+    while not stop.wait(every_s):
+        router = followed()
+        if router is None:
+            return
+        try:
+            router.refresh()
+            told = False
+        except Exception as error:  # noqa: BLE001  # the store may be back the next time
+            if not told:
+                _LOG.warning("Nothing can be learned from the store for now. %s", error_text(error))
+            told = True
+        del router

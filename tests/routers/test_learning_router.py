@@ -1,0 +1,163 @@
+"""A router that follows the scores in a store."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from recorded import KINDS
+
+from langchain_atlas import ClusterRouter, LearningRouter, Query, Store
+from langchain_atlas.errors import SettingError
+from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.routers.baselines import SinglePairRouter
+from langchain_atlas.routers.cluster.statistics import SUMS
+from langchain_atlas.trajectory import START, Decision, Observation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from langchain_atlas import OutcomeTable
+    from langchain_atlas.encoders import Encoder
+
+DAY = 86_400.0
+BEST, WORDS, FORM = KINDS["arithmetic"]
+QUERY = Query(text=FORM.format(WORDS[0]))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    opened = Store(f"sqlite:///{tmp_path}/atlas.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def base(outcomes: OutcomeTable, encoder: Encoder) -> ClusterRouter:
+    return ClusterRouter(encoder, n_clusters=3, cost_weight=0.0, guard=0.0).fit(outcomes)
+
+
+@pytest.fixture
+def learning(base: ClusterRouter, store: Store) -> Iterator[Callable[..., LearningRouter]]:
+    made: list[LearningRouter] = []
+
+    def make(**settings: Any) -> LearningRouter:
+        made.append(LearningRouter(base, store, **{"every_s": 3600, **settings}))
+        return made[-1]
+
+    yield make
+    for router in made:
+        router.close()
+
+
+def scored(store: Store, name: str, pair: str, score: float, text: str = QUERY.text) -> None:
+    decision = Decision(kind="route", pair=Pair.parse(pair), id=name)
+    store.keep(Query(text=text), START, decision)
+    store.keep(Query(text=text), START, decision, Observation(pair=Pair.parse(pair), answer="yes", cost_usd=0.5))
+    store.record(name, score=score)
+    assert store.flush()
+
+
+def sums(router: Any) -> dict[str, np.ndarray]:
+    return router.router.statistics_.arrays()
+
+
+def test_takes_another_pair_once_scores_say_so(store: Store, learning: Callable[..., LearningRouter]) -> None:
+    router = learning()
+    assert str(router.decide(QUERY).pair) == BEST
+    other = next(str(pair) for pair in router.pairs if str(pair) != BEST)
+    for number in range(60):
+        scored(store, f"bad-{number}", BEST, 0.0)
+        scored(store, f"good-{number}", other, 1.0)
+    assert router.refresh() == 120
+    assert router.refresh() == 0
+    assert str(router.decide(QUERY).pair) == other
+
+
+def test_follows_by_itself_within_seconds_in_every_process(
+    store: Store, learning: Callable[..., LearningRouter]
+) -> None:
+    first, second = learning(every_s=0.2), learning(every_s=0.2)
+    before = sums(first)["count"].sum()
+    scored(store, "d-1", BEST, 1.0)
+    end = time.monotonic() + 5
+    while time.monotonic() < end and not all(sums(each)["count"].sum() > before for each in (first, second)):
+        time.sleep(0.05)
+    for name in SUMS:
+        np.testing.assert_allclose(sums(first)[name], sums(second)[name])
+    assert sums(first)["count"].sum() == before + first.router.statistics_.repeats  # type: ignore[attr-defined]
+
+
+def test_learned_in_steps_is_learned_at_once(store: Store, learning: Callable[..., LearningRouter]) -> None:
+    steps = learning(half_life_days=3)
+    now = time.time()
+    for number in range(12):
+        scored(store, f"d-{number}", BEST, (number % 3) / 2, FORM.format(WORDS[number % len(WORDS)]))
+        steps.refresh(now + number * DAY / 4)
+    scored(store, "d-3", BEST, 1.0)  # a score that changes its mind
+    steps.refresh(now + 5 * DAY)
+    once = learning(half_life_days=3)
+    once.refresh(now + 5 * DAY)
+    for name in SUMS:
+        np.testing.assert_allclose(sums(steps)[name], sums(once)[name], atol=1e-6)
+
+
+def test_old_evidence_counts_half_after_a_half_life(
+    base: ClusterRouter, store: Store, learning: Callable[..., LearningRouter]
+) -> None:
+    router = learning(half_life_days=7)
+    scored(store, "d-1", BEST, 1.0)
+    now = time.time()
+    router.refresh(now + 14 * DAY)
+    column = router.pairs.index(Pair.parse(BEST))
+    counted = router.router.statistics_.outcomes[column]  # type: ignore[attr-defined]
+    assert counted == pytest.approx((base.statistics_.outcomes[column] + 1) / 4, rel=1e-4)
+
+
+def test_new_pair_is_learned_unless_the_router_is_restricted(
+    store: Store, learning: Callable[..., LearningRouter]
+) -> None:
+    router = learning()
+    restricted = router.restrict(router.pairs[:2])
+    for number in range(40):
+        scored(store, f"new-{number}", "newcomer@@none", 1.0)
+        scored(store, f"old-{number}", BEST, 0.0)
+    router.refresh()
+    restricted.refresh()
+    restricted.close()
+    assert str(router.decide(QUERY).pair) == "newcomer@@none"
+    assert restricted.pairs == router.pairs[:2]
+
+
+def test_outcomes_without_text_or_score_are_left_out(
+    tmp_path: Path, base: ClusterRouter, learning: Callable[..., LearningRouter]
+) -> None:
+    url = f"sqlite:///{tmp_path}/private.db"
+    store = Store(url, keep_texts=False)
+    scored(store, "d-1", BEST, 1.0)
+    router = LearningRouter(base, store, every_s=3600)
+    assert router.refresh() == 0
+    router.close()
+    store.close()
+
+
+def test_a_store_that_is_away_is_told_once_and_decisions_go_on(
+    tmp_path: Path, base: ClusterRouter, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(f"sqlite:///{tmp_path}/missing/atlas.db")
+    router = LearningRouter(base, store, every_s=0.05)
+    time.sleep(0.5)
+    assert str(router.decide(QUERY).pair) == BEST
+    router.close()
+    assert caplog.text.count("Nothing can be learned from the store for now") == 1
+    store.close()
+
+
+def test_slips_are_told(base: ClusterRouter, store: Store) -> None:
+    with pytest.raises(SettingError, match="only a cluster router can learn"):
+        LearningRouter(SinglePairRouter(BEST), store)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match="half_life_days is 0; it must be a number above 0"):
+        LearningRouter(base, store, half_life_days=0)
