@@ -74,11 +74,6 @@ class SpyRouter(Router):
         return CURVE
 
     @property
-    def held_out(self) -> Any:
-        self.noted.append("held_out")
-        return CURVE
-
-    @property
     def is_deterministic(self) -> bool:  # type: ignore[override]
         self.noted.append("is_deterministic")
         return True
@@ -173,7 +168,6 @@ class SpyExecutor(Executor):
 
 ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "curve": (lambda router: router.curve, CURVE),
-    "held_out": (lambda router: router.held_out, CURVE),
     "is_deterministic": (lambda router: router.is_deterministic, True),
     "fitted_on": (lambda router: router.fitted_on.tolist(), [7]),
     "held_out": (lambda router: router.held_out, "held out"),
