@@ -87,7 +87,8 @@ def train(
 
         table = common.load_table(data, pairs, domains)
         settings: dict[str, Any] = {"steps": steps, "step_tokens": step_tokens, "imitate": imitate, "resume": resume}
-        train_policy(table, policy, out, pool=pool, seed=seed, curves=curves, checkpoints=checkpoints, **settings)
+        settings |= {"curves": curves, "checkpoints": checkpoints, "figures": json}
+        train_policy(table, policy, out, pool=pool, seed=seed, **settings)
         return
     from langchain_atlas.cli.setting import say
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder

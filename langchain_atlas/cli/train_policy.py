@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -29,6 +30,7 @@ def train_policy(
     resume: bool,
     curves: Path | None,
     checkpoints: Path | None,
+    figures: Path | None = None,
 ) -> None:
     """Train a language model on recorded outcomes, and save the router.
 
@@ -44,6 +46,7 @@ def train_policy(
         resume: whether to continue from the last checkpoint.
         curves: folder for ``curves.jsonl``.
         checkpoints: folder for the checkpoints.
+        figures: JSON file for the settings and the learning curve.
     """
     from langchain_atlas.errors import SettingError
     from langchain_atlas.learning.language_model.config import LanguageModelConfig
@@ -73,9 +76,12 @@ def train_policy(
         if curves is not None and curves != folder:
             curves.mkdir(parents=True, exist_ok=True)
             (curves / "curves.jsonl").write_bytes((folder / "curves.jsonl").read_bytes())
+        written = (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()
     if os.environ.get("RANK", "0") == "0":  # of several processes on several GPUs, one saves
         router.save(out)
         common.saved(terminal, out)
+        learned = {"router": router.kind, "settings": dict(router.settings), "model": model, "seed": seed}
+        common.write_json(figures, {**learned, "curve": [json.loads(line) for line in written]})
 
 
 def _teacher(name: str) -> Teacher:
