@@ -176,16 +176,16 @@ def test_a_second_run_on_the_same_table_is_refused(out: Path) -> None:
 def test_a_journal_deleted_while_the_lock_was_awaited_is_opened_anew(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = journal_module._lock
+    lock = journal_module.lock
     held = Journal(out)
     held.append(outcome("q1"))
 
     def slow_lock(file: Any) -> bool:
-        monkeypatch.setattr(journal_module, "_lock", lock)
+        monkeypatch.setattr(journal_module, "lock", lock)
         held.merge()
         return lock(file)
 
-    monkeypatch.setattr(journal_module, "_lock", slow_lock)
+    monkeypatch.setattr(journal_module, "lock", slow_lock)
     with Journal(out) as journal:
         assert ("q1", "m1", "none") in journal
         journal.append(outcome("q2"))
