@@ -37,3 +37,8 @@ def known_number(value: Any, most: float) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and 0 <= number <= most else None
+
+
+def add_known(*numbers: Any) -> Any:
+    """Add numbers; the sum is None if any of them is."""
+    return None if any(number is None for number in numbers) else sum(numbers)

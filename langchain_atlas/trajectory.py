@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from langchain_atlas.amounts import known_dollars, known_tokens
+from langchain_atlas.amounts import add_known, known_dollars, known_tokens
 from langchain_atlas.images import image_url
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.records import Record
@@ -398,8 +398,3 @@ def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
         _, index, observation = max(answered, key=lambda one: one[:2])
         return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
     return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")
-
-
-def add_known(*numbers: Any) -> Any:
-    """Add numbers; the sum is None if any of them is."""
-    return None if any(number is None for number in numbers) else sum(numbers)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.evaluation.doctor.findings import Finding
-    from langchain_atlas.evaluation.doctor.pool_check import Estimate, PoolCheck
+    from langchain_atlas.evaluation.doctor.pool_check import CostEstimate, PoolCheck
     from langchain_atlas.evaluation.doctor.pool_probes import ModelCheck, ToolCheck
 
 _COLOURS = {"wrong": "red", "missing": "yellow", "note": "dim"}
@@ -52,7 +52,7 @@ def try_pool(path: Path, json: Path | None, *, calls: bool, timeout_s: float, co
         raise ExecutionError(f"{wrong} thing{'s' if wrong > 1 else ''} in the pool must be fixed; see above.")
 
 
-def _announced(expected: Estimate) -> str:
+def _announced(expected: CostEstimate) -> str:
     text = f"At most {expected.model_calls} short model calls, for at most ${expected.cost_usd:.2g}"
     unpriced = f" and what {', '.join(expected.unpriced)} may cost" if expected.unpriced else ""
     return f"{text}{unpriced}."

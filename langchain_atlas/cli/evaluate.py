@@ -58,11 +58,7 @@ def evaluate(
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 
-    for name, value in (("seed", seed), ("edits", edits), ("samples", samples)):
-        if value < 0:
-            from langchain_atlas.errors import SettingError
-
-            raise SettingError(f"{name} is {value!r}; it must be 0 or more.")
+    _refuse_negative(seed=seed, edits=edits, samples=samples)
     _refuse_twice(router)
     table = common.load_table(data, pairs, domains)
     routers = load_routers(router, len(table.query_ids))
@@ -91,6 +87,14 @@ def evaluate(
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)
     common.write_json(json, {**evaluation.to_json(), **repeated, "notes": notes})
+
+
+def _refuse_negative(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 0:
+            from langchain_atlas.errors import SettingError
+
+            raise SettingError(f"{name} is {value!r}; it must be 0 or more.")
 
 
 def _repeated(

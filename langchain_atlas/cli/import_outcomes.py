@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.outcomes.importers.base import Problem
-    from langchain_atlas.outcomes.importers.coverage import Coverage
+    from langchain_atlas.outcomes.importers.coverage import ImportCoverage
 
 _LISTED = 20
 _DOMAINS = 6
@@ -89,7 +89,7 @@ def import_outcomes(
     common.write_json(json, imported.coverage.to_json())
 
 
-def _show(coverage: Coverage, terminal: Console) -> None:
+def _show(coverage: ImportCoverage, terminal: Console) -> None:
     terminal.print(
         f"{coverage.imported} outcomes of {coverage.queries} queries and {len(coverage.pairs)} pairs, from "
         f"{coverage.read} entries of {', '.join(coverage.sources)}.",
@@ -117,7 +117,7 @@ def _show(coverage: Coverage, terminal: Console) -> None:
     _show_problems("Not imported", coverage.rejected, terminal)
 
 
-def _show_pairs(coverage: Coverage, terminal: Console) -> None:
+def _show_pairs(coverage: ImportCoverage, terminal: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -149,7 +149,7 @@ def _show_problems(title: str, problems: Sequence[Problem], terminal: Console) -
         terminal.print(f"  ... and {len(problems) - _LISTED} more; --json FILE lists them all.")
 
 
-def _next(coverage: Coverage, out: Path, terminal: Console) -> None:
+def _next(coverage: ImportCoverage, out: Path, terminal: Console) -> None:
     terminal.print(f"Written to {out}. Try:", markup=False)
     data = quote(str(out))
     unmarked = coverage.missing.get("score", 0)

@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 8
 
+_MaxCostOption = Annotated[
+    float | None,
+    typer.Option("--max-cost", help="Start no more runs once this call has spent this many dollars."),
+]
+_BudgetOption = Annotated[
+    float | None,
+    typer.Option("--budget", help="Dollars to spend at most, on the runs that tell most about which pair to ask."),
+]
+_KnownOption = Annotated[
+    Path | None, typer.Option("--data", help="Outcomes known already, such as logs; they are not run again.")
+]
+_PlanOption = Annotated[bool, typer.Option("--plan", help="Show the runs that tell most, calls and cost; run nothing.")]
+
 
 def profile(
     pool: common.PoolOption,
@@ -34,20 +47,10 @@ def profile(
     ],
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of runs at once.")] = 4,
     repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run failed runs again.")] = False,
-    max_cost: Annotated[
-        float | None,
-        typer.Option("--max-cost", help="Start no more runs once this call has spent this many dollars."),
-    ] = None,
-    budget: Annotated[
-        float | None,
-        typer.Option("--budget", help="Dollars to spend at most, on the runs that tell most about which pair to ask."),
-    ] = None,
-    data: Annotated[
-        Path | None, typer.Option("--data", help="Outcomes known already, such as logs; they are not run again.")
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show the runs that tell most, calls and cost; run nothing.")
-    ] = False,
+    max_cost: _MaxCostOption = None,
+    budget: _BudgetOption = None,
+    data: _KnownOption = None,
+    plan: _PlanOption = False,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
@@ -66,9 +69,8 @@ def profile(
     # A user's own scoring function or tool is imported from the working directory, as python itself does.
     sys.path.insert(0, str(Path.cwd()))
     members, asked = Pool.load(pool), read_queries(queries)
-    choosing = None
-    if plan or budget is not None or data is not None:
-        choosing = Choosing(budget, None if data is None else common.load_table(data, None, None))
+    chosen = plan or budget is not None or data is not None
+    choosing = Choosing(budget, None if data is None else common.load_table(data, None, None)) if chosen else None
     terminal = common.console()
     terminal.print(f"{len(asked)} queries x {len(members)} pairs = {len(asked) * len(members)} outcomes.")
     done = _Done()

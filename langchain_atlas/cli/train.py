@@ -23,58 +23,57 @@ if TYPE_CHECKING:
 
 _SAVED = "The saved policy was trained without the queries kept aside; its memory holds the outcomes of all."
 
+_Steps = Annotated[int, typer.Option("--steps", help="PPO or GRPO updates; 0 keeps the policy as it was before them.")]
+_Policy = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        help="Train this language model instead: a folder, a GGUF file, a model in the Hugging Face cache, or "
+        "atlas-local/smollm2-135m. Needs the extra train-llm.",
+    ),
+]
+_Imitate = Annotated[
+    str,
+    typer.Option(
+        "--imitate",
+        help="With --policy: what it imitates first: 'oracle', 'random', 'nothing', or the folder of a router.",
+    ),
+]
+_StepTokens = Annotated[int, typer.Option("--step-tokens", help="With --policy: maximum number of tokens of a step.")]
+_Resume = Annotated[bool, typer.Option("--resume", help="With --policy: continue from the last of --checkpoints.")]
+_Encoder = Annotated[str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")]
+_Cautious = Annotated[
+    bool | None,
+    typer.Option(
+        "--cautious/--familiar",
+        help="Expect queries unlike the recorded ones, or like them; by default decided by the number of domains.",
+    ),
+]
+_Pool = Annotated[Path | None, typer.Option("--pool", help="Pool whose descriptions of its members are used, .yaml.")]
+_Curves = Annotated[
+    Path | None, typer.Option("--curves", help="Folder for the learning curves.", callback=common.writable_folder)
+]
+_Checkpoints = Annotated[
+    Path | None,
+    typer.Option("--checkpoints", help="Folder for a whole router every 50 steps.", callback=common.writable_folder),
+]
+
 
 def train(
     data: common.DataOption,
     out: common.RouterOut,
-    steps: Annotated[
-        int, typer.Option("--steps", help="PPO or GRPO updates; 0 keeps the policy as it was before them.")
-    ] = 250,
-    policy: Annotated[
-        str | None,
-        typer.Option(
-            "--policy",
-            help="Train this language model instead: a folder, a GGUF file, a model in the Hugging Face cache, or "
-            "atlas-local/smollm2-135m. Needs the extra train-llm.",
-        ),
-    ] = None,
-    imitate: Annotated[
-        str,
-        typer.Option(
-            "--imitate",
-            help="With --policy: what it imitates first: 'oracle', 'random', 'nothing', or the folder of a router.",
-        ),
-    ] = "oracle",
-    step_tokens: Annotated[
-        int, typer.Option("--step-tokens", help="With --policy: maximum number of tokens of a step.")
-    ] = 512,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="With --policy: continue from the last of --checkpoints.")
-    ] = False,
+    steps: _Steps = 250,
+    policy: _Policy = None,
+    imitate: _Imitate = "oracle",
+    step_tokens: _StepTokens = 512,
+    resume: _Resume = False,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
-    ] = None,
-    cautious: Annotated[
-        bool | None,
-        typer.Option(
-            "--cautious/--familiar",
-            help="Expect queries unlike the recorded ones, or like them; by default decided by the number of domains.",
-        ),
-    ] = None,
-    pool: Annotated[
-        Path | None, typer.Option("--pool", help="Pool whose descriptions of its members are used, .yaml.")
-    ] = None,
-    curves: Annotated[
-        Path | None, typer.Option("--curves", help="Folder for the learning curves.", callback=common.writable_folder)
-    ] = None,
-    checkpoints: Annotated[
-        Path | None,
-        typer.Option(
-            "--checkpoints", help="Folder for a whole router every 50 steps.", callback=common.writable_folder
-        ),
-    ] = None,
+    encoder: _Encoder = None,
+    cautious: _Cautious = None,
+    pool: _Pool = None,
+    curves: _Curves = None,
+    checkpoints: _Checkpoints = None,
     hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     no_cache: common.NoCacheOption = False,

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.cli import common
 
@@ -62,26 +62,23 @@ def train_policy(
     terminal.print(f"Training {model} on {len(table.query_ids)} queries, {len(table.pairs)} pairs.", markup=False)
     with tempfile.TemporaryDirectory() as scratch, common.progress("training") as bar:
         folder = checkpoints or curves or Path(scratch)
-        router = train_language_model(
-            table,
-            model,
-            folder=folder,
-            config=config,
-            teacher=teacher,
-            pool=members,
-            seed=seed,
-            resume=resume,
-            progress=bar,
-        )
-        if curves is not None and curves != folder:
-            curves.mkdir(parents=True, exist_ok=True)
-            (curves / "curves.jsonl").write_bytes((folder / "curves.jsonl").read_bytes())
-        written = (folder / "curves.jsonl").read_text(encoding="utf-8").splitlines()
+        settings: dict[str, Any] = {"config": config, "teacher": teacher, "pool": members, "seed": seed}
+        router = train_language_model(table, model, folder=folder, resume=resume, progress=bar, **settings)
+        written = _curves(folder, curves)
     if os.environ.get("RANK", "0") == "0":  # of several processes on several GPUs, one saves
         router.save(out)
         common.saved(terminal, out)
         learned = {"router": router.kind, "settings": dict(router.settings), "model": model, "seed": seed}
         common.write_json(figures, {**learned, "curve": [json.loads(line) for line in written]})
+
+
+def _curves(folder: Path, wanted: Path | None) -> list[str]:
+    """Return the lines of the learning curves, copied to where they are wanted."""
+    written = folder / "curves.jsonl"
+    if wanted is not None and wanted != folder:
+        wanted.mkdir(parents=True, exist_ok=True)
+        (wanted / "curves.jsonl").write_bytes(written.read_bytes())
+    return written.read_text(encoding="utf-8").splitlines()
 
 
 def _teacher(name: str) -> Teacher:

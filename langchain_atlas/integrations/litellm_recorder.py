@@ -54,12 +54,17 @@ def litellm_recorder(
         SettingError: a limit is out of range.
         OutcomeError: the table can't be written, or another run is writing it.
     """
-    from litellm.integrations.custom_logger import CustomLogger
-
     for name, value in (("max_outcomes", max_outcomes), ("max_chars", max_chars)):
         if value < 1:
             raise SettingError(f"{name} is {value!r}; it must be 1 or more.")
     recorder = _Recorder(Journal(out), domain=domain, max_outcomes=max_outcomes, max_chars=max_chars)
+    atexit.register(recorder.close)
+    return _callback(recorder)
+
+
+def _callback(recorder: _Recorder) -> CustomLogger:
+    """Return the callback; its class is made here, as LiteLLM is imported at first use."""
+    from litellm.integrations.custom_logger import CustomLogger
 
     class LiteLLMRecorder(CustomLogger):
         """Hands every finished call to the recorder."""
@@ -89,7 +94,6 @@ def litellm_recorder(
             """Stop recording, and merge the journal into the table."""
             recorder.close()
 
-    atexit.register(recorder.close)
     return LiteLLMRecorder()
 
 

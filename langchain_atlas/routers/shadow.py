@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.handler import Handler
@@ -14,8 +15,8 @@ from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.records import Record
 from langchain_atlas.routers.trial.background import Background
 from langchain_atlas.routers.trial.comparing import (
+    CallBudget,
     Check,
-    Purse,
     UnaffordableError,
     candidate_trajectory,
     same_choice,
@@ -25,7 +26,7 @@ from langchain_atlas.routers.trial.sequential import DEFAULT_ERROR, SequentialTe
 from langchain_atlas.routers.trial.state_file import StateFile
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing import untraced
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory, add_known
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -122,7 +123,7 @@ class _Watch:
 
     background: Background
     test: SequentialTest
-    purse: Purse
+    purse: CallBudget
     file: StateFile
     draw: random.Random
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -212,7 +213,7 @@ class ShadowRouter(RouterWrapper):
         self._watch = _Watch(
             Background(waiting),
             SequentialTest(0.0, gain, error),
-            Purse(max_cost),
+            CallBudget(max_cost),
             StateFile(path, "shadow", {"gain": gain, "error": error}),
             random.Random(random_state),  # noqa: S311  # a sample, no secret
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -136,21 +137,10 @@ def diagnose(
         early = verdicts.without_overlap(part.domains)
     if early is not None:
         return Diagnosis(**early, **facts)
-    crossed = crossfit(
-        part,
-        groups,
-        encoder,
-        margin=margin,
-        seed=seed,
-        progress=lambda done, total: report("trying routers", done, total),
-        completed=None if logged is None else logged.completed,
-    )
-    facts["curve"] = measure_router(
-        ClusterRouter(encoder, random_state=seed),
-        chosen,
-        seed=seed,
-        progress=lambda done, total: report("measuring settings", done, total),
-    )
+    completed, trying = None if logged is None else logged.completed, partial(report, "trying routers")
+    crossed = crossfit(part, groups, encoder, margin=margin, seed=seed, progress=trying, completed=completed)
+    unfitted, measuring = ClusterRouter(encoder, random_state=seed), partial(report, "measuring settings")
+    facts["curve"] = measure_router(unfitted, chosen, seed=seed, progress=measuring)
     verdict = verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed)
     verdict["reason"] = ("" if logged is None else "Estimated, not replayed: ") + verdict["reason"]
     return Diagnosis(**verdict, **facts)

@@ -58,7 +58,7 @@ class PoolCheck(Record):
         return not any(finding.severity == "wrong" for finding in self.findings)
 
 
-class Estimate(Record):
+class CostEstimate(Record):
     """The maximum cost of a check."""
 
     model_calls: int
@@ -69,11 +69,11 @@ class Estimate(Record):
     """Models whose prices are unknown."""
 
 
-def estimate(pool: Pool) -> Estimate:
+def estimate(pool: Pool) -> CostEstimate:
     """Estimate the maximum cost of `check_pool`."""
     costs = {model.name: model.price(_INPUT_TOKENS, _OUTPUT_TOKENS) for model in pool.models}
     more = len(_unasked(pool))
-    return Estimate(
+    return CostEstimate(
         model_calls=(MODEL_CALLS + more + (more > 1)) * len(pool.models),
         cost_usd=sum(cost for cost in costs.values() if cost is not None),
         unpriced=tuple(name for name, cost in costs.items() if cost is None),

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import StructuredTool
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import AtlasError, PoolError, suggest
 from langchain_atlas.execution.invocations.calls.formats import FORMATS
@@ -25,7 +26,6 @@ from langchain_atlas.records import Record
 from langchain_atlas.secrets import masked
 from langchain_atlas.tools.deadlines import within
 from langchain_atlas.tools.event_loop import invoke
-from langchain_atlas.trajectory import add_known
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

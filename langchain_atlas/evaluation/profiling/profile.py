@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.profiling.chosen_runs import ChosenRuns
 from langchain_atlas.evaluation.profiling.plan import Expectation, ProfilePlan, plan_of
 from langchain_atlas.evaluation.profiling.purse import Purse, spent_in
 from langchain_atlas.outcomes.journal import Journal, Key
 from langchain_atlas.records import Record
-from langchain_atlas.trajectory import add_known
 
 if TYPE_CHECKING:
     from pathlib import Path

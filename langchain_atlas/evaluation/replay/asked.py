@@ -19,7 +19,7 @@ _BATCH = 512
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedFirst:
     """Whom a router asks in one cluster."""
 
     counts: dict[Pair, int]
@@ -41,7 +41,7 @@ class Asked:
         }
 
 
-def asked_first(router: Router, queries: Sequence[Query], n_clusters: int) -> list[Asked]:
+def asked_first(router: Router, queries: Sequence[Query], n_clusters: int) -> list[AskedFirst]:
     """Have a router decide queries, and count whom it asks in each cluster; no pair is called.
 
     Args:
@@ -58,7 +58,8 @@ def asked_first(router: Router, queries: Sequence[Query], n_clusters: int) -> li
                 found[decision.cluster, decision.pair].append(decision)
     ordered = [dict(sorted(each.items(), key=lambda item: (-item[1], str(item[0])))) for each in counts]
     return [
-        Asked(each, _mean(found[cluster, next(iter(each))]) if each else None) for cluster, each in enumerate(ordered)
+        AskedFirst(each, _mean(found[cluster, next(iter(each))]) if each else None)
+        for cluster, each in enumerate(ordered)
     ]
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import ConstraintError, OutcomeError
 from langchain_atlas.loop.limits import MAX_TURNS
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing import untraced
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory, add_known
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -45,7 +45,7 @@ class Share(Record):
     """Number of answers that it rests on."""
 
 
-class Calibration(Record):
+class JudgeCalibration(Record):
     """How a source of marks errs, as far as people's marks show."""
 
     source: str
@@ -88,7 +88,9 @@ class CorrectedRate(Record):
         return f"{told}, {100 * self.corrected:.0f}% ({low} to {high}) corrected"
 
 
-def calibrate(source: str, given: Sequence[float], true: Sequence[float], *, relative: bool = False) -> Calibration:
+def calibrate(
+    source: str, given: Sequence[float], true: Sequence[float], *, relative: bool = False
+) -> JudgeCalibration:
     """Estimate how a source errs.
 
     Args:
@@ -106,7 +108,7 @@ def calibrate(source: str, given: Sequence[float], true: Sequence[float], *, rel
         "specificity": _share(1 - wrong) if binary and len(wrong) else None,
     }
     if relative:
-        return Calibration(source=source, n=len(truth), method="difference", **known)
+        return JudgeCalibration(source=source, n=len(truth), method="difference", **known)
     few = f"at least {FEWEST} right and {FEWEST} wrong ones are needed"
     reason = ""
     if binary and min(len(right), len(wrong)) < FEWEST:
@@ -116,14 +118,14 @@ def calibrate(source: str, given: Sequence[float], true: Sequence[float], *, rel
     elif _line(marks, truth)[1] < _FLATTEST:
         reason = "its marks are hardly better than chance, so they can't be corrected"
     if reason:
-        return Calibration(source=source, n=len(truth), reason=reason, **known)
+        return JudgeCalibration(source=source, n=len(truth), reason=reason, **known)
     graded = not binary or not np.isin(marks, (0, 1)).all()
-    return Calibration(source=source, n=len(truth), method="linear" if graded else "rogan-gladen", **known)
+    return JudgeCalibration(source=source, n=len(truth), method="linear" if graded else "rogan-gladen", **known)
 
 
 def corrected_rate(
     pair: str,
-    calibration: Calibration,
+    calibration: JudgeCalibration,
     marks: Sequence[float],
     both: tuple[Sequence[float], Sequence[float]],
     *,

@@ -11,7 +11,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.scoring.judge_calls import Call, JudgeCalls
 from langchain_atlas.evaluation.scoring.judge_prompts import (
     LABELS,
-    Asked,
+    JudgedAnswer,
     compare_prompt,
     mark_prompt,
     read_comparison,
@@ -73,7 +73,7 @@ class JudgeReport(Record):
 class _Question:
     """One call's worth of judging: answers to one query in the order shown."""
 
-    asked: Asked
+    asked: JudgedAnswer
     answers: tuple[str, ...]
     rows: tuple[tuple[int, ...], ...]
 
@@ -196,7 +196,7 @@ class Judge:
     def _questions(self, answers: Sequence[RecordedAnswer], references: Mapping[str, str]) -> Iterator[_Question]:
         for query_id, group in by_query(answers).items():
             first = group[0]
-            asked = Asked(first.query, first.context, references.get(query_id), self._rubrics.of(first.domain))
+            asked = JudgedAnswer(first.query, first.context, references.get(query_id), self._rubrics.of(first.domain))
             rows: dict[str, list[int]] = defaultdict(list)
             for answer in group:
                 if answer.text:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import SettingError, WritingError
 from langchain_atlas.evaluation.scoring.reply_cache import ReplyCache, reply_key
@@ -16,7 +17,6 @@ from langchain_atlas.pool.parameters import taken
 from langchain_atlas.pool.pool import Model
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import error_text
-from langchain_atlas.trajectory import add_known
 
 if TYPE_CHECKING:
     from pathlib import Path

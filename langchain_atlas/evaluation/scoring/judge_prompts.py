@@ -61,7 +61,7 @@ equally good."""
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgedAnswer:
     """The question that answers are judged on."""
 
     text: str
@@ -84,7 +84,7 @@ class Reading:
     """How sure the judge says it is, 0 to 1; None if it does not say."""
 
 
-def mark_prompt(asked: Asked, answers: Sequence[str]) -> list[BaseMessage]:
+def mark_prompt(asked: JudgedAnswer, answers: Sequence[str]) -> list[BaseMessage]:
     """Ask for a mark of each answer, in this order."""
     low, high = asked.rubric.scale
     words = ("wrong", "right") if (low, high) == (0, 1) else ("worst", "best")
@@ -102,7 +102,7 @@ def mark_prompt(asked: Asked, answers: Sequence[str]) -> list[BaseMessage]:
     return [SystemMessage(system), HumanMessage(_data(asked, answers, code))]
 
 
-def compare_prompt(asked: Asked, answers: Sequence[str]) -> list[BaseMessage]:
+def compare_prompt(asked: JudgedAnswer, answers: Sequence[str]) -> list[BaseMessage]:
     """Ask which of two answers is better, shown in this order."""
     code = _code(asked, answers)
     system = _COMPARE.format(rubric=asked.rubric.text, data=_DATA.format(code=code))
@@ -146,13 +146,13 @@ def _score(mark: Any, scale: tuple[int, int]) -> float | None:
     return (number - low) / (high - low) if low <= number <= high else None
 
 
-def _code(asked: Asked, answers: Sequence[str]) -> str:
+def _code(asked: JudgedAnswer, answers: Sequence[str]) -> str:
     """Return a code for the tags, which depends on all texts, so that none of them can contain it."""
     parts = [asked.text, asked.context or "", asked.reference or "", *answers]
     return hashlib.sha256("\0".join(parts).encode(errors="surrogatepass")).hexdigest()[:8]
 
 
-def _data(asked: Asked, answers: Sequence[str], code: str) -> str:
+def _data(asked: JudgedAnswer, answers: Sequence[str], code: str) -> str:
     parts = [_fenced("question", asked.text, code)]
     if asked.context:
         parts.append(_fenced("context", asked.context, code))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from langchain_atlas.evaluation.scoring.correction import Calibration, CorrectedRate, calibrate, corrected_rate
+from langchain_atlas.evaluation.scoring.correction import CorrectedRate, JudgeCalibration, calibrate, corrected_rate
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,7 +27,7 @@ ALL = "all pairs"
 class Calibrations:
     """How each source errs."""
 
-    of: Mapping[str, Calibration]
+    of: Mapping[str, JudgeCalibration]
     """By the name of the source."""
     right: Mapping[tuple[str, float], float]
     """How often a mark of 0 or 1 of a source is the one that people gave."""
@@ -80,7 +80,7 @@ def corrected(
                 sources[marks[answer.row].source][pair].append(answer.row)
     rates = []
     for source, pairs in sources.items():
-        unknown = Calibration(source=source, n=0, reason="people marked none of its answers")
+        unknown = JudgeCalibration(source=source, n=0, reason="people marked none of its answers")
         known = unknown if calibrations is None else calibrations.of.get(source, unknown)
         for pair, rows in pairs.items():
             shared = rows if known.method == "difference" else pairs[ALL]

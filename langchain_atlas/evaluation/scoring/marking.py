@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.scoring.agreed import agreed_marks
-from langchain_atlas.evaluation.scoring.correction import Calibration, CorrectedRate
+from langchain_atlas.evaluation.scoring.correction import CorrectedRate, JudgeCalibration
 from langchain_atlas.evaluation.scoring.judge import JudgeReport
 from langchain_atlas.evaluation.scoring.judged_rates import corrected, kept, measured
 from langchain_atlas.evaluation.scoring.marks import (
@@ -60,7 +60,7 @@ class ScoreReport(Record):
     """Why, with numbers of rows."""
     judge: JudgeReport | None = None
     """What the judge did; None without one."""
-    calibrations: tuple[Calibration, ...] = ()
+    calibrations: tuple[JudgeCalibration, ...] = ()
     """How sources err, by people's marks."""
     rates: tuple[CorrectedRate, ...] = ()
     """For each source whose marks are estimates: the rate of all pairs and of each, as marked and corrected."""

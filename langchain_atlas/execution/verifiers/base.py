@@ -9,9 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import SettingError
 from langchain_atlas.secrets import error_text
-from langchain_atlas.trajectory import Spending, Usage, Verdict, add_known
+from langchain_atlas.trajectory import Spending, Usage, Verdict
 
 if TYPE_CHECKING:
     from langchain_atlas.trajectory import Observation, Query

@@ -86,7 +86,7 @@ class Reply:
     """The record of the decisions."""
 
 
-class AgentCall:
+class AgentRequest:
     """One model call of an agent.
 
     Args:

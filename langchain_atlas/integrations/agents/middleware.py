@@ -12,7 +12,7 @@ from langgraph.types import Command
 from langchain_atlas.errors import MissingExtraError, PoolError, SettingError
 from langchain_atlas.execution.models.plain_values import plain_message
 from langchain_atlas.failures.slips import check_sides
-from langchain_atlas.integrations.agents.call import AgentCall, Habits, Pin, Reply
+from langchain_atlas.integrations.agents.call import AgentRequest, Habits, Pin, Reply
 from langchain_atlas.integrations.agents.record import AgentRecord
 from langchain_atlas.integrations.graphs.durable import announce
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
@@ -158,8 +158,10 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             store=self.store,
         )
 
-    def _call(self, request: ModelRequest[Any]) -> AgentCall:
-        return AgentCall(self.router, self._habits, request, run_settings(get_config()), AgentRecord.of(request.state))
+    def _call(self, request: ModelRequest[Any]) -> AgentRequest:
+        return AgentRequest(
+            self.router, self._habits, request, run_settings(get_config()), AgentRecord.of(request.state)
+        )
 
     def _with_tool(self, request: ToolCallRequest) -> ToolCallRequest:
         pair = AgentRecord.of(request.state).pair

@@ -18,7 +18,7 @@ from langchain_atlas.errors import MissingExtraError, SettingError
 from langchain_atlas.learning.language_model.imitation import Demonstration, to_tokens
 from langchain_atlas.learning.language_model.models import WritingCopy, with_adapter
 from langchain_atlas.learning.language_model.rewards import COMPONENTS
-from langchain_atlas.learning.language_model.rollouts import Rollout, Rollouts, Sampling
+from langchain_atlas.learning.language_model.rollouts import EpisodeRollout, Rollouts, Sampling
 from langchain_atlas.learning.language_model.tokens import ChatTokens
 from langchain_atlas.routers.prompted.format_rules import broken_rules
 
@@ -142,7 +142,7 @@ class PolicyTrainer:
         )
         _quiet(trainer).train(resume_from_checkpoint=True if resume else None)
 
-    def play(self, rows: Sequence[int], *, greedy: bool = True, batch: int = 64) -> list[Rollout]:
+    def play(self, rows: Sequence[int], *, greedy: bool = True, batch: int = 64) -> list[EpisodeRollout]:
         """Play episodes with the policy as it is now."""
         model = self._writer(self.model)
         return [
@@ -192,7 +192,7 @@ class PolicyTrainer:
         return _curves(self, part, steps)
 
 
-def statistics(environment: Environment, played: Sequence[Rollout]) -> dict[str, float]:
+def statistics(environment: Environment, played: Sequence[EpisodeRollout]) -> dict[str, float]:
     """Return what episodes came to, as means: score, dollars per 1000, calls, and shares.
 
     The shares are those of well-formed transcripts and of first calls to an optimal pair.

@@ -30,7 +30,7 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class Rollout:
+class EpisodeRollout:
     """A finished episode with its tokens."""
 
     episode: Episode
@@ -51,7 +51,7 @@ class Rollouts:
     def __init__(self, environment: Environment, chat: ChatTokens, sampling: Sampling) -> None:
         self.environment, self.chat, self.sampling = environment, chat, sampling
 
-    def play(self, model: Any, rows: Sequence[int], *, greedy: bool = False) -> list[Rollout]:
+    def play(self, model: Any, rows: Sequence[int], *, greedy: bool = False) -> list[EpisodeRollout]:
         """Play an episode on each of some queries.
 
         Args:
@@ -69,7 +69,7 @@ class Rollouts:
                 written = self._write(model, [tokens[number].ids for number in going], greedy=greedy)
                 for number, ids in zip(going, written, strict=True):
                     self._step(episodes[number], tokens[number], ids)
-        return [Rollout(episode, spoken) for episode, spoken in zip(episodes, tokens, strict=True)]
+        return [EpisodeRollout(episode, spoken) for episode, spoken in zip(episodes, tokens, strict=True)]
 
     def _step(self, episode: Episode, tokens: Tokens, ids: list[int]) -> None:
         told = self.environment.step(episode, self.chat.text(ids))

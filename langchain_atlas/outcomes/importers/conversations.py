@@ -60,7 +60,7 @@ _DEEPEST = 20
 
 
 @dataclass(frozen=True)
-class Turn:
+class ConversationTurn:
     """One message of a conversation."""
 
     role: str
@@ -74,7 +74,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedQuestion:
     """What was asked in a conversation."""
 
     query: str
@@ -87,7 +87,7 @@ class Asked:
     """Whether tools were called for it already."""
 
 
-def turns(value: Any, depth: int = 0) -> list[Turn]:
+def turns(value: Any, depth: int = 0) -> list[ConversationTurn]:
     """Read messages: of OpenAI, Anthropic, LangChain (also serialized), OpenTelemetry and Gemini, in any nesting.
 
     Args:
@@ -107,24 +107,24 @@ def turns(value: Any, depth: int = 0) -> list[Turn]:
         return [] if turn is None else [turn]
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return []
-    found: list[Turn] = []
+    found: list[ConversationTurn] = []
     for item in value:
         item = unpacked(item)  # noqa: PLW2901
         if _is_pair(item):
-            found.append(Turn(_ROLES.get(item[0].lower(), item[0].lower()), item[1]))
+            found.append(ConversationTurn(_ROLES.get(item[0].lower(), item[0].lower()), item[1]))
         else:
             found.extend(turns(item, depth + 1) if not isinstance(item, str) else [])
     return found
 
 
-def asked(value: Any) -> Asked | None:
+def asked(value: Any) -> AskedQuestion | None:
     """Return what was asked in messages; None if they hold no message of a user."""
     said = turns(value)
     last = max((index for index, turn in enumerate(said) if turn.role == "user"), default=None)
     if last is None:
         return None
     earlier = [f"{turn.role}: {turn.text}" for turn in said[:last] if turn.role != "system" and turn.text]
-    return Asked(
+    return AskedQuestion(
         query=said[last].text,
         context="\n".join(earlier) or None,
         media=said[last].media,
@@ -223,7 +223,7 @@ def _is_pair(item: Any) -> bool:
     )
 
 
-def _turn(message: Mapping[str, Any]) -> Turn | None:
+def _turn(message: Mapping[str, Any]) -> ConversationTurn | None:
     """Read one message; None if it is none."""
     if message.get("lc") and isinstance(message.get("kwargs"), Mapping):  # serialized by LangChain
         name = message.get("id")
@@ -246,7 +246,7 @@ def _turn(message: Mapping[str, Any]) -> Turn | None:
     if not text and calls:
         text = _written_calls(calls if isinstance(calls, Sequence) and not isinstance(calls, str) else [calls])
     results = role == "user" and called == "result" and not text
-    return Turn("tool" if results else role, text, media, bool(calls) or called == "call")
+    return ConversationTurn("tool" if results else role, text, media, bool(calls) or called == "call")
 
 
 def _content(content: Any) -> tuple[str, bool, str | None]:

@@ -14,7 +14,7 @@ COUNTED = ("score", "cost_usd", "latency_s", "input_tokens", "output_tokens", "r
 
 
 @dataclass(frozen=True)
-class Coverage:
+class ImportCoverage:
     """What an import read, kept, refused and assumed."""
 
     kind: str

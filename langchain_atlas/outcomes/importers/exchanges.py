@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft
 from langchain_atlas.outcomes.importers.conversations import find_answer, turns
 from langchain_atlas.outcomes.importers.fields import aliased, taken
 from langchain_atlas.outcomes.importers.values import first, seconds_between, text_of, unpacked
 from langchain_atlas.pool.prices import table_price
+
+if TYPE_CHECKING:
+    from langchain_atlas.outcomes.importers.base import Ledger
+    from langchain_atlas.outcomes.importers.sources import Entry
 
 REQUESTS = ("request", "req", "request_body", "params", "kwargs", "body")
 """Names under which a log may hold the request."""
@@ -21,6 +25,41 @@ _BESIDE = frozenset(
 )
 _LONGEST_TOOL = 60
 _FAILED = 400
+
+
+def paired(
+    found: Sequence[Entry],
+    ledger: Ledger,
+    batched: Callable[[Mapping[str, Any]], Any],
+    draft: Callable[..., Draft | None],
+) -> Iterator[Draft]:
+    """Yield the drafts of entries, each with the request of the same ``custom_id`` if that is an entry of its own.
+
+    Args:
+        found: all entries of all sources.
+        ledger: what came in, and what could not.
+        batched: returns the request of an entry that is a line of a batch's input, anything else for other entries.
+        draft: makes a draft of an entry, the requests by ``custom_id``, the set of those answered, and the ledger.
+    """
+    requests: dict[str, tuple[Any, str]] = {}
+    rest: list[Entry] = []
+    for entry in found:
+        value = entry.value
+        request = batched(value) if isinstance(value, Mapping) and "custom_id" in value else None
+        if is_request(request):
+            requests[str(value["custom_id"])] = (request, entry.place)
+        else:
+            rest.append(entry)
+    answered: set[str] = set()
+    for entry in rest:
+        ledger.read += 1
+        made = ledger.attempt(entry.place, draft, entry, requests, answered, ledger)
+        if made is not None:
+            yield made
+    for name, (_, place) in requests.items():
+        if name not in answered:
+            ledger.read += 1
+            ledger.reject(place, f"is a request, and no result of {name!r} is in the sources")
 
 
 def exchange(place: str, entry: Mapping[str, Any], request: Any, response: Any) -> Draft:

@@ -16,6 +16,7 @@ from langchain_atlas.outcomes.importers.exchanges import (
     exchange,
     find,
     is_request,
+    paired,
     split_conversation,
 )
 from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
@@ -31,25 +32,12 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
     found = [
         entry for source in sources for path in files_of(source, ledger) for entry in entries(path, ledger, _LISTS)
     ]
-    requests: dict[str, tuple[Any, str]] = {}
-    rest: list[Entry] = []
-    for entry in found:
-        value = entry.value
-        batched = isinstance(value, Mapping) and "custom_id" in value and is_request(value.get("body"))
-        if batched and not value.get("response") and not value.get("error"):
-            requests[str(value["custom_id"])] = (value["body"], entry.place)
-        else:
-            rest.append(entry)
-    answered: set[str] = set()
-    for entry in rest:
-        ledger.read += 1
-        draft = ledger.attempt(entry.place, _draft, entry, requests, answered, ledger)
-        if draft is not None:
-            yield draft
-    for name, (_, place) in requests.items():
-        if name not in answered:
-            ledger.read += 1
-            ledger.reject(place, f"is a request, and no result of {name!r} is in the sources")
+    yield from paired(found, ledger, _request_of, _draft)
+
+
+def _request_of(value: Mapping[str, Any]) -> Any:
+    """Return the request of a line of a batch's input; None for any other entry."""
+    return None if value.get("response") or value.get("error") else value.get("body")
 
 
 _LISTS = ("data", "requests", "logs", "items", "records")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
 from langchain_atlas.outcomes.importers import mapping as mappings
 from langchain_atlas.outcomes.importers.base import Draft, Ledger, Problem
-from langchain_atlas.outcomes.importers.coverage import COUNTED, Coverage, counts, single
+from langchain_atlas.outcomes.importers.coverage import COUNTED, ImportCoverage, counts, single
 from langchain_atlas.outcomes.importers.rows import apply_mapping, rows_of
 from langchain_atlas.outcomes.importers.score_rules import named_rule
 from langchain_atlas.outcomes.table import OutcomeTable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAMED = 5
 
 
-class Reader(Protocol):
+class RecordReader(Protocol):
     """The function ``read`` of an importer's module."""
 
     def __call__(self, sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
@@ -30,7 +30,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True)
-class Kind:
+class ImporterKind:
     """A kind of log."""
 
     module: str
@@ -39,20 +39,20 @@ class Kind:
     """What it reads, in a few words."""
 
 
-KINDS: dict[str, Kind] = {
-    "csv": Kind("csv_rows", "CSV or TSV with one answer a row"),
-    "jsonl": Kind("jsonl_rows", "JSONL, JSON or parquet with one answer an object"),
-    "langsmith": Kind("langsmith", "exported LangSmith runs, or project:NAME by LangSmith's client"),
-    "litellm": Kind("litellm", "LiteLLM's spend logs or standard logging payloads"),
-    "openai": Kind("openai", "OpenAI requests with responses, batch input and output, stored completions"),
-    "anthropic": Kind("anthropic", "Anthropic requests with responses, batch requests and results"),
-    "otel": Kind("otel", "OpenTelemetry GenAI spans, as OTLP JSON"),
-    "routerbench": Kind("routerbench", "RouterBench: one row a prompt, three columns a model"),
-    "llmrouterbench": Kind("llmrouterbench", "LLMRouterBench: one file for each data set and model"),
-    "arena": Kind("arena", "Chatbot Arena: votes between two models"),
-    "bfcl": Kind("bfcl", "BFCL: result and score folders, and the questions"),
-    "lm-eval": Kind("lm_eval", "lm-evaluation-harness: samples_*.jsonl"),
-    "inspect": Kind("inspect_logs", "inspect: .json and .eval logs"),
+KINDS: dict[str, ImporterKind] = {
+    "csv": ImporterKind("csv_rows", "CSV or TSV with one answer a row"),
+    "jsonl": ImporterKind("jsonl_rows", "JSONL, JSON or parquet with one answer an object"),
+    "langsmith": ImporterKind("langsmith", "exported LangSmith runs, or project:NAME by LangSmith's client"),
+    "litellm": ImporterKind("litellm", "LiteLLM's spend logs or standard logging payloads"),
+    "openai": ImporterKind("openai", "OpenAI requests with responses, batch input and output, stored completions"),
+    "anthropic": ImporterKind("anthropic", "Anthropic requests with responses, batch requests and results"),
+    "otel": ImporterKind("otel", "OpenTelemetry GenAI spans, as OTLP JSON"),
+    "routerbench": ImporterKind("routerbench", "RouterBench: one row a prompt, three columns a model"),
+    "llmrouterbench": ImporterKind("llmrouterbench", "LLMRouterBench: one file for each data set and model"),
+    "arena": ImporterKind("arena", "Chatbot Arena: votes between two models"),
+    "bfcl": ImporterKind("bfcl", "BFCL: result and score folders, and the questions"),
+    "lm-eval": ImporterKind("lm_eval", "lm-evaluation-harness: samples_*.jsonl"),
+    "inspect": ImporterKind("inspect_logs", "inspect: .json and .eval logs"),
 }
 """The kinds by name. To add one: a module with a function `read`, and a line here."""
 
@@ -63,7 +63,7 @@ class Imported:
 
     table: OutcomeTable
     """The outcomes."""
-    coverage: Coverage
+    coverage: ImportCoverage
     """What came in, what did not, and why."""
 
 
@@ -96,7 +96,7 @@ def import_outcomes(
     rule = None if scale is None else named_rule(scale)
     module = importlib.import_module(f"langchain_atlas.outcomes.importers.{KINDS[kind].module}")
     ledger = Ledger()
-    drafts = list(cast("Reader", module.read)(given, ledger))
+    drafts = list(cast("RecordReader", module.read)(given, ledger))
     apply_mapping(drafts, wanted, fixed)
     rows = rows_of(drafts, ledger, rule, mapped="score" in wanted)
     named = {part for path in wanted.values() for part in (path, path.partition(".")[0])}
@@ -107,9 +107,9 @@ def import_outcomes(
     return Imported(table, _coverage(kind, given, table, ledger))
 
 
-def _coverage(kind: str, sources: Sequence[str], table: OutcomeTable, ledger: Ledger) -> Coverage:
+def _coverage(kind: str, sources: Sequence[str], table: OutcomeTable, ledger: Ledger) -> ImportCoverage:
     missing = {name: table.table[name].null_count for name in COUNTED}
-    return Coverage(
+    return ImportCoverage(
         kind=kind,
         sources=tuple(sources),
         read=ledger.read,

@@ -373,21 +373,14 @@ class RLRouter(Router):
     def artifact(self) -> Artifact:
         """Return everything that `save` writes."""
         featurizer = self.featurizer
-        arrays: dict[str, Any] = {
-            **{_POLICY + name: value.numpy() for name, value in self.policy.state_dict().items()},
-            **featurizer.arrays(),
-        }
+        learned = {_POLICY + name: value.numpy() for name, value in self.policy.state_dict().items()}
         return Artifact(
             kind=self.kind,
             pairs=self.pairs,
             encoder=self.encoder.identity(),
             settings=dict(self.settings),
-            facts={
-                "policy": asdict(self.policy.config),
-                **featurizer.facts(),
-                "training": self.training,
-            },
-            arrays=arrays,
+            facts={"policy": asdict(self.policy.config), **featurizer.facts(), "training": self.training},
+            arrays={**learned, **featurizer.arrays()},
             fitted_on=self.fitted_on,
             curve=self.curve,
             held_out=self.held_out,

@@ -6,6 +6,7 @@ import copy
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Model, Pair, Pool
@@ -14,7 +15,7 @@ from langchain_atlas.routers.prompted.describing import pool_of
 from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
 from langchain_atlas.routers.prompted.serving import Served
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
-from langchain_atlas.trajectory import START, Decision, Query, Spending, Trajectory, Usage, add_known
+from langchain_atlas.trajectory import START, Decision, Query, Spending, Trajectory, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence

@@ -34,7 +34,7 @@ class UnaffordableError(Exception):
 
 
 @dataclass
-class Purse:
+class CallBudget:
     """The dollars that the candidate's calls may cost, and did."""
 
     limit: float | None
@@ -70,7 +70,7 @@ def same_choice(first: Decision, second: Decision) -> bool:
     )
 
 
-def candidate_trajectory(query: Query, live: Trajectory, handler: Handler, purse: Purse) -> Trajectory:
+def candidate_trajectory(query: Query, live: Trajectory, handler: Handler, purse: CallBudget) -> Trajectory:
     """Return what the candidate does with a query that the live router has answered.
 
     As long as it decides like the live router, it gets that one's observations, and nothing is called.

@@ -14,6 +14,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langgraph.constants import TAG_NOSTREAM
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import SettingError
 from langchain_atlas.pool.parameters import taken
@@ -21,7 +22,7 @@ from langchain_atlas.secrets import error_text
 from langchain_atlas.text.json_objects import first_object
 from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, own_key, split_steps
-from langchain_atlas.trajectory import Usage, add_known
+from langchain_atlas.trajectory import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
+from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.errors import InvalidInputError, SettingError
@@ -18,7 +19,7 @@ from langchain_atlas.secrets import error_text
 from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
-from langchain_atlas.trajectory import Spending, Usage, add_known
+from langchain_atlas.trajectory import Spending, Usage
 
 ProcedureName = Literal["chart", "counting", "geometry", "ocr"]
 
