@@ -25,6 +25,12 @@ function canvas(target, label) {
   return [svg, width];
 }
 
+/** Say how high a drawing is; where it has become too wide for its place, it is shown smaller until it is drawn anew. */
+function finish(svg, height) {
+  svg.setAttribute("height", height);
+  svg.setAttribute("viewBox", `0 0 ${svg.getAttribute("width")} ${height}`);
+}
+
 /** Two quantities side by side, the router above the best single pair: how often right, and the cost. */
 function picture(content, router, now) {
   const step = now.lead || now; // what held-out queries gave leads, where the others flatter
@@ -45,7 +51,7 @@ function picture(content, router, now) {
     const end = bars(svg, beside ? panel + 48 : 0, beside ? 0 : height + 18, panel, `Dollars ${unit(content)}`, costs, most);
     height = Math.max(height, end);
   }
-  svg.setAttribute("height", height);
+  finish(svg, height);
 }
 
 /** Draw one panel of bars, and return where it ends. */
@@ -97,7 +103,7 @@ function flow(content, router, at) {
     if (stage < drawn.stages.length) svg.append(shape("text", { x: 0, y: y + 17, class: "row" }, CALLS[stage] || `call ${stage + 1}`));
     else svg.append(shape("text", { x: 0, y: y + 9, class: "row" }, "stop"));
   });
-  svg.setAttribute("height", (bands.length - 1) * (high + apart) + 14);
+  finish(svg, (bands.length - 1) * (high + apart) + 14);
   find("flow-words").replaceChildren(...bands.map((band, stage) => stageWords(content, drawn, band, stage, shade)).filter(Boolean));
 }
 
