@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
@@ -306,3 +307,10 @@ print(json.dumps([told, Usage.__name__, Invocation.__name__, Agreement.__name__,
     assert names == ["Usage", "Invocation", "Agreement", "Candidate"]
     assert len(told) == 2
     assert all("pip install 'langchain-atlas[agents]'" in text for text in told)
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """Test files are imported by their bare names, so a second one of a name breaks the whole run, not its half."""
+    tests = Path(__file__).parent
+    named = Counter(path.name for path in tests.rglob("*.py") if path.name not in ("conftest.py", "__init__.py"))
+    assert [name for name, files in named.items() if files > 1] == []

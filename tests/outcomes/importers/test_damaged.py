@@ -10,7 +10,7 @@ import pytest
 from importing import lines
 from test_benchmarks import TestInspect, TestRouterBench
 from test_langsmith import RUNS
-from test_requests import completion, otlp, request, span, spend
+from test_request_logs import completion, otlp, request, span, spend
 
 from langchain_atlas.errors import AtlasError
 from langchain_atlas.outcomes.importers import KINDS, import_outcomes
