@@ -105,6 +105,9 @@ def masked(text: str, variable: str | None = None) -> str:
 @contextmanager
 def keys_looked_up() -> Iterator[None]:
     """Look up the keys once for all texts that are masked inside: an error holds hundreds of them."""
+    if _KNOWN_HERE.get() is not None:
+        yield
+        return
     token = _KNOWN_HERE.set(frozenset(_known(None)))
     try:
         yield
@@ -136,14 +139,20 @@ def masked_value(value: Any, *, depth: int = 12) -> Any:
         return value if masked(text) == text else masked(text).encode()
     if depth <= 0:
         return value
+    if type(value) in (dict, list, tuple, set, frozenset):
+        with keys_looked_up():
+            return _masked_members(value, depth)
+    return value
+
+
+def _masked_members(value: Any, depth: int) -> Any:
+    """Return what `masked_value` does of a container."""
     if type(value) is dict:
         changed: Any = {name: masked_value(inner, depth=depth - 1) for name, inner in value.items()}
         return changed if any(changed[name] is not inner for name, inner in value.items()) else value
-    if type(value) in (list, tuple, set, frozenset):
-        inner = [masked_value(member, depth=depth - 1) for member in value]
-        same = all(new is old for new, old in zip(inner, value, strict=True))
-        return value if same else type(value)(inner)
-    return value
+    inner = [masked_value(member, depth=depth - 1) for member in value]
+    same = all(new is old for new, old in zip(inner, value, strict=True))
+    return value if same else type(value)(inner)
 
 
 def error_text(error: BaseException, variable: str | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,10 +48,14 @@ def allowance(seconds: float | None) -> Iterator[None]:
         _ALLOWED.reset(token)
 
 
-@contextmanager
-def started() -> Iterator[None]:
+def started() -> AbstractContextManager[None]:
     """Start the clock of the enclosing `allowance`, if any; the time before it does not count."""
     seconds = _ALLOWED.get()
+    return nullcontext() if seconds is None else _started(seconds)
+
+
+@contextmanager
+def _started(seconds: float) -> Iterator[None]:
     with allowance(None), deadline(seconds):
         yield
 

@@ -217,26 +217,42 @@ async def astream(
             yield Whole(end.value)
 
 
+@keys_masked
 def drive(steps: Steps[Value], handler: Handler) -> Value:
     """Run steps synchronously and return their result."""
+    with handler.scope():
+        try:
+            effect = next(steps)
+            while True:
+                reply = None
+                try:
+                    reply = handler.do(effect)
+                except Exception as error:  # noqa: BLE001  # the steps say what an error leads to
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(reply)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
 
-    def whole(request: Any) -> Iterator[Whole]:
-        yield Whole(handler.do(CallModel(request, live=True)))
 
-    (last,) = stream(steps, handler, whole)
-    value: Value = last.value
-    return value
-
-
+@keys_masked
 async def adrive(steps: Steps[Value], handler: Handler) -> Value:
     """Async version of `drive`."""
-
-    async def whole(request: Any) -> AsyncIterator[Whole]:
-        yield Whole(await handler.ado(CallModel(request, live=True)))
-
-    (last,) = [item async for item in astream(steps, handler, whole)]
-    value: Value = last.value
-    return value
+    with handler.scope():
+        try:
+            effect = next(steps)
+            while True:
+                reply = None
+                try:
+                    reply = await handler.ado(effect)
+                except Exception as error:  # noqa: BLE001  # the steps say what an error leads to
+                    effect = steps.throw(error)
+                else:
+                    effect = steps.send(reply)
+        except StopIteration as end:
+            value: Value = end.value
+            return value
 
 
 def solve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from abc import abstractmethod
+from functools import cache
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
@@ -199,7 +200,7 @@ class UtilityRouter(Router):
     @property
     def _margin(self) -> float:
         """Number of standard errors that the guard subtracts."""
-        return max(0.0, _NORMAL.inv_cdf(self.guard)) if self.guard > 0 else 0.0
+        return _standard_errors(self.guard)
 
     def sweep(
         self, queries: Sequence[Query], allowed: NDArray[np.bool_], values: NDArray[np.float64]
@@ -362,6 +363,11 @@ def _guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) -
         return f"Stays with {default}: the query is far from all that was logged. "
     count = 0 if expected.paired is None else int(expected.paired[column])
     return f"Stays with {default}: the {count} paired outcomes near here do not tell {default} and {other} apart. "
+
+
+@cache
+def _standard_errors(confidence: float) -> float:
+    return max(0.0, _NORMAL.inv_cdf(confidence)) if confidence > 0 else 0.0
 
 
 def _interval(expected: PairEstimates, column: int) -> tuple[float, float] | None:

@@ -52,7 +52,8 @@ class PlainChatLiteLLM(ChatLiteLLM):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         """The parameters that determine a reply; LangChain's cache identifies a model by them."""
-        return {**super()._identifying_params, **{name: masked_value(getattr(self, name)) for name in _DECIDING}}
+        given = {name: value for name in _DECIDING if (value := getattr(self, name)) is not None}
+        return {**super()._identifying_params, **dict.fromkeys(_DECIDING), **masked_value(given)}
 
     def invoke(self, input: Any, *arguments: Any, **kwargs: Any) -> AIMessage:  # noqa: A002
         """Return the reply; see `BaseChatModel.invoke`."""

@@ -202,7 +202,7 @@ class ClusterRouter(UtilityRouter):
         """Return the pair with the highest utility in a cluster of the first clustering, with its evidence."""
         rows = [cluster]
         expected = self._average(rows, "nearest-cluster", None)
-        expected = self._with_spread(expected, rows, None, expected.success[None])
+        expected = replace(expected, **self._spread(rows, None, expected.success[None]))
         utility = self.utility(expected)
         return self._candidate(expected, int(np.argmax(utility)), utility)
 
@@ -237,7 +237,7 @@ class ClusterRouter(UtilityRouter):
         away = None if rule == "best-overall" else float(distances[rows].mean())
         expected = self._average(rows, rule, float(distances[rows[0]]))
         if further is None or self.forest_ is None or expected.solved is None or expected.failed is None:
-            return self._with_spread(expected, rows, away, expected.success[None])
+            return replace(expected, **self._spread(rows, away, expected.success[None]))
         # Pairs that were added later are last; the forest and the ridge regression have no outcomes of them.
         known, weight = further.shape[1], self.statistics_.share_of(self.forest_.counts, _HALFWAY)
         estimates = np.repeat(expected.success[None], 1 + len(further), axis=0)
@@ -246,23 +246,23 @@ class ClusterRouter(UtilityRouter):
         counted = expected.solved + expected.failed
         parts = {**expected.parts, "The trees": estimates[1], "The ridge regression": estimates[2]}
         solved, failed = success * counted, (1 - success) * counted
-        expected = replace(expected, success=success, solved=solved, failed=failed, parts=parts)
-        return self._with_spread(expected, rows, away, estimates)
+        spread = self._spread(rows, away, estimates)
+        return replace(expected, success=success, solved=solved, failed=failed, parts=parts, **spread)
 
-    def _with_spread(
-        self, expected: PairEstimates, rows: list[int], away: float | None, estimates: NDArray[np.float64]
-    ) -> PairEstimates:
-        """Return the uncertainty of the estimates against the default pair, if there is a guard that uses it."""
+    def _spread(self, rows: list[int], away: float | None, estimates: NDArray[np.float64]) -> dict[str, Any]:
+        """Return the uncertainty of the estimates against the default pair, if there is a guard that uses it.
+
+        As fields of `PairEstimates`; none without a guard.
+        """
         outcomes = self.statistics_.outcomes
         if not self._margin or not outcomes[self.paired_.default]:  # without a score there is no default
-            return expected
-        return replace(
-            expected,
-            default=self.paired_.default,
-            spread=np.sqrt(self.paired_.variance(rows, away, estimates, self._cells())),
-            paired=self.paired_.count[rows[0]],
-            far=self.paired_.beyond(away) > 1,
-        )
+            return {}
+        return {
+            "default": self.paired_.default,
+            "spread": np.sqrt(self.paired_.variance(rows, away, estimates, self._cells())),
+            "paired": self.paired_.count[rows[0]],
+            "far": self.paired_.beyond(away) > 1,
+        }
 
     def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how uncertain each cell is; computed again only after learning."""
