@@ -114,7 +114,9 @@ def say(
     if curve is None:
         if not given:
             terminal.print(
-                f"Too few queries to compare settings: every query goes to {router.settings['always']}.", markup=False
+                f"Too few queries to compare settings: every query goes to {router.settings['always']}. Whether "
+                "routing may pay already, 'doctor' says; --value fits at a setting that you choose.",
+                markup=False,
             )
         return
     if curve.single.cost_known < 1:

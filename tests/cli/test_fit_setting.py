@@ -135,7 +135,8 @@ class TestNothingSaid:
         data, out, file = tmp_path / "few.parquet", tmp_path / "router", tmp_path / "figures.json"
         two_kinds(40).save(data)
         printed = fit(str(data), out, "--router", kind, "--json", str(file)).output
-        assert "Too few queries to compare settings: every query goes to allround@@none." in lines(printed)
+        assert "Too few queries to compare settings: every query goes to allround@@none. Whether" in printed
+        assert "Too little to say: without settings compared, every query goes to allround@@none." in lines(printed)
         router = loaded(out)
         assert router.curve is None
         assert router.settings["always"] == str(ALLROUND)
@@ -359,10 +360,10 @@ class TestTrain:
 
     def test_on_few_queries_one_pair_is_asked_always(self, tmp_path: Path) -> None:
         printed, figures, router = self.train(sums(40), tmp_path)
-        assert "Too few queries to compare settings: every query goes to large@@none." in lines(printed)
+        assert "Too few queries to compare settings: every query goes to large@@none. Whether" in printed
         assert (router.curve, figures["curve"]) == (None, None)
         held = figures["held_out"]
-        assert (held["how"], held["n_queries"], held["verdict"]) == ("part", 8, "not worth it")
+        assert (held["how"], held["n_queries"], held["verdict"]) == ("part", 8, "too little to say")
         better = held["cluster_accuracy"] > held["accuracy"]
         assert ("A cluster router fitted on the same part does better" in printed) == better
         assert router.held_out is not None

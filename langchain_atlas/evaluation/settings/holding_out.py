@@ -215,6 +215,7 @@ def judged_parts(
         settings=trade_of(router),
         estimated=found[0].logged is not None,
         one_pair=setting_of(router)["always"] is not None,
+        compared=getattr(router, "curve", None) is not None,
         seed=seed,
     )
 
@@ -241,6 +242,7 @@ def figures_of(
     domains: Sequence[str],
     *,
     one_pair: bool,
+    compared: bool = True,
     seed: int,
     **facts: Any,
 ) -> HeldOutFigures:
@@ -252,6 +254,7 @@ def figures_of(
         hindsight: those of the best single pair on these queries.
         domains: domain of each query.
         one_pair: whether the router sends every query to one pair.
+        compared: whether that was chosen among settings, and not for lack of queries to compare them on.
         seed: seed of the resampling.
         facts: the other fields of `HeldOutFigures`.
     """
@@ -259,7 +262,7 @@ def figures_of(
     there = ~np.isnan(score)
     low, high = accuracy_interval(score, seed=seed)
     rivals = [_rival(mine, single, seed) for single in (fitted, hindsight)]
-    verdict, reason = worth(rivals[0], _ratio(cost, fitted[2]), one_pair=one_pair)
+    verdict, reason = worth(rivals[0], _ratio(cost, fitted[2]), one_pair=one_pair, compared=compared)
     names = np.array(domains)
     return HeldOutFigures(
         n_queries=int(there.sum()),
@@ -279,17 +282,20 @@ def figures_of(
     )
 
 
-def worth(rival: Rival, ratio: float | None, *, one_pair: bool) -> tuple[Worth, str]:
+def worth(rival: Rival, ratio: float | None, *, one_pair: bool, compared: bool = True) -> tuple[Worth, str]:
     """Return whether a router is worth it against the pair that one would use instead, and say so in a sentence.
 
     Args:
         rival: that pair.
         ratio: the router's cost divided by the pair's; None when unknown.
         one_pair: whether the router sends every query to one pair.
+        compared: whether that was chosen among settings, and not for lack of queries to compare them on.
     """
     low, high = rival.gain_ci95
     told = f"{100 * rival.gain:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}) to {rival.pair}"
     paid = "at an unknown cost" if ratio is None else f"at {ratio:.0%} of its cost"
+    if one_pair and not compared:
+        return "too little to say", f"Too little to say: without settings compared, every query goes to {rival.pair}."
     if one_pair:
         return "not worth it", f"Not worth it: the router sends every query to one pair, {rival.pair}."
     if low > 0:
