@@ -116,19 +116,21 @@ def estimates(
         logged = LoggedOutcomes.of(log, encoder, seed=seed)
         place = {name: row for row, name in enumerate(log.query_ids)}
         mine = [place[name] for name in test.query_ids]  # the log has them in the order of its rows
+        column_of = {pair: column for column, pair in enumerate(logged.completed.pairs)}
         for name, columns in chosen.items():
             there = np.full(len(rows), -1)
-            there[mine] = [logged.completed.pairs.index(test.pairs[column]) for column in columns]
+            there[mine] = [column_of.get(test.pairs[column], -1) for column in columns]
             values = logged.runs(there).score
-            matched = logged.recorded.scores[np.arange(len(there)), there]
+            matched = np.where(there < 0, np.nan, logged.recorded.scores[np.arange(len(there)), there])
+            told = ~np.isnan(values)  # of a pair that was never logged, nothing is said
             found[name].append(
                 Estimate(
                     estimate=float(np.nanmean(values)),
                     weighted=logged.self_normalised(there) or 0.0,
                     naive=float(np.nanmean(matched)),
-                    half_width=NORMAL * float(np.nanstd(values)) / float(np.sqrt(len(values))),
+                    half_width=NORMAL * float(np.nanstd(values)) / float(np.sqrt(told.sum())),
                     size=logged.effective_sample_size(there),
-                    truth=float(score[rows, columns].mean()),
+                    truth=float(score[rows, columns][told[mine]].mean()),
                 )
             )
     return found
