@@ -11,7 +11,7 @@ PEERS := .venv-peers
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
+	bench-all bench-agentic bench-zeroeval bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -68,6 +68,15 @@ $(BFCL)/.installed:
 
 bench-reasoning: $(INSTALLED) ## Routers on multi-domain reasoning
 	$(BIN)/python benchmarks/reasoning.py
+
+bench-all: $(INSTALLED) ## Every router on every table, into docs/leaderboard.md (hours)
+	$(BIN)/python benchmarks/leaderboard.py
+
+bench-agentic: $(INSTALLED) ## The leaderboard's part on whole agents
+	$(BIN)/python benchmarks/leaderboard.py --tables agentic
+
+bench-zeroeval: $(INSTALLED) ## The leaderboard's part on ZeroEval
+	$(BIN)/python benchmarks/leaderboard.py --tables ZeroEval
 
 bench-logged: $(INSTALLED) ## Accuracies estimated from logs of one pair a query, against full replay
 	$(BIN)/python benchmarks/logged.py
