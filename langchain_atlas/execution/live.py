@@ -49,6 +49,7 @@ from langchain_atlas.pool.pool import AGENT
 from langchain_atlas.pool.tool_sources import as_langchain_tool
 from langchain_atlas.tools.python.sessions import tool_sessions
 from langchain_atlas.tracing.tokens import sure_reply
+from langchain_atlas.warming import begin_imports
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -102,10 +103,9 @@ class LiveExecutor(Executor):
     ) -> None:
         if timeout_s <= 0 or retries < 0:
             raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
-        if max_reply_bytes < 1:
-            raise SettingError(f"max_reply_bytes is {max_reply_bytes!r}; it must be a whole number from 1.")
-        if max_parallel < 1:
-            raise SettingError(f"max_parallel is {max_parallel!r}; it must be a whole number from 1.")
+        for name, value in (("max_reply_bytes", max_reply_bytes), ("max_parallel", max_parallel)):
+            if value < 1:
+                raise SettingError(f"{name} is {value!r}; it must be a whole number from 1.")
         self.pool = pool
         self.timeout_s = timeout_s
         self.retries = retries
@@ -113,17 +113,16 @@ class LiveExecutor(Executor):
         self.max_parallel = max_parallel
         self.raise_errors = raise_errors
         self.verifier = None if verifier is None else as_verifier(verifier)
-        self._chat_models: dict[str, BaseChatModel] = {
-            pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
-        }
-        self._given = dict(self._chat_models)
+        self._given = {pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()}
+        self._chat_models: dict[str, BaseChatModel] = dict(self._given)
         remember_keys(*self._given.values())
         self._building = threading.Lock()
         for model in pool.models:
             if model.name not in self._chat_models:
                 check_key(model)
-        known = {**INVOCATIONS, **(invocations or {})}
-        self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
+        self._invocations = {
+            tool.name: _invocation(tool, {**INVOCATIONS, **(invocations or {})}) for tool in pool.tools
+        }
         self._fitting = Fitting(pool, self._invocations)
         self._options: Mapping[str, Any] = {}
 
@@ -172,6 +171,11 @@ class LiveExecutor(Executor):
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return a context manager within which stateful tools keep their state; see `Executor.trajectory`."""
         return tool_sessions(key, last=last)
+
+    def prepare(self) -> None:
+        """Begin to import LiteLLM in the background, if any model of the pool is called through it."""
+        if len(self._given) < len(self.pool.models):
+            begin_imports()
 
     @keys_masked
     def run(self, pair: Pair, query: Query) -> Observation:
@@ -347,8 +351,7 @@ class LiveExecutor(Executor):
         """Return the chat model with the call's tools and parameters bound, and no others."""
         model = self.pool.model(pair.model)
         chat_model = self._chat_model(model)
-        own = {} if call.inward else self._options
-        options = {**call.options, **self.pool.pair_options.get(pair, {}), **own}
+        options = {**call.options, **self.pool.pair_options.get(pair, {}), **({} if call.inward else self._options)}
         options = {**self._taken(model, call.defaults, options), **options}
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
