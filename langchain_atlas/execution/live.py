@@ -67,15 +67,13 @@ if TYPE_CHECKING:
 class LiveExecutor(Executor):
     """Runs pairs on live models.
 
-    A failure (of the provider or the tool, or an unusable reply) becomes an observation with its error.
-    Safe to share between threads and tasks.
+    A failure, also an unusable reply, becomes an observation with its error. Threads and tasks may share one.
 
     Args:
         pool: the pairs that may be run.
         chat_models: chat models to use for some of the pool's models, by name, instead of LiteLLM.
         invocations: custom invocations, by the name that a tool's `invocation` field gives.
-        timeout_s: seconds that one model call may take, including its retries and the pauses between them; a streamed
-            reply must be complete by then.
+        timeout_s: seconds that one model call may take, with its retries, pauses, and all of a streamed reply.
         retries: how often a request that failed for a transient reason is repeated, while there is time.
         max_reply_bytes: maximum size of one reply on the network, in bytes; a longer one is a failure.
         max_parallel: maximum number of simultaneous calls in one run, if an invocation makes several.
@@ -120,9 +118,8 @@ class LiveExecutor(Executor):
         for model in pool.models:
             if model.name not in self._chat_models:
                 check_key(model)
-        self._invocations = {
-            tool.name: _invocation(tool, {**INVOCATIONS, **(invocations or {})}) for tool in pool.tools
-        }
+        known = {**INVOCATIONS, **(invocations or {})}
+        self._invocations = {tool.name: _invocation(tool, known) for tool in pool.tools}
         self._fitting = Fitting(pool, self._invocations)
         self._options: Mapping[str, Any] = {}
 
@@ -369,10 +366,9 @@ class LiveExecutor(Executor):
 
     def _taken(self, model: Model, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of our own defaults that a model accepts; LiteLLM only knows models called through it."""
-        given = {**model.options, **options}
         if model.name in self._given:
             return {name: value for name, value in defaults.items() if name not in model.refuses}
-        return taken(model.litellm, defaults, given=given, refuses=model.refuses)
+        return taken(model.litellm, defaults, given={**model.options, **options}, refuses=model.refuses)
 
     def _chat_model(self, model: Model) -> BaseChatModel:
         if model.name not in self._chat_models:  # so that nobody waits while another is built

@@ -88,6 +88,8 @@ def build_chat_model(
 
 def _warm_up(litellm: Any, model: Model) -> None:
     """Have LiteLLM do what it would do during the first call, whose latency is recorded. Sends no request."""
+    with suppress(Exception):  # otherwise certificates are read on the event loop, at the first call
+        importlib.import_module("litellm.llms.custom_httpx.http_handler").get_ssl_configuration()
     with suppress(Exception):  # if something is wrong, the call itself reports it better
         litellm_id, provider, _, _ = litellm.get_llm_provider(
             model.litellm, model.options.get("custom_llm_provider"), model.options.get("api_base")
