@@ -43,7 +43,8 @@ async def answer():
         return (await ChatAtlas(router=router, executor=executor).ainvoke("What is 2 + 2?")).content
     else:
         from langchain.agents import create_agent
-        agent = create_agent(ChatAtlas(router=router, executor=executor), middleware=[AtlasMiddleware(router, executor)])
+        middleware = [AtlasMiddleware(router, executor)]
+        agent = create_agent(ChatAtlas(router=router, executor=executor), middleware=middleware)
         said = await agent.ainvoke(asked)
     return said["messages"][-1].content
 
