@@ -160,12 +160,17 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'langchain_atlas' has no attribute {name!r}")
-    from langchain_atlas.errors import MissingExtraError
+    from langchain_atlas.errors import MissingExtraError, SlimInstallError
 
     try:
         return getattr(import_module(f"langchain_atlas.{_HOMES[name]}"), name)
     except MissingExtraError as error:
         return _stand_in(name, error)
+    except ModuleNotFoundError as error:
+        lacking = SlimInstallError.of(name, error)
+        if lacking is None:
+            raise
+        return _stand_in(name, lacking)
 
 
 def _stand_in(name: str, error: Exception) -> type:

@@ -91,6 +91,39 @@ class MissingExtraError(AtlasError, ImportError):
         super().__init__(f"{feature} needs packages that are not installed. Install them with: pip install {packages}")
 
 
+FOR_LEARNING = {
+    "pyarrow": "pyarrow",
+    "scipy": "scipy",
+    "sentence_transformers": "sentence-transformers",
+    "sklearn": "scikit-learn",
+    "torch": "torch",
+    "transformers": "transformers",
+}
+"""Libraries that a slim install is without: their modules, and the packages that bring them."""
+
+
+class SlimInstallError(MissingExtraError):
+    """A slim install, which decides and answers, was asked to learn.
+
+    Args:
+        feature: what needs the libraries.
+        missing: the packages that it lacks.
+    """
+
+    @classmethod
+    def of(cls, feature: str, error: ModuleNotFoundError) -> "SlimInstallError | None":
+        """Return what to tell of a module that was not found; None if learning has nothing to do with it."""
+        package = FOR_LEARNING.get((error.name or "").partition(".")[0])
+        return None if package is None else cls(feature, [package])
+
+    def __init__(self, feature: str, missing: Iterable[str]) -> None:
+        ImportError.__init__(
+            self,
+            f"{feature} needs {', '.join(missing)}. This is a slim install, which decides and answers. Install what "
+            "learning needs with: pip install langchain-atlas",
+        )
+
+
 def suggest(bad: str, valid: Iterable[str], limit: int = 12) -> str:
     """List the names that are valid in place of `bad`, the closest first.
 

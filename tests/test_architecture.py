@@ -36,6 +36,7 @@ VOCABULARY = {
     "text",
     "text_files",
     "trajectory",
+    "warming",
 }
 ROUTING = VOCABULARY | {"encoders", "query_features", "outcomes"}
 ACTING = VOCABULARY | {"outcomes", "tools", "local"}
@@ -239,13 +240,18 @@ LATE = {
     ),
     *(
         f"langchain_atlas.learning.{name}"
-        for name in ("environment", "ppo", "pretraining", "process", "recordings", "rollout", "training")
+        for name in (
+            "environment",
+            "ppo",
+            "compact_policy",
+            "pretraining",
+            "process",
+            "recordings",
+            "rollout",
+            "tensors",
+            "training",
+        )
     ),
-    *(
-        f"langchain_atlas.routers.policy.{name}"
-        for name in ("cascade", "floor", "memory_reading", "network", "router", "settings", "state", "state_featurizer")
-    ),
-    "langchain_atlas.routers.dual",
 }
 """Modules that load heavy libraries, and so are themselves imported at first use only: were another module to import
 one of them at once, that module would be found to load the library."""

@@ -118,6 +118,9 @@ class SpyRouter(Router):
         self.noted.append(("restrict", list(pairs)))
         return SpyRouter(self.noted)
 
+    def warm(self) -> None:
+        self.noted.append(("warm",))
+
     def save(self, folder: str | Path) -> None:
         self.noted.append(("save", folder))
 
@@ -157,6 +160,9 @@ class SpyExecutor(Executor):
         self.noted.append(("averify", query, observation))
         return observation
 
+    def prepare(self) -> None:
+        self.noted.append(("prepare",))
+
     def run(self, pair: Pair, query: Query) -> Observation:
         self.noted.append(("run", pair, query))
         return SEEN
@@ -181,6 +187,7 @@ ROUTER_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "configure": (lambda router: type(router.configure(alpha=1.0).router), SpyRouter),
     "restrict": (lambda router: type(router.restrict([A]).router), SpyRouter),
     "save": (lambda router: router.save("folder"), None),
+    "warm": (lambda router: router.warm(), None),
 }
 """Each member of `Router` that is delegated: a use of it, and what comes of that."""
 EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
@@ -191,6 +198,7 @@ EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "trajectory": (lambda executor: type(executor.trajectory("key", last=False)), nullcontext),
     "verify": (lambda executor: executor.verify(QUERY, SEEN), SEEN),
     "averify": (lambda executor: asyncio.run(executor.averify(QUERY, SEEN)), SEEN),
+    "prepare": (lambda executor: executor.prepare(), None),
     "run": (lambda executor: executor.run(A, QUERY), SEEN),
     "arun": (lambda executor: asyncio.run(executor.arun(A, QUERY)), SEEN),
 }

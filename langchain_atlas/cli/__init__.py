@@ -3,7 +3,7 @@
 import sys
 from typing import NoReturn
 
-from langchain_atlas.errors import AtlasError, InvalidInputError
+from langchain_atlas.errors import AtlasError, InvalidInputError, SlimInstallError
 from langchain_atlas.secrets import masked
 
 _INTERRUPTED = 130
@@ -21,6 +21,12 @@ def main() -> None:
     except AtlasError as error:
         sys.stderr.write(masked(f"Error: {error}\n"))
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
+    except ModuleNotFoundError as error:
+        told = SlimInstallError.of("This", error)
+        if told is None:
+            raise
+        sys.stderr.write(f"Error: {told}\n")
+        sys.exit(1)
     except KeyboardInterrupt:
         _stopped()
     except SystemExit as left:

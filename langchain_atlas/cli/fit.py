@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common, held_out
+from langchain_atlas.cli import common, held_out, slim
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def fit(
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
     del no_cache  # its callback has seen to it
+    slim.check_can_learn("fit")
     from langchain_atlas.cli import setting
 
     held_out.check(hold_out)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from langchain_atlas.cli import common, held_out
+from langchain_atlas.cli import common, held_out, slim
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -81,6 +81,7 @@ def train(
 ) -> None:
     """Train a router that compares answers and calls further pairs, and save it."""
     del no_cache  # its callback has seen to it
+    slim.check_can_learn("train")
     if policy is not None:
         from langchain_atlas.cli.train_policy import train_policy
 

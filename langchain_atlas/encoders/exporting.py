@@ -18,6 +18,7 @@ from langchain_atlas.encoders.exports import (
     MODEL,
     SCHEMA_VERSION,
     TOKENIZER,
+    WEIGHTS,
     Export,
     export_folder,
     read_export,
@@ -138,6 +139,7 @@ def _write(original: TorchModel, name: str, place: Path, precision: str, weights
             _fuse(model, place / MODEL)
             if precision == "int8":
                 _quantize(place / MODEL)
+            _separate(place / MODEL)
         (place / TOKENIZER).write_text(model.tokenizer.backend_tokenizer.to_str(), encoding="utf-8")
         length = model.max_seq_length
         return Export(
@@ -152,6 +154,7 @@ def _write(original: TorchModel, name: str, place: Path, precision: str, weights
             least_cosine=0.0,
             mean_cosine=0.0,
             model_bytes=(place / MODEL).stat().st_size,
+            weights_bytes=(place / WEIGHTS).stat().st_size,
         )
     except OSError:
         raise
@@ -217,6 +220,15 @@ def _quantize(target: Path) -> None:
         op_types_to_quantize=["MatMul", "Attention"],
         extra_options={"DefaultTensorType": TensorProto.FLOAT},
     )
+
+
+def _separate(target: Path) -> None:
+    """Move the weights to a file of their own."""
+    import onnx
+
+    network = onnx.load(str(target))
+    onnx.save(network, str(target), save_as_external_data=True, location=WEIGHTS, size_threshold=0)
+    (target.parent / WEIGHTS).chmod(target.stat().st_mode)
 
 
 def _checked(original: TorchModel, draft: Export) -> Export:

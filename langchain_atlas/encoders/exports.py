@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 MODEL = "model.onnx"
 """The network with pooling and normalisation."""
+WEIGHTS = "model.onnx.data"
+"""The network's weights, which are mapped into memory: that takes a third of the time to load, and of the memory."""
 TOKENIZER = "tokenizer.json"
 """The tokenizer, as the package ``tokenizers`` reads it."""
 FACTS = "export.json"
@@ -46,6 +48,8 @@ class Export:
     """The mean of those cosines."""
     model_bytes: int
     """Size of the network's file."""
+    weights_bytes: int = 0
+    """Size of the file of its weights; 0 where they are in the network's file, as earlier releases wrote them."""
 
 
 def export_folder(weights: str, precision: str) -> Path:
@@ -61,6 +65,8 @@ def read_export(folder: Path) -> Export | None:
             return None
         export = Export(folder=folder, **{**facts, "inputs": tuple(facts["inputs"])})
         whole = (folder / MODEL).stat().st_size == export.model_bytes and (folder / TOKENIZER).is_file()
+        if export.weights_bytes:
+            whole = whole and (folder / WEIGHTS).stat().st_size == export.weights_bytes
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return export if whole else None

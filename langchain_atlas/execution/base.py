@@ -90,6 +90,12 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Async version of `verify`."""
         return await asyncio.to_thread(self.verify, query, observation)
 
+    def prepare(self) -> None:  # most executors have nothing to prepare
+        """Begin in the background what a first run would wait for, and return at once.
+
+        It is called before the first decision for each query, so that deciding and preparing overlap.
+        """
+
     @abstractmethod
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run `pair` on `query`.

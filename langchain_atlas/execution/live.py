@@ -49,6 +49,7 @@ from langchain_atlas.pool.pool import AGENT
 from langchain_atlas.pool.tool_sources import as_langchain_tool
 from langchain_atlas.tools.python.sessions import tool_sessions
 from langchain_atlas.tracing.tokens import sure_reply
+from langchain_atlas.warming import begin_imports
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -66,15 +67,13 @@ if TYPE_CHECKING:
 class LiveExecutor(Executor):
     """Runs pairs on live models.
 
-    A failure (of the provider or the tool, or an unusable reply) becomes an observation with its error.
-    Safe to share between threads and tasks.
+    A failure, also an unusable reply, becomes an observation with its error. Threads and tasks may share one.
 
     Args:
         pool: the pairs that may be run.
         chat_models: chat models to use for some of the pool's models, by name, instead of LiteLLM.
         invocations: custom invocations, by the name that a tool's `invocation` field gives.
-        timeout_s: seconds that one model call may take, including its retries and the pauses between them; a streamed
-            reply must be complete by then.
+        timeout_s: seconds that one model call may take, with its retries, pauses, and all of a streamed reply.
         retries: how often a request that failed for a transient reason is repeated, while there is time.
         max_reply_bytes: maximum size of one reply on the network, in bytes; a longer one is a failure.
         max_parallel: maximum number of simultaneous calls in one run, if an invocation makes several.
@@ -102,10 +101,9 @@ class LiveExecutor(Executor):
     ) -> None:
         if timeout_s <= 0 or retries < 0:
             raise SettingError(f"timeout_s is {timeout_s!r} and retries {retries!r}; they must be above 0 and from 0.")
-        if max_reply_bytes < 1:
-            raise SettingError(f"max_reply_bytes is {max_reply_bytes!r}; it must be a whole number from 1.")
-        if max_parallel < 1:
-            raise SettingError(f"max_parallel is {max_parallel!r}; it must be a whole number from 1.")
+        for name, value in (("max_reply_bytes", max_reply_bytes), ("max_parallel", max_parallel)):
+            if value < 1:
+                raise SettingError(f"{name} is {value!r}; it must be a whole number from 1.")
         self.pool = pool
         self.timeout_s = timeout_s
         self.retries = retries
@@ -113,10 +111,8 @@ class LiveExecutor(Executor):
         self.max_parallel = max_parallel
         self.raise_errors = raise_errors
         self.verifier = None if verifier is None else as_verifier(verifier)
-        self._chat_models: dict[str, BaseChatModel] = {
-            pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()
-        }
-        self._given = dict(self._chat_models)
+        self._given = {pool.model(name).name: chat_model for name, chat_model in (chat_models or {}).items()}
+        self._chat_models: dict[str, BaseChatModel] = dict(self._given)
         remember_keys(*self._given.values())
         self._building = threading.Lock()
         for model in pool.models:
@@ -172,6 +168,11 @@ class LiveExecutor(Executor):
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return a context manager within which stateful tools keep their state; see `Executor.trajectory`."""
         return tool_sessions(key, last=last)
+
+    def prepare(self) -> None:
+        """Begin to import LiteLLM in the background, if any model of the pool is called through it."""
+        if len(self._given) < len(self.pool.models):
+            begin_imports()
 
     @keys_masked
     def run(self, pair: Pair, query: Query) -> Observation:
@@ -347,8 +348,7 @@ class LiveExecutor(Executor):
         """Return the chat model with the call's tools and parameters bound, and no others."""
         model = self.pool.model(pair.model)
         chat_model = self._chat_model(model)
-        own = {} if call.inward else self._options
-        options = {**call.options, **self.pool.pair_options.get(pair, {}), **own}
+        options = {**call.options, **self.pool.pair_options.get(pair, {}), **({} if call.inward else self._options)}
         options = {**self._taken(model, call.defaults, options), **options}
         if call.schema is not None and model.structured_output:
             options["response_format"] = schema_format(dict(call.schema))
@@ -366,10 +366,9 @@ class LiveExecutor(Executor):
 
     def _taken(self, model: Model, defaults: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
         """Return those of our own defaults that a model accepts; LiteLLM only knows models called through it."""
-        given = {**model.options, **options}
         if model.name in self._given:
             return {name: value for name, value in defaults.items() if name not in model.refuses}
-        return taken(model.litellm, defaults, given=given, refuses=model.refuses)
+        return taken(model.litellm, defaults, given={**model.options, **options}, refuses=model.refuses)
 
     def _chat_model(self, model: Model) -> BaseChatModel:
         if model.name not in self._chat_models:  # so that nobody waits while another is built

@@ -75,6 +75,10 @@ class ExecutorWrapper(Executor):
         """Async version of `verify`."""
         return await self.executor.averify(query, observation)
 
+    def prepare(self) -> None:
+        """Have the wrapped executor prepare; see `Executor.prepare`."""
+        self.executor.prepare()
+
     def run(self, pair: Pair, query: Query) -> Observation:
         """Run a pair with the wrapped executor; see `Executor.run`."""
         return self.executor.run(pair, query)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from langchain_atlas.learning.compact_policy import CompactPolicy
     from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
-    from langchain_atlas.routers.policy.network import CompactPolicy
     from langchain_atlas.routers.policy.state import State
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from langchain_atlas.answers import AnswerAgreement
+from langchain_atlas.learning.tensors import as_tensors
 from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
@@ -192,15 +193,15 @@ def held_out_statistics(
     if len(np.unique(domains)) < _FEWEST_DOMAINS:
         domains = _regions(recordings.seen.vectors, seed)
     parts += [domains] * n_strange
-    collected: list[tuple[Tensor, Tensor, Tensor]] = []
+    collected: list[list[NDArray[np.float32]]] = []
     which: list[NDArray[np.int64]] = []
     records: list[PairStatistics] = []
     for part in parts:
         numbers, index = _one_view(recordings, part, records, generator, thinned=thinned)
         collected.append(numbers)
         which.append(index)
-    joined = tuple(torch.cat([numbers[at] for numbers in collected]) for at in range(3))
-    priors = assemble(joined, np.concatenate(which), records, recordings.featurizer)  # type: ignore[arg-type]
+    joined = [np.concatenate([numbers[at] for numbers in collected]) for at in range(3)]
+    priors = as_tensors(assemble(joined, np.concatenate(which), records, recordings.featurizer))
     return HeldOutStatistics(priors, n, len(parts), tuple(parts))
 
 
@@ -211,10 +212,10 @@ def _one_view(
     generator: np.random.Generator,
     *,
     thinned: bool,
-) -> tuple[tuple[Tensor, Tensor, Tensor], NDArray[np.int64]]:
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
     memory, seen, featurizer = recordings.memory, recordings.seen, recordings.featurizer
     suits = seen.text @ featurizer.descriptions.T
-    numbers: list[Tensor | None] = [None, None, None]
+    numbers: list[NDArray[np.float32]] = []
     index = np.zeros(len(recordings), dtype=np.int64)
     for value in np.unique(part):
         rows = np.flatnonzero(part == value)
@@ -223,13 +224,13 @@ def _one_view(
         record = PairStatistics.of(memory, kept)
         nearby = NearbyStatistics.of(seen.vectors[rows], memory, record, kept)
         found = prior_features(nearby, record, seen.rows(rows), suits[rows], featurizer.scale)
+        if not numbers:
+            numbers = [np.zeros((len(recordings), *values.shape[1:]), dtype=np.float32) for values in found]
         for at, values in enumerate(found):
-            if numbers[at] is None:
-                numbers[at] = torch.zeros((len(recordings), *values.shape[1:]))
-            numbers[at][rows] = values  # type: ignore[index]
+            numbers[at][rows] = values
         index[rows] = len(records)
         records.append(record)
-    return tuple(numbers), index  # type: ignore[return-value]
+    return numbers, index
 
 
 def _thinned(kept: NDArray[np.bool_], generator: np.random.Generator, share: float = 0.25) -> NDArray[np.bool_]:

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.process import DecisionProcess
+from langchain_atlas.learning.tensors import as_tensors
 from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.network import PlainPolicy
 from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.learning.recordings import Recordings
-    from langchain_atlas.routers.policy.network import CompactPolicy
+    from langchain_atlas.routers.policy.network import Policy
     from langchain_atlas.routers.policy.state import PriorFeatures
 
 
@@ -37,7 +40,7 @@ class Outcomes:
 
 @torch.no_grad()
 def follow(
-    policy: CompactPolicy,
+    policy: Policy,
     recordings: Recordings,
     prior: PriorFeatures,
     price: float,
@@ -55,13 +58,14 @@ def follow(
         turns: maximum number of calls.
         floor: column of the default pair on each query, shape [B], and the margin of `with_floor`; None for none.
     """
-    policy.eval()
+    plain = policy.plain()
+    learned = CompactPolicy.of(plain) if isinstance(plain, PlainPolicy) else plain
     n, process = len(recordings), DecisionProcess(recordings, horizon=turns)
-    episodes = process.start(torch.arange(n), prior, recordings.recorded, torch.full((n,), price))
+    episodes = process.start(torch.arange(n), as_tensors(prior), recordings.recorded, torch.full((n,), price))
     cost = torch.zeros(n)
     for _ in range(turns + 1):
         state = process.state(episodes)
-        assessed = policy(state)
+        assessed = learned.assess(state)
         values = assessed.action_values
         if floor is not None and not policy.config.cautious:
             values = with_floor(values, state, *floor)

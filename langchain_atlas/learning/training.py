@@ -12,11 +12,12 @@ import torch
 from langchain_atlas.encoders import SentenceTransformerEncoder
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.files import writing
+from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.ppo import PPOConfig, improve
 from langchain_atlas.learning.pretraining import PretrainingConfig, pretrain
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.progress import Progress, Steps
-from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.network import PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.routers.unpaired import is_unpaired
@@ -108,8 +109,9 @@ def train(
     router = RLRouter(policy, recordings.featurizer, encoder, agreement=agreement)
     router.fitted_on = united(fingerprints(table.queries))
     with _Curves(curves) as log:
-        on_step = _on_step(router, log, checkpoints, count)
+        on_step = _on_step(router, policy, log, checkpoints, count)
         improve(policy, recordings, held_out, config.ppo, seed=seed, on_step=on_step)
+    router = router.with_policy(policy)
     router.training = {
         "n_queries": len(recordings),
         "domains": domains,
@@ -123,13 +125,13 @@ def train(
 
 
 def _on_step(
-    router: RLRouter, log: _Curves, checkpoints: Path | None, count: Steps
+    router: RLRouter, policy: CompactPolicy, log: _Curves, checkpoints: Path | None, count: Steps
 ) -> Callable[[int, dict[str, float]], None]:
     """Return what is done after each update: the curves are written, the router is kept, and progress is reported."""
 
     def on_step(step: int, statistics: dict[str, float]) -> None:
         log.write({"step": step, **statistics})
-        _keep(router, checkpoints, step + 1)
+        _keep(router, policy, checkpoints, step + 1)
         count()
 
     return on_step
@@ -140,12 +142,12 @@ def _expects_others(table: OutcomeTable, domains: int) -> bool:
     return domains < FEW_DOMAINS and len({pair.tool for pair in table.pairs}) > 1
 
 
-def _keep(router: RLRouter, checkpoints: Path | None, done: int) -> None:
+def _keep(router: RLRouter, policy: CompactPolicy, checkpoints: Path | None, done: int) -> None:
     """Save the router, if a checkpoint is due and wanted."""
     if checkpoints is not None and done % CHECKPOINT_EVERY == 0:
         with writing(checkpoints):
             checkpoints.mkdir(parents=True, exist_ok=True)
-        router.save(checkpoints / f"step-{done}")
+        router.with_policy(policy).save(checkpoints / f"step-{done}")
 
 
 def check(table: OutcomeTable, seed: int, steps: int) -> None:

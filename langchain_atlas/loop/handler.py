@@ -141,8 +141,15 @@ class Handler:
         if self.store is not None:
             self.store.keep(effect.query, effect.trajectory, effect.decision, effect.observation)
 
+    def _prepare(self, trajectory: Trajectory) -> None:
+        """Have the executor prepare while the first decision is made."""
+        prepare = None if trajectory.steps else getattr(self.executor, "prepare", None)
+        if prepare is not None:
+            prepare()
+
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
+        self._prepare(trajectory)
         decision = self.router.decide(self._told(query, trajectory), trajectory)
         return self._identified(
             permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
@@ -150,6 +157,7 @@ class Handler:
 
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
+        self._prepare(trajectory)
         decision = await self.router.adecide(self._told(query, trajectory), trajectory)
         return self._identified(
             permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)

@@ -18,6 +18,7 @@ from langchain_atlas.loop.limits import TURN_LIMIT
 from langchain_atlas.loop.turns import adrive, drive, turns
 from langchain_atlas.messages.user_message import Ask, AtlasContext, configured, read_ask, with_settings
 from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory, last_answer
+from langchain_atlas.warming import begin_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -137,6 +138,17 @@ class Router(Runnable[Any, Assignment], ABC):
 
     def _handler(self) -> Handler:
         return Handler(self, max_turns=MOST_THOUGHTS)
+
+    def warm(self) -> None:
+        """Load what the first decision and the first call of a model would wait for: the encoder, and LiteLLM.
+
+        Call it once, before a server takes requests; it takes seconds.
+        """
+        importing = begin_imports()
+        encoder: Encoder | None = getattr(self, "encoder", None)
+        if encoder is not None:
+            encoder.encode(["Is the encoder loaded?"])
+        importing.join()
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries; faster than one by one if the router vectorizes it."""

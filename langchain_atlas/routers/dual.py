@@ -101,6 +101,11 @@ class DualRouter(Router):
         self.path = path
         self.fitted_on = united(cluster.fitted_on, rl.fitted_on)
 
+    def warm(self) -> None:
+        """Load what the first decision and call would wait for, for both paths; see `Router.warm`."""
+        self.cluster.warm()
+        self.rl.warm()
+
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
         near, distance = self._near([query])[0]
@@ -130,7 +135,7 @@ class DualRouter(Router):
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         """Return the distance of queries to the remembered ones, 1 for the usual distance, shape [n_queries]."""
         seen, _ = EncodedQueries.of(queries, self.rl.encoder, self.rl.featurizer.view)
-        return self.rl.featurizer.prior(seen).of_query("near").numpy().astype(np.float64)
+        return self.rl.featurizer.prior(seen).of_query("near").astype(np.float64)
 
     def _affords_second(self, query: Query) -> bool:
         """Whether the query's limits leave room for two calls of the cheapest and of the fastest allowed pairs."""

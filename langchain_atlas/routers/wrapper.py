@@ -81,6 +81,10 @@ class RouterWrapper(Router):
         """Have the wrapped router decide, on the event loop."""
         return await self.router.adecide(query, trajectory)
 
+    def warm(self) -> None:
+        """Have the wrapped router load what it needs; see `Router.warm`."""
+        self.router.warm()
+
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Have the wrapped router decide the first step of many queries."""
         return self.router.decide_batch(queries)

@@ -7,10 +7,10 @@ import torch
 from asking import sums
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.process import DecisionProcess, Episodes
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.policy.network import CompactPolicy
 from langchain_atlas.routers.policy.state import MAX_CALLS
 from langchain_atlas.testing import FakeEncoder
 

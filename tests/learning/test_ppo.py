@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from asking import letters_or_numbers, sums
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.learning import training
+from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.ppo import PPOConfig, advantages, improve, play
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
@@ -15,7 +17,7 @@ from langchain_atlas.learning.rewards import Rewards
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.network import PolicyConfig
 from langchain_atlas.testing import FakeEncoder
 
 
@@ -78,8 +80,8 @@ def test_training_is_the_same_for_a_seed() -> None:
     config = TrainingConfig(
         pretraining=PretrainingConfig(belief_steps=3, gain_steps=3, batch=32), ppo=PPOConfig(steps=2, batch=32)
     )
-    first, second = (train(sums(), FakeEncoder(), config=config, seed=3).policy.state_dict() for _ in range(2))
-    assert all(torch.equal(first[name], second[name]) for name in first)
+    first, second = (train(sums(), FakeEncoder(), config=config, seed=3).policy.weights for _ in range(2))
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_bad_input_to_training() -> None:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 from asking import sums
-from torch import Tensor, nn
+from torch import Tensor
 
 from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.learning.rollout import follow
 from langchain_atlas.loop.turns import solve
@@ -18,8 +19,9 @@ from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
+from langchain_atlas.routers.policy.arrays import library_of
 from langchain_atlas.routers.policy.floor import with_floor
-from langchain_atlas.routers.policy.network import Assessment, CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.network import Assessment, Policy, PolicyConfig
 from langchain_atlas.routers.policy.router import DEFAULT_USD_PER_SECOND, RLRouter
 from langchain_atlas.routers.policy.state import (
     ANSWER_FEATURES,
@@ -143,20 +145,26 @@ TABLE = sums()
 CHEAP, SMALL, OTHER, LARGE = map(Pair.parse, ("cheap@@none", "small@@calculator", "other@@calculator", "large@@none"))
 
 
-class Stubborn(nn.Module):
+class Stubborn(Policy):
     """Asks the first pair, then holds its answer to be worth `held` and every other call nothing."""
 
     def __init__(self, held: float, *, cautious: bool = False) -> None:
-        super().__init__()
         self.held, self.config = held, PolicyConfig(cautious=cautious)
 
-    def forward(self, state: State) -> Assessment:
+    def score(self, part: str, seen: Any) -> Any:
+        raise NotImplementedError
+
+    def plain(self) -> Any:
+        return self
+
+    def assess(self, state: State) -> Assessment:
         made = state.made
-        right = torch.where(made, self.held, 0.0)
-        routes = torch.zeros(state.allowed.shape)
+        library = library_of(made)
+        right = library.where(made, self.held, 0.0)
+        routes = library.zeros(state.allowed.shape)
         routes[:, 0] = 0.5
-        values = torch.cat([right, routes], dim=1)
-        return Assessment(right=right, action_values=values, mask=state.mask, value=torch.zeros(len(values)))
+        values = library.concatenate([right, routes], axis=1)
+        return Assessment(right=right, action_values=values, mask=state.mask, value=library.zeros(len(values)))
 
 
 def router(policy: Any = None, table: OutcomeTable = TABLE, **settings: Any) -> RLRouter:
@@ -306,7 +314,7 @@ class TestSeconds:
         seen, _ = EncodedQueries.of(TABLE.queries[:2], made.encoder, made.featurizer.view)
         before = made.featurizer.prior(seen)
         after = made.priced(before)
-        np.testing.assert_allclose((after.cost - before.cost).numpy(), 0.25, rtol=1e-5)
+        np.testing.assert_allclose(after.cost - before.cost, 0.25, rtol=1e-5)
         assert made.configure(usd_per_second=0).priced(before) is before
         assert made.featurizer.prior(seen).cost.tolist() == before.cost.tolist()
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from asking import COSTS, sums
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import ArtifactError, ConstraintError, PoolError, SettingError
 from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig, train
@@ -21,7 +21,7 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import Calibration, DualRouter, calibrate
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
-from langchain_atlas.routers.policy.network import CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.network import PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter, price_of
 from langchain_atlas.testing import FakeEncoder, RouterConformance
 from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query
@@ -341,4 +341,3 @@ def test_costs_are_those_of_the_table() -> None:
     chosen = trained().decide(TABLE.queries[0]).chosen
     assert chosen is not None
     assert chosen.expected_cost_usd == pytest.approx(COSTS[str(chosen.pair)], rel=1e-4)
-    assert torch.is_grad_enabled()

@@ -14,22 +14,12 @@ from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES, install
 from langchain_atlas.pool.gateway import without_gateway
 from langchain_atlas.pool.option_secrets import filled
 from langchain_atlas.secrets import remember
+from langchain_atlas.warming import import_for_calls
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from langchain_atlas.pool.pool import Model
-
-_IMPORTED_LATE = (
-    "langchain_core.messages.block_translators.langchain_v0",
-    "langchain_core.tracers.context",
-    "langchain_core.tracers.stdout",
-    "litellm._service_logger",
-    "litellm.litellm_core_utils.default_encoding",
-    "litellm.proxy.openai_files_endpoints.common_utils",  # takes 1.5 s
-    "openai.resources.chat.completions",
-)
-"""Modules that LangChain and LiteLLM import during the first call."""
 
 LOCAL_PROVIDER = "atlas-local"
 """LiteLLM's name of the provider of the embedded models."""
@@ -71,8 +61,7 @@ def build_chat_model(
         retries: how often a request that failed for a transient reason is repeated.
         max_reply_bytes: maximum size of a reply, in bytes.
     """
-    # By default, LiteLLM looks for a newer price table on the network while it is imported.
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    import_for_calls()
     install()
     chat_litellm = importlib.import_module("langchain_atlas.execution.models.litellm_chat").RetryingChatLiteLLM
     litellm: Any = importlib.import_module("litellm")
@@ -98,10 +87,9 @@ def build_chat_model(
 
 
 def _warm_up(litellm: Any, model: Model) -> None:
-    """Import what LiteLLM would import during the first call, whose latency is recorded. Sends no request."""
-    for name in _IMPORTED_LATE:
-        with suppress(ImportError):  # other releases have other modules
-            importlib.import_module(name)
+    """Have LiteLLM do what it would do during the first call, whose latency is recorded. Sends no request."""
+    with suppress(Exception):  # otherwise certificates are read on the event loop, at the first call
+        importlib.import_module("litellm.llms.custom_httpx.http_handler").get_ssl_configuration()
     with suppress(Exception):  # if something is wrong, the call itself reports it better
         litellm_id, provider, _, _ = litellm.get_llm_provider(
             model.litellm, model.options.get("custom_llm_provider"), model.options.get("api_base")

@@ -9,11 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from langchain_atlas.routers.policy.arrays import Array, constants, library_of, numbers, one_hot, sigmoid, taken
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from langchain_atlas.routers.policy.state import State
 
 BY_MODEL = 0.6
@@ -45,47 +43,48 @@ _CLEAR = 0.2
 _SUPPORT = 10.0
 
 
-def cascade_values(state: State) -> tuple[Tensor, Tensor]:
+def cascade_values(state: State) -> tuple[Array, Array]:
     """Return the cascade's value of every answer, shape [B, T], and of every call, shape [B, P].
 
     After no or one call, the cheapest good pair is worth most; the second must use another tool than the first. When
     two answers agree, one of them is given. When none do, a stronger pair is called, and then another, as far as the
     price allows; if there is no agreement at the end, the answer of the strongest pair is given.
     """
-    prior, made = state.prior, state.made
-    called, count = state.called.clamp(min=0), made.sum(1)
-    both = torch.stack([prior.of_pairs("success"), prior.of_pairs("success_of_model")], dim=-1)
-    own, of_model = torch.sigmoid(both).unbind(dim=-1)
+    library, prior, made = library_of(state.called), state.prior, state.made
+    called, count = state.called.clip(min=0), made.sum(axis=1)
+    own, of_model = sigmoid(prior.of_pairs("success")), sigmoid(prior.of_pairs("success_of_model"))
     success = (1 - BY_MODEL) * own + BY_MODEL * of_model
     style = prior.by_style[prior.record[:, None], called, state.styles]
-    broken = state.flags.sum(-1).clamp(max=1)
-    strength = success.gather(1, called) + _STYLE * style.clamp(-3, 0) - _BROKEN * broken
+    broken = state.flags.sum(axis=-1).clip(max=1)
+    strength = taken(success, called, 1) + _STYLE * style.clip(-3, 0) - _BROKEN * broken
     verdict = state.verdict
     if verdict is not None:
         strength = strength + _VERDICT * verdict
-    agreeing = made & ((state.same & made[:, :, None] & made[:, None, :]).sum(-1) > 1)
+    agreeing = made & ((state.same & made[:, :, None] & made[:, None, :]).sum(axis=-1) > 1)
     if verdict is not None:
         agreeing = agreeing | (made & (verdict >= _VOUCHED))
-    given = torch.where(made, strength + _SUPPORT * agreeing, -torch.inf).argmax(1)
-    answers = torch.zeros_like(strength).scatter(1, given[:, None], _CLEAR)
+    given = library.where(made, strength + _SUPPORT * numbers(agreeing), -library.inf).argmax(axis=1)
+    answers = _CLEAR * numbers(one_hot(given, strength.shape[1]))
 
     scores = _liking(state, success, count)
-    top = torch.where(state.allowed, scores, -torch.inf).max(1, keepdim=True)
-    expense = (state.price[:, None] * prior.cost).gather(1, top.indices).squeeze(1)
-    wanted = (expense < torch.tensor(_WORTH)[count]) & ((count < _WITNESSES) | ~agreeing.any(1))
-    above = torch.where(wanted, 2 * _CLEAR, 0.0)[:, None]
-    return answers, above + (scores - top.values).clamp(min=-1.0, max=0.0)
+    open_ = library.where(state.allowed, scores, -library.inf)
+    top = open_.argmax(axis=1)[:, None]
+    expense = taken(state.price[:, None] * prior.cost, top, 1).squeeze(1)
+    wanted = (expense < constants(_WORTH, expense)[count]) & ((count < _WITNESSES) | ~agreeing.any(axis=1))
+    above = 2 * _CLEAR * numbers(wanted)[:, None]
+    return answers, above + (scores - taken(open_, top, 1)).clip(-1.0, 0.0)
 
 
-def _liking(state: State, success: Tensor, count: Tensor) -> Tensor:
+def _liking(state: State, success: Array, count: Array) -> Array:
     """Return the preference for each pair as the next call, shape [B, P]: success, minus cost and tool penalties."""
-    prior, made = state.prior, state.made
-    called = state.called.clamp(min=0)
-    strongest = prior.cost.gather(1, success.argmax(1, keepdim=True)).clamp(min=1e-6)
-    stage = (count - _WITNESSES + 1).clamp(0, len(_THRIFT) - 1)
-    price = (state.price[:, None] * strongest).clamp(max=1)
-    thrift = torch.tensor(_THRIFT)[stage][:, None] + torch.tensor(_THRIFT_BY_PRICE)[stage][:, None] * price
-    has_spoken = (prior.same_tool[called] * made[..., None]).max(1).values
-    likeness = torch.where(count < _WITNESSES, _SAME_TOOL_WITNESS, _SAME_TOOL)[:, None] * has_spoken
-    liking: Tensor = success - thrift * prior.cost / strongest - likeness
+    library, prior, made = library_of(state.called), state.prior, state.made
+    called = state.called.clip(min=0)
+    strongest = taken(prior.cost, success.argmax(axis=1)[:, None], 1).clip(min=1e-6)
+    stage = (count - _WITNESSES + 1).clip(0, len(_THRIFT) - 1)
+    price = (state.price[:, None] * strongest).clip(max=1)
+    thrift, by_price = constants(_THRIFT, price)[stage], constants(_THRIFT_BY_PRICE, price)[stage]
+    thrift = thrift[:, None] + by_price[:, None] * price
+    has_spoken = library.amax(prior.same_tool[called] * numbers(made)[..., None], axis=1)
+    likeness = library.where(count < _WITNESSES, _SAME_TOOL_WITNESS, _SAME_TOOL)[:, None] * has_spoken
+    liking: Array = success - thrift * prior.cost / strongest - likeness
     return liking

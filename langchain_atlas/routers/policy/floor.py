@@ -10,13 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
+from langchain_atlas.routers.policy.arrays import Array, library_of, one_hot, sigmoid
 from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from langchain_atlas.routers.policy.state import State
 
 _ERROR = 0.02
@@ -26,7 +23,7 @@ _ERROR_BY_DISTANCE = 0.05
 """Additional error for a query that is twice as far from its neighbours as remembered queries are."""
 
 
-def with_floor(values: Tensor, state: State, default: Tensor, margin: float) -> Tensor:
+def with_floor(values: Array, state: State, default: Array, margin: float) -> Array:
     """Return each action's value if calling the default pair is worth at least as much as that pair alone.
 
     Args:
@@ -35,13 +32,14 @@ def with_floor(values: Tensor, state: State, default: Tensor, margin: float) -> 
         default: column of the default pair of each state, shape [B].
         margin: number of standard errors that favour the default pair.
     """
-    prior, rows = state.prior, torch.arange(len(values))
+    library = library_of(values)
+    prior, rows = state.prior, library.arange(len(values))
     overall, around = (prior.of_pairs(name)[rows, default] for name in ("success", "success_around"))
-    chance = torch.sigmoid((overall + around) / 2)
-    error = _ERROR + _ERROR_BY_DISTANCE * (prior.of_query("near") - 1).clamp(min=0)
+    chance = sigmoid((overall + around) / 2)
+    error = _ERROR + _ERROR_BY_DISTANCE * (prior.of_query("near") - 1).clip(min=0)
     least = chance + margin * error - state.price * prior.cost[rows, default]
     # Before any call, it is only one way to begin: the policy may know a cheaper one.
-    open_ = state.allowed[rows, default] & (state.turns > 0) & state.made.any(dim=1)
+    open_ = state.allowed[rows, default] & (state.turns > 0) & state.made.any(axis=1)
     column = MAX_CALLS + default
-    raised = torch.where(open_, torch.maximum(values[rows, column], least), values[rows, column])
-    return values.scatter(1, column[:, None], raised[:, None])
+    raised = library.where(open_, library.maximum(values[rows, column], least), values[rows, column])
+    return library.where(one_hot(column, values.shape[1]), raised[:, None], values)

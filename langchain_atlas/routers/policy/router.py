@@ -8,7 +8,6 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-import torch
 
 from langchain_atlas.answers import AnswerAgreement
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
@@ -17,9 +16,10 @@ from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs
 from langchain_atlas.routers.constraints import Limits, feasible, untried
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
+from langchain_atlas.routers.policy.arrays import sigmoid
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.memory_reading import read_table
-from langchain_atlas.routers.policy.network import Assessment, CompactPolicy, PolicyConfig
+from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
 from langchain_atlas.routers.policy.settings import (
     DEFAULT_COST_WEIGHT,
     DEFAULT_USD_PER_SECOND,
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.answers import Agreement
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.routers.policy.network import Assessment, Policy
 
 _POLICY = "policy."
 
@@ -60,7 +61,7 @@ class RLRouter(Router):
     hard limits; no policy can override them.
 
     Args:
-        policy: the trained policy.
+        policy: the trained policy; the router keeps it as it is now, in plain arrays, and decides without torch.
         featurizer: the featurizer, with the remembered outcomes.
         encoder: embeds queries; the encoder that the featurizer was made with.
         cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own takes precedence. A call of the most
@@ -82,7 +83,7 @@ class RLRouter(Router):
 
     def __init__(
         self,
-        policy: CompactPolicy,
+        policy: Policy,
         featurizer: StateFeaturizer,
         encoder: Encoder,
         *,
@@ -95,7 +96,7 @@ class RLRouter(Router):
         agreement: Agreement | None = None,
     ) -> None:
         self.value_usd, self.usd_per_second, self.guard, self.always = value_usd, usd_per_second, guard, always
-        self.policy = policy.eval()
+        self.policy = policy.plain()
         self.featurizer = featurizer
         self.encoder = encoder
         self.cost_weight, self.max_turns = cost_weight, max_turns
@@ -114,7 +115,7 @@ class RLRouter(Router):
             return []
         seen, _ = EncodedQueries.of(queries, self.encoder, self.featurizer.view)
         prior = self.featurizer.prior(seen)
-        return [self._decide(query, START, prior.rows(torch.tensor([number]))) for number, query in enumerate(queries)]
+        return [self._decide(query, START, prior.rows(np.array([number]))) for number, query in enumerate(queries)]
 
     def _decide(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Decision:
         if self.always is not None and query.cost_weight is None:
@@ -129,13 +130,12 @@ class RLRouter(Router):
         ][-MAX_CALLS:]
         limits = self._limits(query, trajectory, prior)
         state = self._state(query, trajectory, steps, self.priced(prior), limits)
-        with torch.no_grad():
-            assessed = self.policy(state)
-            floored = assessed.action_values
-            if self.margin is not None:
-                floored = with_floor(floored, state, torch.tensor([self.default]), self.margin)
-        mask = assessed.mask[0].numpy()
-        values, bare = (np.where(mask, part[0].numpy(), -np.inf) for part in (floored, assessed.action_values))
+        assessed = self.policy.assess(state)
+        floored = assessed.action_values
+        if self.margin is not None:
+            floored = with_floor(floored, state, np.array([self.default]), self.margin)
+        mask = assessed.mask[0]
+        values, bare = (np.where(mask, part[0], -np.inf) for part in (floored, assessed.action_values))
         if not mask.any():
             if not trajectory.observations:
                 raise ConstraintError(limits.reason)
@@ -186,7 +186,7 @@ class RLRouter(Router):
 
     def _limits(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Limits:
         record = self.featurizer.record
-        cost = prior.cost[0].numpy().astype(np.float64) * self.featurizer.scale.dollars
+        cost = prior.cost[0].astype(np.float64) * self.featurizer.scale.dollars
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # an unknown cost can't be expected to stay within limits
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
         permitted = untried(query, trajectory, self.pairs)
@@ -202,10 +202,10 @@ class RLRouter(Router):
     def _state(
         self, query: Query, trajectory: Trajectory, steps: list[int], prior: PriorFeatures, limits: Limits
     ) -> State:
-        called = torch.full((1, MAX_CALLS), -1)
-        answers = torch.zeros((1, MAX_CALLS, len(ANSWER_FEATURES)))
-        styles = torch.full((1, MAX_CALLS), len(self.featurizer.memory.answers.style_names))
-        verdicts = torch.zeros((1, MAX_CALLS), dtype=torch.int64)
+        called = np.full((1, MAX_CALLS), -1)
+        answers = np.zeros((1, MAX_CALLS, len(ANSWER_FEATURES)), dtype=np.float32)
+        styles = np.full((1, MAX_CALLS), len(self.featurizer.memory.answers.style_names))
+        verdicts = np.zeros((1, MAX_CALLS), dtype=np.int64)
         allowed = limits.allowed.copy()
         readings, known = [], self.featurizer.styles
         for slot, number in enumerate(steps):
@@ -217,20 +217,22 @@ class RLRouter(Router):
             reading = self.agreement.read(None if observation.incomplete else observation.answer or "", query)
             readings.append(reading)
             called[0, slot], allowed[column] = column, False
-            answers[0, slot] = torch.from_numpy(answer_features(reading))
+            answers[0, slot] = answer_features(reading)
             if observation.verdict is not None:
                 verdicts[0, slot] = VERDICTS.index(observation.verdict.status)
             styles[0, slot] = known.get(f"{reading.kind} {reading.style}", len(known))
-        groups = torch.tensor([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
+        groups = np.array([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
         return State(
             prior=prior,
-            allowed=torch.from_numpy(allowed)[None],
+            allowed=allowed[None],
             called=called,
             same=groups[:, :, None] == groups[:, None, :],
             answers=answers,
             styles=styles,
-            turns=torch.tensor([self._turns(trajectory)]),
-            price=torch.tensor([self.price if query.cost_weight is None else price_of(query.cost_weight)]),
+            turns=np.array([self._turns(trajectory)]),
+            price=np.array(
+                [self.price if query.cost_weight is None else price_of(query.cost_weight)], dtype=np.float32
+            ),
             verdicts=None if prior.by_verdict is None else verdicts,
         )
 
@@ -296,7 +298,7 @@ class RLRouter(Router):
     def _candidate(self, column: int, prior: PriorFeatures, values: NDArray[np.float32]) -> Candidate:
         record = self.featurizer.record
         known, latency = not np.isnan(record.cost[column]), float(record.latency[column])
-        near = float(torch.sigmoid(prior.of_pairs("success_around")[0, column]))
+        near = float(sigmoid(prior.of_pairs("success_around")[0, column, None])[0])
         return Candidate(
             pair=self.pairs[column],
             expected_success=near,
@@ -361,6 +363,12 @@ class RLRouter(Router):
         """Return a router that remembers other outcomes; its policy is unchanged."""
         return self._with(featurizer)
 
+    def with_policy(self, policy: Policy) -> Self:
+        """Return a router that decides by a policy as it is now; everything else is unchanged."""
+        router = copy.copy(self)
+        router.policy = policy.plain()
+        return router
+
     def _with(self, featurizer: StateFeaturizer) -> Self:
         router = copy.copy(self)
         router.featurizer = featurizer
@@ -373,7 +381,7 @@ class RLRouter(Router):
     def artifact(self) -> Artifact:
         """Return everything that `save` writes."""
         featurizer = self.featurizer
-        learned = {_POLICY + name: value.numpy() for name, value in self.policy.state_dict().items()}
+        learned = {_POLICY + name: value for name, value in self.policy.weights.items()}
         return Artifact(
             kind=self.kind,
             pairs=self.pairs,
@@ -390,8 +398,7 @@ class RLRouter(Router):
     def from_artifact(cls, artifact: Artifact, encoder: Encoder | None) -> Self:
         """Rebuild the router from what `save` wrote."""
         facts, arrays = artifact.facts, artifact.arrays
-        policy = CompactPolicy(PolicyConfig(**facts["policy"]))
-        policy.load_state_dict({name: torch.from_numpy(value) for name, value in under(_POLICY, arrays).items()})
+        policy = PlainPolicy(PolicyConfig(**facts["policy"]), under(_POLICY, arrays))
         featurizer = StateFeaturizer.from_arrays(arrays, facts, artifact.pairs)
         router = cls(policy, featurizer, encoder or SentenceTransformerEncoder(), **artifact.settings)
         router.training = facts["training"]

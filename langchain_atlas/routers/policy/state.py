@@ -1,7 +1,8 @@
 """What the policy sees when it decides: one batch of states, each a query with the calls made so far.
 
 Pairs are never identified by index: every number about a pair is a property of it, of its record, or of how it
-relates to the pairs already called. Axes are named B (states), P (pairs), T (calls, at most), V (records).
+relates to the pairs already called. Axes are named B (states), P (pairs), T (calls, at most), V (records). Arrays are
+NumPy's where a router decides, and torch's where a policy learns; see `arrays.py`.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import torch
 
 from langchain_atlas.answers import MARKS
+from langchain_atlas.routers.policy.arrays import Array, library_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from langchain_atlas.answers import ParsedAnswer
     from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
@@ -61,40 +61,40 @@ FLAGS = MARKS[: MARKS.index("ungrounded")]
 class PriorFeatures:
     """What is known of every pair before any call."""
 
-    pairs: Tensor
+    pairs: Array
     """Numbers about each pair on each query, shape [B, P, len(PAIR_FEATURES)]."""
-    query: Tensor
+    query: Array
     """Numbers about each query, shape [B, len(QUERY_FEATURES)]."""
-    cost: Tensor
+    cost: Array
     """Expected cost of a call, 1 for the most expensive pair of the training pool, shape [B, P]."""
-    record: Tensor
+    record: Array
     """The record through which each state is seen, shape [B]."""
-    rescue: Tensor
+    rescue: Array
     """See `PairStatistics.rescue`, shape [V, P, P]."""
-    if_agreed: Tensor
+    if_agreed: Array
     """See `PairStatistics.if_agreed`, shape [V, P, P]."""
-    if_differed: Tensor
+    if_differed: Array
     """See `PairStatistics.if_differed`, shape [V, P, P]."""
-    by_style: Tensor
+    by_style: Array
     """See `PairStatistics.by_style`, shape [V, P, n_styles + 1]."""
-    same_model: Tensor
+    same_model: Array
     """1 where two pairs have the same model, shape [P, P]."""
-    same_tool: Tensor
+    same_tool: Array
     """1 where two pairs have the same tool, shape [P, P]."""
-    likeness: Tensor
+    likeness: Array
     """Cosine similarity of the pairs' descriptions, shape [P, P]."""
-    by_verdict: Tensor | None = None
+    by_verdict: Array | None = None
     """See `PairStatistics.by_verdict`, shape [V, P, 3]; None if there are no verdicts."""
 
-    def of_pairs(self, name: str) -> Tensor:
+    def of_pairs(self, name: str) -> Array:
         """Return one of `PAIR_FEATURES` of every pair, shape [B, P]."""
         return self.pairs[..., PAIR_FEATURES.index(name)]
 
-    def of_query(self, name: str) -> Tensor:
+    def of_query(self, name: str) -> Array:
         """Return one of `QUERY_FEATURES` of every query, shape [B]."""
         return self.query[..., QUERY_FEATURES.index(name)]
 
-    def rows(self, rows: Tensor) -> PriorFeatures:
+    def rows(self, rows: Array) -> PriorFeatures:
         """Return the prior of some states."""
         changed = {name: getattr(self, name)[rows] for name in ("pairs", "query", "cost", "record")}
         return replace(self, **changed)
@@ -106,59 +106,60 @@ class State:
 
     prior: PriorFeatures
     """What was known before any call."""
-    allowed: Tensor
+    allowed: Array
     """Which pairs may be called now, shape [B, P]."""
-    called: Tensor
+    called: Array
     """Column of each called pair, -1 for calls not made."""
-    same: Tensor
+    same: Array
     """Whether two answers say the same, shape [B, T, T]."""
-    answers: Tensor
+    answers: Array
     """Numbers about each answer: its flags and its kind, shape [B, T, len(ANSWER_FEATURES)]."""
-    styles: Tensor
+    styles: Array
     """How each answer is written: a column of `by_style`."""
-    turns: Tensor
+    turns: Array
     """Number of calls that may still be made, shape [B]."""
-    price: Tensor
+    price: Array
     """Score that one unit of cost is worth: cost weight / (1 - cost weight), shape [B]."""
-    verdicts: Tensor | None = None
+    verdicts: Array | None = None
     """What a verifier said of each answer: a column of `by_verdict`; None if there are no verdicts."""
 
     @property
-    def style(self) -> Tensor:
+    def style(self) -> Array:
         """What the style of each answer and its verdict say about whether it is right, as logits."""
-        record, called = self.prior.record[:, None], self.called.clamp(min=0)
+        record, called = self.prior.record[:, None], self.called.clip(min=0)
         style = self.prior.by_style[record, called, self.styles]
         verdict = self.verdict
         return style if verdict is None else style + verdict
 
     @property
-    def verdict(self) -> Tensor | None:
+    def verdict(self) -> Array | None:
         """What the verdict on each answer says about whether it is right, as logits; None if there are none."""
         if self.verdicts is None or self.prior.by_verdict is None:
             return None
-        return self.prior.by_verdict[self.prior.record[:, None], self.called.clamp(min=0), self.verdicts]
+        return self.prior.by_verdict[self.prior.record[:, None], self.called.clip(min=0), self.verdicts]
 
     @property
-    def made(self) -> Tensor:
+    def made(self) -> Array:
         """Which calls were made."""
         return self.called >= 0
 
     @property
-    def mask(self) -> Tensor:
+    def mask(self) -> Array:
         """Which actions can be taken: giving each answer, then calling each pair, shape [B, T + P]."""
-        return torch.cat([self.made, self.allowed & (self.turns > 0)[:, None]], dim=1)
+        library = library_of(self.called)
+        return library.concatenate([self.made, self.allowed & (self.turns > 0)[:, None]], axis=1)
 
     @property
-    def kinds(self) -> Tensor:
+    def kinds(self) -> Array:
         """1 for the kind of each answer, shape [B, T, len(KINDS) + 1]."""
         return self.answers[..., len(MARKS) :]
 
     @property
-    def flags(self) -> Tensor:
+    def flags(self) -> Array:
         """The flags of each answer that violates a schema, shape [B, T, len(FLAGS)]."""
         return self.answers[..., : len(FLAGS)]
 
-    def rows(self, rows: Tensor) -> Self:
+    def rows(self, rows: Array) -> Self:
         """Return some of the states."""
         held = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "prior"}
         changed: dict[str, Any] = {name: None if value is None else value[rows] for name, value in held.items()}
@@ -177,7 +178,7 @@ def prior_features(
     seen: EncodedQueries,
     suits: NDArray[np.float32],
     scale: Scale,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
     """Assemble the numbers about pairs and queries.
 
     Args:
@@ -224,14 +225,14 @@ def prior_features(
     }
     pairs: NDArray[Any] = np.stack([about_pairs[name] for name in PAIR_FEATURES], axis=-1)
     query = np.column_stack([about_queries[name] for name in QUERY_FEATURES])
-    return tuple(torch.from_numpy(np.asarray(part, dtype=np.float32)) for part in (pairs, query, cost))  # type: ignore[return-value]
+    return tuple(np.asarray(part, dtype=np.float32) for part in (pairs, query, cost))  # type: ignore[return-value]
 
 
-def relations(models: Sequence[str], tools: Sequence[str]) -> tuple[Tensor, Tensor]:
+def relations(models: Sequence[str], tools: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return which pairs have the same model, and which the same tool, shape [P, P] each."""
     return _same(models), _same(tools)
 
 
-def _same(names: Sequence[str]) -> Tensor:
+def _same(names: Sequence[str]) -> NDArray[np.float32]:
     column = np.array(names)
-    return torch.from_numpy((column[:, None] == column[None]).astype(np.float32))
+    return (column[:, None] == column[None]).astype(np.float32)

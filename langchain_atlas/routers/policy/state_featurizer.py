@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 
 from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.policy.arrays import constants
 from langchain_atlas.routers.policy.memory import Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
@@ -139,7 +139,7 @@ class StateFeaturizer:
         known = self.record.latency.astype(np.float64)
         usual = float(np.nanmean(known)) if (~np.isnan(known)).any() else SECONDS_OF_A_CALL
         waiting = usd_per_second / self.scale.dollars * np.where(np.isnan(known), usual, known)
-        return replace(prior, cost=prior.cost + torch.from_numpy(waiting.astype(np.float32)))
+        return replace(prior, cost=prior.cost + constants(waiting, prior.cost))
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays by name, for saving."""
@@ -186,7 +186,7 @@ class StateFeaturizer:
 
 
 def assemble(
-    numbers: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    numbers: Sequence[NDArray[np.float32]],
     which: NDArray[np.int64],
     records: Sequence[PairStatistics],
     featurizer: StateFeaturizer,
@@ -197,17 +197,17 @@ def assemble(
         [pair.model for pair in featurizer.pairs], [pair.tool for pair in featurizer.pairs]
     )
     stacked = {
-        name: torch.from_numpy(np.stack([getattr(record, name) for record in records]))
+        name: np.stack([getattr(record, name) for record in records])
         for name in ("rescue", "if_agreed", "if_differed", "by_style")
     }
     told = [record.by_verdict for record in records if record.by_verdict is not None]
-    by_verdict = torch.from_numpy(np.stack(told)) if len(told) == len(records) else None
-    likeness = torch.from_numpy(featurizer.descriptions @ featurizer.descriptions.T)
+    by_verdict = np.stack(told) if len(told) == len(records) else None
+    likeness = featurizer.descriptions @ featurizer.descriptions.T
     return PriorFeatures(
         pairs=pairs,
         query=query,
         cost=cost,
-        record=torch.from_numpy(which),
+        record=which,
         same_model=same_model,
         same_tool=same_tool,
         likeness=likeness,

