@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from langchain_atlas.amounts import add_known
-from langchain_atlas.errors import ConstraintError, OutcomeError
+from langchain_atlas.errors import OutcomeError, PoolError
+from langchain_atlas.evaluation.replay.together import REFUSED, Prepared, solve_together
 from langchain_atlas.loop.limits import MAX_TURNS
-from langchain_atlas.loop.turns import solve
-from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing import untraced
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Query, Trajectory
 
 _BATCH = 512
 """Number of queries whose first step is decided at once."""
-
-_REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -92,22 +90,86 @@ def run_router(
         OutcomeError: the router calls a pair that is not recorded, against the query's constraints, or none of its
             pairs has a score on any query.
     """
-    table = executor.table
-    router = router.restrict(table.pairs)
-    queries = [_askable(query, router, executor) for query in table.queries]
-    if not any(queries):
-        raise OutcomeError(f"{table.source} has no score of any pair that the router knows; nothing can be replayed.")
-    tally = _Tally(executor)
-    for start in range(0, len(queries), _BATCH):
-        batch = queries[start : start + _BATCH]
-        prepared = _Prepared(router, [query for query in batch if query is not None])
-        for number, query in enumerate(batch, start):
-            if query is not None:
-                with untraced():
-                    tally.add(number, query, solve(query, prepared, executor, max_turns=max_turns))
-            if on_query is not None:
+    replay = _Replay(router, executor, max_turns)
+    for start in range(0, len(executor.table.query_ids), _BATCH):
+        replay.run(start, start + _BATCH, on_query)
+    return replay.runs()
+
+
+def run_routers(
+    routers: Mapping[str, Router],
+    executor: ReplayExecutor,
+    *,
+    max_turns: int = MAX_TURNS,
+    on_query: Callable[[], None] | None = None,
+) -> dict[str, Runs]:
+    """Do what `run_router` does for several routers, a part of the queries at a time.
+
+    So several settings of one router share what is looked up for a query.
+
+    Args:
+        routers: the routers, by name.
+        executor: the recorded outcomes.
+        max_turns: maximum number of turns in a trajectory.
+        on_query: called after every query of every router.
+
+    Raises:
+        PoolError: a router knows none of the table's pairs; the message names the router.
+        OutcomeError: as for `run_router`.
+    """
+    replays: dict[str, _Replay] = {}
+    for name, router in routers.items():
+        with named(name):
+            replays[name] = _Replay(router, executor, max_turns)
+    for start in range(0, len(executor.table.query_ids), _BATCH):
+        for replay in replays.values():
+            replay.run(start, start + _BATCH, on_query)
+    return {name: replay.runs() for name, replay in replays.items()}
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Have an error about a router's pairs say which router it is.
+
+    Raises:
+        PoolError: one is raised inside.
+    """
+    try:
+        yield
+    except PoolError as error:
+        raise PoolError(f"Router {name!r}: {error}") from error
+
+
+class _Replay:
+    """One router on its way through a table."""
+
+    def __init__(self, router: Router, executor: ReplayExecutor, max_turns: int) -> None:
+        table = executor.table
+        self._router = router.restrict(table.pairs)
+        self._executor, self._max_turns = executor, max_turns
+        self._queries = [_askable(query, self._router, executor) for query in table.queries]
+        if not any(self._queries):
+            raise OutcomeError(
+                f"{table.source} has no score of any pair that the router knows; nothing can be replayed."
+            )
+        self._tally = _Tally(executor)
+
+    def run(self, start: int, stop: int, on_query: Callable[[], None] | None) -> None:
+        """Send some of the queries round the loop, by index."""
+        part = self._queries[start:stop]
+        asked = [(number, query) for number, query in enumerate(part, start) if query is not None]
+        if on_query is not None:
+            for _ in range(len(part) - len(asked)):
                 on_query()
-    return tally.runs(len(router.pairs) or len(table.pairs))
+        queries, router = [query for _, query in asked], Prepared(self._router)
+        with untraced():
+            solved = solve_together(queries, router, self._executor, max_turns=self._max_turns, on_query=on_query)
+        for (number, query), trajectory in zip(asked, solved, strict=True):
+            self._tally.add(number, query, trajectory)
+
+    def runs(self) -> Runs:
+        """Return the results."""
+        return self._tally.runs(len(self._router.pairs) or len(self._executor.table.pairs))
 
 
 def _askable(query: Query, router: Router, executor: ReplayExecutor) -> Query | None:
@@ -123,33 +185,6 @@ def _askable(query: Query, router: Router, executor: ReplayExecutor) -> Query | 
 
 def _allowing(query: Query, pairs: frozenset[Pair]) -> Query:
     return query.replace(constraints=query.constraints.replace(pairs=pairs))
-
-
-class _Prepared(RouterWrapper):
-    """A router whose first steps were decided in advance, and whose refusals end the loop without an answer."""
-
-    def __init__(self, router: Router, queries: Sequence[Query]) -> None:
-        super().__init__(router)
-        self._first: dict[str | None, Decision] = {}
-        try:
-            decisions = router.decide_batch(queries) if queries else []
-        except ConstraintError:
-            return  # one of them was refused: each is decided alone
-        self._first = {query.id: decision for query, decision in zip(queries, decisions, strict=True)}
-
-    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        if not trajectory.steps and query.id in self._first:
-            return self._first[query.id]
-        try:
-            return self.router.decide(query, trajectory)
-        except ConstraintError as error:
-            return Decision(kind="answer", rule=_REFUSED, reason=str(error))
-
-    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        return self.decide(query, trajectory)
-
-    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
-        return [self.decide(query) for query in queries]
 
 
 class _Tally:
@@ -177,7 +212,7 @@ class _Tally:
         self._paths[number] = tuple(self._executor.table.pair_number(pair) for pair in called)
         self._stops[number] = trajectory.steps[-1].decision.rule
         self._calls.update(called)
-        self._refused += trajectory.steps[-1].decision.rule == _REFUSED
+        self._refused += trajectory.steps[-1].decision.rule == REFUSED
 
     def runs(self, choices: int) -> Runs:
         pairs = self._executor.table.pairs
