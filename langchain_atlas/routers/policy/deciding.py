@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 
 from langchain_atlas.errors import PoolError
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.pair_statistics import chance
 from langchain_atlas.routers.policy.verdict_evidence import verdict_in_words
 from langchain_atlas.trajectory import Candidate, Decision, Query, Trajectory
 
@@ -66,7 +65,7 @@ class LookedUp(NamedTuple):
     @classmethod
     def of(cls, prior: PriorFeatures) -> list[LookedUp]:
         """Return that of every query."""
-        success = torch.sigmoid(prior.of_pairs("success_around")).numpy()
+        success = chance(prior.of_pairs("success_around").numpy())
         nearest = prior.of_query("nearest").tolist()
         return [cls(*row) for row in zip(prior.cost.numpy(), success, nearest, strict=True)]
 
@@ -86,7 +85,7 @@ def answer(each: OpenStep, slot: int, assessed: AssessedStep, pairs: Sequence[Pa
         raise PoolError("An answer must come from a step with an observation.")
     agreeing = int(assessed.same[slot, : len(each.steps)].sum())
     right = float(assessed.right[slot])
-    rest = assessed.values[MAX_CALLS:]
+    rest = assessed.values[len(assessed.right) :]
     best = int(rest.argmax())
     if np.isneginf(rest[best]):
         rule, why = "limit", each.limits.reason
@@ -116,9 +115,10 @@ def route(column: int, assessed: AssessedStep, looked_up: LookedUp, featurizer: 
         featurizer: the featurizer, with the record of every pair.
     """
     values, made = assessed.values, bool((assessed.right > 0).any())
-    floor = MAX_CALLS + column != int(assessed.bare.argmax())
+    n_answers = len(assessed.right)
+    floor = n_answers + column != int(assessed.bare.argmax())
     leading = float(assessed.right.max())
-    rest = values[MAX_CALLS:].copy()
+    rest = values[n_answers:].copy()
     chosen = candidate(column, looked_up, rest[column], featurizer)
     rest[column] = -np.inf
     second = int(rest.argmax()) if len(rest) > 1 else column
