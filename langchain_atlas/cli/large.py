@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 LARGE = 2_000_000
 """Outcomes above which a cluster router is fitted in parts."""
 
+PART = 200_000
+"""Outcomes of a part, about; the router's clusters and trees are learned on one."""
+
 _MEASURED = 4000
 """Number of queries, drawn at random, that settings are measured on where the table is large."""
 
@@ -45,7 +48,7 @@ def in_parts(kind: str, data: Path, pairs: Path | None, domains: str | None) -> 
     kept = None if pairs is None else read_pairs(pairs)
     with ExitStack() as stack:
         with common.progress("dividing the table") as bar:
-            divided = parted(data, pairs=kept, domains=common.named_domains(domains), progress=bar)
+            divided = parted(data, pairs=kept, domains=common.named_domains(domains), rows=PART, progress=bar)
             parts = stack.enter_context(divided)
         yield parts
 

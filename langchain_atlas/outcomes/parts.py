@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 NEEDED = ("query_id", "query", "context", "domain", "model", "tool", "score", "cost_usd", "latency_s")
 """The columns of the parts; the others are null in them."""
 
-_ROWS = 200_000
-"""Number of outcomes in a part, about."""
 _BATCH = 65_536
 _MOST_PARTS = 500
 """Parts are written at the same time, each to a file of its own."""
@@ -79,7 +77,7 @@ def parted(
     *,
     pairs: Collection[Pair] | None = None,
     domains: Collection[str] | None = None,
-    rows: int = _ROWS,
+    rows: int = 200_000,
     progress: Progress | None = None,
 ) -> Iterator[Parts]:
     """Divide a parquet file by query, in bounded memory; the parts are deleted at the end.
@@ -129,7 +127,8 @@ def _chosen(table: pa.Table, pairs: Collection[Pair] | None, domains: Collection
         wanted = pa.array(sorted(domains)).cast(table.schema.field("domain").type)
         table = table.filter(pc.is_in(table["domain"], value_set=wanted))
     if pairs is not None:
-        named = pc.binary_join_element_wise(*(table[part].cast(pa.large_string()) for part in ("model", "tool")), "@@")
+        sides = (table[part].cast(pa.large_string()) for part in ("model", "tool"))
+        named = pc.binary_join_element_wise(*sides, pa.scalar("@@", pa.large_string()))
         table = table.filter(pc.is_in(named, value_set=pa.array([*map(str, pairs)], pa.large_string())))
     return table
 
