@@ -13,10 +13,11 @@ from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.evaluation.replay.together import REFUSED, Prepared, solve_together
 from langchain_atlas.loop.limits import MAX_TURNS
+from langchain_atlas.routers.utility import ROUTED_ONCE, UtilityRouter
 from langchain_atlas.tracing import untraced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -147,7 +148,7 @@ class _Replay:
         table = executor.table
         self._router = router.restrict(table.pairs)
         self._executor, self._max_turns = executor, max_turns
-        self._queries = [_askable(query, self._router, executor) for query in table.queries]
+        self._queries = _askable(table.queries, self._router, executor)
         if not any(self._queries):
             raise OutcomeError(
                 f"{table.source} has no score of any pair that the router knows; nothing can be replayed."
@@ -161,26 +162,42 @@ class _Replay:
         if on_query is not None:
             for _ in range(len(part) - len(asked)):
                 on_query()
+        if isinstance(self._router, UtilityRouter):  # what it asks first is the answer: a recorded call never fails
+            asked = self._route(asked, on_query)
         queries, router = [query for _, query in asked], Prepared(self._router)
         with untraced():
             solved = solve_together(queries, router, self._executor, max_turns=self._max_turns, on_query=on_query)
         for (number, query), trajectory in zip(asked, solved, strict=True):
             self._tally.add(number, query, trajectory)
 
+    def _route(self, asked: list[tuple[int, Query]], on_query: Callable[[], None] | None) -> list[tuple[int, Query]]:
+        """Route queries, all at once; return those that can't be routed, for the loop to say why."""
+        table, router = self._executor.table, self._router
+        assert isinstance(router, UtilityRouter)  # noqa: S101  # the caller has looked
+        column_of = np.array([*map(table.pair_number, router.pairs), -1])
+        columns = column_of[router.choose_batch([query for _, query in asked])]
+        rows = np.array([number for number, _ in asked], dtype=np.int64)
+        there = (columns >= 0) & self._executor.callable[rows, columns]
+        self._tally.add_routed(rows[there], columns[there])
+        if on_query is not None:
+            for _ in range(int(there.sum())):
+                on_query()
+        return [each for each, done in zip(asked, there, strict=True) if not done]
+
     def runs(self) -> Runs:
         """Return the results."""
         return self._tally.runs(len(self._router.pairs) or len(self._executor.table.pairs))
 
 
-def _askable(query: Query, router: Router, executor: ReplayExecutor) -> Query | None:
-    """Return the query with the constraint that makes it replayable; None when it can't be."""
-    recorded = executor.recorded(query)
-    if not router.pairs:
-        return _allowing(query, recorded) if recorded else None
-    known = recorded.intersection(router.pairs)
-    if len(known) == len(router.pairs):
-        return query
-    return _allowing(query, recorded) if known else None
+def _askable(queries: Sequence[Query], router: Router, executor: ReplayExecutor) -> list[Query | None]:
+    """Return each query with the constraint that makes it replayable; None when it can't be."""
+    columns = [executor.table.pair_number(pair) for pair in router.pairs]
+    known = executor.callable[:, columns] if columns else executor.callable
+    some, every = known.any(axis=1), known.all(axis=1)
+    return [
+        query if whole and columns else _allowing(query, executor.recorded(query)) if there else None
+        for query, there, whole in zip(queries, some, every, strict=True)
+    ]
 
 
 def _allowing(query: Query, pairs: frozenset[Pair]) -> Query:
@@ -213,6 +230,16 @@ class _Tally:
         self._stops[number] = trajectory.steps[-1].decision.rule
         self._calls.update(called)
         self._refused += trajectory.steps[-1].decision.rule == REFUSED
+
+    def add_routed(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        """Add queries that were answered by the first pair that was called; rows and columns are those of the table."""
+        for name, values in {**self._executor.figures(rows, columns), "calls": np.ones(len(rows))}.items():
+            self._numbers[name][rows] = values
+        self._answered[rows] = columns
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            self._paths[row] = (column,)
+            self._stops[row] = ROUTED_ONCE
+            self._calls[self._executor.table.pairs[column]] += 1
 
     def runs(self, choices: int) -> Runs:
         pairs = self._executor.table.pairs
