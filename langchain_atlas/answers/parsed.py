@@ -8,6 +8,7 @@ import math
 import re
 import warnings
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_atlas.answers.functions import OfferedFunction, fits, folded_value, functions_of, typed
@@ -50,6 +51,10 @@ SHORT = 60
 """Maximum number of words of a text that is compared word by word."""
 
 _CODE = re.compile(r"```[a-zA-Z0-9]*\s*\n(.*?)```", re.DOTALL)
+_MOST_KEPT = 8192
+"""Number of answers that are kept parsed."""
+_LONGEST_KEPT = 4000
+"""Characters of the longest answer that is kept parsed."""
 _NO_MARKS = (0.0,) * len(MARKS)
 
 
@@ -88,20 +93,30 @@ def read_answer(answer: str | None, query: Query) -> ParsedAnswer:
     """
     if answer is None:
         return ParsedAnswer("nothing", "", "failed")
+    parse = _parse if len(answer) > _LONGEST_KEPT else _parse_once
+    return parse(answer, query.text, query.context)
+
+
+def _parse(answer: str, text: str, context: str | None) -> ParsedAnswer:
+    """Parse an answer, given the text and the context of its query."""
     answer = without_thoughts(answer)
-    functions = functions_of(query.context)
+    functions = functions_of(context)
     if functions:
         calls, style = read_calls(answer)
         if not calls:
             calls, style = tuple(marked_calls(answer)), "tagged-native"
         if calls:
             read = [_resolved(call, functions) for call in calls]
-            return ParsedAnswer("calls", _said(read), style, _marks(read, functions, query), answer)
+            return ParsedAnswer("calls", _said(read), style, _marks(read, functions, text), answer)
         return ParsedAnswer("no-call", "", "text" if answer.strip() else "empty", text=answer)
-    return _read_text(answer, query)
+    return _read_text(answer, text)
 
 
-def _read_text(answer: str, query: Query) -> ParsedAnswer:
+_parse_once = lru_cache(maxsize=_MOST_KEPT)(_parse)
+"""At every turn of a query, and at every setting of a router, its earlier answers are read again."""
+
+
+def _read_text(answer: str, asked: str) -> ParsedAnswer:
     if says_nothing(answer):
         return ParsedAnswer("nothing", "", "empty")
     code = _structure_of(answer)
@@ -109,7 +124,7 @@ def _read_text(answer: str, query: Query) -> ParsedAnswer:
         return ParsedAnswer("code", code, "fenced" if "```" in answer else "code", text=answer)
     final = final_part(answer)
     style = "bare" if final == answer.strip() else "explained"
-    choice, number = choice_of(final, query.text), number_of(final)
+    choice, number = choice_of(final, asked), number_of(final)
     if choice is not None:
         return ParsedAnswer("choice", choice, style)
     if number is not None:
@@ -151,9 +166,9 @@ def _said(calls: Sequence[_Resolved]) -> tuple[Any, ...]:
     return tuple(sorted(said))
 
 
-def _marks(calls: Sequence[_Resolved], functions: Sequence[OfferedFunction], query: Query) -> tuple[float, ...]:
+def _marks(calls: Sequence[_Resolved], functions: Sequence[OfferedFunction], asked: str) -> tuple[float, ...]:
     flagged = dict.fromkeys(MARKS[:6], 0)
-    text = f" {words_of(query.text)} "
+    text = f" {words_of(asked)} "
     values, ungrounded = 0, 0
     for one in calls:
         function = one.function

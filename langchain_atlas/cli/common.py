@@ -136,19 +136,30 @@ def load_table(data: Path, pairs: Path | None, domains: str | None, *, unmarked:
     Raises:
         InvalidInputError: a file, a pair or a domain is wrong, or no outcome has a score.
     """
-    from langchain_atlas.errors import SettingError
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import read_pairs
 
     table = OutcomeTable.load(data)
+    wanted = named_domains(domains)
+    if pairs is not None or wanted is not None:
+        table = table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)
+    return table if unmarked else _marked(table)
+
+
+def named_domains(domains: str | None) -> list[str] | None:
+    """Return the names in the option ``--domains``; None if it is left out.
+
+    Raises:
+        SettingError: it names none.
+    """
+    from langchain_atlas.errors import SettingError
+
     wanted = None if domains is None else [name.strip() for name in domains.split(",") if name.strip()]
     if wanted == []:
         raise SettingError(
             f"--domains is {domains!r}, which names none. Write names with commas between, or leave it out."
         )
-    if pairs is not None or wanted is not None:
-        table = table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)
-    return table if unmarked else _marked(table)
+    return wanted
 
 
 def _marked(table: OutcomeTable) -> OutcomeTable:

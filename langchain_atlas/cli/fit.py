@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common, held_out, slim
+from langchain_atlas.cli import common, held_out, large, slim
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.outcomes.parts import Parts
     from langchain_atlas.routers.base import Router
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.learned.base import EmbeddingRouter
@@ -75,8 +76,10 @@ def fit(
     measured = router in MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
     _check_knob(router, given)
     unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured or hold_out > 0)
-    table = common.load_table(data, pairs, domains)
-    _fit(unfitted, table, out, given, measured=measured, clusters=clusters, hold_out=hold_out, seed=seed, json=json)
+    with large.in_parts(router, data, pairs, domains) as divided:
+        table = common.load_table(data, pairs, domains) if divided is None else divided.read(divided.paths[0])
+        told = {"clusters": clusters, "hold_out": hold_out, "seed": seed, "json": json}
+        _fit(unfitted, table, out, given, measured=measured, parts=divided, **told)
 
 
 def _fit(
@@ -86,6 +89,7 @@ def _fit(
     given: dict[str, float],
     *,
     measured: bool,
+    parts: Parts | None,
     clusters: int | None,
     hold_out: float,
     seed: int,
@@ -99,11 +103,12 @@ def _fit(
     from langchain_atlas.outcomes import OutcomeMatrix
 
     terminal = common.console()
-    terminal.print(f"Fitting on {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
+    sample = large.measured_on(table, parts, seed)
+    large.announce(table, parts, sample, terminal)
     for note in log_notes(OutcomeMatrix.of(table).scored()):
         terminal.print(f"Note: {note}", markup=False)
-    trials = setting.measure(unfitted, table, seed=seed) if measured else None
-    curve = None if trials is None else choose_setting(trials, table, seed=seed)
+    trials = setting.measure(unfitted, sample, seed=seed) if measured else None
+    curve = None if trials is None else choose_setting(trials, sample, seed=seed)
 
     def fit_on(part: OutcomeTable) -> tuple[Router, str]:
         made: Any = copy.copy(unfitted)
@@ -111,13 +116,13 @@ def _fit(
         single = _single(part, made)
         return (setting.set_as_measured(made, curve, given, single) if measured or given else made), single
 
-    fitted: Any = fit_on(table)[0]
+    fitted = large.learn_rest(fit_on(table)[0], parts)
     if trials is not None and curve is not None:
-        held = held_out.by_trials(trials, curve, given, table, share=hold_out, seed=seed)
+        held = held_out.by_trials(trials, curve, given, sample, share=hold_out, seed=seed)
     else:
         encoder = getattr(unfitted, "encoder", None)
         quick = KINDS[unfitted.kind].measured
-        held = held_out.by_part(fit_on, table, encoder, share=hold_out, seed=seed, every=quick)
+        held = held_out.by_part(fit_on, sample, encoder, share=hold_out, seed=seed, every=quick)
     held = None if held is None else held.replace(settings=trade_of(fitted))
     fitted.held_out = held
     fitted.save(out)
@@ -125,11 +130,11 @@ def _fit(
         "router": fitted.kind,
         "encoder": fitted.encoder.name,
         "settings": dict(fitted.settings),
-        "n_queries": len(table.query_ids),
+        "n_queries": len(table.query_ids) if parts is None else sum(each.queries for each in fitted.clusters_),
         "n_pairs": len(fitted.pairs),
         "curve": None if curve is None else curve.to_json(),
         "held_out": None if held is None else held.to_json(),
-        **_clusters(fitted, table),
+        **_clusters(fitted, sample),
     }
     _show(figures, clusters, terminal)
     if measured:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,8 @@ from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.trajectory import Observation, Usage, Verdict
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Query
@@ -80,8 +83,22 @@ class ReplayExecutor(Executor):
         Raises:
             OutcomeError: the query is not recorded.
         """
-        known = ~np.isnan(self._outcomes.scores[self._row(query)])
+        known = self.callable[self._row(query)]
         return frozenset(pair for pair, there in zip(self.table.pairs, known, strict=True) if there)
+
+    @cached_property
+    def callable(self) -> NDArray[np.bool_]:
+        """Which pairs can be run on which query, shape [n_queries, n_pairs]; see `recorded`."""
+        return self._outcomes.recorded
+
+    def figures(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Return score, cost and latency of many runs, by name; each has shape [n_runs], NaN where unknown.
+
+        Args:
+            rows: row of each run's query.
+            columns: column of its pair.
+        """
+        return figures_of(self._outcomes, rows, columns)
 
     def _verdict(self, row: int, column: int) -> Verdict | None:
         if self._verdicts is None or self._verdicts[row, column] < 0:
@@ -101,6 +118,14 @@ class ReplayExecutor(Executor):
         if np.isnan(self._outcomes.scores[row, column]):
             raise OutcomeError(f"Pair {str(pair)!r} was not recorded on query {query.id!r} in {self.table.source}.")
         return row, column
+
+
+def figures_of(
+    outcomes: OutcomeMatrix, rows: NDArray[np.int64], columns: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return score, cost and latency of some cells; see `ReplayExecutor.figures`."""
+    named = {"score": outcomes.scores, "cost": outcomes.costs, "latency": outcomes.latencies}
+    return {name: values[rows, columns].astype(np.float64) for name, values in named.items()}
 
 
 def _or_none(value: float) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import ensure_config
 
-from langchain_atlas.errors import ArtifactError, ExecutionError, PoolError, SettingError, suggest
+from langchain_atlas.errors import ArtifactError, AtlasError, ExecutionError, PoolError, SettingError, suggest
 from langchain_atlas.failures.misspelled import refuse_unknown
 from langchain_atlas.failures.slips import check_methods, deciding
 from langchain_atlas.loop.handler import Handler
@@ -256,6 +256,13 @@ def _assigned(query: Query, trajectory: Trajectory) -> Assignment:
     if decision.rule == TURN_LIMIT:
         raise ExecutionError(f"The router had {MOST_THOUGHTS} thoughts in a row and decided nothing.")
     return Assignment(query=query, decision=decision)
+
+
+def decided(outcome: Decision | AtlasError) -> Decision:
+    """Return a decision, or raise the error that stands in its place."""
+    if isinstance(outcome, AtlasError):
+        raise outcome
+    return outcome
 
 
 def reconfigured(router: Changed, settings: Mapping[str, Any]) -> Changed:

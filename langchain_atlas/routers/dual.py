@@ -15,7 +15,6 @@ from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.policy.settings import SHARED
-from langchain_atlas.routers.policy.state_featurizer import EncodedQueries
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import united
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
@@ -134,8 +133,7 @@ class DualRouter(Router):
 
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         """Return the distance of queries to the remembered ones, 1 for the usual distance, shape [n_queries]."""
-        seen, _ = EncodedQueries.of(queries, self.rl.encoder, self.rl.featurizer.view)
-        return self.rl.featurizer.prior(seen).of_query("near").astype(np.float64)
+        return self.rl.featurizer.prior_of(queries, self.rl.encoder).of_query("near").astype(np.float64)
 
     def _affords_second(self, query: Query) -> bool:
         """Whether the query's limits leave room for two calls of the cheapest and of the fastest allowed pairs."""

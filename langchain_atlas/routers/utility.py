@@ -15,10 +15,11 @@ from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs, some
 from langchain_atlas.routers.batching import decide_together
-from langchain_atlas.routers.beta import beta_quantile
+from langchain_atlas.routers.choice import Choice, top_two
 from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.moved import moved
+from langchain_atlas.routers.reasons import guarded, interval, reason
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")
 """What can be changed in every router that compares pairs by utility, without fitting it again."""
+
+ROUTED_ONCE = "routed-once"
+"""The rule of the decision to give the answer of the pair that was asked."""
 
 _NORMAL = NormalDist()
 
@@ -97,7 +101,7 @@ class UtilityRouter(Router):
         """Route once, then answer; see `Router.decide`."""
         tried = trajectory.observations
         if tried and not tried[-1].failed:
-            return last_answer(trajectory, rule="routed-once", reason="This router asks one pair.")
+            return last_answer(trajectory, rule=ROUTED_ONCE, reason="This router asks one pair.")
         if self._is_used_up(tried):
             return last_answer(trajectory, rule="failovers-used", reason=f"{len(tried)} calls failed.")
         router = self._as_it_is()
@@ -132,39 +136,69 @@ class UtilityRouter(Router):
             permitted = self._untried(permitted, tuple(seen.pair for seen in trajectory.observations), query.avoid)
             if not permitted.any():
                 return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
-        expected = self._expect(item, permitted)
         try:
-            left = feasible(query, trajectory, self.pairs, expected.cost, expected.latency, permitted=permitted)
-            allowed = left.checked()
+            choice = self._choose(query, trajectory, item, permitted)
         except ConstraintError as error:
             if not trajectory.observations:
                 raise
             return last_answer(trajectory, rule="failovers-used", reason=f"No other pair may be tried: {error}")
-        utility = np.where(allowed, self.utility(expected, query.cost_weight), -np.inf)
-        best, second = _top_two(utility)
-        rule, said = expected.rule, ""
-        if self.always is not None and query.cost_weight is None and not trajectory.observations:
-            only = self.pairs.index(Pair.parse(self.always))
-            if allowed[only]:
-                second = best if best != only else second
-                best, rule, said = only, "one-pair", "Every query goes to one pair. "
-        elif best == expected.default and expected.spread is not None:
-            taken = (1 - self._weight(expected, query.cost_weight)) * self._margin
-            other = int(np.argmax(utility + taken * expected.spread))
-            if other != best:
-                rule, second, said = "guard", other, _guarded(expected, self.pairs[best], self.pairs[other], other)
+        expected, utility, best, second = choice.expected, choice.utility, choice.best, choice.second
+        said = ""
+        if choice.rule == "one-pair":
+            said = "Every query goes to one pair. "
+        elif choice.rule == "guard" and second is not None:
+            said = guarded(expected, self.pairs[best], self.pairs[second], second)
         chosen = self._candidate(expected, best, utility)
-        why = "" if said else moved(expected, allowed, self._trusted(expected), best, self.pairs)
+        why = "" if said else moved(expected, choice.allowed, self._trusted(expected), best, self.pairs)
         return Decision(
             kind="route",
             pair=chosen.pair,
-            rule=f"failover, {rule}" if trajectory.observations else rule,
+            rule=f"failover, {choice.rule}" if trajectory.observations else choice.rule,
             cluster=expected.cluster,
             distance=expected.distance,
             chosen=chosen,
             runner_up=None if second is None else self._candidate(expected, second, utility),
-            reason=said + _reason(expected, chosen) + why,
+            reason=said + reason(expected, chosen) + why,
         )
+
+    def _choose(self, query: Query, trajectory: Trajectory, item: Any, permitted: NDArray[np.bool_]) -> Choice:
+        """Choose a pair.
+
+        Raises:
+            ConstraintError: none satisfies the query's constraints.
+        """
+        expected = self._expect(item, permitted)
+        left = feasible(query, trajectory, self.pairs, expected.cost, expected.latency, permitted=permitted)
+        allowed = left.checked()
+        utility = np.where(allowed, self.utility(expected, query.cost_weight), -np.inf)
+        best, second = top_two(utility)
+        rule = expected.rule
+        if self.always is not None and query.cost_weight is None and not trajectory.observations:
+            only = self.pairs.index(Pair.parse(self.always))
+            if allowed[only]:
+                second = best if best != only else second
+                best, rule = only, "one-pair"
+        elif best == expected.default and expected.spread is not None:
+            taken = (1 - self._weight(expected, query.cost_weight)) * self._margin
+            other = int(np.argmax(utility + taken * expected.spread))
+            if other != best:
+                rule, second = "guard", other
+        return Choice(expected, allowed, utility, best, second, rule)
+
+    def choose_batch(self, queries: Sequence[Query]) -> NDArray[np.int64]:
+        """Return the column of the pair that each query goes to first, shape [n_queries]; -1 where none may be called.
+
+        These are the pairs of `decide_batch`, without the reasons, which take most of its time.
+        """
+        router = self._as_it_is()
+        items = router._prepare(queries) if queries else []  # noqa: SLF001  # of its own class
+        chosen = np.full(len(queries), -1, dtype=np.int64)
+        for number, (query, item) in enumerate(zip(queries, items, strict=True)):
+            try:
+                chosen[number] = router._choose(query, START, item, router._permitted(query)).best  # noqa: SLF001
+            except ConstraintError:
+                continue
+        return chosen
 
     def utility(self, expected: PairEstimates, cost_weight: float | None = None) -> NDArray[np.float64]:
         """Return the utility of every pair, shape [n_pairs]: a fraction of a right answer, minus the price.
@@ -272,7 +306,7 @@ class UtilityRouter(Router):
             pair=self.pairs[column],
             expected_success=float(expected.success[column]),
             evidence=None if expected.evidence is None else int(expected.evidence[column]),
-            interval=_interval(expected, column),
+            interval=interval(expected, column),
             expected_cost_usd=_or_none(expected.cost[column]),
             expected_latency_s=_or_none(expected.latency[column]),
             utility=float(utility[column]),
@@ -357,41 +391,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise SettingError(f"{name} is {value!r}; it must be {kind}{bottom}{top}.")
 
 
-def _guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) -> str:
-    """Explain why the default pair is called although another has a higher expected value."""
-    if expected.far:
-        return f"Stays with {default}: the query is far from all that was logged. "
-    count = 0 if expected.paired is None else int(expected.paired[column])
-    return f"Stays with {default}: the {count} paired outcomes near here do not tell {default} and {other} apart. "
-
-
 @cache
 def _standard_errors(confidence: float) -> float:
     return max(0.0, _NORMAL.inv_cdf(confidence)) if confidence > 0 else 0.0
-
-
-def _interval(expected: PairEstimates, column: int) -> tuple[float, float] | None:
-    """Return the 95% interval of an expected score, from its Beta distribution."""
-    if expected.solved is None or expected.failed is None:
-        return None
-    solved, failed = max(float(expected.solved[column]), 1e-9), max(float(expected.failed[column]), 1e-9)
-    return beta_quantile(solved, failed, 0.025), beta_quantile(solved, failed, 0.975)
-
-
-def _reason(expected: PairEstimates, chosen: Candidate) -> str:
-    spread = "" if chosen.interval is None else f" ({chosen.interval[0]:.0%}-{chosen.interval[1]:.0%})"
-    dollars = chosen.expected_cost_usd
-    cost = "at unknown cost" if dollars is None else f"at ${1000 * dollars:.3g} per 1000"
-    count = "" if chosen.evidence is None else f", from {chosen.evidence} outcome{'s' * (chosen.evidence != 1)} there"
-    return (
-        f"In {expected.where}{count}, {chosen.pair} is expected to solve {chosen.expected_success:.0%}{spread}, {cost}."
-    )
-
-
-def _top_two(utility: NDArray[np.float64]) -> tuple[int, int | None]:
-    order = np.argsort(-utility, kind="stable")
-    second = int(order[1]) if len(order) > 1 and np.isfinite(utility[order[1]]) else None
-    return int(order[0]), second
 
 
 def _or_none(value: float) -> float | None:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asking import sums
 from fitting import fit
 from recorded import kinds_of_query
 
 from langchain_atlas import encoders
+from langchain_atlas.cli import large
 from langchain_atlas.errors import SettingError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.kinds import FITTED, class_of
 from langchain_atlas.testing import FakeEncoder
 
@@ -115,3 +118,36 @@ def test_a_long_fit_tells_how_far_it_is(data: str, tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(common, "progress", progress)
     fit(data, tmp_path / "router", "--router", "mlp")
     assert told[-1][0] == told[-1][1] == len(told)
+
+
+def test_a_large_table_is_learned_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = sums(count=400)
+    table.save(tmp_path / "large.parquet")
+    monkeypatch.setattr(large, "LARGE", len(table) - 1)
+    monkeypatch.setattr(large, "PART", len(table) // 3)
+    file = tmp_path / "figures.json"
+    printed = fit(str(tmp_path / "large.parquet"), tmp_path / "router", "--json", str(file)).output
+    assert f"Fitting on {len(table)} outcomes, in 3 parts" in printed
+    figures: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    assert (figures["n_queries"], figures["n_pairs"]) == (len(table.query_ids), len(table.pairs))
+    assert figures["curve"] is not None
+    router = Router.load(tmp_path / "router", FakeEncoder(name=encoders.DEFAULT_ENCODER))
+    assert isinstance(router, ClusterRouter)
+    assert router.statistics_.outcomes.sum() == len(table)
+    assert router.curve is not None
+
+
+def test_of_a_large_table_only_the_chosen_pairs_and_domains_are_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = sums(count=400)
+    table.save(tmp_path / "large.parquet")
+    monkeypatch.setattr(large, "LARGE", 0)
+    (tmp_path / "pool.txt").write_text("\n".join(map(str, table.pairs[:2])))
+    chosen = ("--pairs", str(tmp_path / "pool.txt"), "--domains", table.domains[0], "--cost-weight", "0.2")
+    fit(str(tmp_path / "large.parquet"), tmp_path / "router", *chosen)
+    router = Router.load(tmp_path / "router", FakeEncoder(name=encoders.DEFAULT_ENCODER))
+    assert isinstance(router, ClusterRouter)
+    assert set(router.pairs) == set(table.pairs[:2])
+    kept = table.select(pairs=table.pairs[:2], domains=[table.domains[0]])
+    assert router.statistics_.outcomes.sum() == len(kept)

@@ -8,11 +8,13 @@ import numpy as np
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.replay.runs import run_router
-from langchain_atlas.execution.replay import ReplayExecutor
+from langchain_atlas.execution.replay import ReplayExecutor, figures_of
 from langchain_atlas.trajectory import Observation, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
     from langchain_atlas.evaluation.replay.runs import Runs
@@ -58,10 +60,14 @@ class LoggedExecutor(ReplayExecutor):
         """Return the doubly robust score; NaN where nothing is known."""
         return float(self._completed.scores[self._row(query), self.table.pair_number(pair)])
 
-    def recorded(self, query: Query) -> frozenset[Pair]:
-        """Return the pairs that a router may choose from on a query."""
-        able = self._able[self._row(query)]
-        return frozenset(pair for pair, there in zip(self.table.pairs, able, strict=True) if there)
+    @property
+    def callable(self) -> NDArray[np.bool_]:
+        """Which pairs a router may choose from on which query, shape [n_queries, n_pairs]."""
+        return self._able
+
+    def figures(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        """Return score, cost and latency of many runs; see `ReplayExecutor.figures`."""
+        return figures_of(self._completed, rows, columns)
 
 
 def judge(

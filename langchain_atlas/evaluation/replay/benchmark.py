@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.errors import OutcomeError, PoolError, SettingError
+from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.logged.executor import judge, reads_no_answers
 from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay import reference_policies
@@ -14,7 +14,7 @@ from langchain_atlas.evaluation.replay.comparison import Evaluation
 from langchain_atlas.evaluation.replay.overlap import learned_from
 from langchain_atlas.evaluation.replay.repeats import lasting_oracle
 from langchain_atlas.evaluation.replay.robustness import robustness
-from langchain_atlas.evaluation.replay.runs import Runs, run_router
+from langchain_atlas.evaluation.replay.runs import Runs, named, run_routers
 from langchain_atlas.evaluation.replay.unseen import unseen_figures
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop.limits import MAX_TURNS
@@ -93,16 +93,12 @@ def _runs(
     routers: Mapping[str, Router], table: OutcomeTable, logged: LoggedOutcomes | None, *, max_turns: int, step: Steps
 ) -> dict[str, Runs]:
     """Replay routers, or estimate their results."""
-    executor = ReplayExecutor(table)
+    if logged is None:
+        return run_routers(routers, ReplayExecutor(table), max_turns=max_turns, on_query=step)
     runs: dict[str, Runs] = {}
     for name, router in routers.items():
-        try:
-            if logged is None:
-                runs[name] = run_router(router, executor, max_turns=max_turns, on_query=step)
-            else:
-                runs[name] = judge(name, router, table, logged, on_query=step)
-        except PoolError as error:
-            raise PoolError(f"Router {name!r}: {error}") from error
+        with named(name):
+            runs[name] = judge(name, router, table, logged, on_query=step)
     return runs
 
 

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from langchain_atlas.amounts import add_known
-from langchain_atlas.errors import ConstraintError, OutcomeError
+from langchain_atlas.errors import OutcomeError, PoolError
+from langchain_atlas.evaluation.replay.together import REFUSED, Prepared, solve_together
 from langchain_atlas.loop.limits import MAX_TURNS
-from langchain_atlas.loop.turns import solve
-from langchain_atlas.routers.wrapper import RouterWrapper
+from langchain_atlas.routers.utility import ROUTED_ONCE, UtilityRouter
 from langchain_atlas.tracing import untraced
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from langchain_atlas.execution.replay import ReplayExecutor
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.trajectory import Query, Trajectory
 
 _BATCH = 512
 """Number of queries whose first step is decided at once."""
-
-_REFUSED = "refused"
 
 
 @dataclass(frozen=True)
@@ -92,64 +91,117 @@ def run_router(
         OutcomeError: the router calls a pair that is not recorded, against the query's constraints, or none of its
             pairs has a score on any query.
     """
-    table = executor.table
-    router = router.restrict(table.pairs)
-    queries = [_askable(query, router, executor) for query in table.queries]
-    if not any(queries):
-        raise OutcomeError(f"{table.source} has no score of any pair that the router knows; nothing can be replayed.")
-    tally = _Tally(executor)
-    for start in range(0, len(queries), _BATCH):
-        batch = queries[start : start + _BATCH]
-        prepared = _Prepared(router, [query for query in batch if query is not None])
-        for number, query in enumerate(batch, start):
-            if query is not None:
-                with untraced():
-                    tally.add(number, query, solve(query, prepared, executor, max_turns=max_turns))
-            if on_query is not None:
+    replay = _Replay(router, executor, max_turns)
+    for start in range(0, len(executor.table.query_ids), _BATCH):
+        replay.run(start, start + _BATCH, on_query)
+    return replay.runs()
+
+
+def run_routers(
+    routers: Mapping[str, Router],
+    executor: ReplayExecutor,
+    *,
+    max_turns: int = MAX_TURNS,
+    on_query: Callable[[], None] | None = None,
+) -> dict[str, Runs]:
+    """Do what `run_router` does for several routers, a part of the queries at a time.
+
+    So several settings of one router share what is looked up for a query.
+
+    Args:
+        routers: the routers, by name.
+        executor: the recorded outcomes.
+        max_turns: maximum number of turns in a trajectory.
+        on_query: called after every query of every router.
+
+    Raises:
+        PoolError: a router knows none of the table's pairs; the message names the router.
+        OutcomeError: as for `run_router`.
+    """
+    replays: dict[str, _Replay] = {}
+    for name, router in routers.items():
+        with named(name):
+            replays[name] = _Replay(router, executor, max_turns)
+    for start in range(0, len(executor.table.query_ids), _BATCH):
+        for replay in replays.values():
+            replay.run(start, start + _BATCH, on_query)
+    return {name: replay.runs() for name, replay in replays.items()}
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Have an error about a router's pairs say which router it is.
+
+    Raises:
+        PoolError: one is raised inside.
+    """
+    try:
+        yield
+    except PoolError as error:
+        raise PoolError(f"Router {name!r}: {error}") from error
+
+
+class _Replay:
+    """One router on its way through a table."""
+
+    def __init__(self, router: Router, executor: ReplayExecutor, max_turns: int) -> None:
+        table = executor.table
+        self._router = router.restrict(table.pairs)
+        self._executor, self._max_turns = executor, max_turns
+        self._queries = _askable(table.queries, self._router, executor)
+        if not any(self._queries):
+            raise OutcomeError(
+                f"{table.source} has no score of any pair that the router knows; nothing can be replayed."
+            )
+        self._tally = _Tally(executor)
+
+    def run(self, start: int, stop: int, on_query: Callable[[], None] | None) -> None:
+        """Send some of the queries round the loop, by index."""
+        part = self._queries[start:stop]
+        asked = [(number, query) for number, query in enumerate(part, start) if query is not None]
+        if on_query is not None:
+            for _ in range(len(part) - len(asked)):
                 on_query()
-    return tally.runs(len(router.pairs) or len(table.pairs))
+        if isinstance(self._router, UtilityRouter):  # what it asks first is the answer: a recorded call never fails
+            asked = self._route(asked, on_query)
+        queries, router = [query for _, query in asked], Prepared(self._router)
+        with untraced():
+            solved = solve_together(queries, router, self._executor, max_turns=self._max_turns, on_query=on_query)
+        for (number, query), trajectory in zip(asked, solved, strict=True):
+            self._tally.add(number, query, trajectory)
+
+    def _route(self, asked: list[tuple[int, Query]], on_query: Callable[[], None] | None) -> list[tuple[int, Query]]:
+        """Route queries, all at once; return those that can't be routed, for the loop to say why."""
+        table, router = self._executor.table, self._router
+        assert isinstance(router, UtilityRouter)  # noqa: S101  # the caller has looked
+        column_of = np.array([*map(table.pair_number, router.pairs), -1])
+        columns = column_of[router.choose_batch([query for _, query in asked])]
+        rows = np.array([number for number, _ in asked], dtype=np.int64)
+        there = (columns >= 0) & self._executor.callable[rows, columns]
+        self._tally.add_routed(rows[there], columns[there])
+        if on_query is not None:
+            for _ in range(int(there.sum())):
+                on_query()
+        return [each for each, done in zip(asked, there, strict=True) if not done]
+
+    def runs(self) -> Runs:
+        """Return the results."""
+        return self._tally.runs(len(self._router.pairs) or len(self._executor.table.pairs))
 
 
-def _askable(query: Query, router: Router, executor: ReplayExecutor) -> Query | None:
-    """Return the query with the constraint that makes it replayable; None when it can't be."""
-    recorded = executor.recorded(query)
-    if not router.pairs:
-        return _allowing(query, recorded) if recorded else None
-    known = recorded.intersection(router.pairs)
-    if len(known) == len(router.pairs):
-        return query
-    return _allowing(query, recorded) if known else None
+def _askable(queries: Sequence[Query], router: Router, executor: ReplayExecutor) -> list[Query | None]:
+    """Return each query with the constraint that makes it replayable; None when it can't be."""
+    columns = [executor.table.pair_number(pair) for pair in router.pairs]
+    known = executor.callable[:, columns] if columns else executor.callable
+    some, every = known.any(axis=1), known.all(axis=1)
+    return [
+        query if whole and columns else _allowing(query, executor.recorded(query)) if there else None
+        for query, there, whole in zip(queries, some, every, strict=True)
+    ]
 
 
 def _allowing(query: Query, pairs: frozenset[Pair]) -> Query:
     return query.replace(constraints=query.constraints.replace(pairs=pairs))
-
-
-class _Prepared(RouterWrapper):
-    """A router whose first steps were decided in advance, and whose refusals end the loop without an answer."""
-
-    def __init__(self, router: Router, queries: Sequence[Query]) -> None:
-        super().__init__(router)
-        self._first: dict[str | None, Decision] = {}
-        try:
-            decisions = router.decide_batch(queries) if queries else []
-        except ConstraintError:
-            return  # one of them was refused: each is decided alone
-        self._first = {query.id: decision for query, decision in zip(queries, decisions, strict=True)}
-
-    def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        if not trajectory.steps and query.id in self._first:
-            return self._first[query.id]
-        try:
-            return self.router.decide(query, trajectory)
-        except ConstraintError as error:
-            return Decision(kind="answer", rule=_REFUSED, reason=str(error))
-
-    async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
-        return self.decide(query, trajectory)
-
-    def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
-        return [self.decide(query) for query in queries]
 
 
 class _Tally:
@@ -177,7 +229,17 @@ class _Tally:
         self._paths[number] = tuple(self._executor.table.pair_number(pair) for pair in called)
         self._stops[number] = trajectory.steps[-1].decision.rule
         self._calls.update(called)
-        self._refused += trajectory.steps[-1].decision.rule == _REFUSED
+        self._refused += trajectory.steps[-1].decision.rule == REFUSED
+
+    def add_routed(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:
+        """Add queries that were answered by the first pair that was called; rows and columns are those of the table."""
+        for name, values in {**self._executor.figures(rows, columns), "calls": np.ones(len(rows))}.items():
+            self._numbers[name][rows] = values
+        self._answered[rows] = columns
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            self._paths[row] = (column,)
+            self._stops[row] = ROUTED_ONCE
+            self._calls[self._executor.table.pairs[column]] += 1
 
     def runs(self, choices: int) -> Runs:
         pairs = self._executor.table.pairs

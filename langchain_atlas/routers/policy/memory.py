@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,6 +52,32 @@ class AnswerMatrix:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the remembered queries are that have an outcome."""
+
+    kept: NDArray[np.bool_]
+    """Which outcomes count, shape [n, n_pairs]."""
+    rows: NDArray[np.int64]
+    """Rows of the queries with any, shape [n_rows]."""
+    vectors: NDArray[np.float32]
+    """Their vectors, shape [n_rows, dimension]."""
+    squares: NDArray[np.float32]
+    """Their squared lengths, shape [n_rows]."""
+
+    @classmethod
+    def of(cls, vectors: NDArray[np.float32], kept: NDArray[np.bool_]) -> Places:
+        """Find them among all vectors, shape [n, dimension]."""
+        rows = np.flatnonzero(kept.any(axis=1))
+        taken = vectors if len(rows) == len(vectors) else vectors[rows]
+        return cls(kept, rows, taken, (taken**2).sum(axis=1))
+
+    def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the distance of other vectors to each of them, shape [n_others, n_rows]."""
+        squares = (vectors**2).sum(axis=1)[:, None] + self.squares[None] - 2 * vectors @ self.vectors.T
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class Memory:
     """Outcomes that are looked up by their queries' vectors; rows are queries, columns are pairs."""
 
@@ -70,6 +97,11 @@ class Memory:
     def recorded(self) -> NDArray[np.bool_]:
         """Where a score is recorded, shape [n, n_pairs]."""
         return self.outcomes.recorded
+
+    @cached_property
+    def places(self) -> Places:
+        """Where the queries with a recorded score are."""
+        return Places.of(self.vectors, self.recorded)
 
     def columns(self, columns: Sequence[int]) -> Memory:
         """Return the memory of some pairs, by index."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.routers.policy.memory import Places
 from langchain_atlas.routers.policy.pair_statistics import chance, eased, logit, settled_pairs
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class NearbyStatistics:
 
     @classmethod
     def of(
-        cls, vectors: NDArray[np.float32], memory: Memory, record: PairStatistics, kept: NDArray[np.bool_]
+        cls, vectors: NDArray[np.float32], memory: Memory, record: PairStatistics, kept: NDArray[np.bool_] | None
     ) -> NearbyStatistics:
         """Compute the statistics near some queries.
 
@@ -52,18 +53,19 @@ class NearbyStatistics:
             vectors: vectors of the queries, shape [n_queries, dimension].
             memory: the outcomes.
             record: statistics of the same outcomes.
-            kept: which outcomes count, shape [n, n_pairs].
+            kept: which outcomes count, shape [n, n_pairs]; None for all.
         """
-        outcomes = memory.outcomes
-        rows = np.flatnonzero(kept.any(axis=1))
+        outcomes, there = memory.outcomes, memory.places if kept is None else Places.of(memory.vectors, kept)
+        kept, rows = there.kept, there.rows
         many = min(MANY, len(rows))
-        away = _distances(vectors, memory.vectors[rows])
+        away = there.distances(vectors)
         order = np.argpartition(away, many - 1, axis=1)[:, :many]
         away = np.take_along_axis(away, order, axis=1)
         inner = np.argsort(away, axis=1, kind="stable")
         away, order = np.take_along_axis(away, inner, axis=1), rows[np.take_along_axis(order, inner, axis=1)]
-        known = kept[order] & ~np.isnan(outcomes.scores[order])  # [n_queries, many, n_pairs]
-        scores = np.where(known, outcomes.scores[order], 0.0)
+        recorded = outcomes.scores[order]
+        known = kept[order] & ~np.isnan(recorded)  # [n_queries, many, n_pairs]
+        scores = np.where(known, recorded, 0.0)
         overall = chance(record.success)
         # Neighbours that are nearer than the usual one have more weight.
         scale = np.maximum(away.mean(axis=1, keepdims=True), 1e-6)
@@ -88,11 +90,6 @@ class NearbyStatistics:
             near=away[:, :few].mean(axis=1).astype(np.float32),
             ease=ease.astype(np.float32),
         )
-
-
-def _distances(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    squares = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)[None] - 2 * first @ second.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float32)
 
 
 def _near_mean(

@@ -11,12 +11,12 @@ import numpy as np
 
 from langchain_atlas.answers import AnswerAgreement
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
-from langchain_atlas.errors import ConstraintError, PoolError
+from langchain_atlas.errors import ConstraintError
 from langchain_atlas.pool.pool import Pair
-from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs
+from langchain_atlas.routers.base import Router, decided, last_answer, reconfigured, shared_pairs
 from langchain_atlas.routers.constraints import Limits, feasible, untried
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
-from langchain_atlas.routers.policy.arrays import sigmoid
+from langchain_atlas.routers.policy.deciding import AssessedStep, LookedUp, OpenStep, answer, candidate, route
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
@@ -35,23 +35,24 @@ from langchain_atlas.routers.policy.state import (
     State,
     answer_features,
 )
-from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, StateFeaturizer, under
-from langchain_atlas.routers.policy.verdict_evidence import VERDICTS, verdict_in_words
+from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer, under
+from langchain_atlas.routers.policy.verdict_evidence import VERDICTS
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
-from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from langchain_atlas.answers import Agreement
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.policy.network import Assessment, Policy
+    from langchain_atlas.routers.policy.network import Policy
 
 _POLICY = "policy."
+
+_MOST_CELLS = 100_000
+"""Number of states times pairs that the policy assesses at once."""
 
 
 class RLRouter(Router):
@@ -106,56 +107,82 @@ class RLRouter(Router):
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
-        seen, _ = EncodedQueries.of([query], self.encoder, self.featurizer.view)
-        return self._decide(query, trajectory, self.featurizer.prior(seen))
+        return decided(self.decide_steps([(query, trajectory)])[0])
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries with one pass of the encoder."""
-        if not queries:
-            return []
-        seen, _ = EncodedQueries.of(queries, self.encoder, self.featurizer.view)
-        prior = self.featurizer.prior(seen)
-        return [self._decide(query, START, prior.rows(np.array([number]))) for number, query in enumerate(queries)]
+        return [decided(each) for each in self.decide_steps([(query, START) for query in queries])]
 
-    def _decide(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Decision:
-        if self.always is not None and query.cost_weight is None:
-            one = self._one_pair(query, trajectory, prior, Pair.parse(self.always))
-            if one is not None:
-                return one
+    def decide_steps(self, asked: Sequence[tuple[Query, Trajectory]]) -> list[Decision | ConstraintError]:
+        """Decide the next step of many trajectories with one pass of encoder and policy.
+
+        Args:
+            asked: each query with what was decided and seen for it so far.
+
+        Returns:
+            The decisions; in the place of one that can't be made, its error.
+        """
+        found: list[Decision | ConstraintError] = []
+        at_once = max(1, _MOST_CELLS // len(self.pairs))
+        for start in range(0, len(asked), at_once):
+            found += self._decide(asked[start : start + at_once])
+        return found
+
+    def _decide(self, asked: Sequence[tuple[Query, Trajectory]]) -> list[Decision | ConstraintError]:
+        prior = self.featurizer.prior_of([query for query, _ in asked], self.encoder)
+        looked_up = LookedUp.of(prior)
+        found: list[Decision | ConstraintError | None] = [None] * len(asked)
+        left: list[OpenStep] = []
+        for row, (query, trajectory) in enumerate(asked):
+            if self.always is not None and query.cost_weight is None:
+                found[row] = self._one_pair(query, trajectory, looked_up[row], Pair.parse(self.always))
+            if found[row] is None:
+                limits = self._limits(query, trajectory, looked_up[row])
+                left.append(OpenStep(row, query, trajectory, self._answered(trajectory), limits))
+        if left:
+            chosen = prior if len(left) == len(asked) else prior.rows(np.array([each.row for each in left]))
+            state = self._state(left, self.priced(chosen))
+            assessed = self.policy.assess(state)
+            floored = assessed.action_values
+            if self.margin is not None:
+                floored = with_floor(floored, state, np.full(len(left), self.default), self.margin)
+            mask, right, same = assessed.mask, assessed.right, state.same
+            values, bare = (np.where(mask, part, -np.inf) for part in (floored, assessed.action_values))
+            for number, each in enumerate(left):
+                part = AssessedStep(mask[number], values[number], bare[number], right[number], same[number])
+                found[each.row] = self._chosen(each, part, looked_up[each.row])
+        return [each for each in found if each is not None]
+
+    def _chosen(self, each: OpenStep, assessed: AssessedStep, looked_up: LookedUp) -> Decision | ConstraintError:
+        """Return the decision of the highest value."""
+        if not assessed.mask.any():
+            if not each.trajectory.observations:
+                return ConstraintError(each.limits.reason)
+            return last_answer(each.trajectory, rule="limit", reason=each.limits.reason)
+        action = int(assessed.values.argmax())
+        if action < MAX_CALLS:
+            return answer(each, action, assessed, self.pairs)
+        return route(action - MAX_CALLS, assessed, looked_up, self.featurizer)
+
+    def _answered(self, trajectory: Trajectory) -> list[int]:
+        """Return the latest steps with an answer of a known pair, by index."""
         numbers = self.featurizer.numbers
-        steps = [
+        return [
             number
             for number, step in enumerate(trajectory.steps)
             if step.observation is not None and not step.observation.failed and step.observation.pair in numbers
         ][-MAX_CALLS:]
-        limits = self._limits(query, trajectory, prior)
-        state = self._state(query, trajectory, steps, self.priced(prior), limits)
-        assessed = self.policy.assess(state)
-        floored = assessed.action_values
-        if self.margin is not None:
-            floored = with_floor(floored, state, np.array([self.default]), self.margin)
-        mask = assessed.mask[0]
-        values, bare = (np.where(mask, part[0], -np.inf) for part in (floored, assessed.action_values))
-        if not mask.any():
-            if not trajectory.observations:
-                raise ConstraintError(limits.reason)
-            return last_answer(trajectory, rule="limit", reason=limits.reason)
-        action = int(values.argmax())
-        if action < MAX_CALLS:
-            alike = int(state.same[0, action, : len(steps)].sum())
-            return self._answer(trajectory, steps, action, assessed, values=values, limits=limits, agreeing=alike)
-        return self._route(action - MAX_CALLS, prior, assessed, values, floor=action != int(bare.argmax()))
 
-    def _one_pair(self, query: Query, trajectory: Trajectory, prior: PriorFeatures, pair: Pair) -> Decision | None:
+    def _one_pair(self, query: Query, trajectory: Trajectory, looked_up: LookedUp, pair: Pair) -> Decision | None:
         """Call one pair, and give its answer; None if the query does not allow it, or it failed."""
         made = trajectory.observations
         if made:
             answered = any(seen.pair == pair for seen in made) and any(not seen.failed for seen in made)
             return last_answer(trajectory, rule="one-pair", reason=f"Every query goes to {pair}.") if answered else None
         column = self.featurizer.numbers[pair]
-        if not self._limits(query, trajectory, prior).allowed[column] or not self._turns(trajectory):
+        if not self._limits(query, trajectory, looked_up).allowed[column] or not self._turns(trajectory):
             return None
-        chosen = self._candidate(column, prior, np.zeros(MAX_CALLS + len(self.pairs), dtype=np.float32))
+        chosen = candidate(column, looked_up, 0.0, self.featurizer)
         reason = f"Every query goes to {pair}."
         return Decision(kind="route", pair=pair, rule="one-pair", chosen=chosen, reason=reason)
 
@@ -184,9 +211,9 @@ class RLRouter(Router):
         """Column of the default pair: the most accurate of the remembered ones."""
         return self.featurizer.default
 
-    def _limits(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Limits:
+    def _limits(self, query: Query, trajectory: Trajectory, looked_up: LookedUp) -> Limits:
         record = self.featurizer.record
-        cost = prior.cost[0].astype(np.float64) * self.featurizer.scale.dollars
+        cost = looked_up.cost.astype(np.float64) * self.featurizer.scale.dollars
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # an unknown cost can't be expected to stay within limits
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
         permitted = untried(query, trajectory, self.pairs)
@@ -199,113 +226,43 @@ class RLRouter(Router):
         calls, steps = len(trajectory.observations) - failed, len(trajectory.steps) - failed
         return max(0, min(self.max_turns - steps, MAX_CALLS - calls))
 
-    def _state(
-        self, query: Query, trajectory: Trajectory, steps: list[int], prior: PriorFeatures, limits: Limits
-    ) -> State:
-        called = np.full((1, MAX_CALLS), -1)
-        answers = np.zeros((1, MAX_CALLS, len(ANSWER_FEATURES)), dtype=np.float32)
-        styles = np.full((1, MAX_CALLS), len(self.featurizer.memory.answers.style_names))
-        verdicts = np.zeros((1, MAX_CALLS), dtype=np.int64)
-        allowed = limits.allowed.copy()
-        readings, known = [], self.featurizer.styles
-        for slot, number in enumerate(steps):
-            observation = trajectory.steps[number].observation
-            if observation is None:
-                continue
-            column = self.featurizer.numbers[observation.pair]
-            # A truncated or withheld answer agrees with none: its end, where most final answers are, is missing.
-            reading = self.agreement.read(None if observation.incomplete else observation.answer or "", query)
-            readings.append(reading)
-            called[0, slot], allowed[column] = column, False
-            answers[0, slot] = answer_features(reading)
-            if observation.verdict is not None:
-                verdicts[0, slot] = VERDICTS.index(observation.verdict.status)
-            styles[0, slot] = known.get(f"{reading.kind} {reading.style}", len(known))
-        groups = np.array([self.agreement.groups(readings, query) + [-1] * (MAX_CALLS - len(readings))])
+    def _state(self, left: Sequence[OpenStep], prior: PriorFeatures) -> State:
+        n_states, known = len(left), self.featurizer.styles
+        called = np.full((n_states, MAX_CALLS), -1)
+        answers = np.zeros((n_states, MAX_CALLS, len(ANSWER_FEATURES)), dtype=np.float32)
+        styles = np.full((n_states, MAX_CALLS), len(self.featurizer.memory.answers.style_names))
+        verdicts = np.zeros((n_states, MAX_CALLS), dtype=np.int64)
+        groups = np.full((n_states, MAX_CALLS), -1)
+        allowed = np.stack([each.limits.allowed for each in left])
+        for row, each in enumerate(left):
+            readings = []
+            for slot, number in enumerate(each.steps):
+                observation = each.trajectory.steps[number].observation
+                if observation is None:
+                    continue
+                column = self.featurizer.numbers[observation.pair]
+                # A truncated or withheld answer agrees with none: its end, where most final answers are, is missing.
+                reading = self.agreement.read(None if observation.incomplete else observation.answer or "", each.query)
+                readings.append(reading)
+                called[row, slot], allowed[row, column] = column, False
+                answers[row, slot] = answer_features(reading)
+                if observation.verdict is not None:
+                    verdicts[row, slot] = VERDICTS.index(observation.verdict.status)
+                styles[row, slot] = known.get(f"{reading.kind} {reading.style}", len(known))
+            groups[row, : len(readings)] = self.agreement.groups(readings, each.query)
+        weights = [each.query.cost_weight for each in left]
         return State(
             prior=prior,
-            allowed=allowed[None],
+            allowed=allowed,
             called=called,
             same=groups[:, :, None] == groups[:, None, :],
             answers=answers,
             styles=styles,
-            turns=np.array([self._turns(trajectory)]),
+            turns=np.array([self._turns(each.trajectory) for each in left]),
             price=np.array(
-                [self.price if query.cost_weight is None else price_of(query.cost_weight)], dtype=np.float32
+                [self.price if weight is None else price_of(weight) for weight in weights], dtype=np.float32
             ),
             verdicts=None if prior.by_verdict is None else verdicts,
-        )
-
-    def _answer(
-        self,
-        trajectory: Trajectory,
-        steps: list[int],
-        slot: int,
-        assessed: Assessment,
-        *,
-        values: NDArray[np.float32],
-        limits: Limits,
-        agreeing: int,
-    ) -> Decision:
-        source = steps[slot]
-        observation = trajectory.steps[source].observation
-        if observation is None:
-            raise PoolError("An answer must come from a step with an observation.")
-        right = float(assessed.right[0, slot])
-        rest = values[MAX_CALLS:]
-        best = int(rest.argmax())
-        if np.isneginf(rest[best]):
-            rule, why = "limit", limits.reason
-        else:
-            rule = "agreed" if agreeing > 1 else "enough"
-            why = f"Asking {self.pairs[best]} too is not expected to be worth its cost."
-        made = len(trajectory.observations)
-        alike = f"{agreeing} of {len(steps)} answers agree. " if agreeing > 1 else ""
-        return Decision(
-            kind="answer",
-            answer=observation.answer,
-            source=source,
-            rule=rule,
-            chosen=Candidate(pair=observation.pair, expected_success=right),
-            reason=f"After {made} call{'s' if made > 1 else ''}, the answer of {observation.pair} is expected to be "
-            f"right with {right:.0%}{verdict_in_words(observation)}. {alike}{why}",
-        )
-
-    def _route(
-        self, column: int, prior: PriorFeatures, assessed: Assessment, values: NDArray[np.float32], *, floor: bool
-    ) -> Decision:
-        made = bool((assessed.right[0] > 0).any())
-        leading = float(assessed.right[0].max())
-        chosen = self._candidate(column, prior, values)
-        rest = values[MAX_CALLS:].copy()
-        rest[column] = -np.inf
-        second = int(rest.argmax()) if len(rest) > 1 else column
-        dollars = chosen.expected_cost_usd
-        cost = "at unknown cost" if dollars is None else f"for ${1000 * dollars:.3g} per 1000"
-        before = "The floor keeps to the most accurate pair. " if floor else ""
-        before += f"The best answer so far is expected to be right with {leading:.0%}; " if made else ""
-        return Decision(
-            kind="route",
-            pair=chosen.pair,
-            rule="floor" if floor else "ask-another" if made else "first-call",
-            distance=float(prior.of_query("nearest")[0]),
-            chosen=chosen,
-            runner_up=None if np.isneginf(rest[second]) else self._candidate(second, prior, values),
-            reason=f"{before}{chosen.pair} {'is worth asking too' if made else 'is asked first'}, {cost}: on queries "
-            f"like this it solves {chosen.expected_success:.0%}.",
-        )
-
-    def _candidate(self, column: int, prior: PriorFeatures, values: NDArray[np.float32]) -> Candidate:
-        record = self.featurizer.record
-        known, latency = not np.isnan(record.cost[column]), float(record.latency[column])
-        near = float(sigmoid(prior.of_pairs("success_around")[0, column, None])[0])
-        return Candidate(
-            pair=self.pairs[column],
-            expected_success=near,
-            evidence=int(record.count[column]),
-            expected_cost_usd=float(prior.cost[0, column]) * self.featurizer.scale.dollars if known else None,
-            expected_latency_s=None if np.isnan(latency) else latency,
-            utility=float(values[MAX_CALLS + column]),
         )
 
     @property

@@ -14,6 +14,7 @@ from langchain_atlas.routers.policy.arrays import constants
 from langchain_atlas.routers.policy.memory import Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+from langchain_atlas.routers.policy.recent import RecentNumbers
 from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
 from langchain_atlas.routers.policy.state import PriorFeatures, prior_features, relations
 
@@ -129,10 +130,38 @@ class StateFeaturizer:
 
     def prior(self, seen: EncodedQueries) -> PriorFeatures:
         """Look up the record of every pair for some queries."""
-        everything = self.memory.recorded
-        nearby = NearbyStatistics.of(seen.vectors, self.memory, self.record, everything)
-        numbers = prior_features(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
-        return assemble(numbers, np.zeros(len(seen.text), dtype=np.int64), [self.record], self)
+        return self._assembled(self._numbers_of(seen))
+
+    def prior_of(self, queries: Sequence[Query], encoder: Encoder) -> PriorFeatures:
+        """Do what `prior` does; what was looked up for the latest queries is not looked up again.
+
+        Args:
+            queries: the queries, at least one.
+            encoder: embeds them; the encoder that this featurizer was made with.
+        """
+
+        def look_up(new: list[Query]) -> list[NDArray[np.float32]]:
+            seen, _ = EncodedQueries.of(new, encoder, self.view)
+            return list(self._numbers_of(seen))
+
+        return self._assembled(self._recent.of(queries, encoder, look_up))
+
+    def _numbers_of(self, seen: EncodedQueries) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        nearby = NearbyStatistics.of(seen.vectors, self.memory, self.record, None)
+        return prior_features(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
+
+    def _assembled(self, numbers: Sequence[NDArray[np.float32]]) -> PriorFeatures:
+        pairs, query, cost = numbers
+        record = np.zeros(len(query), dtype=np.int64)
+        return PriorFeatures(pairs=pairs, query=query, cost=cost, record=record, **self._relations)
+
+    @cached_property
+    def _recent(self) -> RecentNumbers:
+        return RecentNumbers(len(self.pairs))
+
+    @cached_property
+    def _relations(self) -> dict[str, Any]:
+        return relations_of([self.record], self)
 
     def priced(self, prior: PriorFeatures, usd_per_second: float) -> PriorFeatures:
         """Return features whose costs include the expected seconds of a call, at a price in dollars per second."""
@@ -178,11 +207,19 @@ class StateFeaturizer:
 
     def restrict(self, pairs: Sequence[Pair]) -> StateFeaturizer:
         """Return the featurizer on some of the pairs."""
-        columns = [self.numbers[pair] for pair in pairs]
-        memory = self.memory.columns(columns)
-        return replace(
-            self, memory=memory, record=_columns(self.record, columns), descriptions=self.descriptions[columns]
-        )
+        kept = self._restricted.get(tuple(pairs))
+        if kept is None:
+            columns = [self.numbers[pair] for pair in pairs]
+            memory, record = self.memory.columns(columns), _columns(self.record, columns)
+            kept = replace(self, memory=memory, record=record, descriptions=self.descriptions[columns])
+            self._restricted.clear()
+            self._restricted[tuple(pairs)] = kept
+        return kept
+
+    @cached_property
+    def _restricted(self) -> dict[tuple[Pair, ...], StateFeaturizer]:
+        """The latest restriction, which several settings of a router share."""
+        return {}
 
 
 def assemble(
@@ -193,6 +230,12 @@ def assemble(
 ) -> PriorFeatures:
     """Combine numbers by query and one or more records into a prior."""
     pairs, query, cost = numbers
+    given = relations_of(records, featurizer)
+    return PriorFeatures(pairs=pairs, query=query, cost=cost, record=which, **given)
+
+
+def relations_of(records: Sequence[PairStatistics], featurizer: StateFeaturizer) -> dict[str, Any]:
+    """Return what a prior says of pairs and of pairs beside pairs, whatever the query, by name."""
     same_model, same_tool = relations(
         [pair.model for pair in featurizer.pairs], [pair.tool for pair in featurizer.pairs]
     )
@@ -203,17 +246,13 @@ def assemble(
     told = [record.by_verdict for record in records if record.by_verdict is not None]
     by_verdict = np.stack(told) if len(told) == len(records) else None
     likeness = featurizer.descriptions @ featurizer.descriptions.T
-    return PriorFeatures(
-        pairs=pairs,
-        query=query,
-        cost=cost,
-        record=which,
-        same_model=same_model,
-        same_tool=same_tool,
-        likeness=likeness,
-        by_verdict=by_verdict,
+    return {
+        "same_model": same_model,
+        "same_tool": same_tool,
+        "likeness": likeness,
+        "by_verdict": by_verdict,
         **stacked,
-    )
+    }
 
 
 def pair_description(pair: Pair, descriptions: Mapping[str, str]) -> str:
