@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.graphs.graph import create_atlas_graph
     from langchain_atlas.integrations.graphs.node import AtlasNode
     from langchain_atlas.integrations.messages import AtlasRecord
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.loop.turns import asolve, solve
     from langchain_atlas.messages.user_message import AtlasContext
     from langchain_atlas.outcomes.store import Store
@@ -77,6 +78,7 @@ _HOMES = {
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
     "LearningRouter": "routers.cluster.learning",
+    "Limits": "loop.shared_limits",
     "LiveExecutor": "execution.live",
     "Model": "pool.pool",
     "NO_TOOL": "pool.pool",
@@ -130,6 +132,7 @@ __all__ = [
     "Invocation",
     "LazyRouter",
     "LearningRouter",
+    "Limits",
     "LiveExecutor",
     "Model",
     "Observation",

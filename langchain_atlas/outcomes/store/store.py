@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL
 
+    from langchain_atlas.outcomes.store.ledger import StoreLedger
     from langchain_atlas.outcomes.store.reading import PairSummary
     from langchain_atlas.outcomes.store.writer import Counts
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
@@ -158,6 +160,13 @@ class Store:
         if not isinstance(source, str) or not 0 < len(source) <= _MAX_SOURCE or "\0" in source:
             raise SettingError(f"source is {source!r}; it must be a text of 1 to {_MAX_SOURCE} characters.")
         self._writer.put(Scored(decision_id, source, float(score), confidence, time.time()))
+
+    @cached_property
+    def ledger(self) -> StoreLedger:
+        """What was used of limits, and which models failed; see ``docs/limits.md``."""
+        from langchain_atlas.outcomes.store.ledger import StoreLedger
+
+        return StoreLedger(self._writer.current, partial(_database_errors, self._name))
 
     @property
     def counts(self) -> Counts:

@@ -15,7 +15,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import ConstraintError, PoolError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs
-from langchain_atlas.routers.constraints import Limits, feasible, untried
+from langchain_atlas.routers.constraints import Feasible, feasible, untried
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.memory_reading import read_table
@@ -184,7 +184,7 @@ class RLRouter(Router):
         """Column of the default pair: the most accurate of the remembered ones."""
         return self.featurizer.default
 
-    def _limits(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Limits:
+    def _limits(self, query: Query, trajectory: Trajectory, prior: PriorFeatures) -> Feasible:
         record = self.featurizer.record
         cost = prior.cost[0].numpy().astype(np.float64) * self.featurizer.scale.dollars
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # an unknown cost can't be expected to stay within limits
@@ -200,7 +200,7 @@ class RLRouter(Router):
         return max(0, min(self.max_turns - steps, MAX_CALLS - calls))
 
     def _state(
-        self, query: Query, trajectory: Trajectory, steps: list[int], prior: PriorFeatures, limits: Limits
+        self, query: Query, trajectory: Trajectory, steps: list[int], prior: PriorFeatures, limits: Feasible
     ) -> State:
         called = torch.full((1, MAX_CALLS), -1)
         answers = torch.zeros((1, MAX_CALLS, len(ANSWER_FEATURES)))
@@ -242,7 +242,7 @@ class RLRouter(Router):
         assessed: Assessment,
         *,
         values: NDArray[np.float32],
-        limits: Limits,
+        limits: Feasible,
         agreeing: int,
     ) -> Decision:
         source = steps[slot]
