@@ -34,6 +34,7 @@ Value = TypeVar("Value")
 _LOG = logging.getLogger(__name__)
 _NAMES = {"user": ("user_id", "langgraph_auth_user_id"), "thread": ("thread_id",), "run": ("run_id",)}
 """Keys under ``configurable`` that name the user, the thread and the run."""
+_LIMIT = f"{LimitError.__module__}:{LimitError.__qualname__}"
 _UNITS = {"usd": "dollars", "s": "seconds", "calls": "calls"}
 _LONGEST = 200
 
@@ -131,9 +132,12 @@ class Meter:
         first = self._rested(wide, trajectory)
         try:
             decision = yield first
-        except ConstraintError:
+        except ConstraintError as error:
             if first is wide:
-                raise
+                refused = _last_refusal(trajectory)
+                if refused is None:
+                    raise
+                return _end(trajectory, f"{refused} {error}")
             decision = yield wide  # a model that is left out is better than none
         if decision.pair is None or not caps:
             return decision
@@ -366,6 +370,12 @@ def _end(trajectory: Trajectory, reason: str) -> Decision:
     if all(seen.failed for seen in trajectory.observations):
         raise LimitError(reason)
     return last_answer(trajectory, rule=SPENT, reason=reason)
+
+
+def _last_refusal(trajectory: Trajectory) -> str | None:
+    """Return why the last call of the trajectory that a limit did not allow was refused; None if there is none."""
+    said = [seen.error for seen in trajectory.observations if _LIMIT in seen.error_types]
+    return said[-1] if said else None
 
 
 def _refused(pair: Pair, error: LimitError) -> Observation:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,6 @@ from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
-from langgraph.types import Command
 
 from langchain_atlas import (
     AtlasChain,
@@ -19,18 +17,16 @@ from langchain_atlas import (
     AtlasMiddleware,
     AtlasNode,
     ChatAtlas,
-    Constraints,
-    LiveExecutor,
     Limits,
+    LiveExecutor,
     Pair,
     Query,
     Store,
     create_atlas_graph,
-    solve,
 )
-from langchain_atlas.errors import AtlasError, ConstraintError, LimitError, SettingError
+from langchain_atlas.errors import ConstraintError, LimitError, SettingError
 from langchain_atlas.routers.base import Router
-from langchain_atlas.testing import Failure, ScriptedExecutor, ScriptedRouter
+from langchain_atlas.testing import Failure, ScriptedExecutor
 from langchain_atlas.trajectory import START as NOTHING
 from langchain_atlas.trajectory import Candidate, Decision, Observation, Trajectory, last_answer
 

@@ -65,7 +65,7 @@ class StoreLedger:
                 row = {"id": name, "scopes": json.dumps(sorted(caps)), "usd": expected.usd}
                 row |= {"seconds": expected.seconds, "is_settled": False}
                 charge = insert(CHARGES).values(**row, charged_at=now).on_conflict_do_nothing()
-                if connection.execute(charge).rowcount:  # else it was charged before
+                if connection.execute(charge.returning(CHARGES.c.id)).first():  # else it was charged before
                     for scope in sorted(caps):  # always in one order, so that no two wait for each other
                         added = insert(TOTALS).values(scope=scope, **expected._asdict(), changed_at=now)
                         _add_within(connection, added, expected, caps[scope])
