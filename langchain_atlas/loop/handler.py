@@ -15,7 +15,8 @@ from langchain_atlas.loop.deadlines import allowance, deadline
 from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Keep, Run, Tell, Verify
 from langchain_atlas.loop.identity import identified
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
-from langchain_atlas.loop.quota import Meter, Quota, needs_limits
+from langchain_atlas.loop.meter import Meter
+from langchain_atlas.loop.quota import Quota, needs_limits
 from langchain_atlas.loop.run_budget import budget
 from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run, is_observed

@@ -70,6 +70,8 @@ class Priced(Router):
             and Pair(model) not in failed
             and (limits.max_cost_usd is None or (usd is not None and usd <= limits.max_cost_usd))
         }
+        if not left and failed:
+            return last_answer(trajectory, rule="failovers-used", reason="No other pair is left to try.")
         if not left:
             raise ConstraintError("No pair fits.")
         pair = max(left, key=lambda one: left[one] or 0)
@@ -189,7 +191,7 @@ class TestEveryIntegration:
         assert ask(invoke).text == "large heard hello"
         assert ask(invoke, config=config(private=True)).text == "small heard hello"
         nobody = way(Priced(large=1e-3), connect(server), limits=limits)
-        with pytest.raises(LimitError, match=r"private_members leaves none of the pairs large@@none"):
+        with pytest.raises(LimitError, match=r"None of the pairs large@@none is among the private_members"):
             nobody(invoke, config=config(private=True))
         unruled = way(Priced(small=1e-6), connect(server))
         with pytest.raises(LimitError, match="nothing says which members may see it"):
