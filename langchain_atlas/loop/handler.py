@@ -74,7 +74,7 @@ class Handler:
     def do(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
         """Carry out an effect and return its result."""
         if self.quota is not None:
-            effect = self._bounded(effect)
+            effect = self.bounded(effect)
         match effect:
             case Decide(query, trajectory):
                 decide = partial(self._decide, query, trajectory)
@@ -105,7 +105,7 @@ class Handler:
     async def ado(self, effect: Effect) -> Any:  # noqa: C901, PLR0911  # one for each effect
         """Async version of `do`."""
         if self.quota is not None:
-            effect = self._bounded(effect)
+            effect = self.bounded(effect)
         match effect:
             case Decide(query, trajectory):
                 decide = partial(self._adecide, query, trajectory)
@@ -155,8 +155,10 @@ class Handler:
         assert self.quota is not None  # noqa: S101  # asked for only then
         return Meter(self.quota, () if self.router is None else self.router.pairs)
 
-    def _bounded(self, effect: Effect) -> Effect:
-        """Return an effect whose call takes no more than the quota leaves."""
+    def bounded(self, effect: Any) -> Any:
+        """Return an effect whose call takes no more than the quota leaves, if there is one."""
+        if self.quota is None:
+            return effect
         match effect:
             case Run(_, _, seconds, dollars):
                 return replace(effect, seconds=self._meter.seconds(seconds), budget=self._meter.budget(dollars))

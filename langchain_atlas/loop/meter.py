@@ -301,7 +301,7 @@ def _full(caps: dict[str, Caps], used: dict[str, Use], more: Use) -> tuple[str, 
 
 def _left(caps: dict[str, Caps], used: dict[str, Use]) -> Caps:
     """Return the least that is left in any scope."""
-    usd = [max(0.0, cap.usd - used[scope].usd) for scope, cap in caps.items() if cap.usd is not None]
+    usd = [max(0.0, cap.rounded_usd - used[scope].usd) for scope, cap in caps.items() if cap.usd is not None]
     seconds = [max(0.0, cap.seconds - used[scope].seconds) for scope, cap in caps.items() if cap.seconds is not None]
     return Caps(min(usd, default=None), min(seconds, default=None))
 

@@ -179,7 +179,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
                 reply = None
                 try:
                     if isinstance(effect, CallModel) and effect.live:
-                        for item in begun_within(effect.seconds, chunks(effect.request)):
+                        for item in begun_within(handler.bounded(effect).seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -206,7 +206,7 @@ async def astream(
                 reply = None
                 try:
                     if isinstance(effect, CallModel) and effect.live:
-                        async for item in abegun_within(effect.seconds, chunks(effect.request)):
+                        async for item in abegun_within(handler.bounded(effect).seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:

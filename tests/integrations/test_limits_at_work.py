@@ -13,14 +13,18 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.types import Command
+from recorded import Compass, row, table_of
 from test_shared_limits import SMALL, TODAY, Priced, config, costing, node_graph
 
 from langchain_atlas import (
     AtlasChain,
     AtlasMiddleware,
     AtlasNode,
+    ChatAtlas,
+    ClusterRouter,
     Limits,
     LiveExecutor,
+    Pair,
     Query,
     Store,
     asolve,
@@ -28,8 +32,8 @@ from langchain_atlas import (
     solve,
 )
 from langchain_atlas.amounts import Use
-from langchain_atlas.errors import ExecutionError, LimitError, SettingError
-from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter, call_tool
+from langchain_atlas.errors import BrokenStreamError, ExecutionError, LimitError, SettingError
+from langchain_atlas.testing import Broken, ScriptedExecutor, ScriptedRouter, call_tool
 from langchain_atlas.trajectory import Constraints
 
 if TYPE_CHECKING:
@@ -314,3 +318,64 @@ def test_cancelled_call_stays_charged_as_expected() -> None:
 
     asyncio.run(cancel())
     assert limits.memory.used([DAY])[DAY].usd == 0.25
+
+
+class TestStreamedReply:
+    def test_is_charged_and_refused_like_any_other(self, serve: Serve, connect: Connect, echo: Echo) -> None:
+        server, limits = serve(echo), Limits(day_calls=1, day_usd=1)
+        model = ChatAtlas(router=Priced(small=0.5), executor=connect(server), limits=limits)
+        assert "".join(str(chunk.content) for chunk in model.stream("hello")) == "small heard hello"
+        assert limits.memory.used([DAY])[DAY] == Use(pytest.approx(4e-6), pytest.approx(1, abs=5), 1)
+        with pytest.raises(LimitError):
+            list(model.stream("hello"))
+        assert len(server.requests) == 1
+
+    def test_that_breaks_off_stays_charged_as_expected(self, serve: Serve, connect: Connect) -> None:
+        limits = Limits(day_usd=1)
+        router = Priced(small=0.5)
+        model = ChatAtlas(router=router, executor=connect(serve(Broken("one two three"))), limits=limits)
+        with pytest.raises(BrokenStreamError):
+            list(model.stream("hello"))
+        assert limits.memory.used([DAY])[DAY].usd == 0.5
+
+
+def test_pair_that_a_person_puts_in_its_place_must_be_a_member_too() -> None:
+    executor = costing(small=0.1, large=0.2)
+    node = AtlasNode(
+        Priced(small=0.1), executor, approve=lambda *_: True, limits=Limits(members=["small"], unknown_usd=1)
+    )
+    graph = node_graph(node, checkpointer=InMemorySaver())
+    graph.invoke(ASK, config(thread_id="t"))
+    graph.invoke(Command(resume="large@@none"), config(thread_id="t"))
+    assert executor.calls == []
+    graph.invoke(Command(resume=True), config(thread_id="t"))
+    assert [pair.model for pair, _ in executor.calls] == ["small"], "the router's next choice"
+
+
+def test_cluster_router_takes_the_cheaper_pair_when_the_dear_one_no_longer_fits() -> None:
+    right, wrong = Pair("right"), Pair("wrong")
+    rows = [
+        row(f"q{n}", str(pair), score, usd) for n in range(4) for pair, score, usd in ((right, 1, 0.4), (wrong, 0, 0.1))
+    ]
+    router = ClusterRouter.as_in_paper(Compass({"q0": 0.0}), n_clusters=1, cost_weight=0.0).fit(table_of(*rows))
+    limits = Limits(day_usd=0.9)
+    chain = AtlasChain(router, costing(right=0.4, wrong=0.1), limits=limits)
+    assert [chain.invoke("q0").text for _ in range(3)] == ["by right", "by right", "by wrong"]
+    with pytest.raises(LimitError, match=r"day_usd is 0.9, and 0.9 dollars are used today.*the least is 0.1"):
+        chain.invoke("q0")
+
+
+def test_cluster_router_passes_by_a_model_that_is_left_out() -> None:
+    rows = [row(f"q{n}", f"{name}@@none", score, 0.1) for n in range(4) for name, score in (("right", 1), ("wrong", 0))]
+    router = ClusterRouter.as_in_paper(Compass({"q0": 0.0}), n_clusters=1, cost_weight=0.0).fit(table_of(*rows))
+    limits = Limits(cooldown_s=60, cooldown_after=1)
+    limits.memory.failed("right", 60, 1)
+    assert AtlasChain(router, costing(right=0.1, wrong=0.1), limits=limits).invoke("q0").text == "by wrong"
+
+
+def test_threads_of_a_process_share_a_limit_exactly() -> None:
+    limits, executor = Limits(day_calls=100), costing(small=0.1)
+    chain = AtlasChain(Priced(small=0.1), executor, limits=limits)
+    results = chain.batch(["hello"] * 150, {"max_concurrency": 16}, return_exceptions=True)
+    assert sum(isinstance(result, LimitError) for result in results) == 50
+    assert len(executor.calls) == 100

@@ -157,3 +157,14 @@ class TestLedger:
         time.sleep(max(0.0, until - time.time()) + 0.05)
         ledger.failed("large", 0.2, 2)
         assert ledger.failing()["large"] > until, "had its chance and failed again"
+
+
+def test_cooldown_is_seen_by_other_processes_within_a_second_or_two(url: str, open_store: Callable[..., Store]) -> None:
+    mine, theirs = open_store(url).ledger, open_store(url).ledger
+    assert theirs.failing() == {}
+    mine.failed("large", 60.0, 1)
+    deadline = time.monotonic() + 5
+    while not theirs.failing() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert set(theirs.failing()) == {"large"}
+    assert time.monotonic() < deadline - 2.5
