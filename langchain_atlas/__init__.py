@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.chain import AtlasChain
     from langchain_atlas.integrations.chat.model import ChatAtlas
     from langchain_atlas.integrations.decision_model import AtlasDecisionModel
+    from langchain_atlas.integrations.graphs.evaluator import EvaluatorNode
     from langchain_atlas.integrations.graphs.graph import create_atlas_graph
     from langchain_atlas.integrations.graphs.node import AtlasNode
     from langchain_atlas.integrations.messages import AtlasRecord
@@ -72,6 +73,7 @@ _HOMES = {
     "DualRouter": "routers.dual",
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
+    "EvaluatorNode": "integrations.graphs.evaluator",
     "Executor": "execution.base",
     "ExecutorWrapper": "execution.wrapper",
     "FallbackRouter": "routers.fallback",
@@ -126,6 +128,7 @@ __all__ = [
     "DualRouter",
     "EmbeddingsEncoder",
     "Encoder",
+    "EvaluatorNode",
     "Executor",
     "ExecutorWrapper",
     "FallbackRouter",

@@ -19,7 +19,7 @@ _REMEMBERED = 100_000
 """Number of scopes, and of charges, that are remembered in memory."""
 
 
-class Ledger(Protocol):
+class LimitLedger(Protocol):
     """Keeps what was used in scopes such as ``day:2026-03-01``, and which models failed."""
 
     @property
@@ -82,12 +82,12 @@ class MemoryLedger:
         self._failures: dict[str, tuple[int, float, float]] = {}
 
     def used(self, scopes: Collection[str]) -> dict[str, Use]:
-        """Return what was used in each scope; see `Ledger.used`."""
+        """Return what was used in each scope; see `LimitLedger.used`."""
         with self._lock:
             return {scope: self._used.get(scope, Use()) for scope in scopes}
 
     def charge(self, name: str, expected: Use, caps: Mapping[str, Caps]) -> str | None:
-        """Charge a call; see `Ledger.charge`."""
+        """Charge a call; see `LimitLedger.charge`."""
         with self._lock:
             if name in self._charges:
                 return None
@@ -101,7 +101,7 @@ class MemoryLedger:
             return None
 
     def settle(self, name: str, took: Use) -> None:
-        """Settle a charge; see `Ledger.settle`."""
+        """Settle a charge; see `LimitLedger.settle`."""
         with self._lock:
             charge = self._charges.get(name)
             if charge is None or charge.is_settled:
@@ -112,7 +112,7 @@ class MemoryLedger:
                 self._add(scope, more)
 
     def failed(self, model: str, cooldown_s: float, after: int) -> None:
-        """Note a failure; see `Ledger.failed`."""
+        """Note a failure; see `LimitLedger.failed`."""
         now = time.time()
         with self._lock:
             count, last, until = self._failures.get(model, (0, now, 0.0))
@@ -120,12 +120,12 @@ class MemoryLedger:
             self._failures[model] = (count, now, now + cooldown_s if count >= after else until)
 
     def answered(self, model: str) -> None:
-        """Note a success; see `Ledger.answered`."""
+        """Note a success; see `LimitLedger.answered`."""
         with self._lock:
             self._failures.pop(model, None)
 
     def failing(self) -> dict[str, float]:
-        """Return the models whose last call failed; see `Ledger.failing`."""
+        """Return the models whose last call failed; see `LimitLedger.failing`."""
         with self._lock:
             return {model: until for model, (_, _, until) in self._failures.items()}
 

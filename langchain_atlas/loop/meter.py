@@ -1,4 +1,4 @@
-"""Keeps the calls of a trajectory within limits that hold over many: `Limits`, counted in a `Ledger`.
+"""Keeps the calls of a trajectory within limits that hold over many: `Limits`, counted in a `LimitLedger`.
 
 See ``docs/limits.md``. The loop's `Handler` asks before each decision, and before and after each call.
 """

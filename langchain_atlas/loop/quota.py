@@ -11,7 +11,7 @@ from langchain_atlas.loop.shared_limits import Limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from langchain_atlas.loop.ledger import Ledger
+    from langchain_atlas.loop.ledger import LimitLedger
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Query
 
@@ -24,10 +24,10 @@ class Quota:
 
     limits: Limits
     """The limits."""
-    ledger: Ledger
+    ledger: LimitLedger
     """What was used of them."""
 
-    def tried(self, work: Callable[[Ledger], Value]) -> Value:
+    def tried(self, work: Callable[[LimitLedger], Value]) -> Value:
         """Return what some work on the ledger returns.
 
         Raises:

@@ -23,7 +23,7 @@ from langchain_atlas.outcomes.store.database import checked_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_atlas.loop.ledger import Ledger
+    from langchain_atlas.loop.ledger import LimitLedger
 
 PROGRAM = Path(__file__).with_name("spending.py")
 LARGEST = max(EXPECTED_USD.values())
@@ -87,7 +87,7 @@ class TestProcessesThatShareADaysBudget:
 
 
 @pytest.fixture(params=["memory", "sqlite", "postgresql"])
-def ledger(request: pytest.FixtureRequest, tmp_path: Path, open_store: Callable[..., Store]) -> Ledger:
+def ledger(request: pytest.FixtureRequest, tmp_path: Path, open_store: Callable[..., Store]) -> LimitLedger:
     if request.param == "memory":
         return MemoryLedger()
     if request.param == "sqlite":
@@ -96,7 +96,7 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, open_store: Callable[
 
 
 class TestLedger:
-    def test_charges_once_and_settles_once(self, ledger: Ledger) -> None:
+    def test_charges_once_and_settles_once(self, ledger: LimitLedger) -> None:
         caps = {"day:1": Caps(usd=1.0)}
         for _ in range(2):
             assert ledger.charge("a", Use(0.5, 1.0, 1), caps) is None
@@ -106,7 +106,7 @@ class TestLedger:
         ledger.settle("nobody", Use(9, 9, 9))
         assert ledger.used(["day:1", "day:2"]) == {"day:1": Use(0.125, 4.0, 1), "day:2": Use()}
 
-    def test_charges_all_scopes_or_none(self, ledger: Ledger) -> None:
+    def test_charges_all_scopes_or_none(self, ledger: LimitLedger) -> None:
         caps = {"day:1": Caps(usd=1.0), "user:1:ada": Caps(calls=1)}
         assert ledger.charge("a", Use(0.5, 0.0, 1), caps) is None
         assert ledger.charge("b", Use(0.25, 0.0, 1), caps) == "user:1:ada"
@@ -128,13 +128,15 @@ class TestLedger:
             (Caps(calls=0), Use(), Use(0, 0, 1), False),
         ],
     )
-    def test_leaves_room_up_to_the_limit(self, ledger: Ledger, cap: Caps, used: Use, more: Use, *, fits: bool) -> None:
+    def test_leaves_room_up_to_the_limit(
+        self, ledger: LimitLedger, cap: Caps, used: Use, more: Use, *, fits: bool
+    ) -> None:
         if used != Use():
             assert ledger.charge("a", used, {"day:1": Caps()}) is None
         assert (ledger.charge("b", more, {"day:1": cap}) is None) == fits
         assert cap.allow(used, more) == fits
 
-    def test_leaves_a_model_out_after_failures_in_a_row(self, ledger: Ledger) -> None:
+    def test_leaves_a_model_out_after_failures_in_a_row(self, ledger: LimitLedger) -> None:
         for _ in range(2):
             ledger.failed("large", 60.0, 3)
         ledger.answered("large")
@@ -146,7 +148,7 @@ class TestLedger:
         ledger.answered("large")
         assert ledger.failing() == {}
 
-    def test_failures_far_apart_are_not_in_a_row(self, ledger: Ledger) -> None:
+    def test_failures_far_apart_are_not_in_a_row(self, ledger: LimitLedger) -> None:
         ledger.failed("large", 0.2, 2)
         time.sleep(0.3)
         ledger.failed("large", 0.2, 2)
