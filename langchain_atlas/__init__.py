@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.cluster.learning import LearningRouter
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
+    from langchain_atlas.routers.exploring import ExploringRouter
     from langchain_atlas.routers.fallback import FallbackRouter
     from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.policy.router import RLRouter
@@ -76,6 +77,7 @@ _HOMES = {
     "EvaluatorNode": "integrations.graphs.evaluator",
     "Executor": "execution.base",
     "ExecutorWrapper": "execution.wrapper",
+    "ExploringRouter": "routers.exploring",
     "FallbackRouter": "routers.fallback",
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
@@ -131,6 +133,7 @@ __all__ = [
     "EvaluatorNode",
     "Executor",
     "ExecutorWrapper",
+    "ExploringRouter",
     "FallbackRouter",
     "Invocation",
     "LazyRouter",
