@@ -21,6 +21,14 @@ class Use(NamedTuple):
     calls: int = 0
     """Number of calls."""
 
+    def plus(self, more: Use) -> Use:
+        """Return both together."""
+        return Use(self.usd + more.usd, self.seconds + more.seconds, self.calls + more.calls)
+
+    def less(self, part: Use) -> Use:
+        """Return what is left without a part."""
+        return Use(self.usd - part.usd, self.seconds - part.seconds, self.calls - part.calls)
+
 
 class Caps(NamedTuple):
     """How much calls may take; None for any amount."""

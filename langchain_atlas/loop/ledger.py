@@ -6,7 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from langchain_atlas.amounts import Use
 
@@ -107,9 +107,8 @@ class MemoryLedger:
             if charge is None or charge.is_settled:
                 return
             charge.is_settled = True
-            more = Use(*(real - before for real, before in zip(took, charge.expected, strict=True)))
             for scope in charge.scopes:
-                self._add(scope, more)
+                self._add(scope, took.less(charge.expected))
 
     def failed(self, model: str, cooldown_s: float, after: int) -> None:
         """Note a failure; see `LimitLedger.failed`."""
@@ -130,11 +129,10 @@ class MemoryLedger:
             return {model: until for model, (_, _, until) in self._failures.items()}
 
     def _add(self, scope: str, more: Use) -> None:
-        before = self._used.pop(scope, Use())
-        self._used[scope] = Use(*(old + new for old, new in zip(before, more, strict=True)))
+        self._used[scope] = self._used.pop(scope, Use()).plus(more)
         _forget_oldest(self._used)
 
 
-def _forget_oldest(kept: OrderedDict[str, object]) -> None:
+def _forget_oldest(kept: OrderedDict[str, Any]) -> None:
     while len(kept) > _REMEMBERED:
         kept.popitem(last=False)

@@ -140,7 +140,7 @@ class Meter:
             unit = (*caps[full].passed(used[full], expected), "usd")[0]
             return _refused(pair, LimitError(self._said(full, unit, used[full])))
         self._is_charged = True
-        self._left = _left(caps, {scope: _less(use, expected) for scope, use in used.items()})
+        self._left = _left(caps, {scope: use.less(expected) for scope, use in used.items()})
         return None
 
     def settle(self, decision: Decision, observation: Observation) -> None:
@@ -198,7 +198,8 @@ class Meter:
 
     def _lists(self, query: Query) -> dict[str, Any]:
         """Return the lists of members that apply to a query, by name."""
-        limits, lists = self._limits, {}
+        limits = self._limits
+        lists: dict[str, Any] = {}
         if limits.members is not None:
             lists["members"] = limits.members
         if limits.user_members is not None:
@@ -243,7 +244,8 @@ class Meter:
         Raises:
             SettingError: the config does not name it.
         """
-        today, caps = datetime.now(UTC).date().isoformat(), {}
+        today = datetime.now(UTC).date().isoformat()
+        caps: dict[str, Caps] = {}
         for scope, cap in self._limits.caps.items():
             if scope == "day":
                 caps[f"day:{today}"] = cap
@@ -306,13 +308,10 @@ def _left(caps: dict[str, Caps], used: dict[str, Use]) -> Caps:
     return Caps(min(usd, default=None), min(seconds, default=None))
 
 
-def _less(use: Use, expected: Use) -> Use:
-    return Use(*(all_ - own for all_, own in zip(use, expected, strict=True)))
-
-
 def _within(query: Query, trajectory: Trajectory, left: Caps) -> Query:
     """Return the query with limits of its own that what is left allows."""
-    limits, changes = query.constraints, {}
+    limits = query.constraints
+    changes: dict[str, float] = {}
     if left.usd is not None:
         most = (dollars_used(trajectory) or 0.0) + left.usd
         changes["max_cost_usd"] = most if limits.max_cost_usd is None else min(most, limits.max_cost_usd)

@@ -99,9 +99,7 @@ class Limits:
             raise SettingError(
                 f"if_store_is_away is {self.if_store_is_away!r}. {suggest(self.if_store_is_away, get_args(Away))}"
             )
-        lists: dict[str, Any] = {"members": self.members, "private_members": self.private_members}
-        lists |= {f"user_members[{user!r}]": given for user, given in (self.user_members or {}).items()}
-        for name, given in lists.items():
+        for name, given in self._lists.items():
             if isinstance(given, str):
                 raise SettingError(f"{name} is {given!r}; it must be a list of pairs or models, such as [{given!r}].")
 
@@ -116,6 +114,12 @@ class Limits:
         """What this process used, where there is no store, or while it is away."""
         return MemoryLedger()
 
+    @property
+    def _lists(self) -> dict[str, Any]:
+        """The lists of members by name."""
+        lists: dict[str, Any] = {"members": self.members, "private_members": self.private_members}
+        return lists | {f"user_members[{user!r}]": given for user, given in (self.user_members or {}).items()}
+
     def check_members(self, pairs: Iterable[Pair]) -> None:
         """Make sure that all members are known.
 
@@ -127,9 +131,7 @@ class Limits:
         """
         known = [*map(str, pairs)]
         known += dict.fromkeys(pair.partition(SEPARATOR)[0] for pair in known)
-        named = {"members": self.members, "private_members": self.private_members}
-        named |= {f"user_members[{user!r}]": given for user, given in (self.user_members or {}).items()}
-        for name, given in named.items():
+        for name, given in self._lists.items():
             for member in given or ():
                 if known and str(member) not in known:
                     raise SettingError(f"{name} names {str(member)!r}. {suggest(str(member), known)}")

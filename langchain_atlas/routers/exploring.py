@@ -76,7 +76,7 @@ class ExploringRouter(RouterWrapper):
         self._spent = _Spent()
 
     @property
-    def is_deterministic(self) -> bool:  # type: ignore[override]
+    def is_deterministic(self) -> bool:
         """Whether it always decides the same: no."""
         return False
 

@@ -26,6 +26,7 @@ from langchain_atlas import (
     LiveExecutor,
     Pair,
     Query,
+    ShadowRouter,
     Store,
     asolve,
     create_atlas_graph,
@@ -379,3 +380,14 @@ def test_threads_of_a_process_share_a_limit_exactly() -> None:
     results = chain.batch(["hello"] * 150, {"max_concurrency": 16}, return_exceptions=True)
     assert sum(isinstance(result, LimitError) for result in results) == 50
     assert len(executor.calls) == 100
+
+
+def test_candidate_of_a_shadow_router_never_sees_a_private_query() -> None:
+    candidate = ScriptedRouter("small@@none")
+    shadow = ShadowRouter(Priced(small=0.1), candidate)
+    limits = Limits(private_members=["small"], private=lambda query: "secret" in query.text)
+    chain = AtlasChain(shadow, costing(small=0.1), limits=limits)
+    for question in ("hello", "a secret", "another secret", "bye"):
+        assert chain.invoke(question).text == "by small"
+    assert shadow.wait(10)
+    assert [query.text for query in candidate.queries] == ["hello", "bye"]

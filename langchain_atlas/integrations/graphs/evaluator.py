@@ -71,7 +71,7 @@ class EvaluatorNode(Runnable[Any, dict[str, Any]]):
         if found is not None:
             decision_id, question, answer = found
             try:
-                score = self._evaluate(question, answer)
+                score: Any = self._evaluate(question, answer)
                 if isawaitable(score):
                     score = asyncio.run(_awaited(score))
                 self._record(decision_id, score)
@@ -88,7 +88,7 @@ class EvaluatorNode(Runnable[Any, dict[str, Any]]):
         if found is not None:
             decision_id, question, answer = found
             try:
-                score = await asyncio.to_thread(self._evaluate, question, answer)
+                score: Any = await asyncio.to_thread(self._evaluate, question, answer)
                 self._record(decision_id, await score if isawaitable(score) else score)
             except GraphBubbleUp:
                 raise

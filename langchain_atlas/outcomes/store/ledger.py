@@ -62,7 +62,7 @@ class StoreLedger:
         scope = ""
         try:
             with self._errors(), self._database().changing() as (connection, insert, now):
-                row = {"id": name, "scopes": json.dumps(sorted(caps)), "usd": expected.usd}
+                row: dict[str, Any] = {"id": name, "scopes": json.dumps(sorted(caps)), "usd": expected.usd}
                 row |= {"seconds": expected.seconds, "is_settled": False}
                 charge = insert(CHARGES).values(**row, charged_at=now).on_conflict_do_nothing()
                 if connection.execute(charge.returning(CHARGES.c.id)).first():  # else it was charged before
@@ -106,8 +106,12 @@ class StoreLedger:
             old = COOLDOWNS.c
             last = sa.case((old.until > old.failed_at, old.until), else_=old.failed_at)
             count = sa.case((moment - last <= cooldown_s, old.failures + 1), else_=1)
-            row = {"failures": 1, "failed_at": moment, "until": moment + cooldown_s if after <= 1 else 0.0}
-            changes = {"failures": count, "failed_at": moment}
+            row: dict[str, Any] = {
+                "failures": 1,
+                "failed_at": moment,
+                "until": moment + cooldown_s if after <= 1 else 0.0,
+            }
+            changes: dict[str, Any] = {"failures": count, "failed_at": moment}
             changes["until"] = sa.case((count >= after, moment + cooldown_s), else_=old.until)
             new = insert(COOLDOWNS).values(model=model, **row)
             connection.execute(new.on_conflict_do_update(index_elements=["model"], set_=changes))
@@ -153,7 +157,8 @@ def _add_within(connection: Connection, added: Any, more: Use, cap: Caps) -> Non
     Raises:
         _FullError: there is no room.
     """
-    total, new, has_room = TOTALS.c, added.excluded, [sa.true()]
+    total, new = TOTALS.c, added.excluded
+    has_room: list[Any] = [sa.true()]
     if cap.usd is not None and more.usd > 0:
         has_room.append(total.usd + more.usd <= cap.rounded_usd)
     if cap.seconds is not None:
