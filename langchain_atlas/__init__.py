@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.chain import AtlasChain
     from langchain_atlas.integrations.chat.model import ChatAtlas
     from langchain_atlas.integrations.decision_model import AtlasDecisionModel
+    from langchain_atlas.integrations.graphs.evaluator import EvaluatorNode
     from langchain_atlas.integrations.graphs.graph import create_atlas_graph
     from langchain_atlas.integrations.graphs.node import AtlasNode
     from langchain_atlas.integrations.messages import AtlasRecord
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.loop.turns import asolve, solve
     from langchain_atlas.messages.user_message import AtlasContext
     from langchain_atlas.outcomes.store import Store
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.cluster.learning import LearningRouter
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
+    from langchain_atlas.routers.exploring import ExploringRouter
     from langchain_atlas.routers.fallback import FallbackRouter
     from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.policy.router import RLRouter
@@ -71,12 +74,15 @@ _HOMES = {
     "DualRouter": "routers.dual",
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
+    "EvaluatorNode": "integrations.graphs.evaluator",
     "Executor": "execution.base",
     "ExecutorWrapper": "execution.wrapper",
+    "ExploringRouter": "routers.exploring",
     "FallbackRouter": "routers.fallback",
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
     "LearningRouter": "routers.cluster.learning",
+    "Limits": "loop.shared_limits",
     "LiveExecutor": "execution.live",
     "Model": "pool.pool",
     "NO_TOOL": "pool.pool",
@@ -124,12 +130,15 @@ __all__ = [
     "DualRouter",
     "EmbeddingsEncoder",
     "Encoder",
+    "EvaluatorNode",
     "Executor",
     "ExecutorWrapper",
+    "ExploringRouter",
     "FallbackRouter",
     "Invocation",
     "LazyRouter",
     "LearningRouter",
+    "Limits",
     "LiveExecutor",
     "Model",
     "Observation",

@@ -3,12 +3,66 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 MOST_TOKENS = 100_000_000
 """More tokens than any model call reads or writes: ten times the longest context that a provider offers."""
 MOST_DOLLARS = 1_000_000.0
 """More dollars than any single run costs."""
+
+
+class Use(NamedTuple):
+    """What calls of pairs took."""
+
+    usd: float = 0.0
+    """Dollars."""
+    seconds: float = 0.0
+    """Seconds."""
+    calls: int = 0
+    """Number of calls."""
+
+    def plus(self, more: Use) -> Use:
+        """Return both together."""
+        return Use(self.usd + more.usd, self.seconds + more.seconds, self.calls + more.calls)
+
+    def less(self, part: Use) -> Use:
+        """Return what is left without a part."""
+        return Use(self.usd - part.usd, self.seconds - part.seconds, self.calls - part.calls)
+
+
+class Caps(NamedTuple):
+    """How much calls may take; None for any amount."""
+
+    usd: float | None = None
+    """Dollars."""
+    seconds: float | None = None
+    """Seconds."""
+    calls: int | None = None
+    """Number of calls."""
+
+    @property
+    def rounded_usd(self) -> float:
+        """The dollars, with a little room for sums of many small amounts; infinity for any amount."""
+        return math.inf if self.usd is None else self.usd * (1 + _ROUNDING)
+
+    def allow(self, used: Use, more: Use) -> bool:
+        """Return whether what is used leaves room for more; what costs nothing always fits into the dollars."""
+        return not self.passed(used, more)
+
+    def passed(self, used: Use, more: Use) -> tuple[str, ...]:
+        """Return which of the amounts leave no room for more."""
+        full = []
+        if more.usd > 0 and used.usd + more.usd > self.rounded_usd:
+            full.append("usd")
+        if self.seconds is not None and (used.seconds >= self.seconds or used.seconds + more.seconds > self.seconds):
+            full.append("s")
+        if self.calls is not None and used.calls + more.calls > self.calls:
+            full.append("calls")
+        return tuple(full)
+
+
+_ROUNDING = 1e-9
+"""Share by which a sum of dollars may be above a limit: many small amounts add up to a little more than they are."""
 
 
 def known_tokens(value: Any) -> int | None:

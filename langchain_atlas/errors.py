@@ -44,6 +44,10 @@ class ConstraintError(InvalidInputError):
     """No pair satisfies the constraints of a query."""
 
 
+class LimitError(ConstraintError):
+    """A limit that holds over several calls or runs is reached, or can't be checked; see `Limits`."""
+
+
 class ExecutionError(AtlasError):
     """Running a pair failed, and the caller asked for an exception instead of an observation.
 

@@ -56,6 +56,8 @@ class Query(Record):
     """Limits on cost, latency and pairs."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
+    private: bool = Field(default=False, repr=False, exclude_if=lambda private: not private)
+    """Whether it may be sent only to the members that `Limits.private_members` names."""
     avoid: frozenset[Pair] = Field(default=frozenset(), repr=False)
     """Pairs to call only when no other is left: their provider failed earlier in this trajectory."""
 

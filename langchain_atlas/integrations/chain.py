@@ -14,6 +14,7 @@ from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.integrations.messages import answer_message, run_settings
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
+from langchain_atlas.loop.quota import as_quota
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.messages.user_message import Ask
 from langchain_atlas.routers.base import read_assignment
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Trajectory
@@ -43,6 +45,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
         on_router_error: ``raise``, or the pair that is called if the router fails.
         store: where decisions and what came of them are kept: a `Store`, or its address, such as
             ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
+        limits: `Limits` that hold over many calls, users and processes, counted in the store. See ``docs/limits.md``.
 
     Raises:
         SettingError: `max_turns` is below 1.
@@ -57,12 +60,15 @@ class AtlasChain(Runnable[Any, AIMessage]):
         max_turns: int = MAX_TURNS,
         on_router_error: OnRouterError = "raise",
         store: Store | str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         check_sides(router, executor)
         self.router = router
         self.executor = executor
         self.max_turns = checked_turns(max_turns)
         self.store = as_store(store)
+        self.limits = limits
+        as_quota(limits, self.store, executor.pairs)
         self._decider = with_fallback(router, executor.pairs, on_router_error)
         self.name = "atlas"
 
@@ -84,6 +90,10 @@ class AtlasChain(Runnable[Any, AIMessage]):
         }
         return (self | StrOutputParser()).as_tool(args_schema, **options)
 
+    @property
+    def _bounds(self) -> dict[str, Any]:
+        return {"max_turns": self.max_turns, "store": self.store, "limits": self.limits}
+
     def invoke(self, input: Any, config: RunnableConfig | None = None, **settings: Any) -> AIMessage:  # noqa: A002
         """Answer an input.
 
@@ -100,7 +110,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
 
         def answer(asked: Any) -> AIMessage:
             query = read_assignment(asked, given, {**run_settings(given), **settings})
-            return _answered(solve(query, self._decider, self.executor, max_turns=self.max_turns, store=self.store))
+            return _answered(solve(query, self._decider, self.executor, **self._bounds))
 
         return self._call_with_config(answer, input, config, run_type="chain")
 
@@ -110,9 +120,7 @@ class AtlasChain(Runnable[Any, AIMessage]):
 
         async def answer(asked: Any) -> AIMessage:
             query = read_assignment(asked, given, {**run_settings(given), **settings})
-            return _answered(
-                await asolve(query, self._decider, self.executor, max_turns=self.max_turns, store=self.store)
-            )
+            return _answered(await asolve(query, self._decider, self.executor, **self._bounds))
 
         return await self._acall_with_config(answer, input, config, run_type="chain")
 

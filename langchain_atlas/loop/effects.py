@@ -78,7 +78,10 @@ class Tell:
 
 @dataclass(frozen=True)
 class Keep:
-    """Have a decision that is acted on kept in the store, if there is one, and later what came of it."""
+    """Have a decision that is acted on kept in the store, if there is one, and later what came of it.
+
+    Before the call, the result is None, or the observation that takes its place if a limit does not allow it.
+    """
 
     query: Query
     """The query."""

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
+from langchain_atlas.errors import ConstraintError
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.deadlines import allowance, deadline
 from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Keep, Run, Tell, Verify
 from langchain_atlas.loop.identity import identified
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns, limited, permitted
+from langchain_atlas.loop.meter import Meter
+from langchain_atlas.loop.quota import Quota, needs_limits
 from langchain_atlas.loop.run_budget import budget
 from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run, is_observed
 from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sure_reply, unbroken
+from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from langchain_atlas.loop.contracts import ExecutorLike, RouterLike, StoreLike
-    from langchain_atlas.trajectory import Decision, Query, Trajectory
+    from langchain_atlas.trajectory import Decision, Observation, Trajectory
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,8 @@ class Handler:
     """Key of a trajectory whose effects are carried out by several handlers, such as the nodes of a graph."""
     store: StoreLike | None = None
     """Where decisions, and what came of them, are kept; None to keep nothing."""
+    quota: Quota | None = None
+    """Limits that hold over many trajectories; None for none."""
 
     def __post_init__(self) -> None:
         checked_turns(self.max_turns)
@@ -66,6 +73,8 @@ class Handler:
 
     def do(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
         """Carry out an effect and return its result."""
+        if self.quota is not None:
+            effect = self.bounded(effect)
         match effect:
             case Decide(query, trajectory):
                 decide = partial(self._decide, query, trajectory)
@@ -93,8 +102,10 @@ class Handler:
             case Keep():
                 return self._keep(effect)
 
-    async def ado(self, effect: Effect) -> Any:  # noqa: PLR0911  # one for each effect
+    async def ado(self, effect: Effect) -> Any:  # noqa: C901, PLR0911  # one for each effect
         """Async version of `do`."""
+        if self.quota is not None:
+            effect = self.bounded(effect)
         match effect:
             case Decide(query, trajectory):
                 decide = partial(self._adecide, query, trajectory)
@@ -121,7 +132,9 @@ class Handler:
                     await told
                 return decision
             case Keep():
-                return self._keep(effect)
+                if self.quota is None or not self._meter.waits:
+                    return self._keep(effect)
+                return await asyncio.to_thread(self._keep, effect)
 
     @cached_property
     def _is_observed(self) -> bool:
@@ -135,11 +148,36 @@ class Handler:
         return self.router is None or getattr(self.router, "takes_first_answer", False)
 
     def _identified(self, decision: Decision) -> Decision:
-        return decision if self.store is None else identified(decision, self.router)
+        return decision if self.store is None and self.quota is None else identified(decision, self.router)
 
-    def _keep(self, effect: Keep) -> None:
+    @cached_property
+    def _meter(self) -> Meter:
+        assert self.quota is not None  # noqa: S101  # asked for only then
+        return Meter(self.quota, () if self.router is None else self.router.pairs)
+
+    def bounded(self, effect: Any) -> Any:
+        """Return an effect whose call takes no more than the quota leaves, if there is one."""
+        if self.quota is None:
+            return effect
+        match effect:
+            case Run(_, _, seconds, dollars):
+                return replace(effect, seconds=self._meter.seconds(seconds), budget=self._meter.budget(dollars))
+            case CallModel(_, _, seconds):
+                return replace(effect, seconds=self._meter.seconds(seconds))
+        return effect
+
+    def _keep(self, effect: Keep) -> Observation | None:
+        """Keep a decision, or what came of it; return what comes of it instead, if a limit does not allow the call."""
+        if self.quota is not None:
+            if effect.observation is not None:
+                self._meter.settle(effect.decision, effect.observation)
+            elif (refused := self._meter.charge(effect.query, effect.decision)) is not None:
+                return refused
+        else:
+            needs_limits(effect.query)
         if self.store is not None:
             self.store.keep(effect.query, effect.trajectory, effect.decision, effect.observation)
+        return None
 
     def _prepare(self, trajectory: Trajectory) -> None:
         """Have the executor prepare while the first decision is made."""
@@ -150,7 +188,9 @@ class Handler:
     def _decide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         self._prepare(trajectory)
-        decision = self.router.decide(self._told(query, trajectory), trajectory)
+        told = self._told(query, trajectory)
+        decide = self.router.decide if self.quota is None else self._decide_within
+        decision = decide(told, trajectory)
         return self._identified(
             permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
         )
@@ -158,12 +198,59 @@ class Handler:
     async def _adecide(self, query: Query, trajectory: Trajectory) -> Decision:
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         self._prepare(trajectory)
-        decision = await self.router.adecide(self._told(query, trajectory), trajectory)
+        told = self._told(query, trajectory)
+        decide = self.router.adecide if self.quota is None else self._adecide_within
+        decision = await decide(told, trajectory)
         return self._identified(
             permitted(limited(decision, trajectory, self.max_turns, self.router), query, trajectory)
         )
 
+    def _decide_within(self, query: Query, trajectory: Trajectory) -> Decision:
+        """Have the router decide within the quota."""
+        assert self.router is not None  # noqa: S101  # the caller looked
+        asking = self._meter.deciding(query, trajectory)
+        try:
+            asked = next(asking)
+            while True:
+                try:
+                    decision = self.router.decide(asked, trajectory)
+                except ConstraintError as error:
+                    asked = asking.throw(error)
+                else:
+                    asked = asking.send(decision)
+        except StopIteration as end:
+            decided: Decision = end.value
+            return decided
+
+    async def _adecide_within(self, query: Query, trajectory: Trajectory) -> Decision:
+        """Async version of `_decide_within`."""
+        assert self.router is not None  # noqa: S101  # the caller looked
+        asking = self._meter.deciding(query, trajectory)
+        asked: Query | Decision = await self._stepped(partial(next, asking))
+        while isinstance(asked, Query):
+            try:
+                decision = await self.router.adecide(asked, trajectory)
+            except ConstraintError as error:
+                asked = await self._stepped(partial(asking.throw, error))
+            else:
+                asked = await self._stepped(partial(asking.send, decision))
+        return asked
+
+    async def _stepped(self, step: Callable[[], Query]) -> Query | Decision:
+        """Take a step of a generator, which may wait for a database; return what it yields or, at its end, returns."""
+
+        def taken() -> Query | Decision:
+            try:
+                return step()
+            except StopIteration as end:  # which can't leave a thread
+                decided: Decision = end.value
+                return decided
+
+        return await asyncio.to_thread(taken) if self._meter.waits else taken()
+
     def _told(self, query: Query, trajectory: Trajectory) -> Query:
         """Return the query as the router receives it: with the pairs to avoid after a failure."""
+        if self.quota is None:
+            needs_limits(query)
         assert self.router is not None  # noqa: S101  # who has something decided says by whom
         return query if self.executor is None else elsewhere(query, trajectory, self.router, self.executor)

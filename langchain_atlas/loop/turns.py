@@ -22,6 +22,7 @@ from langchain_atlas.loop.deadlines import abegun_within, begun_within
 from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Keep, Run, Steps, Tell, Verify
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, left_for
+from langchain_atlas.loop.quota import as_quota
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.secrets import error_text
 from langchain_atlas.tracing import asolve_run, solve_run
@@ -30,6 +31,7 @@ from langchain_atlas.trajectory import START, Decision, Observation, Query, Traj
 
 if TYPE_CHECKING:
     from langchain_atlas.loop.contracts import ExecutorLike, RouterLike, StoreLike
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.pool.pool import Model, Pair
 
 Value = TypeVar("Value")
@@ -52,8 +54,10 @@ def run_pair(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[
 
 
 def kept(act: Acting, query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
-    """Act on a decision; have it, and what came of it, kept in the store, if there is one."""
-    yield Keep(query, trajectory, decision)
+    """Act on a decision, if limits allow it; have it, and what came of it, kept in the store, if there is one."""
+    refused: Observation | None = yield Keep(query, trajectory, decision)
+    if refused is not None:
+        return refused
     observation = yield from act(query, decision, trajectory)
     yield Keep(query, trajectory, decision, observation)
     return observation
@@ -175,7 +179,7 @@ def stream(steps: Steps[Any], handler: Handler, chunks: Callable[[Any], Iterator
                 reply = None
                 try:
                     if isinstance(effect, CallModel) and effect.live:
-                        for item in begun_within(effect.seconds, chunks(effect.request)):
+                        for item in begun_within(handler.bounded(effect).seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -202,7 +206,7 @@ async def astream(
                 reply = None
                 try:
                     if isinstance(effect, CallModel) and effect.live:
-                        async for item in abegun_within(effect.seconds, chunks(effect.request)):
+                        async for item in abegun_within(handler.bounded(effect).seconds, chunks(effect.request)):
                             if isinstance(item, Whole):
                                 reply = item.value
                             else:
@@ -263,6 +267,7 @@ def solve(
     max_turns: int = MAX_TURNS,
     hold_back_s: float | None = HOLD_BACK_S,
     store: StoreLike | None = None,
+    limits: Limits | None = None,
 ) -> Trajectory:
     """Run the loop until there is an answer.
 
@@ -273,6 +278,7 @@ def solve(
         max_turns: maximum number of turns (calls and thoughts) before the loop ends.
         hold_back_s: seconds to hold a reply back from an enclosing graph's stream; see `Handler`.
         store: keeps decisions and what came of them, such as a `Store`; None keeps nothing.
+        limits: limits that hold over many calls, counted in the store; see ``docs/limits.md``.
 
     Returns:
         The trajectory; its last step is the decision to answer.
@@ -281,7 +287,8 @@ def solve(
         SettingError: `max_turns` is below 1.
         AtlasError: the router could not decide.
     """
-    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s, store=store)
+    quota = as_quota(limits, store, executor.pairs)
+    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s, store=store, quota=quota)
     query = suiting(as_query(query), router, executor)
     return solve_run(query, lambda: drive(turns(query), handler))
 
@@ -294,8 +301,10 @@ async def asolve(
     max_turns: int = MAX_TURNS,
     hold_back_s: float | None = HOLD_BACK_S,
     store: StoreLike | None = None,
+    limits: Limits | None = None,
 ) -> Trajectory:
     """Async version of `solve`."""
-    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s, store=store)
+    quota = as_quota(limits, store, executor.pairs)
+    handler = Handler(router, executor, max_turns, hold_back_s=hold_back_s, store=store, quota=quota)
     query = suiting(as_query(query), router, executor)
     return await asolve_run(query, lambda: adrive(turns(query), handler))

@@ -52,6 +52,8 @@ class AtlasContext:
     """Maximum expected duration of the run, in seconds."""
     pairs: list[str] | None = field(default=None)
     """Pairs that may be called, written ``model@@tool``."""
+    private: bool | None = None
+    """Whether the query may be sent only to the members that `Limits.private_members` names."""
 
     def __new__(cls, *_: Any, **given: Any) -> Self:
         """Reject unknown field names and suggest the intended one; LangGraph builds this class from the given context.
@@ -130,7 +132,7 @@ def with_settings(query: Query, settings: Mapping[str, Any]) -> Query:
     if pairs is not None:
         given["pairs"] = frozenset([pairs] if isinstance(pairs, str) else pairs)
     limits = {name: given[name] for name in ("max_cost_usd", "max_latency_s", "pairs") if name in given}
-    changes = {"cost_weight": given["cost_weight"]} if "cost_weight" in given else {}
+    changes = {name: given[name] for name in ("cost_weight", "private") if name in given}
     if not limits and not changes:
         return query
     return query.replace(constraints=query.constraints.replace(**limits), **changes)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Limits:
+class Feasible:
     """What a query's constraints permit before a decision."""
 
     allowed: NDArray[np.bool_]
@@ -49,7 +49,7 @@ def feasible(
     latency: NDArray[np.float64],
     *,
     permitted: NDArray[np.bool_] | None = None,
-) -> Limits:
+) -> Feasible:
     """Return which pairs may be called so that the trajectory is expected to stay within the query's limits.
 
     Limits apply to the whole trajectory, in expectation. A call whose cost is unknown, such as a failed one, counts as
@@ -85,7 +85,7 @@ def feasible(
         if allowed.any() and not (allowed & fits).any():
             reason = _refusal(limit, unit, spent, total[allowed])
         allowed = allowed & fits
-    return Limits(allowed, reason)
+    return Feasible(allowed, reason)
 
 
 def untried(query: Query, trajectory: Trajectory, pairs: Sequence[Pair]) -> NDArray[np.bool_]:

@@ -299,6 +299,8 @@ class ShadowRouter(RouterWrapper):
     def _watched(self, query: Query, trajectory: Trajectory, decision: Decision) -> Decision:
         """Return the live decision unchanged, and have the candidate watched."""
         watch, candidate = self._watch, self.candidate
+        if query.private:
+            return decision  # nobody else may see it
         if not trajectory.steps:
             watch.count("queries")
             if candidate is not None:

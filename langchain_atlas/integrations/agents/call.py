@@ -151,7 +151,8 @@ class AgentRequest:
         Raises:
             InvalidInputError: a setting of the run is out of range.
         """
-        return self._habits.fail_open and self._limits == Constraints()
+        open_ = self._limits == Constraints() and not self._settings.get("private")
+        return self._habits.fail_open and open_
 
     @cached_property
     def _limits(self) -> Constraints:

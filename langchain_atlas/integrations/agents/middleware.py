@@ -19,6 +19,7 @@ from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, check
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
+from langchain_atlas.loop.quota import as_quota
 from langchain_atlas.loop.turns import adrive, drive
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
 
@@ -56,8 +58,9 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
 
     If a pair fails, the router's next choice is called. If the router can't decide, or has no next choice, the agent's
     own model is called as if there were no middleware; this is logged as a warning, and the record holds the cause. The
-    agent's own model is never called if the run sets limits (`AtlasContext`), which it can't respect, or if a setting
-    is invalid: then the error is raised. Limits apply to a human message and the tool loop that it starts.
+    agent's own model is never called if the run sets limits (`AtlasContext`) or `limits` are given, which it can't
+    respect, or if a setting is invalid: then the error is raised. A run's limits apply to a human message and the tool
+    loop that it starts.
 
     Args:
         router: the router.
@@ -76,6 +79,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             `BrokenStreamError` is raised. None holds a reply back until it is complete.
         store: where decisions and what came of them are kept: a `Store`, or its address, such as
             ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
+        limits: `Limits` that hold over many calls, users and processes, counted in the store. See ``docs/limits.md``.
 
     Raises:
         PoolError: the router knows none of the executor's pairs.
@@ -97,6 +101,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         max_turns: int = MAX_TURNS,
         hold_back_s: float | None = HOLD_BACK_S,
         store: Store | str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__()
         check_sides(router, executor)
@@ -114,9 +119,11 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self.executor = executor
         self._max_turns = checked_turns(max_turns)
         self.store = as_store(store)
+        self.limits = limits
+        self._quota = as_quota(limits, self.store, executor.pairs)
         self._hold_back_s = checked_hold_back(hold_back_s)
         kept = None if keep_tools == "all" else frozenset(keep_tools)
-        habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open)
+        habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open and limits is None)
         bound = [pair.tool for pair in pairs if habits.is_bound(pair)]
         tools: list[BaseTool] = [tool for name in bound for tool in executor.invocation(name).tools]
         self.tools = list({tool.name: tool for tool in tools}.values())
@@ -156,6 +163,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
             hold_back_s=self._hold_back_s,
             tell=announce,
             store=self.store,
+            quota=self._quota,
         )
 
     def _call(self, request: ModelRequest[Any]) -> AgentRequest:

@@ -35,6 +35,7 @@ from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS
+from langchain_atlas.loop.quota import Quota, as_quota  # pydantic reads it
 from langchain_atlas.loop.turns import Whole, adrive, astream, drive, stream
 from langchain_atlas.records import describe
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 PROVIDER = "langchain-atlas"
 
-OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop", "store")
+OURS = ("router", "executor", "max_turns", "on_router_error", "temperature", "max_tokens", "stop", "store", "limits")
 """The parameters of `ChatAtlas` in addition to those of all chat models."""
 
 NOT_OURS = ("api_key", "timeout", "max_retries", "streaming")
@@ -90,7 +91,10 @@ class ChatAtlas(BaseChatModel):
     """Sent with every request, in place of the pool's."""
     store: Any = Field(default=None, exclude=True, repr=False)
     """Where decisions and what came of them are kept: a `Store`, or its address; None keeps nothing."""
+    limits: Any = Field(default=None, exclude=True, repr=False)
+    """`Limits` that hold over many calls, users and processes, counted in the store."""
     _decider: Router = PrivateAttr()
+    _quota: Quota | None = PrivateAttr(default=None)
 
     def __init__(self, **fields: Any) -> None:
         """Reject unknown parameters, so that a misspelled one is not silently ignored.
@@ -112,6 +116,7 @@ class ChatAtlas(BaseChatModel):
         super().model_post_init(context)
         check_sides(self.router, self.executor)
         self.store = as_store(self.store)
+        self._quota = as_quota(self.limits, self.store, self.executor.pairs)
         self._decider = with_fallback(self.router, self.executor.pairs, self.on_router_error)
 
     @property
@@ -304,6 +309,7 @@ class ChatAtlas(BaseChatModel):
             ChatRequest.asend if on_loop else ChatRequest.send,
             tell=aannouncer(config) if on_loop else announcer(config),
             store=self.store,
+            quota=self._quota,
         )
 
 

@@ -32,6 +32,7 @@ from langchain_atlas.integrations.messages import (
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
+from langchain_atlas.loop.quota import as_quota
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import adrive, ask_router, drive, kept, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
@@ -40,6 +41,8 @@ from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.loop.quota import Quota
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
 
@@ -96,6 +99,7 @@ def create_atlas_graph(
     on_failure: OnFailure = "raise",
     hold_back_s: float | None = HOLD_BACK_S,
     store: Store | str | None = None,
+    limits: Limits | None = None,
 ) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
@@ -118,6 +122,7 @@ def create_atlas_graph(
             complete. If the router may make another call, the answer is streamed in one piece once it is decided.
         store: where decisions and what came of them are kept: a `Store`, or its address, such as
             ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
+        limits: `Limits` that hold over many calls, users and processes, counted in the store. See ``docs/limits.md``.
 
     Returns:
         The graph, not compiled, so that the caller chooses checkpointer, store and interrupts.
@@ -132,6 +137,7 @@ def create_atlas_graph(
     loop = _Loop(router, executor, checked_turns(max_turns), approval, checked_on_failure(on_failure))
     loop.hold_back_s = checked_hold_back(hold_back_s)
     loop.store = as_store(store)
+    loop.quota = as_quota(limits, loop.store, executor.pairs)
     before = "execute" if approval is None else "approve"
     graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", GraphStep(loop.decide, loop.adecide))
@@ -165,6 +171,7 @@ class _Loop:
         self._on_failure = on_failure
         self.hold_back_s: float | None = HOLD_BACK_S
         self.store: Store | None = None
+        self.quota: Quota | None = None
 
     def decide(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         query, trajectory = _read(state, config)
@@ -203,7 +210,13 @@ class _Loop:
 
     def _handler(self, key: str | None = None) -> Handler:
         return Handler(
-            self._router, self._executor, self._max_turns, hold_back_s=self.hold_back_s, key=key, store=self.store
+            self._router,
+            self._executor,
+            self._max_turns,
+            hold_back_s=self.hold_back_s,
+            key=key,
+            store=self.store,
+            quota=self.quota,
         )
 
 

@@ -27,6 +27,7 @@ from langchain_atlas.integrations.messages import (
 )
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
+from langchain_atlas.loop.quota import as_quota
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Query, Trajectory
@@ -79,6 +81,7 @@ class AtlasNode(Runnable[Any, Update]):
             stream of updates. By default, this is on if `approve` is given.
         store: where decisions and what came of them are kept: a `Store`, or its address, such as
             ``sqlite:///atlas.db``. None keeps nothing. See ``docs/store.md``.
+        limits: `Limits` that hold over many calls, users and processes, counted in the store. See ``docs/limits.md``.
 
     Raises:
         SettingError: `max_turns` is below 1, `approve` is neither a number nor a function, or `on_failure` is unknown.
@@ -102,6 +105,7 @@ class AtlasNode(Runnable[Any, Update]):
         hold_back_s: float | None = HOLD_BACK_S,
         durable: bool | None = None,
         store: Store | str | None = None,
+        limits: Limits | None = None,
     ) -> None:
         check_sides(router, executor)
         self.router = router
@@ -118,7 +122,11 @@ class AtlasNode(Runnable[Any, Update]):
         durable = approve is not None if durable is None else durable
         guard = with_fallback(router, executor.pairs, on_router_error)
         self.store = as_store(store)
-        self._decider = NodeRouter(guard, max_turns, approval, durable=durable, identify=store is not None)
+        self.limits = limits
+        as_quota(limits, self.store, executor.pairs)
+        self._decider = NodeRouter(
+            guard, max_turns, approval, durable=durable, identify=store is not None or limits is not None
+        )
         self._actor = DurableExecutor(executor) if durable else executor
         self.name = "atlas"
 
@@ -184,7 +192,12 @@ class AtlasNode(Runnable[Any, Update]):
 
     @property
     def _bounds(self) -> dict[str, Any]:
-        return {"max_turns": self.max_turns, "hold_back_s": self.hold_back_s, "store": self.store}
+        return {
+            "max_turns": self.max_turns,
+            "hold_back_s": self.hold_back_s,
+            "store": self.store,
+            "limits": self.limits,
+        }
 
     def _query(self, state: Any, config: RunnableConfig) -> Query:
         asked = state.get(self.input_key) if isinstance(state, Mapping) else getattr(state, self.input_key, None)

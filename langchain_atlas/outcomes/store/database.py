@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import MissingExtraError, SettingError
-from langchain_atlas.outcomes.store.schema import DECISIONS, OUTCOMES, SCORES, TABLES, TIMES
+from langchain_atlas.outcomes.store.schema import DECISIONS, METADATA, OUTCOMES, SCORES, TABLES, TIMES
 
 try:
     import alembic  # noqa: F401  # looked for here, so that its lack is found where a store is made
@@ -102,6 +102,12 @@ class Database:
         with self._connected() as connection:
             return list(connection.execute(query))
 
+    @contextmanager
+    def changing(self) -> Iterator[tuple[Connection, Any, sa.ColumnElement[float]]]:
+        """Open a transaction that writes; give its connection, the dialect's `insert`, and the database's time."""
+        with self._connected(writes=True) as connection:
+            yield connection, sqlite.insert if self._is_sqlite else postgresql.insert, self._now
+
     def now(self) -> float:
         """Return the database's time, in seconds since 1970."""
         return float(self.read(sa.select(self._now))[0][0])
@@ -111,7 +117,7 @@ class Database:
         count = 0
         for name, column in TIMES.items():
             with self._connected(writes=True) as connection:
-                table = TABLES[name]
+                table = METADATA.tables[name]
                 count += connection.execute(sa.delete(table).where(table.c[column] < before)).rowcount
         return count
 

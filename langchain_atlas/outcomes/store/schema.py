@@ -5,7 +5,7 @@ from __future__ import annotations
 from langchain_atlas.errors import MissingExtraError
 
 try:
-    from sqlalchemy import Column, Double, Index, Integer, MetaData, String, Table, Text
+    from sqlalchemy import Boolean, Column, Double, Index, Integer, MetaData, String, Table, Text
 except ImportError as error:
     raise MissingExtraError("A store", "store") from error
 
@@ -66,8 +66,48 @@ SCORES = Table(
 )
 """How good an answer was: one row for each source of a score; a later score of a source replaces its earlier one."""
 
-TABLES = {table.name: table for table in (DECISIONS, OUTCOMES, SCORES)}
-"""The tables by name."""
+CHARGES = Table(
+    "atlas_charges",
+    METADATA,
+    Column("id", String(36), primary_key=True, doc="id of the decision that is acted on"),
+    Column("charged_at", Double, nullable=False, doc="the database's time"),
+    Column("scopes", Text, nullable=False, doc="JSON list of the scopes that it is charged to"),
+    Column("usd", Double, nullable=False, doc="expected dollars; once settled, the real ones"),
+    Column("seconds", Double, nullable=False, doc="expected seconds; once settled, the real ones"),
+    Column("is_settled", Boolean, nullable=False, doc="whether the call has ended"),
+)
+"""Calls that limits count: one row for each."""
 
-TIMES = {"atlas_decisions": "decided_at", "atlas_outcomes": "recorded_at", "atlas_scores": "recorded_at"}
+TOTALS = Table(
+    "atlas_totals",
+    METADATA,
+    Column("scope", String(300), primary_key=True, doc="day:DATE, user:DATE:ID, thread:ID or run:ID"),
+    Column("usd", Double, nullable=False),
+    Column("seconds", Double, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("changed_at", Double, nullable=False, doc="the database's time"),
+)
+"""What the calls of a scope took together: the sums of its charges."""
+
+COOLDOWNS = Table(
+    "atlas_cooldowns",
+    METADATA,
+    Column("model", String(300), primary_key=True),
+    Column("failures", Integer, nullable=False, doc="failures in a row"),
+    Column("failed_at", Double, nullable=False, doc="the database's time"),
+    Column("until", Double, nullable=False, doc="the database's time until which the model is left out"),
+)
+"""Models whose last call failed."""
+
+TABLES = {table.name: table for table in (DECISIONS, OUTCOMES, SCORES)}
+"""The tables that the queue writes to, by name."""
+
+TIMES = {
+    "atlas_decisions": "decided_at",
+    "atlas_outcomes": "recorded_at",
+    "atlas_scores": "recorded_at",
+    "atlas_charges": "charged_at",
+    "atlas_totals": "changed_at",
+    "atlas_cooldowns": "failed_at",
+}
 """The column of each table by which old rows are deleted."""

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,9 +20,11 @@ from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from datetime import datetime
 
     from sqlalchemy import URL
 
+    from langchain_atlas.outcomes.store.ledger import StoreLedger
     from langchain_atlas.outcomes.store.reading import PairSummary
     from langchain_atlas.outcomes.store.writer import Counts
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
@@ -158,6 +161,43 @@ class Store:
         if not isinstance(source, str) or not 0 < len(source) <= _MAX_SOURCE or "\0" in source:
             raise SettingError(f"source is {source!r}; it must be a text of 1 to {_MAX_SOURCE} characters.")
         self._writer.put(Scored(decision_id, source, float(score), confidence, time.time()))
+
+    def record_langsmith(
+        self,
+        project: str,
+        *,
+        keys: Sequence[str] | None = None,
+        scale: str | None = None,
+        since: datetime | None = None,
+    ) -> dict[str, int]:
+        """Record the feedback that people and evaluators gave in LangSmith on the traces of answers.
+
+        A trace belongs to the decision whose record is in its outputs; others are left alone. Recording it again
+        changes nothing, or brings in what changed.
+
+        Args:
+            project: the project that the traces are in; LangSmith's client takes its key from the environment.
+            keys: keys of the feedback; None for all. The source of a score is ``langsmith:KEY``.
+            scale: ``thumbs``, ``stars``, ``words``, or ``LOW:HIGH``; None finds out from the values of each key.
+            since: leave out older traces.
+
+        Returns:
+            The number of scores by key.
+
+        Raises:
+            OutcomeError: LangSmith can't be read.
+            SettingError: the scale is unknown, or none fits.
+        """
+        from langchain_atlas.outcomes.store.langsmith import record_feedback
+
+        return record_feedback(self, project, keys=keys, scale=scale, since=since)
+
+    @cached_property
+    def ledger(self) -> StoreLedger:
+        """What was used of limits, and which models failed; see ``docs/limits.md``."""
+        from langchain_atlas.outcomes.store.ledger import StoreLedger
+
+        return StoreLedger(self._writer.current, partial(_database_errors, self._name))
 
     @property
     def counts(self) -> Counts:

@@ -93,6 +93,12 @@ class Writer:
         if self._thread is None:
             self._start()
 
+    def current(self) -> Database:
+        """Return the database of this process; a child does not use its parent's connections."""
+        if self._process != os.getpid():
+            self._reborn()
+        return self.database
+
     def flush(self, seconds: float) -> bool:
         """Wait until all items so far are in the database or in the spill file; return whether they are."""
         if self._process != os.getpid() or self._thread is None:

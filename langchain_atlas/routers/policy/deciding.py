@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.pool.pool import Pair
-    from langchain_atlas.routers.constraints import Limits
+    from langchain_atlas.routers.constraints import Feasible
     from langchain_atlas.routers.policy.state import PriorFeatures
     from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
@@ -33,7 +33,7 @@ class OpenStep(NamedTuple):
     """What was decided and seen so far."""
     steps: list[int]
     """The steps of the trajectory whose answers count, by index."""
-    limits: Limits
+    limits: Feasible
     """What the query's constraints permit."""
 
 

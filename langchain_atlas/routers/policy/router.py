@@ -14,7 +14,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import ConstraintError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, decided, last_answer, reconfigured, shared_pairs
-from langchain_atlas.routers.constraints import Limits, feasible, untried
+from langchain_atlas.routers.constraints import Feasible, feasible, untried
 from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.policy.deciding import AssessedStep, LookedUp, OpenStep, answer, candidate, route
 from langchain_atlas.routers.policy.floor import with_floor
@@ -211,7 +211,7 @@ class RLRouter(Router):
         """Column of the default pair: the most accurate of the remembered ones."""
         return self.featurizer.default
 
-    def _limits(self, query: Query, trajectory: Trajectory, looked_up: LookedUp) -> Limits:
+    def _limits(self, query: Query, trajectory: Trajectory, looked_up: LookedUp) -> Feasible:
         record = self.featurizer.record
         cost = looked_up.cost.astype(np.float64) * self.featurizer.scale.dollars
         cost = np.where(np.isnan(record.cost), np.inf, cost)  # an unknown cost can't be expected to stay within limits

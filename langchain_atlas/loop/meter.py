@@ -1,0 +1,369 @@
+"""Keeps the calls of a trajectory within limits that hold over many: `Limits`, counted in a `LimitLedger`.
+
+See ``docs/limits.md``. The loop's `Handler` asks before each decision, and before and after each call.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.runnables.config import ensure_config
+from langchain_core.utils.uuid import uuid7
+
+from langchain_atlas.amounts import Caps, Use
+from langchain_atlas.errors import ConstraintError, LimitError, SettingError
+from langchain_atlas.failures.kinds import failed_call
+from langchain_atlas.loop.cooldowns import callable_pairs, is_for_a_while, rested
+from langchain_atlas.loop.limits import SPENT, dollars_used
+from langchain_atlas.loop.run_budget import Budget
+from langchain_atlas.loop.shared_limits import among
+from langchain_atlas.trajectory import last_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from langchain_atlas.loop.quota import Quota
+    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.pool.pairs import Pair
+    from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+
+_LOG = logging.getLogger(__name__)
+_NAMES = {"user": ("user_id", "langgraph_auth_user_id"), "thread": ("thread_id",), "run": ("run_id",)}
+"""Keys under ``configurable`` that name the user, the thread and the run."""
+_LIMIT = f"{LimitError.__module__}:{LimitError.__qualname__}"
+_UNITS = {"usd": "dollars", "s": "seconds", "calls": "calls"}
+
+
+class Meter:
+    """Keeps one trajectory within a quota.
+
+    Args:
+        quota: the quota.
+        pairs: the router's pairs; empty if it accepts any.
+    """
+
+    def __init__(self, quota: Quota, pairs: tuple[Pair, ...]) -> None:
+        self._quota = quota
+        self._limits = quota.limits
+        self._pairs = pairs
+        self._name = ""
+        self._each: float | None = None
+        self._left: Caps = Caps()
+        self._is_charged = False
+
+    def deciding(self, query: Query, trajectory: Trajectory) -> Generator[Query, Decision, Decision]:
+        """Have a decision made that the limits allow.
+
+        Returns:
+            A generator that yields queries to decide on, is sent the decision or has the router's `ConstraintError`
+            raised in it, and returns the decision.
+
+        Raises:
+            LimitError: a limit is reached, and there is no answer yet.
+            SettingError: a limit is for a user, a thread or a run, and the config names none.
+        """
+        wide, caps = self._narrowed(query), self._caps()
+        try:
+            decision = yield from self._chosen(wide, trajectory)
+        except ConstraintError as error:
+            refused = _last_refusal(trajectory)
+            if refused is None:
+                raise
+            return _end(trajectory, f"{refused} {error}")
+        return (
+            decision
+            if decision.pair is None or not caps
+            else (yield from self._fitting(decision, caps, wide, trajectory))
+        )
+
+    def _chosen(self, wide: Query, trajectory: Trajectory) -> Generator[Query, Decision, Decision]:
+        """Have a decision made without the models that failed lately; one of these is better than none."""
+        first = self._rested(wide, trajectory)
+        try:
+            return (yield first)
+        except ConstraintError:
+            if first is wide:
+                raise
+        return (yield wide)
+
+    def _fitting(
+        self, decision: Decision, caps: dict[str, Caps], wide: Query, trajectory: Trajectory
+    ) -> Generator[Query, Decision, Decision]:
+        """Return a decision if its call fits into the limits, or else have one made whose call does."""
+        try:
+            used = self._quota.tried(lambda ledger: ledger.used(caps))
+        except LimitError as error:
+            return _end(trajectory, str(error))
+        full = _full(caps, used, Use(calls=1))
+        if full is not None:
+            return _end(trajectory, self._said(*full, used[full[0]]))
+        full = _full(caps, used, self._expected(decision) or Use(usd=float("inf"), calls=1))
+        if full is None:
+            return decision
+        said = self._said(*full, used[full[0]])
+        try:
+            return (yield _within(wide, trajectory, _left(caps, used)))
+        except ConstraintError as error:
+            return _end(trajectory, f"{said} {error}")
+
+    def charge(self, query: Query, decision: Decision) -> Observation | None:
+        """Charge a call that is about to be made.
+
+        Returns:
+            None if it may be made; else the observation of a call that failed before anybody was called.
+
+        Raises:
+            SettingError: as for `deciding`.
+        """
+        pair = decision.pair
+        assert pair is not None  # noqa: S101  # only such decisions are acted on
+        self._is_charged, self._left = False, Caps()
+        try:
+            self._check_member(pair, query)
+        except LimitError as error:
+            return _refused(pair, error)
+        caps = self._caps()
+        if not caps:
+            return None
+        expected = self._expected(decision)
+        if expected is None:
+            return _refused(pair, LimitError(_unpriced(pair, self._limits)))
+        self._name = decision.id or str(uuid7())
+        try:
+            full = self._quota.tried(lambda ledger: ledger.charge(self._name, expected, caps))
+            used = self._quota.tried(lambda ledger: ledger.used(caps))
+        except LimitError as error:
+            return _refused(pair, error)
+        if full is not None:
+            unit = (*caps[full].passed(used[full], expected), "usd")[0]
+            return _refused(pair, LimitError(self._said(full, unit, used[full])))
+        self._is_charged = True
+        self._left = _left(caps, {scope: use.less(expected) for scope, use in used.items()})
+        return None
+
+    def settle(self, decision: Decision, observation: Observation) -> None:
+        """Count what a call took, and whether its model failed. Never raises."""
+        try:
+            if self._is_charged:
+                took = self._took(decision, observation)
+                self._is_charged = False
+                self._quota.tried(lambda ledger: ledger.settle(self._name, took))
+            if self._limits.cooldown_s is not None:
+                self._note(observation, self._limits.cooldown_s)
+        except LimitError as error:
+            _LOG.warning("What a call took could not be counted; it counts as expected. %s", error)
+        finally:
+            self._left = Caps()
+
+    def seconds(self, seconds: float | None) -> float | None:
+        """Return how many seconds the charged call may take, of which its query leaves so many."""
+        left = self._left.seconds
+        return seconds if left is None else left if seconds is None else min(left, seconds)
+
+    def budget(self, budget: Budget | None) -> Budget | None:
+        """Return how many dollars the charged call may take, of which its query leaves so many."""
+        left = self._left.usd
+        if left is None or (budget is not None and budget.usd <= left):
+            return budget
+        return Budget(left, self._each if budget is None else budget.expected_usd)
+
+    @property
+    def waits(self) -> bool:
+        """Whether its methods may wait for a database."""
+        return self._quota.ledger.waits
+
+    def _narrowed(self, query: Query) -> Query:
+        """Return the query, restricted to the members that may have it.
+
+        Raises:
+            LimitError: there is none.
+        """
+        if self._is_private(query):
+            query = query.replace(private=True)  # so that whatever watches the router leaves it alone
+        lists = self._lists(query)
+        if not lists:
+            return query
+        known = callable_pairs(query, self._pairs)
+        allowed = frozenset(pair for pair in known if all(among(pair, members) for members in lists.values()))
+        if known and not allowed:
+            raise LimitError(
+                f"None of the pairs {', '.join(sorted(map(str, known))[:4])} is among the {' and the '.join(lists)}, "
+                "to which this query may be sent."
+            )
+        if not allowed or len(allowed) == len(known):
+            return query
+        return query.replace(constraints=query.constraints.replace(pairs=allowed))
+
+    def _lists(self, query: Query) -> dict[str, Any]:
+        """Return the lists of members that apply to a query, by name."""
+        limits = self._limits
+        lists: dict[str, Any] = {}
+        if limits.members is not None:
+            lists["members"] = limits.members
+        if limits.user_members is not None:
+            user = _named("user")
+            if user is None:
+                raise SettingError(_unnamed("user", "user_members"))
+            if user in limits.user_members:
+                lists[f"user_members[{user!r}]"] = limits.user_members[user]
+        if self._is_private(query):
+            lists["private_members"] = () if limits.private_members is None else limits.private_members
+        return lists
+
+    def _is_private(self, query: Query) -> bool:
+        return query.private or (self._limits.private is not None and bool(self._limits.private(query)))
+
+    def _check_member(self, pair: Pair, query: Query) -> None:
+        for name, members in self._lists(query).items():
+            if not among(pair, members):
+                raise LimitError(f"{pair} is not one of {name}, so it is not asked.")
+
+    def _rested(self, query: Query, trajectory: Trajectory) -> Query:
+        if self._limits.cooldown_s is None:
+            return query
+        try:
+            failing = self._quota.tried(lambda ledger: ledger.failing())
+        except LimitError as error:
+            _LOG.warning("Which models are left out is not known, so none is. %s", error)
+            return query
+        return rested(query, trajectory, self._pairs, failing)
+
+    def _note(self, observation: Observation, cooldown_s: float) -> None:
+        """Note whether a pair's model failed."""
+        model, after = observation.pair.model, self._limits.cooldown_after
+        if is_for_a_while(observation):
+            self._quota.tried(lambda ledger: ledger.failed(model, cooldown_s, after))
+        elif not observation.failed and model in self._quota.tried(lambda ledger: ledger.failing()):
+            self._quota.tried(lambda ledger: ledger.answered(model))
+
+    def _caps(self) -> dict[str, Caps]:
+        """Return the limits by the names of what they are for, such as ``day:2026-03-01``.
+
+        Raises:
+            SettingError: the config does not name it.
+        """
+        today = datetime.now(UTC).date().isoformat()
+        caps: dict[str, Caps] = {}
+        for scope, cap in self._limits.caps.items():
+            if scope == "day":
+                caps[f"day:{today}"] = cap
+                continue
+            name = _named(scope)
+            if name is None:
+                units = zip(("usd", "s", "calls"), cap, strict=True)
+                raise SettingError(_unnamed(scope, *(f"{scope}_{unit}" for unit, value in units if value is not None)))
+            caps[f"{scope}:{today}:{name}" if scope == "user" else f"{scope}:{name}"] = cap
+        return caps
+
+    @property
+    def _needs_dollars(self) -> bool:
+        return any(cap.usd is not None for cap in self._limits.caps.values())
+
+    def _expected(self, decision: Decision) -> Use | None:
+        """Return what a call is expected to take; None if its dollars are limited and nothing is known of them."""
+        chosen = decision.chosen
+        each = None if chosen is None else chosen.expected_cost_usd
+        self._each = self._limits.unknown_usd if each is None else each
+        if self._each is None and self._needs_dollars:
+            return None
+        seconds = None if chosen is None else chosen.expected_latency_s
+        return Use((self._each or 0.0) + _deciding(decision), seconds or 0.0, 1)
+
+    def _took(self, decision: Decision, observation: Observation) -> Use:
+        expected = self._expected(decision) or Use()
+        usd = observation.cost_usd
+        if usd is None:
+            usd = (self._each or 0.0) * max(1, observation.model_calls)
+        seconds = expected.seconds if observation.latency_s is None else observation.latency_s
+        return Use(usd + _deciding(decision), seconds, 1)
+
+    def _said(self, scope: str, unit: str, used: Use) -> str:
+        """Return the sentence that says which limit leaves no room."""
+        kind = scope.partition(":")[0]
+        name, amount = f"{kind}_{unit}", {"usd": used.usd, "s": used.seconds, "calls": used.calls}[unit]
+        until = {"day": " today", "user": " by this user today"}.get(kind, f" in this {kind}")
+        later = ", or wait for the next day (UTC)" if kind in ("day", "user") else ""
+        limit = getattr(self._limits, name)
+        return (
+            f"{name} is {limit:g}, and {amount:.4g} {_UNITS[unit]} are used{until}, so this pair is not asked. "
+            f"Raise {name}{later}."
+        )
+
+
+def _full(caps: dict[str, Caps], used: dict[str, Use], more: Use) -> tuple[str, str] | None:
+    """Return the first scope without room, and which of its amounts that is; None if all have room."""
+    for scope, cap in caps.items():
+        units = cap.passed(used[scope], more)
+        if units:
+            return scope, units[0]
+    return None
+
+
+def _left(caps: dict[str, Caps], used: dict[str, Use]) -> Caps:
+    """Return the least that is left in any scope."""
+    usd = [max(0.0, cap.rounded_usd - used[scope].usd) for scope, cap in caps.items() if cap.usd is not None]
+    seconds = [max(0.0, cap.seconds - used[scope].seconds) for scope, cap in caps.items() if cap.seconds is not None]
+    return Caps(min(usd, default=None), min(seconds, default=None))
+
+
+def _within(query: Query, trajectory: Trajectory, left: Caps) -> Query:
+    """Return the query with limits of its own that what is left allows."""
+    limits = query.constraints
+    changes: dict[str, float] = {}
+    if left.usd is not None:
+        most = (dollars_used(trajectory) or 0.0) + left.usd
+        changes["max_cost_usd"] = most if limits.max_cost_usd is None else min(most, limits.max_cost_usd)
+    if left.seconds is not None:
+        most = sum(seen.latency_s or 0.0 for seen in trajectory.observations) + max(left.seconds, 1e-9)
+        changes["max_latency_s"] = most if limits.max_latency_s is None else min(most, limits.max_latency_s)
+    return query.replace(constraints=limits.replace(**changes))
+
+
+def _end(trajectory: Trajectory, reason: str) -> Decision:
+    """Return the decision to give the answer that there is.
+
+    Raises:
+        LimitError: there is none.
+    """
+    if all(seen.failed for seen in trajectory.observations):
+        raise LimitError(reason)
+    return last_answer(trajectory, rule=SPENT, reason=reason)
+
+
+def _last_refusal(trajectory: Trajectory) -> str | None:
+    """Return why the last call of the trajectory that a limit did not allow was refused; None if there is none."""
+    said = [seen.error for seen in trajectory.observations if _LIMIT in seen.error_types]
+    return said[-1] if said else None
+
+
+def _refused(pair: Pair, error: LimitError) -> Observation:
+    return failed_call(pair, error, cost_usd=0.0, latency_s=0.0, model_calls=0)
+
+
+def _unpriced(pair: Pair, limits: Limits) -> str:
+    name = next(f"{scope}_usd" for scope, cap in limits.caps.items() if cap.usd is not None)
+    return (
+        f"{name} is set, and nothing is known of what {pair} costs, so it is not asked. Give the router outcomes with "
+        "costs, or say with unknown_usd what such a call counts as."
+    )
+
+
+def _unnamed(scope: str, *limits: str) -> str:
+    return (
+        f"{' and '.join(limits)} can't be checked: this call names no {scope}. Give it a config such as "
+        f"{{'configurable': {{'{_NAMES[scope][0]}': '...'}}}}."
+    )
+
+
+def _named(scope: str) -> str | None:
+    """Return the name of the user, thread or run that the surrounding call belongs to; None if it has none."""
+    given = ensure_config().get("configurable") or {}
+    found = next((given[key] for key in _NAMES[scope] if given.get(key) not in (None, "")), None)
+    return None if found is None else str(found)
+
+
+def _deciding(decision: Decision) -> float:
+    """Return the dollars that the router's own models took for a decision, as far as is known."""
+    return 0.0 if decision.spent is None else decision.spent.cost_usd or 0.0
