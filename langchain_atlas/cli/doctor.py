@@ -20,6 +20,10 @@ _LISTED = 4
 _INDENTED, _FURTHER = (0, 0, 0, 2), (0, 0, 0, 11)
 
 
+def _readable_router(spec: str | None) -> str | None:
+    return None if spec is None else str(common.readable_router(spec))
+
+
 def doctor(
     data: Annotated[
         Path | None,
@@ -39,15 +43,31 @@ def doctor(
     no_calls: Annotated[bool, typer.Option("--no-calls", help="Check the pool without calling anything.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Maximum seconds of one call of the pool.")] = 30.0,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of checks at once.")] = 8,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Store to look for drift in, such as sqlite:///atlas.db.")
+    ] = None,
+    router: Annotated[
+        str | None,
+        typer.Option("--router", help="With --store: the router as it was fitted.", callback=_readable_router),
+    ] = None,
+    weeks: Annotated[float, typer.Option("--weeks", help="With --store: how many weeks back to begin.")] = 13.0,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
-    """Report whether routing pays on recorded outcomes (--data), or what works in a pool (--pool)."""
+    """Report whether routing pays on recorded outcomes (--data), what works in a pool (--pool), or drift (--store)."""
     del no_cache  # its callback has seen to it
     from langchain_atlas.cli.doctor_pool import try_pool
     from langchain_atlas.errors import SettingError
 
-    if data is not None:
+    if store is not None:
+        if data is not None or pool is not None:
+            raise SettingError("--store goes without --data and --pool; run doctor once for each.")
+        from langchain_atlas.cli.doctor_store import look_for_drift
+
+        look_for_drift(store, router, weeks, json)
+    elif router is not None:
+        raise SettingError("--router goes with --store; on an outcome table, 'evaluate' compares routers.")
+    elif data is not None:
         if no_calls:
             raise SettingError("--no-calls goes with --pool alone: with --data nothing is called anyway.")
         _diagnose(data, pool, pairs, domains, margin, encoder, seed, json)
@@ -55,7 +75,8 @@ def doctor(
         try_pool(pool, json, calls=not no_calls, timeout_s=timeout, concurrency=concurrency)
     else:
         raise SettingError(
-            "Give --data with an outcome table, or --pool with a pool; see: langchain-atlas doctor --help"
+            "Give --data with an outcome table, --pool with a pool, or --store with a store; see: langchain-atlas "
+            "doctor --help"
         )
 
 
