@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -59,18 +59,17 @@ def doctor(
     from langchain_atlas.cli.doctor_pool import try_pool
     from langchain_atlas.errors import SettingError
 
-    if store is not None:
-        if data is not None or pool is not None:
-            raise SettingError("--store goes without --data and --pool; run doctor once for each.")
-        from langchain_atlas.cli.doctor_store import look_for_drift
-
-        look_for_drift(store, router, weeks, json)
-    elif router is not None:
+    if router is not None and store is None:
         raise SettingError("--router goes with --store; on an outcome table, 'evaluate' compares routers.")
-    elif data is not None:
+    if store is not None and pool is not None and data is None:
+        raise SettingError("--store goes with --data or alone; run doctor once more for --pool.")
+    drift = None if store is None else _look_for_drift(store, router, weeks)
+    if data is not None:
         if no_calls:
             raise SettingError("--no-calls goes with --pool alone: with --data nothing is called anyway.")
-        _diagnose(data, pool, pairs, domains, margin, encoder, seed, json)
+        _diagnose(data, pool, pairs, domains, margin, encoder, seed, json, drift)
+    elif drift is not None:
+        common.write_json(json, drift)
     elif pool is not None:
         try_pool(pool, json, calls=not no_calls, timeout_s=timeout, concurrency=concurrency)
     else:
@@ -78,6 +77,12 @@ def doctor(
             "Give --data with an outcome table, --pool with a pool, or --store with a store; see: langchain-atlas "
             "doctor --help"
         )
+
+
+def _look_for_drift(store: str, router: str | None, weeks: float) -> dict[str, Any]:
+    from langchain_atlas.cli.doctor_store import look_for_drift
+
+    return look_for_drift(store, router, weeks)
 
 
 def _diagnose(
@@ -89,6 +94,7 @@ def _diagnose(
     encoder: str | None,
     seed: int,
     json: Path | None,
+    drift: dict[str, Any] | None,
 ) -> None:
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError
@@ -116,7 +122,7 @@ def _diagnose(
     parts += [part for name, value in diagnosis.use.settings.items() for part in (f"--{name}", f"{value:g}")]
     command = None if diagnosis.use.router is None else shlex.join(parts)
     _show(diagnosis, command, common.console())
-    common.write_json(json, {**diagnosis.to_json(), "next": command})
+    common.write_json(json, {**diagnosis.to_json(), "next": command, **({} if drift is None else {"drift": drift})})
 
 
 def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:

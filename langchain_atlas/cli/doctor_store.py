@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.cli import common
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from langchain_atlas.evaluation.drift.report import DriftReport
@@ -16,14 +14,13 @@ if TYPE_CHECKING:
 _LISTED = 40
 
 
-def look_for_drift(store: str, router: str | None, weeks: float, json: Path | None) -> None:
-    """Go through a store, and show its weeks and what has changed.
+def look_for_drift(store: str, router: str | None, weeks: float) -> dict[str, Any]:
+    """Go through a store, and show its weeks and what has changed; return the figures.
 
     Args:
         store: address of the store.
         router: saved router, as fitted.
         weeks: how many weeks back to begin.
-        json: file for the figures.
 
     Raises:
         OutcomeError: there is no such store, or it can't be read.
@@ -37,7 +34,7 @@ def look_for_drift(store: str, router: str | None, weeks: float, json: Path | No
     with opened(store) as there:
         report = drift_report(there, fitted, weeks=weeks)
     _show(report, common.console())
-    common.write_json(json, report.to_json())
+    return report.to_json()
 
 
 def _show(report: DriftReport, terminal: Console) -> None:
