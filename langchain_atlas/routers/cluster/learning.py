@@ -18,11 +18,12 @@ from langchain_atlas.outcomes.table import OutcomeTable
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.routers.cluster.evidence import with_evidence
 from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.cluster.successors import with_successors
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from langchain_atlas.routers.base import Router
@@ -130,6 +131,20 @@ class LearningRouter(RouterWrapper):
                 table = OutcomeTable.from_rows(table_rows, "the store") if table_rows else None
                 self._router = with_evidence(router, table, np.array(weights), keep=keep)
             return len(rows)
+
+    def inherit(
+        self, pairs: Iterable[Pair | str], *, predecessors: Mapping[str, str] | None = None, outcomes: float = 20.0
+    ) -> None:
+        """Know new pairs too, from now on, by the record of their predecessors; see `with_successors`.
+
+        Raises:
+            PoolError: a pair is known already, or a predecessor is not.
+            SettingError: `outcomes` is not above 0.
+        """
+        with self._refreshing:
+            router = self.router
+            assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
+            self._router = with_successors(router, pairs, predecessors=predecessors, outcomes=outcomes)
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router that learns too, of these pairs alone."""
