@@ -1,8 +1,8 @@
-"""A simulated year: what drift costs, what learning gets back, how soon it is found, and how often there is a false alarm.
+"""A simulated year: what drift costs, what learning gets back, how soon it is found, and how many alarms are false.
 
-Recorded outcomes are replayed, 100 queries a week. A router is fitted on half of the domains and one model too few. Then
-three things happen, at known times: the other domains come and one leaves; the model that is used most becomes worse;
-the missing model joins, with its predecessor's record (the pair of the same tool that was used most) and 30 probes. Three
+Recorded outcomes are replayed, 100 queries a week. A router is fitted on half of the domains and one model too few.
+Then three things happen, at known times: the other domains come and one leaves; the model that is used most becomes
+worse; the missing model joins, with its predecessor's record (the model used most) and 30 probes of each pair. Three
 routers live through it: one that never learns, one that follows the store (`LearningRouter`), and, as what could be
 had, one that is fitted anew on complete outcomes of the training part whenever something has happened. Accuracies are
 exact: those of all test queries of the week's domains.
@@ -26,11 +26,10 @@ import numpy as np
 from common import Clock, check, encoder_for, load, options, points, show, show_checks, split, write
 
 from langchain_atlas import ClusterRouter, LearningRouter, OutcomeTable, Pair, Store
-from langchain_atlas.evaluation.drift.monitor import DriftMonitor
 from langchain_atlas.outcomes.store.database import Database, checked_url
 from langchain_atlas.outcomes.store.rows import query_hash
 from langchain_atlas.routers.cluster.placing import placed
-from langchain_atlas.routers.cluster.successors import with_successors
+from langchain_atlas.routers.drift.monitor import DriftMonitor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +37,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.evaluation.drift.events import DriftEvent
     from langchain_atlas.outcomes.store.rows import Row
+    from langchain_atlas.routers.drift.events import DriftEvent
 
 WEEKS, A_WEEK = 52, 100
 DOMAINS_COME, WORSE, JOINS = 10, 22, 36

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.answers.agreement import AnswerAgreement
-from langchain_atlas.evaluation.drift.events import DriftEvent
 from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.routers.drift.events import DriftEvent
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.drift.answers import RULE, changed_answers
-from langchain_atlas.evaluation.drift.events import publish
 from langchain_atlas.loop.identity import identified
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.routers.drift.events import publish
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from langchain_atlas.evaluation.drift.events import DriftEvent
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.routers.drift.events import DriftEvent
 
 _LOG = logging.getLogger(__name__)
 _HOUR_S = 3600.0

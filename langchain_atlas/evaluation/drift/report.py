@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.drift.answers import RULE, changed_answers
-from langchain_atlas.evaluation.drift.monitor import DriftMonitor
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.routers.cluster.placing import placed
 from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.drift.monitor import DriftMonitor
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_atlas.evaluation.drift.events import DriftEvent
     from langchain_atlas.outcomes.store.store import Store
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.drift.events import DriftEvent
 
 _WEEK_S = 7 * 86_400.0
 _MONDAY_S = 4 * 86_400.0

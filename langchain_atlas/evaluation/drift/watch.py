@@ -8,17 +8,17 @@ import time
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.drift.events import publish
 from langchain_atlas.evaluation.drift.report import drift_report
 from langchain_atlas.outcomes.store.store import Store
+from langchain_atlas.routers.drift.events import publish
 from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from langchain_atlas.evaluation.drift.events import DriftEvent
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.drift.events import DriftEvent
 
 _LOG = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.drift.detector import EDetector
-from langchain_atlas.evaluation.drift.stream import GrowingReference, Reference, Stream
+from langchain_atlas.routers.drift.detector import EDetector
+from langchain_atlas.routers.drift.stream import GrowingReference, Reference, Stream
 
 
 def test_capitals_are_those_worked_out_by_hand() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.drift.monitor import DriftMonitor
 from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.routers.drift.monitor import DriftMonitor
 
 if TYPE_CHECKING:
-    from langchain_atlas.evaluation.drift.events import DriftEvent
+    from langchain_atlas.routers.drift.events import DriftEvent
 
 FIRST, SECOND = Pair("first", "none"), Pair("second", "none")
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.drift.events import DriftEvent
-from langchain_atlas.evaluation.drift.stream import GrowingReference, Reference, Stream
+from langchain_atlas.routers.drift.events import DriftEvent
+from langchain_atlas.routers.drift.stream import GrowingReference, Reference, Stream
 
 if TYPE_CHECKING:
-    from langchain_atlas.evaluation.drift.events import Kind
-    from langchain_atlas.evaluation.drift.stream import Change
     from langchain_atlas.pool.pairs import Pair
+    from langchain_atlas.routers.drift.events import Kind
+    from langchain_atlas.routers.drift.stream import Change
 
 _STATISTICS = 8
 """Number of sums that a query adds to at most: success in the cluster and overall, distance, share; up and down."""
