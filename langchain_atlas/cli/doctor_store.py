@@ -41,6 +41,8 @@ def _show(report: DriftReport, terminal: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from langchain_atlas.evaluation.drift.page import percent
+
     if not report.decisions:
         terminal.print("[bold yellow]NOTHING TO LOOK AT[/bold yellow]: no call ended in this time.")
     elif report.events:
@@ -61,17 +63,13 @@ def _show(report: DriftReport, terminal: Console) -> None:
                 str(week.decisions),
                 str(week.failed),
                 str(week.scored),
-                _percent(week.mean_score),
-                _percent(week.expected_score),
+                percent(week.mean_score),
+                percent(week.expected_score),
                 "unknown" if week.cost_usd is None else f"{week.cost_usd:.2f}{'+' if week.unpriced else ''}",
-                _percent(week.far_share),
+                percent(week.far_share),
                 escape(f"{name} {share:.0%}"),
             )
         terminal.print()
         terminal.print(table)
     for note in report.notes:
         terminal.print(f"Note: {escape(note)}")
-
-
-def _percent(share: float | None) -> str:
-    return "" if share is None else f"{share:.1%}"

@@ -1,4 +1,4 @@
-"""``doctor --store``."""
+"""``doctor --store`` and ``report --store``."""
 
 from __future__ import annotations
 
@@ -77,3 +77,29 @@ def test_weeks_out_of_range_are_refused(command: Command, url: str) -> None:
     done = command("doctor", "--store", url, "--weeks", "0")
     assert done.status == 2
     assert "weeks is 0" in done.error
+
+
+def test_report_shows_the_weeks(command: Command, url: str, tmp_path: Path) -> None:
+    out, figures = tmp_path / "weeks.html", tmp_path / "weeks.json"
+    done = command("report", "--store", url, "--out", out, "--json", figures)
+    assert done.status == 0, done.error
+    page = out.read_text()
+    assert "The success of small@@none fell from 90%" in page
+    assert "<svg" in page
+    assert "src=" not in page
+    (week,) = json.loads(figures.read_text())["weeks"]
+    assert week["decisions"] == 400
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--store", "sqlite:///a.db", "--data", "t.parquet"], "--store goes without --data"),
+        (["--data", "t.parquet"], "Give --data and --router"),
+        ([], "Give --data and --router"),
+    ],
+)
+def test_report_refuses_what_makes_no_sense(command: Command, options: list[str], said: str, tmp_path: Path) -> None:
+    done = command("report", *options, "--out", tmp_path / "r.html")
+    assert done.status == 2
+    assert said in " ".join(done.error.split())

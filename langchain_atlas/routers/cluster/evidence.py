@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import copy
+import math
 import threading
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
+from langchain_atlas.outcomes.table import OutcomeTable
+from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.routers.cluster.statistics import ClusterStatistics
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.outcomes.table import OutcomeTable
-    from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.routers.cluster.router import ClusterRouter
 
 
@@ -82,3 +84,31 @@ def with_change(
         learned = np.where(columns < len(router.forest_.counts), columns, -1)
         changed.forest_, changed.ridge_ = router.forest_.with_pairs(learned), router.ridge_.with_pairs(learned)
     return changed
+
+
+def refitted(
+    router: ClusterRouter,
+    rows: Sequence[tuple[dict[str, Any], float]],
+    changed: Mapping[Pair, float],
+    outcomes: float,
+) -> ClusterRouter:
+    """Return the router fitted anew, with the same settings.
+
+    Args:
+        router: the router.
+        rows: rows of an outcome table, each with its time in seconds since 1970.
+        changed: time since when a pair is another one; what is older counts as a few outcomes.
+        outcomes: as how many.
+    """
+    new, old = [], []
+    for row, at in rows:
+        (old if at < changed.get(Pair(row["model"], row["tool"]), -math.inf) else new).append(row)
+    fitted = copy.copy(router)
+    fitted._learning = threading.Lock()  # noqa: SLF001  # as in `add_pairs`: no lock of the other router
+    fitted.fit(OutcomeTable.from_rows(new))
+    if not old:
+        return fitted
+    numbers = Counter((row["model"], row["tool"]) for row in old)
+    apart = [{**row, "query_id": str(number)} for number, row in enumerate(old)]
+    weights = np.array([min(1.0, outcomes / numbers[row["model"], row["tool"]]) for row in old])
+    return with_evidence(fitted, OutcomeTable.from_rows(apart), weights)

@@ -18,7 +18,7 @@ from langchain_atlas.outcomes.store.reading import ANSWERED_SINCE, outcomes_quer
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.outcomes.table import OutcomeTable
 from langchain_atlas.pool.pairs import Pair
-from langchain_atlas.routers.cluster.evidence import with_change, with_evidence
+from langchain_atlas.routers.cluster.evidence import refitted, with_change, with_evidence
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.cluster.successors import with_successors
 from langchain_atlas.routers.drift.events import publish
@@ -185,6 +185,34 @@ class LearningRouter(RouterWrapper):
             )
         self._router = changed
         publish([event])
+
+    def refit(self, table: OutcomeTable, *, now: float | None = None) -> None:
+        """Fit the router anew, with clusters and trees, on a table and on all that the store holds; decisions go on.
+
+        Of a pair that has changed, what is older than the change counts as 20 outcomes. Everything else counts in full,
+        and fades from now on.
+
+        Args:
+            table: what the router was fitted on at first.
+            now: the time, in seconds since 1970; now by default.
+
+        Raises:
+            OutcomeError: the store can't be read.
+        """
+        self.refresh(now)
+        with self._refreshing:
+            router = self.router
+            assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
+            rows = [(row, -math.inf) for row in table.table.to_pylist()]
+            rows += [
+                ({**table_row(row, each_apart=True), "response": None}, row.decided_at)
+                for row in self._store.read(outcomes_query(None, scored=True))
+                if row.query is not None and (self._new_pairs or Pair(row.model, row.tool) in router.pairs)
+            ]
+            self._router = refitted(router, rows, self._changed, _FORGOTTEN)
+            self._faded_until = time.time() if now is None else now
+            if self._monitor is not None:  # the clusters have other numbers
+                self._monitor = DriftMonitor(_QUERIES_PER_FALSE_ALARM)
 
     def inherit(
         self, pairs: Iterable[Pair | str], *, predecessors: Mapping[str, str] | None = None, outcomes: float = 20.0

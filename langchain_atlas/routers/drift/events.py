@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.pool.pairs import Pair
 
-LOG = logging.getLogger("langchain_atlas.drift")
+_LOG = logging.getLogger(__name__)
 
 Kind = Literal["success", "distance", "collapse", "answers"]
 
@@ -65,12 +65,12 @@ class DriftEvent:
 def publish(events: Iterable[DriftEvent]) -> None:
     """Write events to the log, and count them in OpenTelemetry's metrics where that is installed.
 
-    The log lines are warnings of ``langchain_atlas.drift``. The metrics are the counter ``atlas.drift.events``, and the
+    The log lines are warnings of this module's logger. The metrics are the counter ``atlas.drift.events``, and the
     gauges ``atlas.drift.before`` and ``atlas.drift.now``, with the attributes ``atlas.drift.kind``, ``atlas.pair`` and
     ``atlas.cluster``.
     """
     for event in events:
-        LOG.warning("%s", event.message)
+        _LOG.warning("%s", event.message)
         _measure(event)
 
 

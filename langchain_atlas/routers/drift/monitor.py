@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.drift.events import DriftEvent
-from langchain_atlas.routers.drift.stream import GrowingReference, Reference, Stream
+from langchain_atlas.routers.drift.stream import SETTLED, GrowingReference, Reference, Stream
 
 if TYPE_CHECKING:
     from langchain_atlas.pool.pairs import Pair
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 _STATISTICS = 8
 """Number of sums that a query adds to at most: success in the cluster and overall, distance, share; up and down."""
 _TOLERANCE = 0.02
-_FAR_IN_TRAINING, _FAR_AT_MOST = 0.05, 0.25
-"""Share of the training queries that count as far, and of live queries that is not remarkable: some more is usual for
-queries that the clusters were not made from."""
+_FAR_IN_TRAINING, _FAR_AT_MOST = 0.05, 0.5
+"""Share of the training queries that count as far, and of the first live queries that is not remarkable: much more is
+usual for queries that the clusters were not made from, if they were made from few."""
+_MANY = 1000
+"""Number of queries that the references of shares are made of: every query counts, with a score or without."""
 _COLLAPSED = 0.8
 _RECENT = 100
 
@@ -59,7 +61,7 @@ class DriftMonitor:
         if not 0 <= self.tolerance < 1:
             raise SettingError(f"tolerance is {self.tolerance!r}; it must be a number from 0 to below 1.")
         self._threshold = _STATISTICS * self.queries_per_false_alarm
-        self._far, self._share = self._watched(), self._watched()
+        self._far, self._share = self._watched(_MANY), self._watched(_MANY)
         self._is_first = True
         self._latest: deque[Pair] = deque(maxlen=_RECENT)
         self._counts: Counter[Pair] = Counter()
@@ -118,8 +120,8 @@ class DriftMonitor:
     def _stream(self) -> Stream:
         return Stream(self._threshold, self.tolerance)
 
-    def _watched(self) -> _Watched:
-        return _Watched(GrowingReference(self.tolerance), self._stream())
+    def _watched(self, settled: int = SETTLED) -> _Watched:
+        return _Watched(GrowingReference(self.tolerance, settled), self._stream())
 
     def _moved_away(self, is_far: float, at: float) -> Change | None:
         known = self._far.reference.take(is_far)

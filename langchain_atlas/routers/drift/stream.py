@@ -17,7 +17,7 @@ Direction = Literal["fell", "rose"]
 LEAST = 30
 """Number of values that a reference is made of, at least."""
 SETTLED = 200
-"""Number of values that it is made of at most."""
+"""Number of values that it is made of at most, by default."""
 _UNSURE = 1e-3
 """Probability with which the mean of the reference is below its lower bound, and above its upper one."""
 _KEPT = 2000
@@ -122,20 +122,23 @@ class Stream:
 
 @dataclass
 class GrowingReference:
-    """A reference that is made of the first values, and fixed once there are `SETTLED`.
+    """A reference that is made of the first values, and fixed once there are enough.
 
     Every value is compared with those before it alone. A change among the first values makes the reference worse, so
     that it is found later.
     """
 
     tolerance: float
+    """How much a mean may move without it being a change."""
+    settled: int = SETTLED
+    """Number of values that it is made of at most."""
     _count: int = 0
     _total: float = 0.0
     _known: Reference | None = None
 
     def take(self, value: float) -> Reference | None:
         """Return the reference for a value; None as long as there are fewer than `LEAST` before it."""
-        if self._count >= SETTLED:
+        if self._count >= self.settled:
             return self._known
         known, self._count, self._total = self._known, self._count + 1, self._total + value
         if self._count >= LEAST:

@@ -66,10 +66,10 @@ def far(monitor: DriftMonitor, share: float, count: int) -> list[DriftEvent]:
 
 
 def test_far_queries_are_found_from_the_first_day_on() -> None:
-    assert far(DriftMonitor(), 0.15, 5000) == []
-    (event, *_) = far(DriftMonitor(), 0.6, 200)
+    assert far(DriftMonitor(), 0.3, 5000) == []
+    (event, *_) = far(DriftMonitor(), 0.9, 200)
     assert (event.kind, event.pair) == ("distance", None)
-    assert event.now > 0.4
+    assert event.now > 0.8
 
 
 def test_far_queries_that_come_later_are_found() -> None:
