@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _COLOURS = {"route": "green", "do not route": "yellow", "too little data": "yellow"}
 _LISTED = 4
 _INDENTED, _FURTHER = (0, 0, 0, 2), (0, 0, 0, 11)
+
+
+def _readable_router(spec: str | None) -> str | None:
+    return None if spec is None else str(common.readable_router(spec))
 
 
 def doctor(
@@ -39,24 +43,46 @@ def doctor(
     no_calls: Annotated[bool, typer.Option("--no-calls", help="Check the pool without calling anything.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Maximum seconds of one call of the pool.")] = 30.0,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of checks at once.")] = 8,
+    store: Annotated[
+        str | None, typer.Option("--store", help="Store to look for drift in, such as sqlite:///atlas.db.")
+    ] = None,
+    router: Annotated[
+        str | None,
+        typer.Option("--router", help="With --store: the router as it was fitted.", callback=_readable_router),
+    ] = None,
+    weeks: Annotated[float, typer.Option("--weeks", help="With --store: how many weeks back to begin.")] = 13.0,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
-    """Report whether routing pays on recorded outcomes (--data), or what works in a pool (--pool)."""
+    """Report whether routing pays on recorded outcomes (--data), what works in a pool (--pool), or drift (--store)."""
     del no_cache  # its callback has seen to it
     from langchain_atlas.cli.doctor_pool import try_pool
     from langchain_atlas.errors import SettingError
 
+    if router is not None and store is None:
+        raise SettingError("--router goes with --store; on an outcome table, 'evaluate' compares routers.")
+    if store is not None and pool is not None and data is None:
+        raise SettingError("--store goes with --data or alone; run doctor once more for --pool.")
+    drift = None if store is None else _look_for_drift(store, router, weeks)
     if data is not None:
         if no_calls:
             raise SettingError("--no-calls goes with --pool alone: with --data nothing is called anyway.")
-        _diagnose(data, pool, pairs, domains, margin, encoder, seed, json)
+        _diagnose(data, pool, pairs, domains, margin, encoder, seed, json, drift)
+    elif drift is not None:
+        common.write_json(json, drift)
     elif pool is not None:
         try_pool(pool, json, calls=not no_calls, timeout_s=timeout, concurrency=concurrency)
     else:
         raise SettingError(
-            "Give --data with an outcome table, or --pool with a pool; see: langchain-atlas doctor --help"
+            "Give --data with an outcome table, --pool with a pool, or --store with a store; see: langchain-atlas "
+            "doctor --help"
         )
+
+
+def _look_for_drift(store: str, router: str | None, weeks: float) -> dict[str, Any]:
+    from langchain_atlas.cli.doctor_store import look_for_drift
+
+    return look_for_drift(store, router, weeks)
 
 
 def _diagnose(
@@ -68,6 +94,7 @@ def _diagnose(
     encoder: str | None,
     seed: int,
     json: Path | None,
+    drift: dict[str, Any] | None,
 ) -> None:
     from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
     from langchain_atlas.errors import SettingError
@@ -95,7 +122,7 @@ def _diagnose(
     parts += [part for name, value in diagnosis.use.settings.items() for part in (f"--{name}", f"{value:g}")]
     command = None if diagnosis.use.router is None else shlex.join(parts)
     _show(diagnosis, command, common.console())
-    common.write_json(json, {**diagnosis.to_json(), "next": command})
+    common.write_json(json, {**diagnosis.to_json(), "next": command, **({} if drift is None else {"drift": drift})})
 
 
 def _show(diagnosis: Diagnosis, command: str | None, terminal: Console) -> None:

@@ -10,6 +10,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
+from langchain_atlas.errors import PoolError
+
 _READS = {"image": "supports_vision", "pdf": "supports_pdf_input", "audio": "supports_audio_input"}
 """What a model reads besides text, with the field of the table that says so."""
 _TABLE = "model_prices_and_context_window_backup.json"
@@ -87,8 +89,58 @@ def _entry(litellm_id: str) -> dict[str, Any]:
     return entry
 
 
-@cache
+def refresh_prices(path: str | Path | None = None) -> int:
+    """Take a newer table of LiteLLM's in place of its package's, and return of how many models the prices change.
+
+    Models that exist already keep their prices: load the pool anew afterwards.
+
+    Args:
+        path: file of the table, as LiteLLM publishes it (``model_prices_and_context_window.json``). None has LiteLLM
+            fetch it; where it can't, and with ``LITELLM_LOCAL_MODEL_COST_MAP=True``, that is the package's own.
+
+    Raises:
+        PoolError: the file can't be read, or is no such table.
+    """
+    before, after = _table(), _fetched() if path is None else _read(Path(path))
+    _TABLES["refreshed"] = after
+    _facts.cache_clear()
+    return sum(_priced(before.get(name)) != _priced(after.get(name)) for name in {*before, *after})
+
+
+def _priced(entry: dict[str, Any] | None) -> dict[str, Any]:
+    return {name: value for name, value in (entry or {}).items() if "cost" in name}
+
+
+def _fetched() -> dict[str, dict[str, Any]]:
+    import litellm
+    from litellm.litellm_core_utils.get_model_cost_map import get_model_cost_map
+
+    return dict(get_model_cost_map(url=litellm.model_cost_map_url))
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoolError(
+            f"The prices in {str(path)!r} can't be read: {error}. Give LiteLLM's table, a JSON file."
+        ) from error
+    if not isinstance(table, dict) or not table or not all(isinstance(entry, dict) for entry in table.values()):
+        raise PoolError(f"{str(path)!r} is no table of prices: it must be a JSON object with an object for each model.")
+    return table
+
+
+_TABLES: dict[str, dict[str, dict[str, Any]]] = {}
+"""The table that `refresh_prices` took, if any."""
+
+
 def _table() -> dict[str, dict[str, Any]]:
+    refreshed = _TABLES.get("refreshed")
+    return _packaged() if refreshed is None else refreshed
+
+
+@cache
+def _packaged() -> dict[str, dict[str, Any]]:
     spec = importlib.util.find_spec("litellm")
     if spec is None or spec.origin is None:
         return {}

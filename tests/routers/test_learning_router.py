@@ -161,3 +161,61 @@ def test_slips_are_told(base: ClusterRouter, store: Store) -> None:
         LearningRouter(SinglePairRouter(BEST), store)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="half_life_days is 0; it must be a number above 0"):
         LearningRouter(base, store, half_life_days=0)
+
+
+def test_a_pair_that_changes_is_learned_anew(
+    store: Store, learning: Callable[..., LearningRouter], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without noticing, 200 right answers outweigh 40 wrong ones."""
+    slow, quick = learning(notice_changes=False), learning()
+    for number in range(200):
+        scored(store, f"before-{number}", BEST, 1.0)
+    for router in (slow, quick):
+        router.refresh()
+    for number in range(40):
+        scored(store, f"after-{number}", BEST, 0.0)
+    for router in (slow, quick):
+        router.refresh()
+    column = quick.pairs.index(Pair.parse(BEST))
+    assert sums(slow)["success"][:, column].sum() > 200
+    assert sums(quick)["success"].sum(axis=0)[column] / sums(quick)["count"].sum(axis=0)[column] < 0.5
+    assert f"The success of {BEST} fell" in caplog.text
+
+
+def test_a_model_that_changes_is_doubted_with_its_other_tools_too(
+    store: Store, learning: Callable[..., LearningRouter]
+) -> None:
+    router = learning()
+    for number in range(240):
+        scored(store, f"call-{number}", BEST, float(number < 200))
+    before, pairs = sums(router), router.pairs
+    router.refresh()
+    siblings = [at for at, pair in enumerate(pairs) if pair.model == Pair.parse(BEST).model and str(pair) != BEST]
+    others = [at for at, pair in enumerate(pairs) if pair.model != Pair.parse(BEST).model]
+    assert siblings
+    after = sums(router)
+    assert (after["count"].sum(axis=0)[siblings] <= np.minimum(before["count"].sum(axis=0)[siblings], 20 * 6)).all()
+    np.testing.assert_allclose(after["count"][:, others], before["count"][:, others])
+
+
+def test_is_fitted_anew_on_all_that_the_store_holds(
+    store: Store, learning: Callable[..., LearningRouter], outcomes: OutcomeTable
+) -> None:
+    router = learning()
+    for number in range(20):
+        scored(store, f"call-{number}", BEST, 0.0, text=f"a question of a new kind {number}")
+    router.refit(outcomes)
+    assert router.pairs == tuple(outcomes.pairs)
+    column = router.pairs.index(Pair.parse(BEST))
+    assert router.router.statistics_.outcomes[column] == pytest.approx(18 + 20)
+    assert router.refresh() == 0
+
+
+def test_a_new_pair_inherits_while_it_learns(store: Store, learning: Callable[..., LearningRouter]) -> None:
+    router = learning()
+    model, tool = BEST.split("@@")
+    router.inherit([f"{model}-2@@{tool}"], outcomes=5)
+    assert router.router.statistics_.outcomes[-1] == pytest.approx(5)
+    scored(store, "first", f"{model}-2@@{tool}", 1.0)
+    assert router.refresh() == 1
+    assert router.router.statistics_.outcomes[-1] == pytest.approx(6)

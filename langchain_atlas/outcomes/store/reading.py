@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 _ANSWERED = DECISIONS.join(OUTCOMES, OUTCOMES.c.decision_id == DECISIONS.c.id)
 _CLOCKS_S = 3600.0
 """Seconds by which the clocks of two machines may differ."""
-_NAMES = ("query_hash", "query", "context", "domain", "model", "tool", "propensity", "cluster")
+_NAMES = (
+    *("query_hash", "query", "context", "domain", "model", "tool", "propensity", "cluster", "rule", "turn"),
+    "expected_success",
+)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import math
 import threading
 import time
 import weakref
@@ -16,21 +18,30 @@ from langchain_atlas.outcomes.store.reading import ANSWERED_SINCE, outcomes_quer
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.outcomes.table import OutcomeTable
 from langchain_atlas.pool.pairs import Pair
-from langchain_atlas.routers.cluster.evidence import with_evidence
+from langchain_atlas.routers.cluster.evidence import refitted, with_change, with_evidence
 from langchain_atlas.routers.cluster.router import ClusterRouter
+from langchain_atlas.routers.cluster.successors import with_successors
+from langchain_atlas.routers.drift.events import publish
+from langchain_atlas.routers.drift.monitor import DriftMonitor
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.drift.events import DriftEvent
 
 _LOG = logging.getLogger(__name__)
 _DAY_S = 86_400.0
 _OVERLAP_S = 60.0
 """Seconds that are read again: a transaction that began earlier may have ended later."""
+_FORGOTTEN = 20.0
+"""Number of outcomes that a pair's record counts as after it has changed."""
+_QUERIES_PER_FALSE_ALARM = 100_000
+_ONE_CHANGE_S = 30 * _DAY_S
+"""Seconds within which changes of a model's pairs are one change of the model."""
 _REMEMBERED = 100_000
 """Number of outcomes whose score may still change; a later change counts as one more outcome."""
 
@@ -41,6 +52,8 @@ class _Learned:
 
     row: dict[str, Any]
     recorded_at: float
+    decided_at: float
+    cluster: int | None
 
 
 class LearningRouter(RouterWrapper):
@@ -55,13 +68,17 @@ class LearningRouter(RouterWrapper):
         half_life_days: days after which an outcome counts half; what the router was fitted on fades from the store's
             first decision on. None lets nothing fade.
         every_s: seconds between looks at the store.
+        notice_changes: whether a pair whose success changes is learned anew: what was known of it before counts as 20
+            outcomes from then on. The test is that of `DriftMonitor`, and its events are published.
         new_pairs: whether pairs that the router does not know are learned too. A restricted router learns none.
 
     Raises:
         SettingError: the router is no cluster router, or a setting is out of range.
     """
 
-    not_deciding = frozenset({"_store", "_stop", "_every_s", "_refreshing", "_known", "_seen_until"})
+    not_deciding = frozenset(
+        {"_store", "_stop", "_every_s", "_refreshing", "_known", "_seen_until", "_monitor", "_changed"}
+    )
 
     def __init__(
         self,
@@ -71,6 +88,7 @@ class LearningRouter(RouterWrapper):
         half_life_days: float | None = None,
         every_s: float = 2.0,
         new_pairs: bool = True,
+        notice_changes: bool = True,
     ) -> None:
         if not isinstance(router, ClusterRouter):
             raise SettingError(f"The router is {router!r}; only a cluster router can learn from a store.")
@@ -82,6 +100,8 @@ class LearningRouter(RouterWrapper):
         self._new_pairs = new_pairs
         self._every_s = every_s
         self._half_life_s = None if half_life_days is None else half_life_days * _DAY_S
+        self._monitor = DriftMonitor(_QUERIES_PER_FALSE_ALARM) if notice_changes else None
+        self._changed: dict[Pair, float] = {}
         self._known: dict[str, _Learned] = {}
         self._seen_until = 0.0
         self._faded_until: float | None = None
@@ -112,15 +132,20 @@ class LearningRouter(RouterWrapper):
             keep, self._faded_until = self._share(now - self._faded_until), now
             table_rows: list[dict[str, Any]] = []
             weights: list[float] = []
+            events: list[DriftEvent] = []
             for row in rows:
                 before = self._known.get(row.id)
                 if before is not None:
                     table_rows.append({**before.row, "query_id": f"{row.id} before"})
                     weights.append(-self._share(now - before.recorded_at))
-                learned = _Learned({**table_row(row, each_apart=True), "response": None}, row.recorded_at)
+                texts = {**table_row(row, each_apart=True), "response": None}
+                learned = _Learned(texts, row.recorded_at, row.decided_at, row.cluster)
                 table_rows.append(learned.row)
                 weights.append(self._share(now - learned.recorded_at))
                 self._known[row.id] = learned
+                if before is None and self._monitor is not None:
+                    pair = Pair(row.model, row.tool)
+                    events += self._monitor.scored(pair, row.cluster, row.score, at=row.decided_at)
                 if len(self._known) > _REMEMBERED:
                     del self._known[next(iter(self._known))]
                 self._seen_until = max(self._seen_until, row.score_written_at)
@@ -129,7 +154,79 @@ class LearningRouter(RouterWrapper):
                 assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
                 table = OutcomeTable.from_rows(table_rows, "the store") if table_rows else None
                 self._router = with_evidence(router, table, np.array(weights), keep=keep)
+            for event in events:
+                self._forget(event, now)
             return len(rows)
+
+    def _forget(self, event: DriftEvent, now: float) -> None:
+        """Let what was known of a pair before it changed count as a few outcomes; of its model's other pairs too.
+
+        A model that has become worse has so with every tool, mostly; what it does with the others is not known yet.
+        """
+        router = self.router
+        assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
+        assert event.pair is not None  # noqa: S101  # it is about a success
+        of_model = [pair for pair in router.pairs if pair.model == event.pair.model]
+        recent = event.since - _ONE_CHANGE_S
+        pairs = {pair for pair in of_model if self._changed.get(pair, -math.inf) < recent} | {event.pair}
+        self._changed.update(dict.fromkeys(pairs, event.since))
+        changed = with_change(router, pairs, event.cluster, outcomes=_FORGOTTEN)
+        since = [
+            known
+            for known in self._known.values()
+            if known.decided_at >= event.since
+            and Pair(known.row["model"], known.row["tool"]) in pairs
+            and event.cluster in (None, known.cluster)
+        ]
+        if since:
+            weights = np.array([self._share(now - known.recorded_at) for known in since])
+            changed = with_evidence(
+                changed, OutcomeTable.from_rows([known.row for known in since], "the store"), weights
+            )
+        self._router = changed
+        publish([event])
+
+    def refit(self, table: OutcomeTable, *, now: float | None = None) -> None:
+        """Fit the router anew, with clusters and trees, on a table and on all that the store holds; decisions go on.
+
+        Of a pair that has changed, what is older than the change counts as 20 outcomes. Everything else counts in full,
+        and fades from now on.
+
+        Args:
+            table: what the router was fitted on at first.
+            now: the time, in seconds since 1970; now by default.
+
+        Raises:
+            OutcomeError: the store can't be read.
+        """
+        self.refresh(now)
+        with self._refreshing:
+            router = self.router
+            assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
+            rows = [(row, -math.inf) for row in table.table.to_pylist()]
+            rows += [
+                ({**table_row(row, each_apart=True), "response": None}, row.decided_at)
+                for row in self._store.read(outcomes_query(None, scored=True))
+                if row.query is not None and (self._new_pairs or Pair(row.model, row.tool) in router.pairs)
+            ]
+            self._router = refitted(router, rows, self._changed, _FORGOTTEN)
+            self._faded_until = time.time() if now is None else now
+            if self._monitor is not None:  # the clusters have other numbers
+                self._monitor = DriftMonitor(_QUERIES_PER_FALSE_ALARM)
+
+    def inherit(
+        self, pairs: Iterable[Pair | str], *, predecessors: Mapping[str, str] | None = None, outcomes: float = 20.0
+    ) -> None:
+        """Know new pairs too, from now on, by the record of their predecessors; see `with_successors`.
+
+        Raises:
+            PoolError: a pair is known already, or a predecessor is not.
+            SettingError: `outcomes` is not above 0.
+        """
+        with self._refreshing:
+            router = self.router
+            assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
+            self._router = with_successors(router, pairs, predecessors=predecessors, outcomes=outcomes)
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
         """Return a router that learns too, of these pairs alone."""
@@ -141,6 +238,8 @@ class LearningRouter(RouterWrapper):
         with self._refreshing:
             wrapper = super()._around(router)
             wrapper._known = dict(self._known)  # noqa: SLF001  # of its own class
+            wrapper._changed = dict(self._changed)  # noqa: SLF001
+            wrapper._monitor = copy.deepcopy(self._monitor)  # noqa: SLF001
         wrapper._begin()  # noqa: SLF001
         return wrapper
 

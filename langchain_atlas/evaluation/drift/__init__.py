@@ -1,0 +1,1 @@
+"""Drift: what changed since the router was fitted, found in a store by sequential tests."""

@@ -1,0 +1,1 @@
+"""Drift: sequential tests for what changes while a router is in use, and events with what they found."""
