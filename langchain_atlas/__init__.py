@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.router import RLRouter
     from langchain_atlas.routers.prompted.router import PromptedRouter
     from langchain_atlas.routers.shadow import ShadowRouter
+    from langchain_atlas.routers.thread.escalating import EscalatingRouter
+    from langchain_atlas.routers.thread.staying import StayingRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import (
         Assignment,
@@ -71,6 +73,7 @@ _HOMES = {
     "DualRouter": "routers.dual",
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
+    "EscalatingRouter": "routers.thread.escalating",
     "Executor": "execution.base",
     "ExecutorWrapper": "execution.wrapper",
     "FallbackRouter": "routers.fallback",
@@ -92,6 +95,7 @@ _HOMES = {
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "ShadowRouter": "routers.shadow",
+    "StayingRouter": "routers.thread.staying",
     "Step": "trajectory",
     "Store": "outcomes.store",
     "Tool": "pool.pool",
@@ -124,6 +128,7 @@ __all__ = [
     "DualRouter",
     "EmbeddingsEncoder",
     "Encoder",
+    "EscalatingRouter",
     "Executor",
     "ExecutorWrapper",
     "FallbackRouter",
@@ -144,6 +149,7 @@ __all__ = [
     "RouterWrapper",
     "SentenceTransformerEncoder",
     "ShadowRouter",
+    "StayingRouter",
     "Step",
     "Store",
     "Tool",
