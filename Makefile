@@ -11,7 +11,7 @@ PEERS := .venv-peers
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
+	bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-threads bench-verifiers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -74,6 +74,9 @@ bench-logged: $(INSTALLED) ## Accuracies estimated from logs of one pair a query
 
 bench-shadow: $(INSTALLED) ## Verdicts on a candidate router: how often right, after how many queries
 	$(BIN)/python benchmarks/shadow.py
+
+bench-threads: $(INSTALLED) ## What threads cost where providers cache prompts: staying, leaving, and reckoning
+	$(BIN)/python benchmarks/threads.py
 
 bench-routerbench: $(INSTALLED) ## Routers on RouterBench's zero-shot part
 	$(BIN)/python benchmarks/routerbench.py

@@ -11,8 +11,8 @@ from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from priced_threads import Rated, pool_at
 from standins import HELLO, THREAD, Alternating
-from threads import Rated, pool_of
 
 from langchain_atlas import EscalatingRouter, LiveExecutor, Query
 from langchain_atlas.errors import SettingError
@@ -63,7 +63,6 @@ class TestStalled:
     def called(
         self,
         serve: Serve,
-        reach: Reach,
         agent: Any,
         invoke: Invoke,
         pages: Callable[[str, int], str | None],
@@ -73,16 +72,16 @@ class TestStalled:
     ) -> tuple[list[str], dict[str, Any]]:
         """Return the models that were called, and the last state."""
         server = serve(lambda body: looking(body, pages, name))
-        executor = LiveExecutor(pool_of(reach, server), retries=0)
+        executor = LiveExecutor(pool_at(server), retries=0)
         middleware = AtlasMiddleware(settings.pop("router", Cheap()), executor, **{"escalate": "stalled", **settings})
         state = invoke(agent(server, middleware, tools=[look, careful]), ASK)
         return [body["model"] for body in server.bodies], state
 
-    def test_by_the_same_call_again_moves_up(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
-        def pages(model: str, results: int) -> str | None:  # noqa: ARG001
+    def test_by_the_same_call_again_moves_up(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
+        def pages(model: str, results: int) -> str | None:
             return "1" if model == "small" else None
 
-        models, state = self.called(serve, reach, agent, invoke, pages)
+        models, state = self.called(serve, agent, invoke, pages)
         assert models == ["small", "small", "small", "large"]
         decision = state["atlas"]["steps"][-1]["decision"]
         assert decision["rule"] == "stalled"
@@ -91,76 +90,72 @@ class TestStalled:
         )
         assert state["atlas"]["kept"] is None
 
-    def test_by_errors_in_a_row_moves_up(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
+    def test_by_errors_in_a_row_moves_up(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         def pages(model: str, results: int) -> str | None:
             return f"no{results}" if model == "small" else None
 
-        models, state = self.called(serve, reach, agent, invoke, pages, name="careful")
+        models, state = self.called(serve, agent, invoke, pages, name="careful")
         assert models == ["small"] * 3 + ["large"]
         assert "3 rounds in a row failed" in state["atlas"]["steps"][-1]["decision"]["reason"]
 
-    def test_by_rounds_without_news_moves_up(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
+    def test_by_rounds_without_news_moves_up(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         @tool
-        def wait(page: str) -> str:  # noqa: ARG001
+        def wait(page: str) -> str:
             """Wait for a page."""
             return "nothing yet"
 
         server = serve(lambda body: looking(body, lambda m, n: str(n) if m == "small" else None, "wait"))
-        executor = LiveExecutor(pool_of(reach, server), retries=0)
+        executor = LiveExecutor(pool_at(server), retries=0)
         invoke(agent(server, AtlasMiddleware(Cheap(), executor, escalate="stalled"), tools=[wait]), ASK)
         assert [body["model"] for body in server.bodies] == ["small"] * 5 + ["large"]
 
-    def test_that_goes_well_again_moves_back_down(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
+    def test_that_goes_well_again_moves_back_down(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         def pages(model: str, results: int) -> str | None:
             return None if results == 7 else "1" if model == "small" and results < 3 else str(results)
 
-        models, state = self.called(serve, reach, agent, invoke, pages)
+        models, state = self.called(serve, agent, invoke, pages)
         assert models == ["small"] * 3 + ["large"] * 3 + ["small"] * 2
         assert state["atlas"]["steps"][-1]["decision"]["rule"] == "recovered"
         assert state["atlas"]["kept"] == "loop"
 
-    def test_twice_stays_above(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
+    def test_twice_stays_above(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         def pages(model: str, results: int) -> str | None:
             return None if results == 14 else "1" if model == "small" else str(results)
 
-        models, _ = self.called(serve, reach, agent, invoke, pages)
+        models, _ = self.called(serve, agent, invoke, pages)
         assert models == ["small"] * 3 + ["large"] * 3 + ["small"] * 3 + ["large"] * 6
 
-    def test_stays_where_nothing_is_stronger(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
-        def pages(model: str, results: int) -> str | None:  # noqa: ARG001
+    def test_stays_where_nothing_is_stronger(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
+        def pages(model: str, results: int) -> str | None:
             return "1" if results < 6 else None
 
-        models, state = self.called(serve, reach, agent, invoke, pages, router=Rated())
+        models, state = self.called(serve, agent, invoke, pages, router=Rated())
         assert models == ["large"] * 7
         assert "there is no stronger pair" in state["atlas"]["steps"][-1]["decision"]["reason"]
 
-    def test_is_kept_by_default(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
-        models, _ = self.called(
-            serve, reach, agent, invoke, lambda _, results: "1" if results < 6 else None, escalate=None
-        )
+    def test_is_kept_by_default(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
+        models, _ = self.called(serve, agent, invoke, lambda _, results: "1" if results < 6 else None, escalate=None)
         assert models == ["small"] * 7
 
-    def test_loop_does_not_pin_the_thread(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
+    def test_loop_does_not_pin_the_thread(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         def pages(model: str, results: int) -> str | None:
             return "1" if model == "small" and results < 3 else None
 
         server = serve(lambda body: looking(body, pages))
         middleware = AtlasMiddleware(
-            Cheap(), LiveExecutor(pool_of(reach, server), retries=0), escalate="stalled", pin="thread"
+            Cheap(), LiveExecutor(pool_at(server), retries=0), escalate="stalled", pin="thread"
         )
         ready = agent(server, middleware, tools=[look], checkpointer=InMemorySaver())
         invoke(ready, ASK, config=THREAD)
         invoke(ready, HELLO, config=THREAD)
         assert [body["model"] for body in server.bodies] == ["small"] * 3 + ["large", "small"]
 
-    def test_other_limits_are_those_of_a_router_of_ones_own(
-        self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke
-    ) -> None:
-        def pages(model: str, results: int) -> str | None:  # noqa: ARG001
+    def test_other_limits_are_those_of_a_router_of_ones_own(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
+        def pages(model: str, results: int) -> str | None:
             return "1" if model == "small" else None
 
         router = EscalatingRouter(Cheap(), repeats=1)
-        models, _ = self.called(serve, reach, agent, invoke, pages, router=router, escalate=None)
+        models, _ = self.called(serve, agent, invoke, pages, router=router, escalate=None)
         assert models == ["small", "small", "large"]
 
 
@@ -195,7 +190,7 @@ class TestSignals:
 class TestRun:
     """A supervisor calls three subagents; the router alternates between two models with every decision."""
 
-    def models(self, serve: Serve, reach: Reach, invoke: Invoke, pin: Any, *, at_once: bool = False) -> list[str]:
+    def models(self, serve: Serve, reach: Reach, pin: Any, *, at_once: bool = False) -> list[str]:
         def reply(body: dict[str, Any]) -> Any:
             if body["messages"][0]["content"] == "You look things up.":
                 return "found"
@@ -206,7 +201,7 @@ class TestRun:
             return {"tool_calls": calls if at_once else [calls[results]]}
 
         server = serve(reply)
-        executor = LiveExecutor(pool_of(reach, server), retries=0)
+        executor = LiveExecutor(pool_at(server), retries=0)
         own = build_chat_model(reach(server, "own"), timeout_s=10, retries=0)
         router = Alternating({"small@@none": 0.5, "large@@none": 0.5})
         below = create_agent(
@@ -223,17 +218,17 @@ class TestRun:
         asyncio.run(create_agent(own, middleware=[above], tools=[research]).ainvoke(HELLO))
         return [body["model"] for body in server.bodies if body["messages"][0]["content"] == "You look things up."]
 
-    def test_shares_a_pair_between_its_subagents(self, serve: Serve, reach: Reach, invoke: Invoke) -> None:
-        assert self.models(serve, reach, invoke, "loop") == ["small", "large", "small"]
-        assert self.models(serve, reach, invoke, "run") == ["small"] * 3
+    def test_shares_a_pair_between_its_subagents(self, serve: Serve, reach: Reach) -> None:
+        assert self.models(serve, reach, "loop") == ["small", "large", "small"]
+        assert self.models(serve, reach, "run") == ["small"] * 3
 
-    def test_shares_it_between_subagents_at_once(self, serve: Serve, reach: Reach, invoke: Invoke) -> None:
-        assert len(set(self.models(serve, reach, invoke, "run", at_once=True))) == 1
+    def test_shares_it_between_subagents_at_once(self, serve: Serve, reach: Reach) -> None:
+        assert len(set(self.models(serve, reach, "run", at_once=True))) == 1
 
-    def test_may_be_a_whole_graph(self, serve: Serve, reach: Reach, agent: Any, invoke: Invoke) -> None:
+    def test_may_be_a_whole_graph(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         server = serve("ok")
         router = Alternating({"small@@none": 0.5, "large@@none": 0.5})
-        ready = agent(server, AtlasMiddleware(router, LiveExecutor(pool_of(reach, server)), pin="run"))
+        ready = agent(server, AtlasMiddleware(router, LiveExecutor(pool_at(server)), pin="run"))
         with shared_pins():
             kept = [invoke(ready, HELLO)["atlas"]["kept"] for _ in range(3)]
         assert kept == [None, "run", "run"]
@@ -241,8 +236,8 @@ class TestRun:
         assert [body["model"] for body in server.bodies] == ["small"] * 3 + ["large"]
 
 
-def test_bad_settings_are_refused(serve: Serve, reach: Reach) -> None:
-    executor = LiveExecutor(pool_of(reach, serve("ok")))
+def test_bad_settings_are_refused(serve: Serve) -> None:
+    executor = LiveExecutor(pool_at(serve("ok")))
     with pytest.raises(SettingError, match="escalate is 'always'"):
         AtlasMiddleware(Rated(), executor, escalate="always")  # type: ignore[arg-type]
     for bad in ({"repeats": 0}, {"errors": True}, {"stale": 1.5}, {"calm": -1}):

@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langgraph.checkpoint.memory import InMemorySaver
 from node_graph import node_graph
-from threads import VALUE, Clock, Rated, asking, billed_thread, pool_of, priced
+from priced_threads import VALUE, Clock, Rated, asking, billed_thread, pool_at, replies
 
 from langchain_atlas import AtlasNode, ChatAtlas, LiveExecutor, Pair, Query, StayingRouter
 from langchain_atlas.errors import InvalidInputError, PoolError, SettingError
@@ -17,7 +17,7 @@ from langchain_atlas.messages.thread_calls import thread_calls, thread_tokens
 from langchain_atlas.testing import ScriptedRouter
 
 if TYPE_CHECKING:
-    from fixture_types import Invoke, Reach, Serve
+    from fixture_types import Invoke, Serve
 
 THREADS = {
     "easy questions": "E" * 20,
@@ -32,53 +32,51 @@ class TestThread:
     """Dollars billed, and those that wrong answers are worth, over twenty turns with two pairs."""
 
     @pytest.mark.parametrize("kinds", THREADS.values(), ids=THREADS)
-    def test_costs_no_more_than_the_better_of_staying_and_leaving(self, serve: Serve, reach: Reach, kinds: str) -> None:
-        stay, best, ours = (billed_thread(serve, reach, kinds, way) for way in ("stay", "best", "staying"))
+    def test_costs_no_more_than_the_better_of_staying_and_leaving(self, kinds: str) -> None:
+        stay, best, ours = (billed_thread(kinds, way) for way in ("stay", "best", "staying"))
         assert ours.total <= min(stay.total, best.total) + 1e-9
 
     @pytest.mark.parametrize("kinds", MIXED.values(), ids=MIXED)
-    def test_costs_less_than_both_where_questions_are_mixed(self, serve: Serve, reach: Reach, kinds: str) -> None:
-        stay, best, ours = (billed_thread(serve, reach, kinds, way) for way in ("stay", "best", "staying"))
+    def test_costs_less_than_both_where_questions_are_mixed(self, kinds: str) -> None:
+        stay, best, ours = (billed_thread(kinds, way) for way in ("stay", "best", "staying"))
         assert ours.total < min(stay.total, best.total)
 
-    def test_leaves_as_the_router_says_where_the_provider_caches_nothing(self, serve: Serve, reach: Reach) -> None:
+    def test_leaves_as_the_router_says_where_the_provider_caches_nothing(self) -> None:
         kinds = "EEEEEHEEEEEEHEEEEEHE"
-        best, ours = (billed_thread(serve, reach, kinds, way, cached=None) for way in ("best", "staying"))
+        best, ours = (billed_thread(kinds, way, caches=False) for way in ("best", "staying"))
         assert ours.pairs != best.pairs, (
             "a single hard question is still not worth reading all at the large one's price"
         )
         assert ours.total <= best.total
 
-    def test_that_was_away_for_long_has_lost_the_cache(self, serve: Serve, reach: Reach) -> None:
-        soon, late = (billed_thread(serve, reach, "HHE", "staying", gap_s=gap) for gap in (1, 3600))
+    def test_that_was_away_for_long_has_lost_the_cache(self) -> None:
+        soon, late = (billed_thread("HHE", "staying", gap_s=gap) for gap in (1, 3600))
         assert (soon.pairs, late.pairs) == ("lls", "lls")
         assert late.usd > soon.usd
 
 
 class TestDecision:
-    def decided(self, serve: Serve, reach: Reach, kinds: str, **settings: Any) -> Any:
-        return billed_thread(serve, reach, kinds, "staying", **settings).decisions
+    def decided(self, kinds: str, **settings: Any) -> Any:
+        return billed_thread(kinds, "staying", **settings).decisions
 
-    def test_says_what_leaving_would_cost_and_bring(self, serve: Serve, reach: Reach) -> None:
-        *_, last = self.decided(serve, reach, "EEEEEH")
+    def test_says_what_leaving_would_cost_and_bring(self) -> None:
+        *_, last = self.decided("EEEEEH")
         assert (last["pair"], last["rule"]) == ("small@@none", "stays")
         assert last["reason"].startswith("large@@none would be chosen, but small@@none is worth $")
         assert "over the 15 turns that are expected" in last["reason"]
         assert last["runner_up"]["pair"] == "large@@none"
 
-    def test_of_the_first_message_is_the_routers_own(self, serve: Serve, reach: Reach) -> None:
-        (only,) = self.decided(serve, reach, "H")
+    def test_of_the_first_message_is_the_routers_own(self) -> None:
+        (only,) = self.decided("H")
         assert (only["pair"], only["rule"]) == ("large@@none", "rated")
         assert only["decided_at"] > 0
 
 
 @pytest.mark.parametrize("integration", ["node", "chat", "agent"])
-def test_every_integration_stays_in_its_threads(
-    serve: Serve, reach: Reach, agent: Any, invoke: Invoke, integration: str
-) -> None:
+def test_every_integration_stays_in_its_threads(serve: Serve, agent: Any, invoke: Invoke, integration: str) -> None:
     clock = Clock()
-    server, pool = priced(serve, clock), None
-    pool = pool_of(reach, server)
+    server = serve(replies(clock))
+    pool = pool_at(server)
     router = StayingRouter(Rated(), pool, thread_turns=20, clock=clock)
     executor = LiveExecutor(pool, retries=0)
     system = SystemMessage("word " * 3000)
@@ -113,8 +111,8 @@ def test_calls_are_read_from_any_messages() -> None:
     assert Rated().decide(Query(text="theorem", history=tuple(odd))).pair == Pair("large")
 
 
-def test_bad_settings_are_refused(reach: Reach, serve: Serve) -> None:
-    pool = pool_of(reach, serve("ok"))
+def test_bad_settings_are_refused(serve: Serve) -> None:
+    pool = pool_at(serve("ok"))
     for bad in (
         {"value_usd": 0},
         {"value_usd": float("inf")},
