@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -118,6 +119,13 @@ class TestStalled:
         assert state["atlas"]["steps"][-1]["decision"]["rule"] == "recovered"
         assert state["atlas"]["kept"] == "loop"
 
+    def test_stays_above_where_every_call_is_routed(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
+        def pages(model: str, results: int) -> str | None:
+            return None if results == 7 else "1" if model == "small" and results < 3 else str(results)
+
+        models, _ = self.called(serve, agent, invoke, pages, pin=None)
+        assert models == ["small"] * 3 + ["large"] * 3 + ["small"] * 2
+
     def test_twice_stays_above(self, serve: Serve, agent: Any, invoke: Invoke) -> None:
         def pages(model: str, results: int) -> str | None:
             return None if results == 14 else "1" if model == "small" else str(results)
@@ -185,6 +193,24 @@ class TestSignals:
     def test_of_calls_without_results_are_none(self) -> None:
         since = (AIMessage("", tool_calls=[{"name": "look", "args": {}, "id": "1"}]), HumanMessage("?"))
         assert LoopSignals.of(Query(text="?", since=since)) == LoopSignals()
+
+
+def test_routers_may_learn_from_the_signals() -> None:
+    """A model of success by the signals: of loops with and without a stall, the small pair finishes the latter."""
+
+    class Learned(Rated):
+        weights: ClassVar[dict[str, float]] = {}
+
+        def decide(self, query: Query, *rest: Any) -> Any:
+            signs = LoopSignals.of(query).features()
+            stuck = sum(self.weights.get(name, 0.0) * value for name, value in signs.items()) > 0.5
+            return super().decide(query.replace(text="theorem" if stuck else "easy"), *rest)
+
+    loops = [TestSignals().loop(*[("1", "a", "success")] * times) for times in (1, 2, 3, 4)]
+    rows = np.array([list(LoopSignals.of(query).features().values()) for query in loops])
+    weights = np.linalg.lstsq(rows, np.array([0.0, 0.0, 1.0, 1.0]), rcond=None)[0]
+    Learned.weights = dict(zip(LoopSignals.of(loops[0]).features(), weights, strict=True))
+    assert [Learned().decide(query).pair.model for query in loops] == ["small", "small", "large", "large"]
 
 
 class TestRun:

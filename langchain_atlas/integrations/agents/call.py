@@ -188,7 +188,7 @@ class AgentRequest:
         """Keep an earlier decision if it still applies; else let the router decide."""
         self._trajectory = trajectory
         if not trajectory.steps:
-            moves = self._habits.escalating is not None and self._habits.escalating.move(query) is not None
+            moves = self._moves(query)
             pinned, kept = (None, None) if moves else self._pinned()
             if pinned is not None and (yield from self._affords(pinned)):
                 self._kept = kept
@@ -198,6 +198,11 @@ class AgentRequest:
                 return (yield from ask_router(query, trajectory))
         decision = yield from self._unless_better((yield from ask_router(query, trajectory)))
         return self._shared(decision) if self._habits.pin == "run" else decision
+
+    def _moves(self, query: Query) -> bool:
+        """Return whether the tool loop has stalled, or has recovered, so that its pair is not kept."""
+        move = None if self._habits.escalating is None else self._habits.escalating.move(query)
+        return move is not None and move.direction != "stay"
 
     def _pinned(self) -> tuple[Decision | None, Kept | None]:
         """Return the earlier decision that still applies, with the reason."""

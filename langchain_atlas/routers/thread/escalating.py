@@ -27,10 +27,10 @@ RECOVERED = "recovered"
 
 @dataclass(frozen=True)
 class Move:
-    """A change of pair in a tool loop."""
+    """How a tool loop that has stalled goes on."""
 
-    direction: Literal["up", "down"]
-    """Up to a stronger pair, or back down."""
+    direction: Literal["up", "down", "stay"]
+    """Up to a stronger pair, back down, or to stay above."""
     current: Pair
     """The pair of the last round."""
     base: Pair
@@ -78,7 +78,7 @@ class EscalatingRouter(RouterWrapper):
         self._repeats, self._errors, self._stale, self._calm = repeats, errors, stale, calm
 
     def move(self, query: Query) -> Move | None:
-        """Return how the tool loop that a query is in should change its pair; None if it should not."""
+        """Return how the tool loop that a query is in should go on; None if that is for the wrapped router to say."""
         spans = _spans(query)
         if not spans:
             return None
@@ -88,27 +88,32 @@ class EscalatingRouter(RouterWrapper):
         why = self._why(signals)
         if why:
             return Move("up", current, base, left | {current}, why)
+        if current == base or base not in left:
+            return None
         returned = any(pair == base for _, pair in spans[1:])
-        if self._calm and current != base and base in left and not returned and self._is_calm(made):
+        if self._calm and not returned and self._is_calm(made):
             return Move("down", current, base, left, f"the last {self._calm} rounds went well")
-        return None
+        return Move("stay", current, base, left, f"it stalled with {base}")
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Decide the next step; see `Router.decide`."""
         move = None if trajectory.steps else self.move(query)
         if move is None:
             return self.router.decide(query, trajectory)
-        try:
-            decision = self.router.decide(_wanted(query, move, self.router))
-        except ConstraintError:
-            decision = None
+        decision = None if move.direction == "stay" else self._allowed(_wanted(query, move, self.router))
         if decision is not None and move.direction == "down":
             return _moved(decision, move)
-        try:
-            staying = self.router.decide(_only(query, move.current))
-        except ConstraintError:  # the present pair may not be called again
+        staying = self._allowed(_only(query, move.current))
+        if staying is None:  # the present pair may not be called again
             return self.router.decide(query) if decision is None else _moved(decision, move)
-        return staying if move.direction == "down" else _stronger(decision, staying, move)
+        return _stronger(decision, staying, move) if move.direction == "up" else staying
+
+    def _allowed(self, query: Query) -> Decision | None:
+        """Return the wrapped router's decision; None if the query allows none of its pairs."""
+        try:
+            return self.router.decide(query)
+        except ConstraintError:
+            return None
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Do what `decide` does on the event loop."""
