@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.messages.utils import count_tokens_approximately
 
-from langchain_atlas.amounts import known_tokens
+from langchain_atlas.amounts import known_number, known_tokens
 from langchain_atlas.errors import AtlasError
 from langchain_atlas.pool.pairs import Pair
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 RECORD_KEY = "atlas"
 """Key of the record of a run, in the state and in the answer's ``response_metadata``."""
+
+_LATEST = 1e11
+"""Seconds since 1970 that no clock tells yet."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ def call_of(message: AIMessage, turn: int = 0) -> ThreadCall | None:
             if (step.get("observation") or {"error": 1})["error"] is None
         ]
         decision, seen = steps[-1]["decision"], steps[-1]["observation"]
-        pair = Pair.parse(seen["pair"])
+        pair = _parsed(seen["pair"])
         expected = dict(filter(None, (_expected(decision.get(name)) for name in ("chosen", "runner_up"))))
         told = seen.get("usage") or {}
         calls = max(1, int(seen.get("model_calls") or 1))
@@ -86,7 +90,7 @@ def call_of(message: AIMessage, turn: int = 0) -> ThreadCall | None:
         prompt_tokens=None if not prompt else prompt // calls,
         reply_tokens=None if reply is None else reply // calls,
         cached_tokens=_cached(message) if calls == 1 else None,
-        decided_at=decision.get("decided_at"),
+        decided_at=known_number(decision.get("decided_at"), _LATEST),
         expected=expected,
     )
 
@@ -115,4 +119,9 @@ def _expected(candidate: Mapping[str, Any] | None) -> tuple[Pair, Expected] | No
     if candidate is None or candidate.get("expected_cost_usd") is None:
         return None
     success, cost = float(candidate["expected_success"]), float(candidate["expected_cost_usd"])
-    return Pair.parse(candidate["pair"]), Expected(success, cost)
+    return _parsed(candidate["pair"]), Expected(success, cost)
+
+
+@lru_cache(maxsize=1024)  # a thread names the same few pairs on every turn
+def _parsed(name: str) -> Pair:
+    return Pair.parse(name)
