@@ -11,7 +11,7 @@ PEERS := .venv-peers
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-all bench-agentic bench-zeroeval bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture bench-drift \
+	bench-all bench-agentic bench-zeroeval bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture bench-drift bench-threads \
 	clean
 
 help: ## Show this list
@@ -86,6 +86,9 @@ bench-shadow: $(INSTALLED) ## Verdicts on a candidate router: how often right, a
 
 bench-drift: $(INSTALLED) ## A simulated year: how soon drift is found, what learning gets back (minutes)
 	$(BIN)/python benchmarks/drift.py
+
+bench-threads: $(INSTALLED) ## What threads cost where providers cache prompts: staying, leaving, and reckoning
+	$(BIN)/python benchmarks/threads.py
 
 bench-routerbench: $(INSTALLED) ## Routers on RouterBench's zero-shot part
 	$(BIN)/python benchmarks/routerbench.py

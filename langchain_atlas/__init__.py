@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.policy.router import RLRouter
     from langchain_atlas.routers.prompted.router import PromptedRouter
     from langchain_atlas.routers.shadow import ShadowRouter
+    from langchain_atlas.routers.thread.escalating import EscalatingRouter
+    from langchain_atlas.routers.thread.staying import StayingRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import (
         Assignment,
@@ -75,6 +77,7 @@ _HOMES = {
     "EmbeddingsEncoder": "encoders",
     "Encoder": "encoders",
     "EvaluatorNode": "integrations.graphs.evaluator",
+    "EscalatingRouter": "routers.thread.escalating",
     "Executor": "execution.base",
     "ExecutorWrapper": "execution.wrapper",
     "ExploringRouter": "routers.exploring",
@@ -98,6 +101,7 @@ _HOMES = {
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "ShadowRouter": "routers.shadow",
+    "StayingRouter": "routers.thread.staying",
     "Step": "trajectory",
     "Store": "outcomes.store",
     "Tool": "pool.pool",
@@ -130,6 +134,7 @@ __all__ = [
     "DualRouter",
     "EmbeddingsEncoder",
     "Encoder",
+    "EscalatingRouter",
     "EvaluatorNode",
     "Executor",
     "ExecutorWrapper",
@@ -153,6 +158,7 @@ __all__ = [
     "RouterWrapper",
     "SentenceTransformerEncoder",
     "ShadowRouter",
+    "StayingRouter",
     "Step",
     "Store",
     "Tool",

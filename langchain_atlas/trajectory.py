@@ -288,6 +288,8 @@ class Decision(Record):
     """Probability with which the router chose this pair for this query; None if unknown, or if nothing is stored."""
     spent: Spending | None = Field(default=None, exclude_if=lambda spent: spent is None)
     """What the router spent on models of its own to decide; None if it called none."""
+    decided_at: float | None = Field(default=None, exclude_if=lambda seconds: seconds is None)
+    """When it was decided, in seconds since 1970, for routers that reckon with providers' caches; None otherwise."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

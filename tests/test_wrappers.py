@@ -15,6 +15,7 @@ from provider import reach, serve
 from langchain_atlas import (
     AtlasNode,
     Canary,
+    EscalatingRouter,
     Executor,
     ExecutorWrapper,
     LiveExecutor,
@@ -236,6 +237,7 @@ WRAPPERS: dict[str, Callable[[Router], RouterWrapper]] = {
     "prepared": lambda router: _Prepared(router, []),
     "shadow": lambda router: ShadowRouter(router, ScriptedRouter(A)),
     "canary": lambda router: Canary(router, ScriptedRouter(A), share=1e-9),
+    "escalating": EscalatingRouter,
 }
 
 

@@ -11,6 +11,7 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_atlas.errors import SettingError, suggest
 from langchain_atlas.failures.kinds import failures, no_answer, why_unanswered
 from langchain_atlas.failures.misspelled import refuse_misspelled
+from langchain_atlas.messages.thread_calls import RECORD_KEY
 from langchain_atlas.messages.user_message import AtlasContext, configured, has_images, last_said, read_ask, read_query
 from langchain_atlas.trajectory import Trajectory, Usage
 
@@ -40,9 +41,6 @@ NO_USAGE = Usage(input_tokens=0, output_tokens=0)
 
 OnFailure = Literal["raise", "message"]
 """How a run ends if all its calls failed: with an error, or with a message that says so."""
-
-RECORD_KEY = "atlas"
-"""Key of the record of a run, in the state and in the answer's ``response_metadata``."""
 
 
 def latest(before: dict[str, Any] | None, written: dict[str, Any] | None) -> dict[str, Any] | None:

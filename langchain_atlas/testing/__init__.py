@@ -1,9 +1,9 @@
 """Fakes and tests for people who build on langchain-atlas.
 
 `FakeEncoder`, `ScriptedRouter` and `ScriptedExecutor` replace the real ones in unit tests; `OpenAIServer` is a local
-model provider with scripted replies; `TraceServer` receives the traces that would go to LangSmith or to an
-OpenTelemetry collector; `RouterConformance` holds the tests that every router must pass, and `IntegrationConformance`
-those that every integration must pass.
+model provider with scripted replies, and `PromptCache` counts what such a provider would have cached; `TraceServer`
+receives the traces that would go to LangSmith or to an OpenTelemetry collector; `RouterConformance` holds the tests
+that every router must pass, and `IntegrationConformance` those that every integration must pass.
 """
 
 import sys
@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.testing.fakes import FakeEncoder, ScriptedExecutor, ScriptedRouter
+from langchain_atlas.testing.prompt_cache import PromptCache
 from langchain_atlas.testing.server import HANG, Broken, Failure, OpenAIServer, Request, call_tool, images_of
 from langchain_atlas.testing.trace_server import TracedRun, TracedSpan, TraceServer
 
@@ -31,6 +32,7 @@ __all__ = [
     "FakeEncoder",
     "IntegrationConformance",
     "OpenAIServer",
+    "PromptCache",
     "Request",
     "RouterConformance",
     "ScriptedExecutor",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from langchain_atlas.execution.invocations.calls.native_calls import read_reply
 from langchain_atlas.execution.invocations.calls.schemas import signatures_of
 from langchain_atlas.execution.observing import empty_answer, observed
 from langchain_atlas.failures.kinds import execution_error, failures
+from langchain_atlas.integrations.agents.run_pins import RunPins, prompt_start
 from langchain_atlas.integrations.messages import answer_message, last_said, read_query
 from langchain_atlas.loop.effects import CallModel
 from langchain_atlas.loop.limits import seconds_for
@@ -23,6 +25,7 @@ from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.messages.user_message import with_settings
+from langchain_atlas.routers.thread.escalating import STALLED
 from langchain_atlas.trajectory import START, Constraints, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -35,9 +38,10 @@ if TYPE_CHECKING:
     from langchain_atlas.loop.effects import Steps
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.base import Router
+    from langchain_atlas.routers.thread.escalating import EscalatingRouter
     from langchain_atlas.trajectory import Decision, Observation
 
-Pin = Literal["loop", "thread"]
+Pin = Literal["loop", "thread", "run"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -58,6 +62,8 @@ class Habits:
     """Names of the agent's tools that are bound in addition to the pair's; None for all of them."""
     fail_open: bool
     """Whether the agent's own model is called if no pair replies."""
+    escalating: EscalatingRouter | None = None
+    """The router if it moves stalled tool loops to another pair, which then are not kept."""
 
     pool_tools: tuple[Any, ...] = ()
     """The pairs' tools, which are registered with the agent only so that it can run them."""
@@ -183,26 +189,53 @@ class AgentRequest:
         """Keep an earlier decision if it still applies; else let the router decide."""
         self._trajectory = trajectory
         if not trajectory.steps:
-            pinned, kept = self._pinned()
+            moves = self._moves(query)
+            pinned, kept = (None, None) if moves else self._pinned()
             if pinned is not None and (yield from self._affords(pinned)):
                 self._kept = kept
                 return pinned
             self._kept = None
-        decision = yield from ask_router(query, trajectory)
-        return (yield from self._unless_better(decision))
+            if moves:
+                return (yield from ask_router(query, trajectory))
+        decision = yield from self._unless_better((yield from ask_router(query, trajectory)))
+        return self._shared(decision) if self._habits.pin == "run" else decision
+
+    def _moves(self, query: Query) -> bool:
+        """Return whether the tool loop has stalled, or has recovered, so that its pair is not kept."""
+        move = None if self._habits.escalating is None else self._habits.escalating.move(query)
+        return move is not None and move.direction != "stay"
 
     def _pinned(self) -> tuple[Decision | None, Kept | None]:
         """Return the earlier decision that still applies, with the reason."""
         pin, before = self._habits.pin, self._before
+        same_loop = before.is_for(self._ask_id)
+        if pin == "run" and not same_loop:
+            shared = RunPins.current().get(self._prompt_start)
+            allowed = shared is not None and shared.pair in (self._query.constraints.pairs or ())
+            return (shared, pin) if allowed else (None, None)
         if pin is None or before.pair is None or before.pair not in (self._query.constraints.pairs or ()):
             return None, None
-        same_loop = before.is_for(self._ask_id)
         if pin == "loop" and not same_loop:
             return None, None
         decisions = [step.decision for step in before.steps if step.decision.pair == before.pair]
-        if not decisions:
+        if not decisions or (not same_loop and decisions[-1].rule == STALLED):  # that was for the stalled loop alone
             return None, None
-        return decisions[-1].model_copy(update={"id": None}), "loop" if same_loop else pin  # this call is another one
+        return _again(decisions[-1]), "loop" if same_loop else pin
+
+    @cached_property
+    def _prompt_start(self) -> str:
+        return prompt_start(self._request.system_prompt, map(_name, self._request.tools))
+
+    def _shared(self, decision: Decision) -> Decision:
+        """Share a decision with the run's agents whose prompts start alike; the first one that is shared holds."""
+        if decision.pair is None:
+            return decision
+        failed = bool(self._trajectory.observations)
+        shared = RunPins.current().share(self._prompt_start, _again(decision), replace=failed)
+        if failed or shared.pair == decision.pair or shared.pair not in (self._query.constraints.pairs or ()):
+            return decision
+        self._kept = "run"
+        return shared
 
     def _affords(self, pinned: Decision) -> Steps[bool]:
         """Return whether the query's limits leave room for an earlier decision, by the router's expectations."""
@@ -306,6 +339,12 @@ def _name(tool: Any) -> str:
     if not isinstance(tool, dict):
         return str(tool.name)
     return str(tool.get("name") or tool.get("function", {}).get("name") or tool.get("type"))
+
+
+def _again(decision: Decision) -> Decision:
+    """Return an earlier decision for another call, which is dated anew if it was dated."""
+    now = None if decision.decided_at is None else time.time()
+    return decision.model_copy(update={"id": None, "decided_at": now})
 
 
 def _gain(decision: Decision, staying: Decision) -> float | None:

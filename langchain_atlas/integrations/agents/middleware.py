@@ -14,6 +14,7 @@ from langchain_atlas.execution.models.plain_values import plain_message
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.integrations.agents.call import AgentRequest, Habits, Pin, Reply
 from langchain_atlas.integrations.agents.record import AgentRecord
+from langchain_atlas.integrations.agents.run_pins import PinsByRun
 from langchain_atlas.integrations.graphs.durable import announce
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
 from langchain_atlas.integrations.storing import as_store
@@ -21,6 +22,7 @@ from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.quota import as_quota
 from langchain_atlas.loop.turns import adrive, drive
+from langchain_atlas.routers.thread.escalating import EscalatingRouter
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
 
 try:
@@ -30,12 +32,14 @@ except ImportError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
+    from contextlib import AbstractContextManager
 
     from langchain.agents.middleware.types import ModelRequest, ToolCallRequest
     from langchain_core.messages import ToolMessage
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.execution.live import LiveExecutor
+    from langchain_atlas.integrations.agents.run_pins import RunPins
     from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
@@ -66,9 +70,12 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         router: the router.
         executor: provides the pool's chat models and tools, and runs the pairs that an agent can't.
         pin: ``loop``: one decision for a human message and the tool loop that it starts; ``thread``: one for the
-            whole thread, as long as that pair is allowed and does not fail; None: one for every model call.
+            whole thread, as long as that pair is allowed and does not fail; ``run``: as ``loop``, and the subagents of
+            a run whose prompts start alike share the decision; None: one for every model call.
         switching_cost: gain in the router's utility (0 to 1) that another pair must offer before a thread leaves the
             last used pair. Leaving it loses the provider's prompt cache.
+        escalate: ``stalled`` moves a tool loop that stalls up to a stronger pair, and back down when it goes well; see
+            `EscalatingRouter`, which may be given as the router for other limits. None keeps to the pair.
         keep_tools: ``all`` binds the tools of the agent, and of its other middleware, in addition to the chosen pair's;
             a list of names binds only these, and an empty list none.
         fail_open: call the agent's own model if no pair replies and the run sets no limits, instead of raising the
@@ -96,6 +103,7 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         *,
         pin: Pin | None = "loop",
         switching_cost: float = 0.0,
+        escalate: Literal["stalled"] | None = None,
         keep_tools: Collection[str] | Literal["all"] = "all",
         fail_open: bool = True,
         max_turns: int = MAX_TURNS,
@@ -105,8 +113,10 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
     ) -> None:
         super().__init__()
         check_sides(router, executor)
-        if pin not in ("loop", "thread", None):
-            raise SettingError(f"pin is {pin!r}; it must be 'loop', 'thread' or None.")
+        if pin not in ("loop", "thread", "run", None):
+            raise SettingError(f"pin is {pin!r}; it must be 'loop', 'thread', 'run' or None.")
+        if escalate not in ("stalled", None):
+            raise SettingError(f"escalate is {escalate!r}; it must be 'stalled' or None.")
         if not 0 <= switching_cost <= 1:
             raise SettingError(f"switching_cost is {switching_cost!r}; it must be a number from 0 to 1.")
         if isinstance(keep_tools, str) and keep_tools != "all":
@@ -115,6 +125,9 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         pairs = tuple(pair for pair in executor.pool.pairs if pair in known)
         if not pairs:
             raise PoolError("The router knows none of the executor's pairs; fit it on outcomes of the pool's pairs.")
+        escalating = router if isinstance(router, EscalatingRouter) else None
+        if escalate is not None and escalating is None:
+            router = escalating = EscalatingRouter(router)
         self.router = router
         self.executor = executor
         self._max_turns = checked_turns(max_turns)
@@ -123,10 +136,11 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         self._quota = as_quota(limits, self.store, executor.pairs)
         self._hold_back_s = checked_hold_back(hold_back_s)
         kept = None if keep_tools == "all" else frozenset(keep_tools)
-        habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open and limits is None)
+        habits = Habits(executor, pairs, pin, switching_cost, kept, fail_open and limits is None, escalating)
         bound = [pair.tool for pair in pairs if habits.is_bound(pair)]
         tools: list[BaseTool] = [tool for name in bound for tool in executor.invocation(name).tools]
         self.tools = list({tool.name: tool for tool in tools}.values())
+        self._run_pins = PinsByRun()
         self._habits = replace(habits, pool_tools=tuple(tools))
 
     def wrap_model_call(
@@ -144,14 +158,20 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolMessage | Command[Any]]
     ) -> ToolMessage | Command[Any]:
-        """Run the chosen pair's tool, not another one with the same name."""
-        return handler(self._with_tool(request))
+        """Run the chosen pair's tool, not another one with the same name; agents in it share this run's pins."""
+        if self._habits.pin != "run":
+            return handler(self._with_tool(request))
+        with self._pins(request):
+            return handler(self._with_tool(request))
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]]
     ) -> ToolMessage | Command[Any]:
         """Async version of `wrap_tool_call`."""
-        return await handler(self._with_tool(request))
+        if self._habits.pin != "run":
+            return await handler(self._with_tool(request))
+        with self._pins(request):
+            return await handler(self._with_tool(request))
 
     def _handler(self, call: Callable[[ModelRequest[Any]], Any]) -> Handler:
         return Handler(
@@ -170,6 +190,11 @@ class AtlasMiddleware(AgentMiddleware[AtlasAgentState, Any, Any]):
         return AgentRequest(
             self.router, self._habits, request, run_settings(get_config()), AgentRecord.of(request.state)
         )
+
+    def _pins(self, request: ToolCallRequest) -> AbstractContextManager[RunPins]:
+        """Return the scope of this run's pins: that of the agent within whose tools this one runs, or its own."""
+        thread = (get_config().get("configurable") or {}).get("thread_id")
+        return self._run_pins.scope((str(thread), str(AgentRecord.of(request.state).ask_id)))
 
     def _with_tool(self, request: ToolCallRequest) -> ToolCallRequest:
         pair = AgentRecord.of(request.state).pair

@@ -16,7 +16,7 @@ from langchain_atlas.trajectory import Step
 if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query, Trajectory
 
-Kept = Literal["loop", "thread", "switching-cost"]
+Kept = Literal["loop", "thread", "run", "switching-cost"]
 
 
 class AgentRecord(Record):
