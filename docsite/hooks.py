@@ -14,6 +14,8 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md"}
 """Files at the top of the repository that are pages, by name."""
+_texts: dict[str, str] = {}
+"""Text of each page, by its path."""
 
 
 def on_config(config: Any) -> Any:
@@ -38,8 +40,31 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Point links out of docs/ at the pages that the site has instead."""
-    return re.sub(r"\]\((?:\.\./)+([^)#\s]+)((?:#[^)\s]*)?)\)", lambda found: _inside(found, page), markdown)
+    """Point links out of docs/ at the pages that the site has instead, and keep the text for those who read no HTML."""
+    text = re.sub(r"\]\((?:\.\./)+([^)#\s]+)((?:#[^)\s]*)?)\)", lambda found: _inside(found, page), markdown)
+    _texts[page.file.src_uri] = text
+    return text
+
+
+def on_post_build(config: Any) -> None:
+    """Write ``llms.txt``, which says in a line what each page is for, and each page's text beside its HTML."""
+    site = Path(config.site_dir)
+    lines = [f"# {config.site_name}", "", f"> {config.site_description}"]
+    for section in config.nav:
+        for title, names in section.items():
+            found = [name for name in _names(names) if name in _texts]
+            lines += ["", f"## {title}", ""] + [_line_of(name, _texts[name]) for name in found]
+    (site / "llms.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    for name, text in _texts.items():
+        (site / name).write_text(text, "utf-8")
+
+
+def _line_of(name: str, text: str) -> str:
+    """Return a page's line: title, address, and the first sentence or two of it."""
+    title, _, rest = text.strip().partition("\n")
+    said = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(rest.strip().partition("\n\n")[0].split()))
+    address = name.removesuffix(".md") + ".html" if "\n::: " in text else name  # made from docstrings: HTML alone
+    return f"- [{title.lstrip('# ').strip('`')}]({address}): {said[:200]}"
 
 
 def _inside(found: re.Match[str], page: Any) -> str:

@@ -25,8 +25,8 @@ _COMMANDS = """# Commands
 
 What each command of `langchain-atlas` takes, from its own help.
 
-Exit status: 0, 2 for a mistake of yours, 1 for a failure, 130 when you stop it. `langchain-atlas --version` prints what a
-bug report needs. Wherever a router folder is named, settings may follow it, as in `DIR?target=1.0`; see
+Exit status: 0, 2 for a mistake of yours, 1 for a failure, 130 when you stop it. `langchain-atlas --version` prints
+what a bug report needs. Wherever a router folder is named, settings may follow it, as in `DIR?target=1.0`; see
 [Settings](settings.md).
 """
 _SETTINGS = """# Settings
@@ -41,7 +41,9 @@ _ENVIRONMENT = """
 
 | variable | meaning | default |
 |---|---|---|
-| `LANGCHAIN_ATLAS_CACHE` | folder for exported encoders, vectors of texts, and model files that are put together | your cache folder, such as `~/.cache/langchain-atlas` |
+| `ATLAS_CACHE_DIR` | folder for exported encoders and vectors of texts | `~/.cache/langchain-atlas`, or like it |
+| `LANGCHAIN_ATLAS_CACHE` | folder for embedded models whose file is put together at first use | the same |
+| `MONTY_BIN` | the program that runs Python in the sandbox | the one that pydantic-monty installed |
 
 Keys of providers (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, ...) are read by LiteLLM; they are never stored or logged.
 """
@@ -107,7 +109,9 @@ def commands_page() -> str:
         callback: Any = command.callback
         name = command.name or callback.__name__
         options = list(options_of(callback))
-        needed = " ".join(option.written.replace("`", "") for option in options if option.required or option.is_argument)
+        needed = " ".join(
+            option.written.replace("`", "") for option in options if option.required or option.is_argument
+        )
         usage = f"langchain-atlas {name} {needed}".strip()
         rows = [f"| `{one.name}` | {one.takes} | {one.default} | {_cell(one.help)} |" for one in options]
         table = "\n".join(["| option | takes | default | meaning |", "|---|---|---|---|", *rows])
@@ -200,7 +204,7 @@ def fields(found: Any) -> Iterator[tuple[str, str, str]]:
     """Yield name, default and meaning of each field of a record."""
     meanings = field_docs(found)
     ours = [one for one in found.__mro__ if one.__module__.startswith("langchain_atlas.")]
-    own = {name for one in ours for name in one.__dict__.get("__annotations__", {})}
+    own = {name for one in ours for name in inspect.get_annotations(one)}
     for name, one in found.model_fields.items():
         if name not in own:  # inherited from LangChain's classes
             continue

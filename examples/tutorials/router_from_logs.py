@@ -3,10 +3,11 @@
 # %% [markdown]
 # # From logs to a router
 #
-# You have logs of an application that asks language models, and want to know whether routing would pay. No key is needed,
-# and nothing is called: a router learns from answers that you have.
+# You have logs of an application that asks language models, and want to know whether routing would pay. No key is
+# needed, and nothing is called: a router learns from answers that you have.
 #
-# The logs here are made up: a help desk whose questions went to two models, kept by three systems. Take yours instead.
+# The logs here are made up: a help desk whose questions went to two models, kept by three systems. Take yours
+# instead.
 
 # %% hidden
 import os
@@ -34,18 +35,19 @@ def run(command: str) -> None:
 # %% [markdown]
 # ## 1. Who answered what
 #
-# `import` reads a log into an **outcome table**: one row for each answer of a model, with its score and its cost. `--map`
-# says which field is which column; the usual names are found. It reports what it could not read, line by line.
+# `import` reads a log into an **outcome table**: one row for each answer of a model, with its score and its cost.
+# `--map` says which field is which column; the usual names are found. It reports what it could not read, line by
+# line.
 
 # %%
-run("langchain-atlas import csv helpdesk.csv --map query=question,score=thumbs,domain=topic --out outcomes.parquet")
+run("langchain-atlas import csv helpdesk.csv --map query=question,score=thumbs,domain=topic --out logs.parquet")
 
 # %% [markdown]
 # `--add` adds the logs of other systems to the same table: here LangSmith's and LiteLLM's.
 
 # %%
-run("langchain-atlas import langsmith langsmith_runs.jsonl --map domain=extra.metadata.topic --out outcomes.parquet --add")
-run("langchain-atlas import litellm litellm_spend_log.json --map domain=request_tags.0 --out outcomes.parquet --add")
+run("langchain-atlas import langsmith langsmith_runs.jsonl --map domain=extra.metadata.topic --out logs.parquet --add")
+run("langchain-atlas import litellm litellm_spend_log.json --map domain=request_tags.0 --out logs.parquet --add")
 
 # %% [markdown]
 # ## 2. Mark what nobody marked
@@ -53,7 +55,7 @@ run("langchain-atlas import litellm litellm_spend_log.json --map domain=request_
 # LiteLLM's log has no thumbs. For its questions the right answers are known, so `score` can mark them:
 
 # %%
-run("langchain-atlas score outcomes.parquet --scorer contains --answers litellm_answers.jsonl --out scored.parquet")
+run("langchain-atlas score logs.parquet --scorer contains --answers litellm_answers.jsonl --out scored.parquet")
 
 # %% [markdown]
 # Where no right answer is known, a judge or agreement can mark: see [Scoring](../scoring.md).
@@ -66,12 +68,13 @@ run("langchain-atlas score outcomes.parquet --scorer contains --answers litellm_
 run("langchain-atlas doctor --data scored.parquet")
 
 # %% [markdown]
-# The verdict is on the first line. Had it said that routing does not pay, you would be done: take the best single pair.
+# The verdict is on the first line. Had it said that routing does not pay, you would be done: take the best single
+# pair.
 #
 # ## 4. Fit it
 #
-# The command is doctor's own. Without `--router` and `--value`, `fit` chooses by itself, and on so few questions it keeps
-# to one pair.
+# The command is doctor's own. Without `--router` and `--value`, `fit` chooses by itself, and on so few questions it
+# keeps to one pair.
 
 # %%
 run("langchain-atlas fit --data scored.parquet --router knn --value 0.526 --out router")

@@ -3,9 +3,9 @@
 # %% [markdown]
 # # A router in a graph
 #
-# You fit a router on recorded outcomes, look at what it decides and why, check it on questions that it has not seen, and put
-# it into a LangGraph graph. No key and no model is needed: the answers are recorded ones of two small real models, with and
-# without tools, and come with the package.
+# You fit a router on recorded outcomes, look at what it decides and why, check it on questions that it has not
+# seen, and put it into a LangGraph graph. No key and no model is needed: the answers are recorded ones of two small
+# real models, with and without tools, and come with the package.
 #
 # ## Outcomes
 
@@ -20,8 +20,8 @@ for pair in table.pairs:
     print(pair)
 
 # %% [markdown]
-# A **pair** is a model with a tool, or with none. A router chooses between pairs, not between models: with a calculator, a
-# small model is as good at sums as a large one.
+# A **pair** is a model with a tool, or with none. A router chooses between pairs, not between models: with a
+# calculator, a small model is as good at sums as a large one.
 #
 # ## Fit
 
@@ -33,8 +33,8 @@ for cluster in router.clusters_:
     print(cluster.queries, "questions, mostly", cluster.label)
 
 # %% [markdown]
-# It has found the kinds of question by itself: nobody told it which is which. `cost_weight=0.1` says that accuracy counts
-# for much more than cost; [there are other ways to say it](../settings.md).
+# It has found the kinds of question by itself: nobody told it which is which. `cost_weight=0.1` says that accuracy
+# counts for much more than cost; [there are other ways to say it](../settings.md).
 #
 # ## Decide
 #
@@ -63,13 +63,16 @@ figures = evaluation.to_json()
 for name, result in (("router", figures["routers"]["router"]), ("best single", figures["baselines"]["best_single"])):
     print(f"{name:12} {result['accuracy']:.1%} right")
 gain = evaluation.compare("router", "best_single")
-print(f"difference   {100 * gain.difference:.1f} points (95% interval {100 * gain.ci95[0]:.1f} to {100 * gain.ci95[1]:.1f})")
+print(
+    f"difference   {100 * gain.difference:.1f} points (95% interval {100 * gain.ci95[0]:.1f} to {100 * gain.ci95[1]:.1f})"
+)
 
 # %% [markdown]
 # ## In a graph
 #
 # `AtlasNode` is a node like any other. An **executor** runs what the router decides. In production that is
-# `LiveExecutor(pool)`, which calls models through LiteLLM. Here it looks recorded answers up, by the text of the question:
+# `LiveExecutor(pool)`, which calls models through LiteLLM. Here it looks recorded answers up, by the text of the
+# question:
 
 # %%
 from langchain_core.messages import HumanMessage

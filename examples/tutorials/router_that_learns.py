@@ -3,8 +3,8 @@
 # %% [markdown]
 # # A router that learns from feedback
 #
-# You keep what was decided and what people thought of the answers in a database, and fit a router on it. So the table of
-# outcomes grows while you serve. Needs `pip install 'langchain-atlas[store]'`.
+# You keep what was decided and what people thought of the answers in a database, and fit a router on it. So the
+# table of outcomes grows while you serve. Needs `pip install 'langchain-atlas[store]'`.
 
 # %% hidden
 import os
@@ -15,8 +15,8 @@ os.chdir(tempfile.mkdtemp())
 # %% [markdown]
 # ## Start with one pair
 #
-# Nothing is known yet, so the first router draws pairs at random. The models here are made up, and answer by a rule: `small`
-# can't calculate. With models of your own, the executor is `LiveExecutor(Pool.load("pool.yaml"))`.
+# Nothing is known yet, so the first router draws pairs at random. The models here are made up, and answer by a
+# rule: `small` can't calculate. With models of your own, the executor is `LiveExecutor(Pool.load("pool.yaml"))`.
 
 # %%
 from langchain_atlas import Executor, Observation, Pair, Query, Store, solve
@@ -42,11 +42,13 @@ executor, store = MadeUp(), Store("sqlite:///atlas.db")
 # %% [markdown]
 # ## Answer, and keep what people say
 #
-# `store=` is all it takes, here and in [every integration](../store.md). Each call has an id, under which a score is
-# recorded: a thumb, or a judge's mark, also much later and from another process.
+# `store=` is all it takes, here and in [every integration](../store.md). Each call has an id, under which a score
+# is recorded: a thumb, or a judge's mark, also much later and from another process.
 
 # %%
-texts = [f"What is {n} times {n + 7}?" for n in range(40)] + [f"Say hello to guest {n} of room {n + 7}." for n in range(40)]
+texts = [f"What is {n} times {n + 7}?" for n in range(40)] + [
+    f"Say hello to guest {n} of room {n + 7}." for n in range(40)
+]
 for text in texts:
     trajectory = solve(Query(text=text), router, executor, store=store)
     call = trajectory.steps[0].decision
@@ -70,8 +72,8 @@ for text in ("What is 91 times 12?", "Say hello to guest 99 of room 3."):
     print(text, "->", learned.decide(Query(text=text)).pair)
 
 # %% [markdown]
-# Each question was answered by one pair only, as in real logs. How far such figures can be trusted, and how a random
-# router helps: [Estimates](../estimates.md).
+# Each question was answered by one pair only, as in real logs. How far such figures can be trusted, and how a
+# random router helps: [Estimates](../estimates.md).
 #
 # ## Where to go next
 #
