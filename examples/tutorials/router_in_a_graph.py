@@ -63,9 +63,8 @@ figures = evaluation.to_json()
 for name, result in (("router", figures["routers"]["router"]), ("best single", figures["baselines"]["best_single"])):
     print(f"{name:12} {result['accuracy']:.1%} right")
 gain = evaluation.compare("router", "best_single")
-print(
-    f"difference   {100 * gain.difference:.1f} points (95% interval {100 * gain.ci95[0]:.1f} to {100 * gain.ci95[1]:.1f})"
-)
+low, high = gain.ci95
+print(f"difference   {100 * gain.difference:.1f} points (95% interval {100 * low:.1f} to {100 * high:.1f})")
 
 # %% [markdown]
 # ## In a graph

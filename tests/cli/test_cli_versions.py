@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 
+import pytest
 from typer.testing import CliRunner
 
 from langchain_atlas.cli import versions
@@ -20,15 +21,10 @@ def test_the_version_names_what_a_bug_report_needs() -> None:
     assert f"langgraph {version('langgraph')}" in packages
 
 
-def test_a_package_that_is_missing_is_named_only_where_it_is_needed() -> None:
-    report = versions.report.__globals__
-    kept = report["NEEDED"], report["OPTIONAL"]
-    report.update(NEEDED=("no-such-package",), OPTIONAL=("no-such-extra",))
-    try:
-        lines = versions.report().splitlines()
-    finally:
-        report.update(NEEDED=kept[0], OPTIONAL=kept[1])
-    assert lines[3:] == ["no-such-package not installed"]
+def test_a_package_that_is_missing_is_named_only_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(versions, "NEEDED", ("no-such-package",))
+    monkeypatch.setattr(versions, "OPTIONAL", ("no-such-extra",))
+    assert versions.report().splitlines()[3:] == ["no-such-package not installed"]
 
 
 def test_the_shell_completes_commands_and_options() -> None:
