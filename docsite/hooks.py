@@ -34,14 +34,16 @@ def on_files(files: Files, config: Any) -> Files:
             files.append(File.generated(config, page, content=_relinked((ROOT / name).read_text("utf-8"), "")))
     readme = (ROOT / "examples/README.md").read_text("utf-8")
     files.append(File.generated(config, "examples/index.md", content=re.sub(r"\((\w+)\.py\)", r"(\1.md)", readme)))
-    for path in sorted((ROOT / "examples").glob("*.py")):
-        files.append(File.generated(config, f"examples/{path.stem}.md", content=_example(path)))
+    for path in sorted((ROOT / "examples").rglob("*.py")):
+        page = path.relative_to(ROOT).with_suffix(".md")
+        files.append(File.generated(config, str(page), content=_example(path)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Point links out of docs/ at the pages that the site has instead, and keep the text for those who read no HTML."""
     text = re.sub(r"\]\((?:\.\./)+([^)#\s]+)((?:#[^)\s]*)?)\)", lambda found: _inside(found, page), markdown)
+    text = re.sub(r"^```mermaid\n.*?^```\n", "", text, flags=re.DOTALL | re.MULTILINE)  # needs a script
     _texts[page.file.src_uri] = text
     return text
 
@@ -76,7 +78,7 @@ def _inside(found: re.Match[str], page: Any) -> str:
         return f"]({up}{OUTSIDE[target]}{anchor})"
     if target == "examples/README.md":
         return f"]({up}examples/index.md)"
-    if example := re.fullmatch(r"examples/(\w+)\.py", target):
+    if example := re.fullmatch(r"examples/([\w/]+)\.py", target):
         return f"]({up}examples/{example[1]}.md)"
     return found[0]
 

@@ -20,8 +20,8 @@ for pair in table.pairs:
     print(pair)
 
 # %% [markdown]
-# A **pair** is a model with a tool, or with none. A router chooses between pairs, not between models: with a
-# calculator, a small model is as good at sums as a large one.
+# A **pair** is a model with a tool, or with none. A router chooses between pairs, not between models: these two
+# models can't calculate alone, and both can with a calculator, though not always.
 #
 # ## Fit
 
@@ -56,7 +56,7 @@ for text in ("What is 38.46 times 27?", "In which year was the lighthouse built?
 # Replayed on the questions kept aside, by looking up what each pair answered:
 
 # %%
-from langchain_atlas.evaluation import evaluate
+from langchain_atlas.evaluation.replay.benchmark import evaluate
 
 evaluation = evaluate({"router": router}, table.select(query_ids=unseen))
 figures = evaluation.to_json()
@@ -88,6 +88,10 @@ class Recorded(ExecutorWrapper):
     def run(self, pair: Pair, query: Query) -> Observation:
         """Return what the pair answered when it was recorded."""
         return super().run(pair, query.replace(id=ids[query.text]))
+
+    async def arun(self, pair: Pair, query: Query) -> Observation:
+        """Do the same on an event loop."""
+        return await super().arun(pair, query.replace(id=ids[query.text]))
 
 
 builder = StateGraph(MessagesState)

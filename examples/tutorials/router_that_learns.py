@@ -36,7 +36,7 @@ class MadeUp(Executor):
         return Observation(pair=pair, answer="wrong" if wrong else "right", cost_usd=0.001 if pair == SMALL else 0.01)
 
 
-router = RandomRouter((SMALL, LARGE), random_state=0)
+router = RandomRouter((SMALL, LARGE), seed=0)
 executor, store = MadeUp(), Store("sqlite:///atlas.db")
 
 # %% [markdown]
@@ -55,9 +55,8 @@ for text in texts:
     store.record(call.id, score=1.0 if trajectory.answer == "right" else 0.0)
 
 store.flush()
-for pair in (SMALL, LARGE):
-    figures = store.summary()[str(pair)]
-    print(pair, figures)
+for one in store.summary():
+    print(one.pair, f"{one.scored} scored, {one.mean_score:.0%} right, {one.cost_usd:.3f} dollars")
 
 # %% [markdown]
 # ## Learn from it
