@@ -7,9 +7,13 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BFCL := .venv-bfcl
 PEERS := .venv-peers
+DOCS := .venv-docs
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
+# Material for MkDocs says at each start that there will be an MkDocs 2
+export NO_MKDOCS_2_WARNING := 1
+
+.PHONY: help install demo docs docs-serve docs-pages wheel test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
 	bench-all bench-agentic bench-zeroeval bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture bench-drift bench-threads \
 	clean
@@ -30,6 +34,26 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: $(INSTALLED) ## The whole story offline, with real embedded models
 	$(BIN)/langchain-atlas demo
+
+docs: $(DOCS)/.installed ## Build the site into site/, strictly; open site/index.html, no server needed
+	$(DOCS)/bin/mkdocs build --strict
+
+docs-serve: $(DOCS)/.installed ## Show the site at http://127.0.0.1:8000 while you write
+	$(DOCS)/bin/mkdocs serve
+
+docs-pages: $(INSTALLED) ## Write anew the pages that are made by running code: commands, settings, tutorials
+	$(BIN)/python docsite/reference.py
+	$(BIN)/python docsite/tutorials.py
+
+# Apart from ours, as it needs nothing of the package: the reference is read from the source
+$(DOCS)/.installed: docsite/requirements.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/pip install --quiet --disable-pip-version-check -r docsite/requirements.txt
+	touch $@
+
+wheel: $(DOCS)/.installed ## Build wheel and sdist into dist/, and check what PyPI would show of them
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(DOCS)/bin/python -m build
+	$(DOCS)/bin/twine check --strict dist/*
 
 test: check ## Lint, types, and the tests that take seconds
 	$(BIN)/python -m pytest -m 'not slow'
@@ -147,4 +171,4 @@ trace-picture: $(INSTALLED) ## Draw the trace that docs/tracing.md shows, from a
 	$(BIN)/python benchmarks/trace_picture.py
 
 clean: ## Remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(DOCS) site build dist .mypy_cache .ruff_cache .pytest_cache

@@ -1,6 +1,9 @@
 """The base of all records: frozen, strict about field names, with clear error messages."""
 
-from collections.abc import Iterable
+import ast
+import inspect
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -9,7 +12,41 @@ from langchain_atlas.errors import InvalidInputError, suggest
 from langchain_atlas.secrets import without_forms
 
 
-class Record(BaseModel):
+def field_docs(record: type[BaseModel]) -> dict[str, str]:
+    """Return the docstring under each field of a record, base classes included, by name; read from the source."""
+    found: dict[str, str] = {}
+    for one in reversed(record.__mro__):
+        if not issubclass(one, BaseModel) or one.__module__.startswith("pydantic."):
+            continue
+        try:
+            body = ast.parse(inspect.cleandoc("\n" + inspect.getsource(one))).body[0]
+        except (OSError, TypeError, SyntaxError):  # defined where there is no source, as in a prompt
+            continue
+        found.update(_docs_under_fields(getattr(body, "body", [])))
+    return {name: text for name, text in found.items() if name in record.model_fields}
+
+
+def _docs_under_fields(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
+    for field, below in pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            text = below.value.value if isinstance(below.value, ast.Constant) else None
+            if isinstance(text, str):
+                yield field.target.id, " ".join(text.split())
+
+
+class _ShowsFields(type(BaseModel)):  # type: ignore[misc]  # pydantic's metaclass, whose own name is private
+    """Lets `help` of a record's class show what each field means; the source is read only then."""
+
+    @property
+    def __doc__(cls) -> str | None:  # type: ignore[override]
+        text: str | None = cls.__dict__.get("__doc__")
+        docs = field_docs(cls)
+        if text is None or not docs:
+            return text
+        return f"{inspect.cleandoc(text)}\n\nFields:\n" + "\n".join(f"    {name}: {docs[name]}" for name in docs)
+
+
+class Record(BaseModel, metaclass=_ShowsFields):
     """An immutable value with named fields.
 
     Raises:

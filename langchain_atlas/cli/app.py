@@ -11,22 +11,24 @@ app = typer.Typer(
     help="Which model, with which tool, answers this query best, and at what cost?",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
 )
 
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from langchain_atlas.cli.versions import report
 
-        typer.echo(version("langchain-atlas"))
+        typer.echo(report())
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the versions for a bug report, and exit."
+        ),
     ] = False,
 ) -> None:
     del version

@@ -157,7 +157,7 @@ class Tool(ToolSources):
     """How a model uses it: ``none``, ``native``, ``prompted``, ``grounded``, ``ranked``, ``refined``, ``backtracked``,
     ``debugged``, ``segmented``, ``agent``, or a custom one given to the executor."""
     settings: dict[str, Any] = Field(default_factory=dict)
-    """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocation`."""
+    """Settings of the invocation, such as worked examples; see `langchain_atlas.execution.invocations`."""
     needs: frozenset[Modality] = frozenset()
     """What a model must be able to read, beyond text, to be paired with it. ``image`` is added for one of
     `IMAGE_INVOCATIONS` without a tool that reads images for the model."""

@@ -48,7 +48,7 @@ class LazyRouter(RouterWrapper):
 
     @property
     def fitted_on(self) -> NDArray[np.uint64] | None:  # type: ignore[override]
-        """The fingerprints of the router; None, for unknown, until it is created."""
+        """The fingerprints of the router, shape ``[n_queries]``; None, for unknown, until it is created."""
         return None if self._made is None else self._made.fitted_on
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:

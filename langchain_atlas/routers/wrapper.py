@@ -60,7 +60,7 @@ class RouterWrapper(Router):
 
     @property
     def fitted_on(self) -> NDArray[np.uint64] | None:  # type: ignore[override]  # learned by the wrapped router alone
-        """The fingerprints of the wrapped router."""
+        """The fingerprints of the wrapped router, shape ``[n_queries]``."""
         return self.router.fitted_on
 
     @property

@@ -54,7 +54,7 @@ class Store:
         keep_texts: whether the texts of queries and answers are kept. Without them only a hash of each query is kept,
             and no router can be fitted on the store; equal queries still have equal hashes, so a text that is known can
             be looked for.
-        keep_days: delete what is older; None keeps everything.
+        keep_days: days after which rows are deleted; None keeps everything.
         domain: domain of the recorded outcomes.
         queue_size: number of decisions and outcomes that may wait to be written.
         spill_folder: folder of the spill files; by default, beside an SQLite database, and else in the user's folder
