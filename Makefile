@@ -9,9 +9,9 @@ BFCL := .venv-bfcl
 PEERS := .venv-peers
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
+.PHONY: help install demo test test-all test-train-llm check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
+	bench-buying bench-encoding bench-language-model bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -36,6 +36,12 @@ test: check ## Lint, types, and the tests that take seconds
 
 test-all: check ## Lint, types, and all tests
 	$(BIN)/python -m pytest
+
+# Not part of the development install: only these tests need it, and it brings 120 MB
+test-train-llm: $(INSTALLED) ## Tests of training a language model; installs the extra train-llm
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train-llm]'
+	$(BIN)/python -m pytest tests/learning/test_language_model_training.py tests/learning/test_toy_policy.py \
+		tests/cli/test_train_policy.py
 
 check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -114,6 +120,9 @@ bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 
 bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 50 minutes)
 	$(BIN)/python benchmarks/rl.py
+
+bench-language-model: $(INSTALLED) ## Embedded language models as routers, beside the others (an hour on one core)
+	$(BIN)/python benchmarks/prompted.py
 
 bench-concurrency: $(INSTALLED) ## What the integrations add to a model call when 200 tasks ask at a time
 	$(BIN)/python benchmarks/concurrency.py
