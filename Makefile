@@ -13,10 +13,11 @@ DOCS := .venv-docs
 # Material for MkDocs says at each start that there will be an MkDocs 2
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help install demo docs docs-serve docs-pages wheel test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
-	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-all bench-agentic bench-zeroeval bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture bench-drift bench-threads \
-	clean
+.PHONY: help install demo docs docs-serve docs-pages wheel test test-all test-train-llm check net format bench-startup \
+	bench-bfcl bench-reasoning bench-routerbench bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl- \
+	live bench-tools bench-concurrency bench-chaos bench-as-it-comes bench-all bench-agentic bench-zeroeval bench- \
+	buying bench-encoding bench-language-model bench-logged bench-peers bench-shadow bench-verifiers fuzz trace- \
+	picture settings-picture bench-drift bench-threads clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -60,6 +61,12 @@ test: check ## Lint, types, and the tests that take seconds
 
 test-all: check ## Lint, types, and all tests
 	$(BIN)/python -m pytest
+
+# Not part of the development install: only these tests need it, and it brings 120 MB
+test-train-llm: $(INSTALLED) ## Tests of training a language model; installs the extra train-llm
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train-llm]'
+	$(BIN)/python -m pytest tests/learning/test_language_model_training.py tests/learning/test_toy_policy.py \
+		tests/cli/test_train_policy.py
 
 check: $(INSTALLED) ## ruff and mypy
 	$(BIN)/ruff check .
@@ -153,6 +160,9 @@ bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 
 bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 50 minutes)
 	$(BIN)/python benchmarks/rl.py
+
+bench-language-model: $(INSTALLED) ## Embedded language models as routers, beside the others (an hour on one core)
+	$(BIN)/python benchmarks/prompted.py
 
 bench-concurrency: $(INSTALLED) ## What the integrations add to a model call when 200 tasks ask at a time
 	$(BIN)/python benchmarks/concurrency.py

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-pytest.importorskip("trl", reason="training a language model needs the extra train-llm")
-pytest.importorskip("peft", reason="training a language model needs the extra train-llm")
+pytest.importorskip("trl", reason="training a language model needs the extra train-llm: make test-train-llm")
+pytest.importorskip("peft", reason="training a language model needs the extra train-llm: make test-train-llm")
 
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.learning.language_model.config import LanguageModelConfig
