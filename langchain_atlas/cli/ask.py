@@ -28,14 +28,15 @@ def ask(
 ) -> None:
     """Decide which pair should answer a query, run it, and print the answer."""
     del no_cache  # its callback has seen to it
-    from langchain_atlas.errors import ExecutionError, InvalidInputError
-    from langchain_atlas.execution.live import LiveExecutor
-    from langchain_atlas.images import placed
-    from langchain_atlas.integrations.messages import record
-    from langchain_atlas.loop.turns import solve
-    from langchain_atlas.pool.pool import Pool
-    from langchain_atlas.routers.saved.artifact import load_with_settings
-    from langchain_atlas.trajectory import Query
+    with common.loading():
+        from langchain_atlas.errors import ExecutionError, InvalidInputError
+        from langchain_atlas.execution.live import LiveExecutor
+        from langchain_atlas.images import placed
+        from langchain_atlas.integrations.messages import record
+        from langchain_atlas.loop.turns import solve
+        from langchain_atlas.pool.pool import Pool
+        from langchain_atlas.routers.saved.artifact import load_with_settings
+        from langchain_atlas.trajectory import Query
 
     if not text.strip():
         raise InvalidInputError("The query is empty; give the text that is to be answered.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ def readable_router(spec: str | list[str]) -> str | list[str]:
         ArtifactError: there is no saved router.
         SettingError: a setting can't be read.
     """
-    from langchain_atlas.routers.saved.artifact import read_spec
+    with loading():
+        from langchain_atlas.routers.saved.artifact import read_spec
 
     for one in [spec] if isinstance(spec, str) else spec:
         read_spec(one)
@@ -86,6 +88,18 @@ def keep_vectors(context: typer.Context, off: bool) -> bool:
     if not off:
         context.with_resource(keeping_vectors())
     return off
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Don't look for garbage within: loading libraries makes none, and looking takes a sixth of a short command."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def data_source(text: str) -> Any:

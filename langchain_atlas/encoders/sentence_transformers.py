@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from langchain_atlas.encoders.base import Encoder
-from langchain_atlas.encoders.exports import Export, exported
+from langchain_atlas.encoders.exports import Export, export_folder, exported, read_export
 from langchain_atlas.encoders.finding import DEFAULT_ENCODER, cannot_load, check_present, model_folder
 from langchain_atlas.encoders.torch_model import TorchModel
 from langchain_atlas.encoders.weights import weights_fingerprint
@@ -143,6 +143,9 @@ class SentenceTransformerEncoder(Encoder):
             if known is None:
                 raise cannot_load(self._model_name, "its files were not found after it was downloaded.")
             return known
+        made = read_export(export_folder(weights_fingerprint(folder), self.precision))
+        if made is not None:
+            return made
         from langchain_atlas.encoders.exporting import export
 
         return export(self._model_name, folder, self.precision)
