@@ -11,7 +11,7 @@ PEERS := .venv-peers
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-all check net format bench-startup bench-bfcl bench-reasoning bench-routerbench \
 	bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl-live bench-tools bench-concurrency bench-chaos bench-as-it-comes \
-	bench-buying bench-encoding bench-logged bench-peers bench-shadow bench-verifiers fuzz trace-picture settings-picture \
+	bench-buying bench-encoding bench-logged bench-peers bench-scale bench-shadow bench-verifiers fuzz trace-picture settings-picture \
 	clean
 
 help: ## Show this list
@@ -83,6 +83,9 @@ bench-routerdc: $(INSTALLED) ## Routers on RouterDC's data, beside published fig
 
 bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and whether it grows
 	$(BIN)/python benchmarks/routing.py
+
+bench-scale: $(INSTALLED) ## Many settings replayed, ten million outcomes fitted, path two beside path one
+	$(BIN)/python benchmarks/scale.py
 
 bench-encoding: $(INSTALLED) ## Encoders: ONNX Runtime beside torch, one query and a table
 	$(BIN)/python benchmarks/encoding.py
