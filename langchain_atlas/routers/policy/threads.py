@@ -23,7 +23,7 @@ def _openmp() -> Any:
     import torch  # noqa: F401  # loads its own
 
     try:
-        from threadpoolctl import ThreadpoolController
+        from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
     except ImportError:
         return None
     return ThreadpoolController().select(user_api="openmp")
