@@ -13,11 +13,11 @@ DOCS := .venv-docs
 # Material for MkDocs says at each start that there will be an MkDocs 2
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help install demo docs docs-serve docs-pages wheel test test-all test-train-llm check net format bench-startup \
-	bench-bfcl bench-reasoning bench-routerbench bench-routerdc bench-routing bench-ablation bench-rl bench-bfcl- \
-	live bench-tools bench-concurrency bench-chaos bench-as-it-comes bench-all bench-agentic bench-zeroeval bench- \
-	buying bench-encoding bench-language-model bench-logged bench-peers bench-shadow bench-verifiers fuzz trace- \
-	picture settings-picture bench-drift bench-threads clean
+.PHONY: help install demo docs docs-serve docs-pages wheel test test-all test-train-llm check net format \
+	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
+	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
+	bench-encoding bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \
+	bench-rl bench-language-model bench-concurrency bench-chaos bench-verifiers fuzz trace-picture clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -129,6 +129,9 @@ bench-routerdc: $(INSTALLED) ## Routers on RouterDC's data, beside published fig
 
 bench-routing: $(INSTALLED) ## What deciding costs on top of encoding, and whether it grows
 	$(BIN)/python benchmarks/routing.py
+
+bench-scale: $(INSTALLED) ## Many settings replayed, ten million outcomes fitted, path two beside path one
+	$(BIN)/python benchmarks/scale.py
 
 bench-encoding: $(INSTALLED) ## Encoders: ONNX Runtime beside torch, one query and a table
 	$(BIN)/python benchmarks/encoding.py

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,10 +77,10 @@ def fit(
     measured = router in MEASURED and not {"value", "cost_weight", "alpha"} & given.keys()
     _check_knob(router, given)
     unfitted = _unfitted(router, clusters, encoder, {"random_state": seed}, often=measured or hold_out > 0)
+    learn = partial(_fit, unfitted, clusters=clusters, hold_out=hold_out, seed=seed, json=json)
     with large.in_parts(router, data, pairs, domains) as divided:
         table = common.load_table(data, pairs, domains) if divided is None else divided.read(divided.paths[0])
-        told = {"clusters": clusters, "hold_out": hold_out, "seed": seed, "json": json}
-        _fit(unfitted, table, out, given, measured=measured, parts=divided, **told)
+        learn(table, out, given, measured=measured, parts=divided)
 
 
 def _fit(

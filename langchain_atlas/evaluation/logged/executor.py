@@ -42,7 +42,7 @@ class LoggedExecutor(ReplayExecutor):
         self._completed = logged.completed
         known = logged.recorded.recorded
         anywhere = np.any(known, axis=1, keepdims=True) & np.any(known, axis=0)
-        self._able = anywhere if free else ~np.isnan(self._completed.scores)
+        self._able: NDArray[np.bool_] = anywhere if free else ~np.isnan(self._completed.scores)
 
     def run(self, pair: Pair, query: Query) -> Observation:
         """Return an empty answer of `pair` with what it would have cost."""

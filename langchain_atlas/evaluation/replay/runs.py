@@ -193,7 +193,7 @@ def _askable(queries: Sequence[Query], router: Router, executor: ReplayExecutor)
     """Return each query with the constraint that makes it replayable; None when it can't be."""
     columns = [executor.table.pair_number(pair) for pair in router.pairs]
     known = executor.callable[:, columns] if columns else executor.callable
-    some, every = known.any(axis=1), known.all(axis=1)
+    some, every = np.asarray(known.any(axis=1)), np.asarray(known.all(axis=1))
     return [
         query if whole and columns else _allowing(query, executor.recorded(query)) if there else None
         for query, there, whole in zip(queries, some, every, strict=True)

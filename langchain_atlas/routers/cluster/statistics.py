@@ -51,6 +51,8 @@ class ClusterStatistics:
     """Number of clusterings in the rows: each outcome is counted once in each of them."""
     _estimated: dict[float, Estimates] = field(default_factory=dict, init=False, repr=False, compare=False)
     _shares: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    overall: dict[float, NDArray[np.float64]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    """What `overall_success` has computed, by strength."""
 
     @classmethod
     def of(
@@ -205,7 +207,10 @@ def overall_success(sums: ClusterStatistics, strength: float) -> NDArray[np.floa
     A pair with few outcomes is shrunk towards the mean of all pairs, which counts as `strength` outcomes. A pair that
     ran more in hard clusters than others did does not look worse for it.
     """
-    return _overall(sums, strength, _ease(sums))
+    known = sums.overall.get(strength)
+    if known is None:
+        known = sums.overall[strength] = _overall(sums, strength, _ease(sums))
+    return known
 
 
 def _overall(sums: ClusterStatistics, strength: float, ease: NDArray[np.float64]) -> NDArray[np.float64]:

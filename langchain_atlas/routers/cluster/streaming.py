@@ -61,7 +61,8 @@ def fitted_on_parts(router: ClusterRouter, parts: Iterable[OutcomeTable]) -> Clu
         # A sample stands for all outcomes here, as it does for a fit in memory on many queries; see `Forest.learn`.
         counts = statistics.outcomes[: len(router.forest_.counts)]
         counts = np.where(router.forest_.counts > 0, counts, 0.0)
-        learned.forest_, learned.ridge_ = (replace(each, counts=counts) for each in (router.forest_, router.ridge_))
+        learned.forest_ = replace(router.forest_, counts=counts)
+        learned.ridge_ = replace(router.ridge_, counts=counts)
     return learned
 
 
