@@ -72,11 +72,9 @@ class Meter:
             if refused is None:
                 raise
             return _end(trajectory, f"{refused} {error}")
-        return (
-            decision
-            if decision.pair is None or not caps
-            else (yield from self._fitting(decision, caps, wide, trajectory))
-        )
+        if decision.pair is not None and caps:
+            decision = yield from self._fitting(decision, caps, wide, trajectory)
+        return decision
 
     def _chosen(self, wide: Query, trajectory: Trajectory) -> Generator[Query, Decision, Decision]:
         """Have a decision made without the models that failed lately; one of these is better than none."""

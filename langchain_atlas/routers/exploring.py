@@ -76,7 +76,7 @@ class ExploringRouter(RouterWrapper):
         self._spent = _Spent()
 
     @property
-    def is_deterministic(self) -> bool:
+    def is_deterministic(self) -> bool:  # type: ignore[override]  # as in the wrapper
         """Whether it always decides the same: no."""
         return False
 
@@ -144,7 +144,9 @@ class ExploringRouter(RouterWrapper):
         shares = np.bincount(sampled.argmax(axis=1), minlength=len(permitted)) / _DRAWS
         allowed[mine] = True
         shares[mine] += shares[~allowed].sum()
-        return np.where(allowed, shares, 0.0) / np.where(allowed, shares, 0.0).sum()
+        kept: NDArray[np.float64] = np.where(allowed, shares, 0.0)
+        kept /= kept.sum()
+        return kept
 
     def _utility_router(self) -> UtilityRouter:
         """Return the router inside all wrappers.
