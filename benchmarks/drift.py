@@ -54,7 +54,7 @@ REFIT_EVERY = 16
 YEARS = 100
 QUERIES_PER_FALSE_ALARM = 100_000
 HALF_LIFE_DAYS = 60.0
-FOUND_WITHIN = {"distance": 500, "success": 1000}
+FOUND_WITHIN = {"distance": 100, "success": 100}
 """Queries within which an alarm is to be raised in nine of ten years, by kind."""
 HOSTED = re.compile(
     r"gpt-|claude-3|mistral-large-2407|mistral-small-2402|open-mistral-nemo-2407|open-mixtral-8x22b|command-r-plus"
