@@ -26,6 +26,7 @@ import numpy as np
 from common import Clock, check, encoder_for, load, options, points, show, show_checks, write
 
 from langchain_atlas import ClusterRouter, LearningRouter, OutcomeTable, Pair, Store
+from langchain_atlas.files import write_text
 from langchain_atlas.outcomes.store.database import Database, checked_url
 from langchain_atlas.outcomes.store.rows import query_hash
 from langchain_atlas.routers.cluster.placing import placed
@@ -53,7 +54,7 @@ REFIT_EVERY = 16
 YEARS = 100
 QUERIES_PER_FALSE_ALARM = 100_000
 HALF_LIFE_DAYS = 60.0
-FOUND_WITHIN = {"distance": 500, "success": 1000}
+FOUND_WITHIN = {"distance": 100, "success": 100}
 """Queries within which an alarm is to be raised in nine of ten years, by kind."""
 HOSTED = re.compile(
     r"gpt-|claude-3|mistral-large-2407|mistral-small-2402|open-mistral-nemo-2407|open-mixtral-8x22b|command-r-plus"
@@ -62,6 +63,8 @@ PHASES = ((0, DOMAINS_COME), (DOMAINS_COME, WORSE), (WORSE, JOINS), (JOINS, WEEK
 WEEK_S = 7 * 86_400.0
 LAST = 4
 DRIFTING = 20
+LOWEST = 0.35
+COLOURS = ("#c05621", "#2b6cb0", "#2f855a")
 
 
 @dataclass(frozen=True)
@@ -368,6 +371,35 @@ def allowed(years: int) -> float:
     return years * WEEKS * A_WEEK / QUERIES_PER_FALSE_ALARM
 
 
+def picture(figures: Mapping[str, Any]) -> str:
+    """Return the curves of all tables as an SVG, one panel each."""
+    width, height, left, top = 640, 200, 44, 26
+    parts = []
+    for panel, (name, study) in enumerate(figures.items()):
+        begins = panel * (height + top)
+
+        def x(week: int) -> float:
+            return left + week * (width - left - 8) / (WEEKS - 1)
+
+        def y(share: float, begins: int = begins) -> float:
+            return begins + top + (1 - share) / (1 - LOWEST) * (height - top)
+
+        parts.append(f'<text x="{left}" y="{begins + 16}">{name}: accuracy, week by week</text>')
+        for tick in (1.0, 0.8, 0.6, 0.4):
+            parts.append(f'<path d="M{left} {y(tick):.0f}H{width}" stroke="#8886"/>')
+            parts.append(f'<text x="{left - 6}" y="{y(tick) + 4:.0f}" text-anchor="end">{tick:.0%}</text>')
+        for week, said in ((DOMAINS_COME, "domains come"), (WORSE, "a model gets worse"), (JOINS, "a model joins")):
+            parts.append(f'<path d="M{x(week):.0f} {y(1):.0f}V{y(LOWEST):.0f}" stroke="#888a" stroke-dasharray="3"/>')
+            parts.append(f'<text x="{x(week) + 4:.0f}" y="{y(LOWEST) - 4:.0f}">{said}</text>')
+        for at, (router, curve) in enumerate(study["curves"].items()):
+            points_of = "L".join(f"{x(week):.1f} {y(share):.1f}" for week, share in enumerate(curve))
+            parts.append(f'<path d="M{points_of}" fill="none" stroke="{COLOURS[at]}" stroke-width="2"/>')
+            parts.append(f'<text x="{left + 230 + 130 * at}" y="{begins + 16}" fill="{COLOURS[at]}">{router}</text>')
+    size = f'viewBox="0 0 {width} {len(figures) * (height + top) + 8}" width="{width}"'
+    style = 'font-family="sans-serif" font-size="12" fill="#777"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {style}>{"".join(parts)}</svg>\n'
+
+
 def main() -> None:
     """Run the benchmark."""
     given = options("drift", str(__doc__), seeds=YEARS)
@@ -377,6 +409,7 @@ def main() -> None:
         encoder = encoder_for(*tables.values())
     for name, table in tables.items():
         figures[name] = studied(name, table, encoder, len(given.seeds), clock)
+    write_text(given.out.with_suffix(".svg"), picture(figures))
     show_checks([each for study in figures.values() for each in study["checks"]])
     write(given.out, figures, clock)
 

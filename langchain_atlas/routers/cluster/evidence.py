@@ -6,7 +6,6 @@ import copy
 import math
 import threading
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,7 +75,7 @@ def with_change(
     sums = {name: np.where(rows[:, None], share * array, array) for name, array in known.arrays().items()}
     changed = copy.copy(router)
     changed._learning = threading.Lock()  # noqa: SLF001  # as in `add_pairs`: no lock of the other router
-    changed.statistics_ = replace(known, **sums)
+    changed.statistics_ = ClusterStatistics(pairs=known.pairs, repeats=known.repeats, **sums)
     columns = np.where(has_changed, -1, np.arange(len(has_changed)))
     if not has_changed.all():
         changed.paired_ = router.paired_.with_pairs(columns)
@@ -100,7 +99,8 @@ def refitted(
         changed: time since when a pair is another one; what is older counts as a few outcomes.
         outcomes: as how many.
     """
-    new, old = [], []
+    new: list[dict[str, Any]] = []
+    old: list[dict[str, Any]] = []
     for row, at in rows:
         (old if at < changed.get(Pair(row["model"], row["tool"]), -math.inf) else new).append(row)
     fitted = copy.copy(router)

@@ -83,8 +83,8 @@ def with_successors(
     for pair in new:
         if pair in router.pairs:
             raise PoolError(f"Pair {str(pair)!r} is known to this router; only a new pair inherits a record.")
-        model = told.get(pair.model) or predecessor_of(pair.model, models)
-        earlier = None if model is None else Pair(model, pair.tool)
+        old = told.get(pair.model) or predecessor_of(pair.model, models)
+        earlier = None if old is None else Pair(old, pair.tool)
         if earlier in router.pairs and earlier is not None:
             before[pair] = earlier
     return _joined(router, new, before, outcomes, cost_ratio)
