@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from langchain_atlas.errors import AtlasError, PoolError, SettingError, suggest
 from langchain_atlas.failures.slips import check_sides
@@ -31,10 +31,6 @@ STAYS = "stays"
 
 _MOST_PAIRS = 4
 _LATEST_TURNS = 6
-
-Number = TypeVar("Number", int, float)
-ByModel = Number | Mapping[str, Number]
-"""A number for all models of the pool, or one by model; models that are left out have the default."""
 
 
 class StayingRouter(RouterWrapper):
@@ -73,7 +69,7 @@ class StayingRouter(RouterWrapper):
         *,
         value_usd: float | None = None,
         thread_turns: int = 8,
-        cache_ttl_s: ByModel[float] = CACHE_TTL_S,
+        cache_ttl_s: float | Mapping[str, float] = CACHE_TTL_S,
         cache_min_tokens: int = FEWEST_CACHED,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -92,7 +88,7 @@ class StayingRouter(RouterWrapper):
         self._fewest = cache_min_tokens
         self._clock = clock
 
-    def _around(self, router: Router) -> StayingRouter:  # type: ignore[override]  # final in effect
+    def _around(self, router: Router) -> StayingRouter:
         wrapper = super()._around(router)
         if not self._own_value:
             wrapper._value_usd = _above_zero("value_usd", router.settings.get("value_usd"))  # noqa: SLF001  # own class
@@ -306,7 +302,7 @@ def _above_zero(name: str, value: object, what: str = "") -> float:
     return float(value)
 
 
-def _by_model(given: ByModel[float], pool: Pool) -> dict[str, float]:
+def _by_model(given: float | Mapping[str, float], pool: Pool) -> dict[str, float]:
     names = [model.name for model in pool.models]
     if not isinstance(given, Mapping):
         given = dict.fromkeys(names, given)
