@@ -33,7 +33,7 @@ def on_files(files: Files, config: Any) -> Files:
         if (ROOT / name).exists():
             files.append(File.generated(config, page, content=_relinked((ROOT / name).read_text("utf-8"), "")))
     readme = (ROOT / "examples/README.md").read_text("utf-8")
-    files.append(File.generated(config, "examples/index.md", content=re.sub(r"\((\w+)\.py\)", r"(\1.md)", readme)))
+    files.append(File.generated(config, "examples/all.md", content=re.sub(r"\((\w+)\.py\)", r"(\1.md)", readme)))
     for path in sorted((ROOT / "examples").rglob("*.py")):
         page = path.relative_to(ROOT).with_suffix(".md")
         files.append(File.generated(config, str(page), content=_example(path)))
@@ -77,7 +77,7 @@ def _inside(found: re.Match[str], page: Any) -> str:
     if target in OUTSIDE:
         return f"]({up}{OUTSIDE[target]}{anchor})"
     if target == "examples/README.md":
-        return f"]({up}examples/index.md)"
+        return f"]({up}examples/all.md)"
     if example := re.fullmatch(r"examples/([\w/]+)\.py", target):
         return f"]({up}examples/{example[1]}.md)"
     return found[0]

@@ -46,7 +46,7 @@ class _ShowsFields(type(BaseModel)):  # type: ignore[misc]  # pydantic's metacla
         return f"{inspect.cleandoc(text)}\n\nFields:\n" + "\n".join(f"    {name}: {docs[name]}" for name in docs)
 
 
-class Record(BaseModel, metaclass=_ShowsFields):
+class Record(BaseModel, metaclass=_ShowsFields):  # type: ignore[metaclass]  # see there
     """An immutable value with named fields.
 
     Raises:
