@@ -132,7 +132,7 @@ def choosers(table: OutcomeTable, encoder: Encoder) -> dict[str, Callable[[], Ro
 def policies(table: OutcomeTable) -> dict[str, Callable[[], Router]]:
     """Return what makes the routers whose language model writes a transcript, by name."""
     told = describe_pairs(table, domains=0)
-    shown = {"observation_chars": 200, **SHOWN}
+    shown: dict[str, Any] = {"observation_chars": 200, **SHOWN}
     return {
         f"transcript, {name}{end}": partial(
             _Prompted, router_model(name, STEP_TOKENS), told, protocol=protocol, **shown
