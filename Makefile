@@ -164,7 +164,7 @@ bench-ablation: $(INSTALLED) ## What each part of the cluster router is worth
 bench-rl: $(INSTALLED) ## The policy that asks again: drift, newcomers, ablations (about 50 minutes)
 	$(BIN)/python benchmarks/rl.py
 
-bench-language-model: $(INSTALLED) ## Embedded language models as routers, beside the others (an hour on one core)
+bench-language-model: $(INSTALLED) ## Embedded language models as routers, beside the others (hours on one core)
 	$(BIN)/python benchmarks/prompted.py
 
 bench-concurrency: $(INSTALLED) ## What the integrations add to a model call when 200 tasks ask at a time

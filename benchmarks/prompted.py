@@ -9,7 +9,9 @@ test queries. Everything else is measured on the same sample, and on all test qu
 from __future__ import annotations
 
 import argparse
+import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from reasoning import INCOMPLETE
 from train_llm_gpu import PAIRS as REASONING_PAIRS
 
 from langchain_atlas.evaluation.replay.benchmark import evaluate
+from langchain_atlas.files import write_text
 from langchain_atlas.learning.training import train
 from langchain_atlas.pool.pool import Model, Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
@@ -29,6 +32,8 @@ from langchain_atlas.routers.prompted.describing import describe_pairs
 from langchain_atlas.routers.prompted.router import PromptedRouter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.evaluation.replay.results import Result
     from langchain_atlas.outcomes import OutcomeTable
@@ -59,6 +64,7 @@ class _Counting:
     """Counts the replies behind each decision: in a transcript that is well formed, every first reply could be used."""
 
     replies: dict[str, list[int]]
+    """Number of replies for each decision, by query."""
 
     def _asking(self, query: Any, trajectory: Any) -> Any:
         asking, count = super()._asking(query, trajectory), 0  # type: ignore[misc]
@@ -111,44 +117,44 @@ def router_model(name: str, tokens: int) -> Model:
     )
 
 
-def choosers(table: OutcomeTable, encoder: Encoder) -> dict[str, Any]:
-    """Return the routers that ask a language model once, by name."""
-    made: dict[str, Any] = {}
+def choosers(table: OutcomeTable, encoder: Encoder) -> dict[str, Callable[[], Router]]:
+    """Return what makes the routers that ask a language model once, by name."""
+    made: dict[str, Callable[[], Router]] = {}
     for name in MODELS:
         for constrained in (False, True):
             model, settings = router_model(name, REPLY_TOKENS), {"constrained": constrained, **SHOWN}
             end = ", constrained" if constrained else ""
-            made[f"zero-shot, {name}{end}"] = _ZeroShot.of(model, table, **settings)
-            made[f"few-shot, {name}{end}"] = _FewShot.of(model, table, encoder, **settings)
+            made[f"zero-shot, {name}{end}"] = partial(_ZeroShot.of, model, table, **settings)
+            made[f"few-shot, {name}{end}"] = partial(_FewShot.of, model, table, encoder, **settings)
     return made
 
 
-def policies(table: OutcomeTable) -> dict[str, Any]:
-    """Return the routers whose language model writes a transcript, by name."""
+def policies(table: OutcomeTable) -> dict[str, Callable[[], Router]]:
+    """Return what makes the routers whose language model writes a transcript, by name."""
     told = describe_pairs(table, domains=0)
-    named = (("tags", ""), ("json", ", constrained"))
+    shown: dict[str, Any] = {"observation_chars": 200, **SHOWN}
     return {
-        f"transcript, {name}{end}": _Prompted(
-            router_model(name, STEP_TOKENS), told, protocol=protocol, observation_chars=200, **SHOWN
+        f"transcript, {name}{end}": partial(
+            _Prompted, router_model(name, STEP_TOKENS), told, protocol=protocol, **shown
         )
         for name in MODELS
-        for protocol, end in named
+        for protocol, end in (("tags", ""), ("json", ", constrained"))
     }
 
 
-def compact(table: OutcomeTable, encoder: Encoder, clock: Clock) -> dict[str, Router]:
-    """Return the fitted routers that decide in milliseconds, by name."""
-    made: dict[str, Router] = {}
-    for name, router in (("cluster", ClusterRouter(encoder)), ("GraphRouter", GraphRouter(encoder))):
-        with clock.part(name):
-            made[name] = router.fit(table)
-    with clock.part("compact policy"):
-        made["compact policy"] = train(table, encoder, seed=SEED)
-    return made
+def compact(table: OutcomeTable, encoder: Encoder) -> dict[str, Callable[[], Router]]:
+    """Return what makes the routers that decide in milliseconds, by name."""
+    return {
+        "cluster": lambda: ClusterRouter(encoder).fit(table),
+        "GraphRouter": lambda: GraphRouter(encoder).fit(table),
+        "compact policy": lambda: train(table, encoder, seed=SEED),
+    }
 
 
 def measured(name: str, router: Router, table: OutcomeTable) -> dict[str, Any]:
     """Replay a router; return its figures, with the CPU time of deciding."""
+    if isinstance(router, _Counting):
+        router.replies = {}
     start = time.process_time()
     evaluation = evaluate({name: router}, table)
     result = evaluation.routers[name]
@@ -167,33 +173,34 @@ def _row(result: Result) -> dict[str, Any]:
     return {name: getattr(result, name) for name in kept}
 
 
-def one_table(name: str, table: OutcomeTable, asked: argparse.Namespace, clock: Clock) -> dict[str, Any]:
-    """Measure everything on one table."""
+def one_table(name: str, table: OutcomeTable, rows: dict[str, Any], asked: argparse.Namespace, clock: Clock) -> None:
+    """Measure everything on one table that is not in `rows` yet, and write what was measured after every router."""
     fitting, testing = split(table, SEED)
     with clock.part("encode"):
         encoder = encoder_for(table)
     names = np.random.default_rng(SEED).permutation(testing.query_ids).tolist()
-    sample = testing.select(query_ids=names[: asked.queries])
-    few = testing.select(query_ids=names[: asked.transcripts])
-    rows: dict[str, Any] = {
-        f"{label} ({kind})": _row(result) | {"n": len(part.query_ids)}
-        for kind, part in (("sample", sample), ("all", testing))
-        for label, result in evaluate({}, part).baselines.items()
-    }
-    for label, router in compact(fitting, encoder, clock).items():
-        for kind, part in (("sample", sample), ("all", testing)):
-            rows[f"{label} ({kind})"] = measured(label, router, part)
-    for part, made in ((sample, choosers(fitting, encoder)), (few, policies(fitting))):
-        for label, router in made.items():
-            if asked.only and asked.only not in label:
+    parts = {"all": testing, "sample": testing.select(query_ids=names[: asked.queries])}
+    for kind, part in parts.items():
+        for label, result in evaluate({}, part).baselines.items():
+            rows[f"{label} ({kind})"] = _row(result) | {"n": len(part.query_ids)}
+    few = {"few": testing.select(query_ids=names[: asked.transcripts])}
+    sample = {"": parts["sample"]}
+    groups = ((compact(fitting, encoder), parts), (choosers(fitting, encoder), sample), (policies(fitting), few))
+    for made, on in groups:
+        for label, make in made.items():
+            if asked.only not in label or any(row == label or row.startswith(f"{label} (") for row in rows):
                 continue
-            router.replies = {}
-            with clock.part("language models"):
-                rows[label] = measured(label, router, part)
+            tell(f"{name}: {label}")
+            with clock.part(label.split(",")[0]):
+                router = make()
+                for kind, part in on.items():
+                    end = f" ({kind})" if len(on) > 1 else ""
+                    rows[label + end] = measured(label, router, part)
+            asked.out.parent.mkdir(parents=True, exist_ok=True)
+            write_text(asked.out, json.dumps(asked.figures, indent=1) + "\n")
     shown = [_shown(label, row) for label, row in rows.items()]
     headings = ("router", "queries", "right", "interval", "$ per 1000", "calls", "CPU s", "kept the format")
     show(f"{name}: {len(table.pairs)} pairs, {len(fitting.query_ids)} queries to learn from", headings, shown)
-    return rows
 
 
 def _shown(label: str, row: dict[str, Any]) -> list[str]:
@@ -219,13 +226,16 @@ def main() -> None:
         "--transcripts", type=int, default=30, help="test queries for each transcript row (%(default)s)"
     )
     parser.add_argument("--table", default="", help="only this table: bfcl or reasoning")
-    parser.add_argument("--only", default="", help="only language-model routers with this in their name")
+    parser.add_argument("--only", default="", help="only routers with this in their name")
     parser.add_argument("--out", type=Path, default=RESULTS / "prompted.json", help="file for the figures")
+    parser.add_argument("--resume", action="store_true", help="keep the rows that the file has")
     asked, clock = parser.parse_args(), Clock()
-    figures: dict[str, Any] = {"queries": asked.queries, "transcripts": asked.transcripts, "prices": PRICES}
+    figures: dict[str, Any] = json.loads(asked.out.read_text()) if asked.resume and asked.out.is_file() else {}
+    figures |= {"queries": asked.queries, "transcripts": asked.transcripts, "prices": PRICES}
+    asked.figures = figures
     for name, table in tables().items():
         if asked.table in ("", name):
-            figures[name] = one_table(name, table, asked, clock)
+            one_table(name, table, figures.setdefault(name, {}), asked, clock)
     write(asked.out, figures, clock)
 
 

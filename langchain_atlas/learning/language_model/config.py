@@ -25,6 +25,9 @@ class LanguageModelConfig:
     """Number of episodes on each query; their mean reward is the baseline."""
     learning_rate: float = 1e-5
     """Learning rate of GRPO; the paper's 1e-6 is for all weights of 3B parameters."""
+    shuffled: bool = True
+    """Whether an update's queries are drawn at random; otherwise they follow the table's order, which may be a
+    curriculum."""
     kl: float = 0.0
     """Weight of the KL divergence from the model before GRPO; the paper's PPO has 0.001."""
     temperature: float = 1.0

@@ -130,6 +130,7 @@ class PolicyTrainer:
             beta=config.kl,
             temperature=config.temperature,
             lr_scheduler_type="constant",
+            shuffle_dataset=config.shuffled,
         )
         trainer = trl.GRPOTrainer(
             model=self.model,
