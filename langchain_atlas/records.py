@@ -46,7 +46,15 @@ class _ShowsFields(type(BaseModel)):  # type: ignore[misc]  # pydantic's metacla
         return f"{inspect.cleandoc(text)}\n\nFields:\n" + "\n".join(f"    {name}: {docs[name]}" for name in docs)
 
 
-class Record(BaseModel, metaclass=_ShowsFields):  # type: ignore[metaclass]  # see there
+if TYPE_CHECKING:
+    _Shown = BaseModel
+else:
+
+    class _Shown(BaseModel, metaclass=_ShowsFields):
+        pass
+
+
+class Record(_Shown):
     """An immutable value with named fields.
 
     Raises:

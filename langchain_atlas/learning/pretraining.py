@@ -106,7 +106,8 @@ def _belief_loss(
     logits = policy.right_logits(state)
     right = recordings.scores[rows[:, None], state.called.clamp(min=0)]
     losses = functional.binary_cross_entropy_with_logits(logits, right, reduction="none")
-    return (losses * state.made).sum() / state.made.sum()
+    mean: Tensor = (losses * state.made).sum() / state.made.sum()
+    return mean
 
 
 def _gain_loss(
@@ -130,7 +131,8 @@ def _gain_loss(
     gains = policy.gains(state, right).gather(1, tried)
     open_ = state.allowed.gather(1, tried)
     losses = functional.mse_loss(gains, target, reduction="none")
-    return (losses * open_).sum() / open_.sum().clamp(min=1)
+    mean: Tensor = (losses * open_).sum() / open_.sum().clamp(min=1)
+    return mean
 
 
 def _after(recordings: Recordings, rows: Tensor, state: State, tried: Tensor) -> State:

@@ -133,7 +133,10 @@ class DualRouter(Router):
 
     def distances(self, queries: Sequence[Query]) -> NDArray[np.float64]:
         """Return the distance of queries to the remembered ones, 1 for the usual distance, shape [n_queries]."""
-        return self.rl.featurizer.prior_of(queries, self.rl.encoder).of_query("near").astype(np.float64)
+        near: NDArray[np.float64] = (
+            self.rl.featurizer.prior_of(queries, self.rl.encoder).of_query("near").astype(np.float64)
+        )
+        return near
 
     def _affords_second(self, query: Query) -> bool:
         """Whether the query's limits leave room for two calls of the cheapest and of the fastest allowed pairs."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
+    from numpy.typing import NDArray
+
 Array: TypeAlias = Any
 """A NumPy array or a torch tensor; all arrays of one state are of one library."""
 
@@ -31,7 +33,7 @@ def numbers(values: Array) -> Array:
     return library.asarray(values, dtype=library.float32)
 
 
-def constants(values: Sequence[float], like: Array) -> Array:
+def constants(values: Sequence[float] | NDArray[np.floating], like: Array) -> Array:
     """Return numbers as an array of the library of another."""
     library = library_of(like)
     return library.asarray(values, dtype=library.float32)

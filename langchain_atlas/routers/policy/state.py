@@ -235,4 +235,5 @@ def relations(models: Sequence[str], tools: Sequence[str]) -> tuple[NDArray[np.f
 
 def _same(names: Sequence[str]) -> NDArray[np.float32]:
     column = np.array(names)
-    return (column[:, None] == column[None]).astype(np.float32)
+    same: NDArray[np.float32] = (column[:, None] == column[None]).astype(np.float32)
+    return same
