@@ -30,7 +30,8 @@ class CompactPolicy(nn.Module, Policy):
     @classmethod
     def of(cls, policy: PlainPolicy) -> Self:
         """Return a policy with the weights of one that decides, in evaluation mode."""
-        found = cls(policy.config)
+        with torch.random.fork_rng(devices=[]):  # its first weights are replaced, and must not cost a training its seed
+            found = cls(policy.config)
         found.load_state_dict({name: torch.from_numpy(value) for name, value in policy.weights.items()})
         return found.eval()
 

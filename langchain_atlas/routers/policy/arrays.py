@@ -59,6 +59,11 @@ def taken(values: Array, indices: Array, axis: int) -> Array:
     return library.take_along_dim(values, indices, axis)
 
 
+def highest(values: Array, axis: int) -> Array:
+    """Return the highest values along an axis; of equal ones torch passes the gradient to one, which breaks ties."""
+    return values.max(axis=axis) if isinstance(values, np.ndarray) else values.max(dim=axis).values
+
+
 def one_hot(columns: Array, count: int) -> Array:
     """Return where each column is, shape [B, count], for columns of shape [B]."""
     return columns[:, None] == library_of(columns).arange(count)[None]

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_atlas.routers.policy.arrays import Array, constants, library_of, numbers, one_hot, sigmoid, taken
+from langchain_atlas.routers.policy.arrays import (
+    Array,
+    constants,
+    highest,
+    library_of,
+    numbers,
+    one_hot,
+    sigmoid,
+    taken,
+)
 
 if TYPE_CHECKING:
     from langchain_atlas.routers.policy.state import State
@@ -84,7 +93,7 @@ def _liking(state: State, success: Array, count: Array) -> Array:
     price = (state.price[:, None] * strongest).clip(max=1)
     thrift, by_price = constants(_THRIFT, price)[stage], constants(_THRIFT_BY_PRICE, price)[stage]
     thrift = thrift[:, None] + by_price[:, None] * price
-    has_spoken = library.amax(prior.same_tool[called] * numbers(made)[..., None], axis=1)
+    has_spoken = highest(prior.same_tool[called] * numbers(made)[..., None], axis=1)
     likeness = library.where(count < _WITNESSES, _SAME_TOOL_WITNESS, _SAME_TOOL)[:, None] * has_spoken
     liking: Array = success - thrift * prior.cost / strongest - likeness
     return liking

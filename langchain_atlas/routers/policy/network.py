@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
-from langchain_atlas.routers.policy.arrays import Array, library_of, logit, numbers, sigmoid, taken
+from langchain_atlas.routers.policy.arrays import Array, highest, library_of, logit, numbers, sigmoid, taken
 from langchain_atlas.routers.policy.cascade import cascade_values
 from langchain_atlas.routers.policy.state import ANSWER_FEATURES, KINDS, PAIR_FEATURES, QUERY_FEATURES
 
@@ -120,7 +120,7 @@ class Assessment:
     def best_value(self) -> Array:
         """Highest value among the actions that can be taken, shape [B]."""
         library = library_of(self.mask)
-        return library.amax(library.where(self.mask, self.action_values, -library.inf), axis=1)
+        return highest(library.where(self.mask, self.action_values, -library.inf), axis=1)
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,7 @@ class Policy(ABC):
         library, made = library_of(state.called), state.made
         right = library.where(made, sigmoid(self.right_logits(state)), 0.0)
         progress = _progress(state, right)
-        best = library.amax(right, axis=1)
+        best = highest(right, axis=1)
         if self.config.cautious:
             answers, routes = cascade_values(state)
             routes = routes + _REACH * library.tanh(self._gain_scores(state, right, progress)[0])
@@ -167,7 +167,7 @@ class Policy(ABC):
             answers, routes = right, best[:, None] + self.gains(state, right, progress) - price
         mask = state.mask
         open_ = library.where(mask[:, made.shape[1] :], routes, -library.inf)
-        ahead = [state.prior.query, progress, library.amax(open_, axis=1)[:, None].clip(-1, 2), best[:, None]]
+        ahead = [state.prior.query, progress, highest(open_, axis=1)[:, None].clip(-1, 2), best[:, None]]
         value = self.score("value", library.concatenate(ahead, axis=1))
         values = library.concatenate([answers, routes], axis=1)
         return Assessment(right=right, action_values=values, mask=mask, value=value)
@@ -193,7 +193,7 @@ class Policy(ABC):
         scores, guess = self._gain_scores(state, right, progress)
         # An initial estimate: the chance that the leading answer is wrong, times the chance that the pair is then
         # right.
-        doubt = 1 - library_of(right).amax(right, axis=1)[:, None]
+        doubt = 1 - highest(right, axis=1)[:, None]
         return doubt * sigmoid(logit(guess.clip(0.02, 0.98)) + scores)
 
     def _gain_scores(self, state: State, right: Array, progress: Array) -> tuple[Array, Array]:
@@ -300,9 +300,9 @@ def _evidence(state: State, style: Array) -> Array:
         "differing_by_other_tool": (apart * elsewhere * by_other_tool).sum(axis=-1),
         "agreeing_of_own_model": (same * (1 - elsewhere)).sum(axis=-1),
         "differing_of_own_model": (apart * (1 - elsewhere)).sum(axis=-1),
-        "strongest_agreeing": _highest(theirs, same),
-        "strongest_differing": _highest(theirs, apart),
-        "most_told_differing": _highest(total[:, None, :].clip(-6, 6), apart),
+        "strongest_agreeing": _strongest(theirs, same),
+        "strongest_differing": _strongest(theirs, apart),
+        "most_told_differing": _strongest(total[:, None, :].clip(-6, 6), apart),
         "differing_in_kind": (apart * other_kind).sum(axis=-1),
         "likeness_of_agreeing": (same * prior.likeness[first, second]).sum(axis=-1),
         "calls": library.broadcast_to(numbers(made).sum(axis=1)[:, None], called.shape) / 2,
@@ -316,10 +316,10 @@ def _stacked(found: Mapping[str, Array], names: Sequence[str]) -> Array:
     return library_of(values[0]).stack(values, axis=-1)
 
 
-def _highest(values: Array, where: Array) -> Array:
+def _strongest(values: Array, where: Array) -> Array:
     """Return the highest allowed value along the last axis, -3 if none is allowed."""
     library = library_of(where)
-    return library.amax(library.where(where > 0, values, -3.0), axis=-1)
+    return highest(library.where(where > 0, values, -3.0), axis=-1)
 
 
 def _progress(state: State, right: Array) -> Array:
@@ -327,12 +327,12 @@ def _progress(state: State, right: Array) -> Array:
     library, made = library_of(right), state.made
     lead, rows = right.argmax(axis=1), library.arange(len(right))
     with_lead = state.same[rows, lead] & made
-    rival = library.amax(library.where(made & ~with_lead, right, 0.0), axis=1)
+    rival = highest(library.where(made & ~with_lead, right, 0.0), axis=1)
     count = numbers(made).sum(axis=1)
     some = numbers(count > 0)
     kinds = state.kinds[rows, lead] * some[:, None]
     found = {
-        "success_of_leader": library.amax(right, axis=1),
+        "success_of_leader": highest(right, axis=1),
         "success_of_rival": rival,
         "any_call": some,
         "calls": count / 4,
@@ -363,8 +363,8 @@ def _relation(state: State, right: Array) -> tuple[Array, Array]:
         "model_of_leader": prior.same_model[leader] * some,
         "tool_of_leader": prior.same_tool[leader] * some,
         "likeness_to_leader": prior.likeness[leader] * some,
-        "model_called": library.amax(prior.same_model[called] * by_any, axis=1),
-        "tool_called": library.amax(prior.same_tool[called] * by_any, axis=1),
+        "model_called": highest(prior.same_model[called] * by_any, axis=1),
+        "tool_called": highest(prior.same_tool[called] * by_any, axis=1),
         "rescue_of_leader": prior.rescue[prior.record, leader] * some,
         "leader_if_agreed": prior.if_agreed[prior.record, leader] * some,
         "leader_if_differed": prior.if_differed[prior.record, leader] * some,
