@@ -34,27 +34,26 @@ def _docs_under_fields(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
                 yield field.target.id, " ".join(text.split())
 
 
-class _ShowsFields(type(BaseModel)):  # type: ignore[misc]  # pydantic's metaclass, whose own name is private
-    """Lets `help` of a record's class show what each field means; the source is read only then."""
-
-    @property
-    def __doc__(cls) -> str | None:  # type: ignore[override]
-        text: str | None = cls.__dict__.get("__doc__")
-        docs = field_docs(cls)
-        if text is None or not docs:
-            return text
-        return f"{inspect.cleandoc(text)}\n\nFields:\n" + "\n".join(f"    {name}: {docs[name]}" for name in docs)
-
-
 if TYPE_CHECKING:
-    _Shown = BaseModel
-else:
+    _Model = BaseModel
+else:  # pydantic's metaclass has no public name, so type checkers could not follow
 
-    class _Shown(BaseModel, metaclass=_ShowsFields):
+    class _ShowsFields(type(BaseModel)):
+        """Lets `help` of a record's class show what each field means; the source is read only then."""
+
+        @property
+        def __doc__(cls) -> str | None:
+            text: str | None = cls.__dict__.get("__doc__")
+            docs = field_docs(cls)
+            if text is None or not docs:
+                return text
+            return f"{inspect.cleandoc(text)}\n\nFields:\n" + "\n".join(f"    {name}: {docs[name]}" for name in docs)
+
+    class _Model(BaseModel, metaclass=_ShowsFields):
         pass
 
 
-class Record(_Shown):
+class Record(_Model):
     """An immutable value with named fields.
 
     Raises:
