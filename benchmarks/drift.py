@@ -288,7 +288,7 @@ class Alarms:
 def used_most(world: World, router: ClusterRouter) -> str:
     """Return the model to which most queries go."""
     columns = decided(router, world.table, world.live)
-    return Counter(world.table.pairs[at].model for at in columns).most_common(1)[0][0]
+    return str(Counter(world.table.pairs[at].model for at in columns).most_common(1)[0][0])
 
 
 def bfcl() -> OutcomeTable:

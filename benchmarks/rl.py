@@ -105,11 +105,9 @@ def add_dual(
 
     def distances(memory: OutcomeTable, table: OutcomeTable) -> NDArray[np.float64]:
         read = Recordings.of(memory, trainer.encoder, like=router.featurizer)
-        return (
-            read.featurizer.prior(Recordings.of(table, trainer.encoder, like=router.featurizer).seen)
-            .of_query("near")
-            .numpy()
-        )
+        seen = Recordings.of(table, trainer.encoder, like=router.featurizer).seen
+        near: NDArray[np.float64] = read.featurizer.prior(seen).of_query("near")
+        return near
 
     before = ClusterRouter(trainer.encoder, random_state=seed).fit(kept)
     found = calibrate(

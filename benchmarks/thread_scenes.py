@@ -143,11 +143,12 @@ def billed_thread(kinds: str, way: str, *, gap_s: float = 60, caches: bool = Tru
             router = StayingRouter(router, pool, thread_turns=thread_turns, clock=clock)
         chat = ChatAtlas(router=router, executor=LiveExecutor(pool, retries=0))
         messages: list[Any] = [SystemMessage("word " * 3000)]
-        usd, wrong, decisions = 0.0, 0, []
+        usd, wrong = 0.0, 0
+        decisions: list[dict[str, Any]] = []
         for number, kind in enumerate(kinds):
             clock.seconds += gap_s
             messages.append(HumanMessage(asking(kind, number)))
-            kept = {"pairs": [decisions[0]["pair"]]} if decisions and way == "stay" else {}
+            kept: Any = {"pairs": [decisions[0]["pair"]]} if decisions and way == "stay" else {}
             reply = chat.invoke(messages, **kept)
             record = reply.response_metadata["atlas"]
             usd += record["cost_usd"]
