@@ -42,9 +42,9 @@ class Rated(Router):
         "easy": {"small": 0.97, "large": 0.97},
         "hard": {"small": 0.05, "large": 0.97},
     }
-    pairs = (Pair("small"), Pair("large"))  # type: ignore[assignment]
-    takes_first_answer = True  # type: ignore[assignment]
-    settings: ClassVar[dict[str, float]] = {"value_usd": VALUE}  # type: ignore[misc, assignment]
+    pairs = (Pair("small"), Pair("large"))
+    takes_first_answer = True
+    settings: ClassVar[dict[str, float]] = {"value_usd": VALUE}
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Route once, to the pair that is worth most for the question."""
