@@ -27,7 +27,7 @@ from langchain_atlas import (
     ShadowRouter,
     solve,
 )
-from langchain_atlas.evaluation.replay.runs import _Prepared
+from langchain_atlas.evaluation.replay.together import Prepared
 from langchain_atlas.integrations.graphs.durable import DurableExecutor, NodeRouter
 from langchain_atlas.routers.fallback import FallbackRouter
 from langchain_atlas.routers.lazy import LazyRouter
@@ -234,7 +234,7 @@ WRAPPERS: dict[str, Callable[[Router], RouterWrapper]] = {
     "fallback": lambda router: FallbackRouter(router, B),
     "lazy": made_lazy,
     "node": lambda router: NodeRouter(router, 4, None, durable=False),
-    "prepared": lambda router: _Prepared(router, []),
+    "prepared": lambda router: Prepared(router),
     "shadow": lambda router: ShadowRouter(router, ScriptedRouter(A)),
     "canary": lambda router: Canary(router, ScriptedRouter(A), share=1e-9),
     "escalating": EscalatingRouter,

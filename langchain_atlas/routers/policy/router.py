@@ -36,7 +36,6 @@ from langchain_atlas.routers.policy.state import (
     answer_features,
 )
 from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer, under
-from langchain_atlas.routers.policy.threads import one_thread
 from langchain_atlas.routers.policy.verdict_evidence import VERDICTS
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
@@ -126,8 +125,7 @@ class RLRouter(Router):
         found: list[Decision | ConstraintError] = []
         at_once = max(1, _MOST_CELLS // len(self.pairs))
         for start in range(0, len(asked), at_once):
-            with one_thread():
-                found += self._decide(asked[start : start + at_once])
+            found += self._decide(asked[start : start + at_once])
         return found
 
     def _decide(self, asked: Sequence[tuple[Query, Trajectory]]) -> list[Decision | ConstraintError]:
