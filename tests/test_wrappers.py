@@ -234,7 +234,7 @@ WRAPPERS: dict[str, Callable[[Router], RouterWrapper]] = {
     "fallback": lambda router: FallbackRouter(router, B),
     "lazy": made_lazy,
     "node": lambda router: NodeRouter(router, 4, None, durable=False),
-    "prepared": lambda router: Prepared(router),
+    "prepared": Prepared,
     "shadow": lambda router: ShadowRouter(router, ScriptedRouter(A)),
     "canary": lambda router: Canary(router, ScriptedRouter(A), share=1e-9),
     "escalating": EscalatingRouter,
