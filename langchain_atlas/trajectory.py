@@ -145,11 +145,8 @@ class ToolTrace(Record):
 
 
 _INCOMPLETE = frozenset(
-    {
-        *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
-        *("content_filter", "content_filtered", "guardrail_intervened", "refusal"),
-        *("blocklist", "prohibited_content", "recitation", "safety", "spii"),
-    }
+    "length max_tokens max_output_tokens model_length model_context_window_exceeded content_filter content_filtered "
+    "guardrail_intervened refusal blocklist prohibited_content recitation safety spii".split()
 )
 """Finish reasons of incomplete replies, as several providers name them: too long, or withheld."""
 
