@@ -47,8 +47,7 @@ class Query(Record):
     since: tuple[Any, ...] = Field(default=(), repr=False)
     """Messages after the user message, oldest first: tool calls that were made for it, and their results."""
     images: tuple[str, ...] = Field(default=(), repr=False)
-    """Images as URLs or data URLs. A `Path`, bytes or a content block is converted; see
-    `langchain_atlas.images.image_url`."""
+    """Images as URLs or data URLs. A `Path`, bytes or a content block is converted; see `images.image_url`."""
     content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
     """The content blocks in order, if they are more than the text followed by images: blocks of type ``text``,
     ``image`` (with ``index``, the position in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
@@ -145,8 +144,11 @@ class ToolTrace(Record):
 
 
 _INCOMPLETE = frozenset(
-    "length max_tokens max_output_tokens model_length model_context_window_exceeded content_filter content_filtered "
-    "guardrail_intervened refusal blocklist prohibited_content recitation safety spii".split()
+    {
+        *("length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"),
+        *("content_filter", "content_filtered", "guardrail_intervened", "refusal"),
+        *("blocklist", "prohibited_content", "recitation", "safety", "spii"),
+    }
 )
 """Finish reasons of incomplete replies, as several providers name them: too long, or withheld."""
 
@@ -190,7 +192,7 @@ class Observation(Record):
     model_name: str | None = None
     """The model that replied, as its provider names it; None when unknown."""
     reasoning: str | None = None
-    """The model's reasoning before the reply that is the answer; None if its provider does not return it."""
+    """The model's reasoning before its reply; None if its provider does not return it."""
     usage: Usage = Usage()
     """Tokens over all model calls of the run."""
     cost_usd: Dollars = None
@@ -204,14 +206,11 @@ class Observation(Record):
     tool_trace: tuple[ToolTrace, ...] = ()
     """The tool calls of the run, in order."""
     messages: tuple[dict[str, Any], ...] = Field(default=(), repr=False, exclude_if=lambda messages: not messages)
-    """What an agent's models and tools said on the way to the answer, oldest first, as LangChain writes messages
-    (`messages_from_dict` reads them); empty for other pairs."""
+    """What an agent's models and tools said, oldest first, for `messages_from_dict`; empty for other pairs."""
     verdict: Verdict | None = Field(default=None, exclude_if=lambda verdict: verdict is None)
-    """What a verifier says of the answer; None if there is none, or it says nothing of this answer. Usage and cost
-    include the check's."""
+    """What a verifier says of the answer, if anything. Usage and cost include the check's."""
     message_id: str | None = None
-    """Id of the model's message that is the answer, by which a streamed answer is recognised; None when the answer is
-    a tool's output or a recorded response."""
+    """Id of the model's message that is the answer; None when that is a tool's output or a recorded response."""
 
     @field_validator("error")
     @classmethod
