@@ -99,7 +99,7 @@ def test_an_embedded_model_needs_no_key(command: Command, tmp_path: Path) -> Non
 
 def test_a_callers_mistakes(command: Command, pool: Path, tmp_path: Path) -> None:
     for arguments, message in (
-        ((), "Give --data with an outcome table, or --pool with a pool"),
+        ((), "Give --data with an outcome table, --pool with a pool, or --store with a store"),
         (("--pool", tmp_path / "none.yaml"), "Can't read the pool file"),
         (("--pool", pool, "--timeout", "0"), "must be above 0"),
         (("--pool", pool, "--data", tmp_path / "t.parquet", "--no-calls"), "--no-calls goes with --pool alone"),
