@@ -143,7 +143,8 @@ class TestRunSettings:
 
     def test_are_the_fields_of_the_context(self) -> None:
         fields = {name: getattr(AtlasContext(), name) for name in AtlasContext.__dataclass_fields__}
-        assert fields == {"cost_weight": None, "max_cost_usd": None, "max_latency_s": None, "pairs": None}
+        names = ("cost_weight", "max_cost_usd", "max_latency_s", "pairs", "private")
+        assert fields == dict.fromkeys(names)
 
 
 def trajectory_of(*seen: Observation, answer: str | None, source: int | None) -> Trajectory:
