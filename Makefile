@@ -65,6 +65,7 @@ test-all: check ## Lint, types, and all tests
 # Not part of the development install: only these tests need it, and it brings 120 MB
 test-train-llm: $(INSTALLED) ## Tests of training a language model; installs the extra train-llm
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train-llm]'
+	$(BIN)/pip install --quiet --disable-pip-version-check langchain-mcp-adapters==0.3.2 mcp==1.30.0
 	$(BIN)/python -m pytest tests/learning/test_language_model_training.py tests/learning/test_toy_policy.py \
 		tests/cli/test_train_policy.py
 
