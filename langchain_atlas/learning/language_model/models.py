@@ -28,7 +28,7 @@ def with_adapter(model: Any, config: LanguageModelConfig) -> Any:
         r=config.lora_rank,
         lora_alpha=config.lora_alpha or 2 * config.lora_rank,
         lora_dropout=0.0,
-        target_modules=config.lora_targets or "all-linear",
+        target_modules=list(config.lora_targets) or "all-linear",
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, lora)
