@@ -25,6 +25,8 @@ SEED = 0
 TARGETS = {"onnx": 0.36, "int8": 0.13}
 SAME = {"onnx": 0.995, "int8": 0.97}
 TABLE_TARGET = 3.0
+TURN = 10
+PAUSE_S = 0.05
 
 
 def encoders() -> dict[str, SentenceTransformerEncoder]:
@@ -55,13 +57,19 @@ def timed(work: Callable[[], Any]) -> tuple[float, float]:
 
 
 def one_query(given: dict[str, Callable[[list[str]], Any]], repeats: int) -> dict[str, dict[str, float]]:
-    """Return the medians of one query, the ways taking turns, so that what else runs slows all alike."""
+    """Return the medians of one query, the ways taking turns, so that what else runs slows all alike.
+
+    A turn is several encodings, after a pause: torch's threads go on waiting for work on the other processors for a
+    while, and would hold up whoever comes next.
+    """
     seen: dict[str, list[tuple[float, float]]] = {name: [] for name in given}
-    for number in range(repeats + 5):
+    for way in given.values():
+        way([QUERY])  # loads
+    for _ in range(-(-repeats // TURN)):
         for name, way in given.items():
-            figures = timed(partial(way, [QUERY]))
-            if number >= 5:  # noqa: PLR2004  # the first ones load
-                seen[name].append(figures)
+            time.sleep(PAUSE_S)
+            way([QUERY])
+            seen[name] += [timed(partial(way, [QUERY])) for _ in range(TURN)]
     return {
         name: {
             "p50_s": statistics.median(wall for wall, _ in figures),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from langchain_atlas.encoders.exports import MODEL, TOKENIZER, Export
 from langchain_atlas.errors import SettingError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -22,13 +23,22 @@ _TOKENS_IN_BATCH = 1024
 """A batch holds no more tokens than this, which stay near the processor."""
 _TOKENS_FOR_THREADS = 512
 """Fewer tokens than this are encoded in the thread that asks: handing them to others would take longer."""
+_THREADS_OF_ONE_BATCH = 2
+"""A batch that comes alone is spread over this many processors; the gain of more was never measured."""
+_SPINNING = {
+    "session.intra_op.spin_duration_us": "100",
+    "session.intra_op.spin_backoff_max": "16",
+    "session.force_spinning_stop": "1",
+}
+"""A thread waits for its part this long before it sleeps, so that other work on the same processor is not held up."""
 
 
 class OnnxModel:
     """A model that was exported before. Threads may share it.
 
-    One thread runs one batch. Much work is spread over the processors batch by batch, whatever number of threads the
-    process has set for other libraries; a single query stays in the thread that asks.
+    A single query that comes alone is spread over two processors. Much work, and queries that come while another is
+    encoded, take one thread a batch: batches beside one another use the processors better. None of it depends on the
+    number of threads the process has set for other libraries.
 
     Args:
         export: the exported model.
@@ -38,17 +48,14 @@ class OnnxModel:
     """
 
     def __init__(self, export: Export) -> None:
-        import onnxruntime
         from tokenizers import Tokenizer
 
         self.export = export
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3  # errors
+        self._spread = min(_processors(), _THREADS_OF_ONE_BATCH)
+        self._alone, self._loading = threading.Lock(), threading.Lock()
+        self._sessions: dict[int, Any] = {}
         try:
-            self._session: Any = onnxruntime.InferenceSession(
-                str(export.folder / MODEL), options, providers=["CPUExecutionProvider"]
-            )
+            self._session(self._spread)
             self._tokenizer = Tokenizer.from_file(str(export.folder / TOKENIZER))
         except Exception as error:  # the tokenizers package raises nothing narrower
             raise SettingError(
@@ -79,9 +86,14 @@ class OnnxModel:
         lengths = np.array([len(one.ids) for one in encoded])
         batches = list(_batches(lengths, batch_size))
 
-        def run(batch: NDArray[np.int64]) -> NDArray[np.float32]:
-            return self._run([encoded[row] for row in batch])
+        def run(batch: NDArray[np.int64], threads: int = 1) -> NDArray[np.float32]:
+            return self._run([encoded[row] for row in batch], threads)
 
+        if len(batches) == 1:
+            rows = self._run_alone(run, batches[0])
+            vectors = np.empty_like(rows)
+            vectors[batches[0]] = rows
+            return vectors
         threads = min(_processors(), len(batches))
         if threads > 1 and lengths.sum() >= _TOKENS_FOR_THREADS:
             with ThreadPoolExecutor(threads, thread_name_prefix="atlas-encode") as pool:
@@ -93,7 +105,26 @@ class OnnxModel:
             vectors[batch] = rows
         return vectors
 
-    def _run(self, encoded: list[Any]) -> NDArray[np.float32]:
+    def _run_alone(
+        self, run: Callable[[NDArray[np.int64], int], NDArray[np.float32]], batch: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Run one batch on all processors it may have, or on one while another batch has them."""
+        if not self._alone.acquire(blocking=False):
+            return run(batch, 1)
+        try:
+            return run(batch, self._spread)
+        finally:
+            self._alone.release()
+
+    def _session(self, threads: int) -> Any:
+        """Return the network for so many threads a batch, loaded at its first use."""
+        if threads not in self._sessions:
+            with self._loading:
+                if threads not in self._sessions:
+                    self._sessions[threads] = _load(self.export, threads)
+        return self._sessions[threads]
+
+    def _run(self, encoded: list[Any], threads: int) -> NDArray[np.float32]:
         shape = len(encoded), max(1, *(len(one.ids) for one in encoded))
         given = {name: np.zeros(shape, dtype=np.int64) for name in self.export.inputs}
         if "input_ids" in given:
@@ -102,8 +133,20 @@ class OnnxModel:
         for name, array in given.items():
             for row, one in enumerate(encoded):
                 array[row, : len(one.ids)] = getattr(one, fields[name])
-        vectors: NDArray[np.float32] = self._session.run(None, given)[0]
+        vectors: NDArray[np.float32] = self._session(threads).run(None, given)[0]
         return vectors
+
+
+def _load(export: Export, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    for name, value in _SPINNING.items():
+        options.add_session_config_entry(name, value)
+    return onnxruntime.InferenceSession(str(export.folder / MODEL), options, providers=["CPUExecutionProvider"])
 
 
 def _batches(lengths: NDArray[np.int64], batch_size: int) -> Iterator[NDArray[np.int64]]:
