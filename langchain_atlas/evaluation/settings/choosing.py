@@ -36,8 +36,13 @@ all queries."""
 _SAME = 1e-3
 """Relative difference up to which costs count as equal."""
 
-_SURE = NormalDist().inv_cdf(0.8)
-"""Standard errors by which a setting must be as good where there are few queries, or, on unseen kinds, few kinds."""
+_SURE_FEW_KINDS = NormalDist().inv_cdf(0.8)
+"""Standard errors by which a setting must hold up on unseen kinds, where there are few kinds to tell from."""
+
+_SURE = NormalDist().inv_cdf(0.99)
+_FEW, _MANY = 100, 700
+"""Standard errors by which a setting must be as good: `_SURE` up to so few queries, none from so many on, and in
+between ever less. Of many settings measured on a hundred queries, the best is the best by luck."""
 
 
 @dataclass(frozen=True)
@@ -109,13 +114,15 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     single = len(points) - 1
     # With few queries or few kinds of them, the single pair is preferred: a setting must then likely be as good.
     n_queries = trials.score.shape[1] if trials.n_effective is None else trials.n_effective
-    few = doubt <= 0.5 and n_queries < FEW_QUERIES  # noqa: PLR2004  # no doubt is given
-    sure = min(z, -_SURE) if few else z
+    no_doubt = doubt <= 0.5  # noqa: PLR2004
+    sure = min(z, -_sureness(n_queries)) if no_doubt else z
+    few = no_doubt and n_queries < FEW_QUERIES
     seen_enough = np.zeros(len(points), dtype=bool)
     if trials.unseen is not None:
-        few = few or (doubt <= 0.5 and trials.n_kinds < FEW_KINDS)  # noqa: PLR2004
+        few_kinds = no_doubt and trials.n_kinds < FEW_KINDS
+        few = few or few_kinds
         bar = -UNSEEN * (trials.n_kinds + 1)
-        seen_enough = _at_least(trials.unseen, bar, min(z, -_SURE) if few else z)
+        seen_enough = _at_least(trials.unseen, bar, min(sure, -_SURE_FEW_KINDS) if few_kinds else sure)
     # A setting that would not be chosen is no standard for the others, because some of many settings look good by
     # luck. With little evidence the standard is to be high, so there every setting counts.
     dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
@@ -124,6 +131,8 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     rivals = np.flatnonzero(~dear).tolist() if few else candidates
     best = max(rivals, key=lambda n: (points[n].accuracy, -_dollars(points[n])))
     fine = _at_least(trials.score - trials.score[best], -WITHIN, sure)
+    if sure < 0:  # the best may be so by luck, and is no standard for itself
+        fine &= _at_least(trials.score - trials.score[single], -WITHIN, sure)
     able = [n for n in candidates if fine[n] and seen_enough[n]] or [single]
     chosen = min(able, key=lambda n: (_dollars(points[n]), points[n].calls_per_query, -points[n].accuracy))
     saved = _dollars(points[chosen]) < _dollars(points[single]) * (1 - _SAME) or not isfinite(_dollars(points[chosen]))
@@ -138,10 +147,22 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
     )
 
 
+def _sureness(n_queries: float) -> float:
+    """Return the standard errors by which a setting must be as good as the best and as the single pair."""
+    return _SURE * min(max((_MANY - n_queries) / (_MANY - _FEW), 0.0), 1.0)
+
+
 def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
-    """Return the rows whose mean, plus `z` standard errors, is at least `bar`, shape [n_rows]."""
-    mean, error = apart.mean(axis=1), apart.std(axis=1) / np.sqrt(max(apart.shape[1], 1))
-    found: NDArray[np.bool_] = mean + z * error >= bar - 1e-12
+    """Return the rows whose mean, plus `z` standard errors, is at least `bar`, shape [n_rows].
+
+    Where a row must be sure to be as good, one query more that was won and one that was lost count for its variance:
+    none that was lost among few does not mean that none will be.
+    """
+    n_queries = max(apart.shape[1], 1)
+    mean, variance = apart.mean(axis=1), apart.var(axis=1)
+    if z < 0:
+        variance = variance + np.where((apart != 0).any(axis=1), 2 / n_queries, 0.0)
+    found: NDArray[np.bool_] = mean + z * np.sqrt(variance / n_queries) >= bar - 1e-12
     return found
 
 
