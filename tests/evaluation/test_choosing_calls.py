@@ -1,6 +1,7 @@
 """Which setting is chosen, from trials made by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -208,3 +209,33 @@ class TestTheCurve:
     def test_it_is_the_same_for_a_seed(self) -> None:
         made = trials([810, 790, 800], [8, 6, 9])
         assert choose(made, seed=3) == choose(made, seed=3)
+
+
+class TestFewQueries:
+    """The single pair is right on 80%, the other setting on as many, at half the dollars."""
+
+    @staticmethod
+    def trials_of(count: int, won: int, lost: int) -> Trials:
+        single = np.arange(count) < round(0.8 * count)
+        other = single.astype(float)
+        other[:lost] = 0.0
+        other[count - won :] = 1.0
+        made = trials(
+            [800, 800],
+            [1, 2],
+            unseen=None,
+            score=np.stack([other, single.astype(float)]),
+            cost=np.repeat([[0.001], [0.002]], count, axis=1),
+            latency=np.full((2, count), np.nan),
+            calls=np.ones((2, count)),
+            n_kinds=12,
+        )
+        return replace(made, unseen=np.zeros((2, count)))
+
+    @pytest.mark.parametrize(("count", "won", "lost"), [(60, 1, 0), (100, 2, 0), (300, 6, 6)])
+    def test_as_good_by_luck_is_not_enough(self, count: int, won: int, lost: int) -> None:
+        assert choose(self.trials_of(count, won, lost)).chosen == 1
+
+    @pytest.mark.parametrize(("count", "won", "lost"), [(100, 10, 0), (300, 12, 4), (800, 10, 10)])
+    def test_surely_as_good_or_many_queries_are(self, count: int, won: int, lost: int) -> None:
+        assert choose(self.trials_of(count, won, lost)).chosen == 0

@@ -155,12 +155,12 @@ def _sureness(n_queries: float) -> float:
 def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
     """Return the rows whose mean, plus `z` standard errors, is at least `bar`, shape [n_rows].
 
-    Where a row must be sure to be as good, one query more that was won and one that was lost count for its variance:
-    none that was lost among few does not mean that none will be.
+    Where a row must be sure to be as good and queries are few, one more that was won and one that was lost count for
+    its variance: none that was lost among few does not mean that none will be.
     """
     n_queries = max(apart.shape[1], 1)
     mean, variance = apart.mean(axis=1), apart.var(axis=1)
-    if z < 0:
+    if z < 0 and n_queries < _MANY:
         variance = variance + np.where((apart != 0).any(axis=1), 2 / n_queries, 0.0)
     found: NDArray[np.bool_] = mean + z * np.sqrt(variance / n_queries) >= bar - 1e-12
     return found
