@@ -77,9 +77,8 @@ def teach(folder: Path, *, seed: int = 0, steps: int = IMITATION_STEPS) -> Taugh
     told = [one for draw in range(DRAWS) for one in demonstrations(environment, seed=DRAWS * seed + draw)]
     texts = [str(one.content) for row in range(64) for one in environment.messages(environment.start(row))]
     texts += ["\n".join(written) for _, written in told[:64]]
-    name = save_tiny_model(
-        folder / "model", texts, hidden=WIDTH, layers=2, vocabulary=1200, initializer_range=WIDTH**-0.5
-    )
+    shape: dict[str, Any] = {"hidden": WIDTH, "layers": 2, "vocabulary": 1200, "initializer_range": WIDTH**-0.5}
+    name = save_tiny_model(folder / "model", texts, **shape, seed=seed)
     model, tokenizer = load_causal_model(name)
     taught = Taught(model, tokenizer, environment, held_out, {})
     trainer = _trainer(taught, _config(imitation_steps=steps), folder, seed)
