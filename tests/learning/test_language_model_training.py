@@ -172,18 +172,16 @@ def logits(model: Any) -> Any:
         return model.eval()(torch.arange(3, 40)[None]).logits
 
 
-@pytest.mark.parametrize("rank", [0, 4])
-@pytest.mark.parametrize("way", ["imitate", "improve", "both, twice"])
-def test_a_copy_of_a_trained_model_writes_with_its_own_weights(base: str, tmp_path: Path, rank: int, way: str) -> None:
+@pytest.mark.parametrize(("way", "rank"), [("imitate", 0), ("improve", 0), ("both", 4)])
+def test_a_copy_of_a_trained_model_writes_with_its_own_weights(base: str, tmp_path: Path, way: str, rank: int) -> None:
     """TRL leaves a forward on the model that goes on asking the first model; copies learned, and never wrote it."""
     environment = Environment.of(toy_table(8))
     config = LanguageModelConfig(**{**QUICK, "steps": 1, "lora_rank": rank})
     trainer = PolicyTrainer(*load_causal_model(base), environment, config, folder=tmp_path)
-    for _ in range(2 if way == "both, twice" else 1):
-        if way != "improve":
-            trainer.imitate(oracle_transcripts(environment))
-        if way != "imitate":
-            trainer.improve()
+    if way != "improve":
+        trainer.imitate(oracle_transcripts(environment))
+    if way != "imitate":
+        trainer.improve()
     assert logits(trainer.model).abs().max() > 0
     assert logits(silenced(trainer.model)).abs().max() == 0
     if rank == 0:
