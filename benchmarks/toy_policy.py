@@ -1,6 +1,6 @@
 """Show that training a language model as the policy learns: a tiny random model, two pairs, two kinds of query.
 
-    python benchmarks/toy_policy.py --out out
+    python benchmarks/toy_policy.py --out out --seeds 0
 
 One word tells the kinds of query apart, and each pair is right on one of them. The model is taught the protocol: to say
 what kind of question it is, and to ask a pair at random. Whom to ask for which kind it has to find out by GRPO. Beside
@@ -77,9 +77,8 @@ def teach(folder: Path, *, seed: int = 0, steps: int = IMITATION_STEPS) -> Taugh
     told = [one for draw in range(DRAWS) for one in demonstrations(environment, seed=DRAWS * seed + draw)]
     texts = [str(one.content) for row in range(64) for one in environment.messages(environment.start(row))]
     texts += ["\n".join(written) for _, written in told[:64]]
-    name = save_tiny_model(
-        folder / "model", texts, hidden=WIDTH, layers=2, vocabulary=1200, initializer_range=WIDTH**-0.5
-    )
+    shape: dict[str, Any] = {"hidden": WIDTH, "layers": 2, "vocabulary": 1200, "initializer_range": WIDTH**-0.5}
+    name = save_tiny_model(folder / "model", texts, **shape, seed=seed)
     model, tokenizer = load_causal_model(name)
     taught = Taught(model, tokenizer, environment, held_out, {})
     trainer = _trainer(taught, _config(imitation_steps=steps), folder, seed)
@@ -163,22 +162,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variations", default=",".join(VARIATIONS), help="with commas (default %(default)s)")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", default="0,1,2,3", help="of all that is drawn (default %(default)s)")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--rate", type=float, default=RATE)
     asked = parser.parse_args()
-    start, work = time.process_time(), asked.out / f"seed-{asked.seed}"
-    taught = teach(work, seed=asked.seed)
-    _tell(asked, {"variation": "before", **taught.before}, start)
-    for name in asked.variations.split(","):
-        start = time.process_time()
-        settings = {"seed": asked.seed, "steps": asked.steps, "rate": asked.rate, **VARIATIONS[name]}
-        _tell(asked, {"variation": name, **learn(taught, work / name, **settings)}, start)
+    for seed in map(int, asked.seeds.split(",")):
+        start, work = time.process_time(), asked.out / f"seed-{seed}"
+        taught = teach(work, seed=seed)
+        _tell(asked, {"seed": seed, "variation": "before", **taught.before}, start)
+        for name in asked.variations.split(","):
+            start = time.process_time()
+            settings = {"seed": seed, "steps": asked.steps, "rate": asked.rate, **VARIATIONS[name]}
+            _tell(asked, {"seed": seed, "variation": name, **learn(taught, work / name, **settings)}, start)
 
 
 def _tell(asked: argparse.Namespace, told: dict[str, Any], start: float) -> None:
     spent = round(time.process_time() - start, 1)
-    line = json.dumps({**told, "seed": asked.seed, "rate": asked.rate, "steps": asked.steps, "cpu_seconds": spent})
+    line = json.dumps({**told, "rate": asked.rate, "steps": asked.steps, "cpu_seconds": spent})
     print(line, flush=True)
     with (asked.out / "toy.jsonl").open("a") as file:
         file.write(line + "\n")

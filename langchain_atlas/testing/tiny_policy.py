@@ -44,6 +44,7 @@ def save_tiny_model(
     layers: int = 1,
     vocabulary: int = 600,
     initializer_range: float = 0.02,
+    seed: int = 0,
 ) -> str:
     """Write a random model, and a tokenizer that knows the words of some texts; return the folder's name.
 
@@ -55,6 +56,7 @@ def save_tiny_model(
         vocabulary: number of tokens.
         initializer_range: standard deviation of the weights; so narrow a model learns to read its prompt much sooner
             with ``hidden ** -0.5`` than with the usual 0.02.
+        seed: seed of the weights.
     """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -78,7 +80,7 @@ def save_tiny_model(
         eos_token="<|im_end|>",  # noqa: S106
         chat_template=_CHATML,
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=hidden,

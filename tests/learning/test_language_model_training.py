@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,9 @@ pytest.importorskip("peft", reason="training a language model needs the extra tr
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.learning.language_model.config import LanguageModelConfig
 from langchain_atlas.learning.language_model.episodes import Environment
+from langchain_atlas.learning.language_model.grpo import PolicyTrainer
 from langchain_atlas.learning.language_model.imitation import oracle_transcripts, random_transcripts, to_tokens
+from langchain_atlas.learning.language_model.models import WritingCopy, left_as_it_was
 from langchain_atlas.learning.language_model.tokens import ChatTokens
 from langchain_atlas.learning.language_model.training import descriptions, train_language_model
 from langchain_atlas.routers.base import Router
@@ -149,6 +152,56 @@ def test_in_training_the_policy_reads_what_the_router_shows_it(base: str) -> Non
     told = [{"role": roles[one.type], "content": str(one.text)} for one in messages]
     seen = tokenizer.apply_chat_template(told, tokenize=False, add_generation_prompt=True)
     assert seen == tokenizer.decode(tokens.ids)
+
+
+def silenced(model: Any) -> Any:
+    """A copy of a model all of whose weights are 0, so that its logits are."""
+    import torch
+
+    silent = copy.deepcopy(model)
+    with torch.no_grad():
+        for weights in silent.parameters():
+            weights.zero_()
+    return silent
+
+
+def logits(model: Any) -> Any:
+    import torch
+
+    with torch.no_grad():
+        return model.eval()(torch.arange(3, 40)[None]).logits
+
+
+@pytest.mark.parametrize(("way", "rank"), [("imitate", 0), ("improve", 0), ("both", 4)])
+def test_a_copy_of_a_trained_model_writes_with_its_own_weights(base: str, tmp_path: Path, way: str, rank: int) -> None:
+    """TRL leaves a forward on the model that goes on asking the first model; copies learned, and never wrote it."""
+    environment = Environment.of(toy_table(8))
+    config = LanguageModelConfig(**{**QUICK, "steps": 1, "lora_rank": rank})
+    trainer = PolicyTrainer(*load_causal_model(base), environment, config, folder=tmp_path)
+    if way != "improve":
+        trainer.imitate(oracle_transcripts(environment))
+    if way != "imitate":
+        trainer.improve()
+    assert logits(trainer.model).abs().max() > 0
+    assert logits(silenced(trainer.model)).abs().max() == 0
+    if rank == 0:
+        writing = WritingCopy(trainer.model, "float32")
+        assert logits(writing.synced(silenced(trainer.model))).abs().max() == 0
+
+
+def test_a_model_is_left_as_it_was_after_a_failure(base: str) -> None:
+    from trl.trainer.utils import add_fused_lm_head
+
+    model, _ = load_causal_model(base)
+    mine = model.lm_head.forward = model.lm_head.forward  # a forward of the user's own stays
+    with pytest.raises(RuntimeError, match="in between"), left_as_it_was(model):
+        add_fused_lm_head(model)
+        assert "forward" in vars(model)
+        raise RuntimeError("in between")
+    assert "forward" not in vars(model)
+    assert vars(model.lm_head)["forward"] is mine
+    del model.lm_head.forward
+    assert logits(silenced(model)).abs().max() == 0
 
 
 def test_mistakes_are_named(base: str, tmp_path: Path) -> None:

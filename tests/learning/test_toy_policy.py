@@ -26,7 +26,6 @@ def test_the_warm_up_teaches_the_protocol_and_no_choice(taught: toy_policy.Taugh
     assert 0.35 < taught.before["optimal_first"] < 0.65
 
 
-@pytest.mark.xfail(reason="one warm-up led there, those of seeds 0 and 1 did not: docs/language_model.md", strict=False)
 def test_from_chance_to_nine_in_ten(taught: toy_policy.Taught, tmp_path: Path) -> None:
     after = toy_policy.learn(taught, tmp_path)
     assert after["optimal_first"] > 0.9
@@ -35,5 +34,5 @@ def test_from_chance_to_nine_in_ten(taught: toy_policy.Taught, tmp_path: Path) -
 
 @pytest.mark.parametrize("variation", [name for name in toy_policy.VARIATIONS if name != "full"])
 def test_it_trains_without_one_part(taught: toy_policy.Taught, tmp_path: Path, variation: str) -> None:
-    after = toy_policy.learn(taught, tmp_path, steps=3, **toy_policy.VARIATIONS[variation])
+    after = toy_policy.learn(taught, tmp_path, steps=1, **toy_policy.VARIATIONS[variation])
     assert 0 <= after["optimal_first"] <= 1

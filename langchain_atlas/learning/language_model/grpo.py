@@ -16,7 +16,7 @@ import numpy as np
 
 from langchain_atlas.errors import MissingExtraError, SettingError
 from langchain_atlas.learning.language_model.imitation import Demonstration, to_tokens
-from langchain_atlas.learning.language_model.models import WritingCopy, with_adapter
+from langchain_atlas.learning.language_model.models import WritingCopy, left_as_it_was, with_adapter
 from langchain_atlas.learning.language_model.rewards import COMPONENTS
 from langchain_atlas.learning.language_model.rollouts import EpisodeRollout, Rollouts, Sampling
 from langchain_atlas.learning.language_model.tokens import ChatTokens
@@ -97,14 +97,15 @@ class PolicyTrainer:
             completion_only_loss=True,
             max_length=None,
         )
-        trainer = trl.SFTTrainer(
-            model=self.model,
-            args=arguments,
-            train_dataset=data,
-            processing_class=self.chat.tokenizer,
-            callbacks=[self._callback("imitation", config.imitation_steps)],
-        )
-        _quiet(trainer).train()
+        with left_as_it_was(self.model):
+            trainer = trl.SFTTrainer(
+                model=self.model,
+                args=arguments,
+                train_dataset=data,
+                processing_class=self.chat.tokenizer,
+                callbacks=[self._callback("imitation", config.imitation_steps)],
+            )
+            _quiet(trainer).train()
 
     def improve(self, *, resume: bool = False) -> None:
         """Improve the policy by GRPO.
@@ -132,16 +133,17 @@ class PolicyTrainer:
             lr_scheduler_type="constant",
             shuffle_dataset=config.shuffled,
         )
-        trainer = trl.GRPOTrainer(
-            model=self.model,
-            reward_funcs=[_component(name) for name in COMPONENTS],
-            args=arguments,
-            train_dataset=data,
-            processing_class=self.chat.tokenizer,
-            rollout_func=self._rollout,
-            callbacks=[self._callback("grpo", config.steps)],
-        )
-        _quiet(trainer).train(resume_from_checkpoint=True if resume else None)
+        with left_as_it_was(self.model):
+            trainer = trl.GRPOTrainer(
+                model=self.model,
+                reward_funcs=[_component(name) for name in COMPONENTS],
+                args=arguments,
+                train_dataset=data,
+                processing_class=self.chat.tokenizer,
+                rollout_func=self._rollout,
+                callbacks=[self._callback("grpo", config.steps)],
+            )
+            _quiet(trainer).train(resume_from_checkpoint=True if resume else None)
 
     def play(self, rows: Sequence[int], *, greedy: bool = True, batch: int = 64) -> list[EpisodeRollout]:
         """Play episodes with the policy as it is now."""

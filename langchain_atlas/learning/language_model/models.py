@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import MissingExtraError
 from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from langchain_atlas.learning.language_model.config import LanguageModelConfig
 
 
@@ -32,6 +35,26 @@ def with_adapter(model: Any, config: LanguageModelConfig) -> Any:
         task_type="CAUSAL_LM",
     )
     return get_peft_model(model, lora)
+
+
+@contextmanager
+def left_as_it_was(model: Any) -> Iterator[None]:
+    """Take away, in the end, every forward that a trainer put on a model.
+
+    TRL's trainers replace `forward` on the model itself by a function that holds the method it replaced.
+    A copy of such a model would go on writing with the weights of the model it was copied from, whatever it learns.
+    """
+    before = {module: vars(module).get("forward") for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module in model.modules():
+            if vars(module).get("forward") is before.get(module):
+                continue
+            if before.get(module) is None:
+                del module.forward
+            else:
+                module.forward = before[module]
 
 
 class WritingCopy:
