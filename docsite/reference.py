@@ -65,6 +65,7 @@ CONFIGURED = (
     "ShadowRouter",
     "Canary",
     "SentenceTransformerEncoder",
+    "StaticEncoder",
     "EmbeddingsEncoder",
 )
 """Public names that have settings, in the order of the page."""

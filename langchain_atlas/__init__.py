@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_atlas.answers.agreement import Agreement
-    from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder
+    from langchain_atlas.encoders import EmbeddingsEncoder, Encoder, SentenceTransformerEncoder, StaticEncoder
     from langchain_atlas.errors import AtlasError
     from langchain_atlas.execution.base import Executor
     from langchain_atlas.execution.invocations.base import Invocation
@@ -101,6 +101,7 @@ _HOMES = {
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
     "ShadowRouter": "routers.shadow",
+    "StaticEncoder": "encoders",
     "StayingRouter": "routers.thread.staying",
     "Step": "trajectory",
     "Store": "outcomes.store",
@@ -158,6 +159,7 @@ __all__ = [
     "RouterWrapper",
     "SentenceTransformerEncoder",
     "ShadowRouter",
+    "StaticEncoder",
     "StayingRouter",
     "Step",
     "Store",

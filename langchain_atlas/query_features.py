@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _FIT_WEIGHT = 2.0
 _COUNT_WEIGHT = 0.3
 _SHAPE_WEIGHT = 0.1
+_SEEN_SHAPE_WEIGHT = 0.2
 _DIRECTION_WEIGHT = 0.7
 _RIDGE = 30.0
 _FOLDS = 5
@@ -150,7 +151,14 @@ class Featurizer:
         if not self.directions.shape[1]:
             return self._plain(features)
         seen = self.seen(features) if seen is None else seen
-        return np.concatenate([self._plain(features), affine(seen, self.directions)], axis=1)
+        shape = seen[:, -len(self.centre) :] * (_SHAPE_WEIGHT / _SEEN_SHAPE_WEIGHT)  # a half, so that it is exact
+        return np.concatenate(
+            [self._plain(features, shape), products(seen, self.directions, self._plain_directions)], axis=1
+        )
+
+    @cached_property
+    def _plain_directions(self) -> NDArray[np.float64] | None:
+        return without_context(self.directions)
 
     def dimension(self, encoded: int) -> int:
         """Return the length of its vectors, given the length of the encoder's vectors."""
@@ -170,17 +178,20 @@ class Featurizer:
         varied = self.spread > 0
         return varied, np.where(varied, self.spread, 1.0)
 
-    def _plain(self, features: QueryFeatures) -> NDArray[np.float64]:
-        fit, items, shape = (
-            _FIT_WEIGHT * features.fit,
-            _COUNT_WEIGHT * features.items,
-            _SHAPE_WEIGHT * self._shape(features),
-        )
+    def _plain(self, features: QueryFeatures, shape: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        fit, items = _FIT_WEIGHT * features.fit, _COUNT_WEIGHT * features.items
+        shape = _SHAPE_WEIGHT * self._shape(features) if shape is None else shape
         return np.concatenate([features.text, features.context, fit, items, shape], axis=1)
 
     def seen(self, features: QueryFeatures) -> NDArray[np.float64]:
         """Return all features from which outcomes are predicted, shape [n_queries, n_seen]."""
         # Weights give the parts similar lengths, so that one penalty suits all.
+        if len(features.items) == 1 and not features.items[0, 0]:  # without context, most of it is zero
+            text, shape = features.text.shape[1], self._shape(features)
+            lone = np.zeros((1, self.n_seen(text)))
+            lone[:, :text] = features.text
+            lone[:, -len(self.centre) :] = _SEEN_SHAPE_WEIGHT * shape
+            return lone
         both = [8.0 * features.text * features.best, 3.0 * np.abs(features.text - features.best) * (features.items > 0)]
         return np.concatenate(
             [
@@ -189,7 +200,7 @@ class Featurizer:
                 *both,
                 3.0 * features.fit,
                 0.3 * features.items,
-                0.2 * self._shape(features),
+                _SEEN_SHAPE_WEIGHT * self._shape(features),
             ],
             axis=1,
         )

@@ -108,6 +108,7 @@ def data_source(text: str) -> Any:
 
 
 RouterOut = Annotated[Path, typer.Option("--out", help="Folder to save the router to.", callback=writable_router)]
+ENCODER_HELP = "sentence-transformers model, by name or folder; static:FOLDER for a model2vec model."
 DATA_HELP = "Outcome table, .parquet or .jsonl, or a store, such as sqlite:///atlas.db."
 DataOption = Annotated[Path, typer.Option("--data", help=DATA_HELP, parser=data_source, metavar="PATH")]
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File with one model@@tool per line: the pool.")]

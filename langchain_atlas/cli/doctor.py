@@ -36,9 +36,7 @@ def doctor(
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     margin: Annotated[float, typer.Option("--margin", help="Points of accuracy you would give up to save cost.")] = 1.0,
-    encoder: Annotated[
-        str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")
-    ] = None,
+    encoder: Annotated[str | None, typer.Option("--encoder", help=common.ENCODER_HELP)] = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     no_calls: Annotated[bool, typer.Option("--no-calls", help="Check the pool without calling anything.")] = False,
     timeout: Annotated[float, typer.Option("--timeout", help="Maximum seconds of one call of the pool.")] = 30.0,
@@ -96,14 +94,14 @@ def _diagnose(
     json: Path | None,
     drift: dict[str, Any] | None,
 ) -> None:
-    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.encoders.named import encoder_named
     from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.doctor.diagnosis import default_encoder, diagnose
     from langchain_atlas.pool.pool import Pool
 
     if not 0 <= margin <= 100:  # noqa: PLR2004  # points
         raise SettingError(f"--margin is {margin!r}; it must be from 0 to 100 points of accuracy.")
-    SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
+    encoder_named(encoder).find()
     table = common.load_table(data, pairs, domains, unmarked=True)
     members = None if pool is None else Pool.load(pool).pairs
     with common.progress("examining") as bar:

@@ -53,7 +53,7 @@ def fit(
     domains: common.DomainsOption = None,
     encoder: Annotated[
         str | None,
-        typer.Option("--encoder", help="sentence-transformers model, by name or folder; 'bert' fine-tunes it."),
+        typer.Option("--encoder", help=f"{common.ENCODER_HELP} 'bert' fine-tunes it."),
     ] = None,
     hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
@@ -153,7 +153,8 @@ def _unfitted(
     Raises:
         SettingError: the kind does not exist, or an option does not apply to it.
     """
-    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.encoders import DEFAULT_ENCODER
+    from langchain_atlas.encoders.named import encoder_named
     from langchain_atlas.errors import SettingError, suggest
     from langchain_atlas.evaluation.doctor.diagnosis import default_encoder
     from langchain_atlas.routers.kinds import class_of
@@ -164,14 +165,12 @@ def _unfitted(
         settings["n_clusters"] = _CLUSTERS if clusters is None else clusters
     elif clusters is not None:
         raise SettingError(f"--clusters is {clusters!r}, but a {kind!r} router has no clusters. Leave it out.")
-    SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
+    encoder_named(encoder).find()
     made: Any = class_of(kind)
     if KINDS[kind].brings_encoder:  # its own encoder, which it fine-tunes
         settings["model"] = encoder or DEFAULT_ENCODER
     else:
-        settings["encoder"] = (
-            default_encoder(encoder) if often else SentenceTransformerEncoder(encoder or DEFAULT_ENCODER)
-        )
+        settings["encoder"] = default_encoder(encoder) if often else encoder_named(encoder)
     fitted: ClusterRouter | EmbeddingRouter = made(**settings)
     return fitted
 

@@ -20,7 +20,7 @@ def load_routers(specs: Sequence[str], n_queries: int) -> dict[str, Router]:
         specs: the routers, as ``DIR`` or ``DIR?alpha=0.2``.
         n_queries: number of queries that they will be replayed on.
     """
-    from langchain_atlas.encoders import SentenceTransformerEncoder
+    from langchain_atlas.encoders.named import encoder_named
     from langchain_atlas.routers.saved.artifact import load_router, read_artifact, read_spec
 
     encoders: dict[str, Encoder] = {}
@@ -33,7 +33,7 @@ def load_routers(specs: Sequence[str], n_queries: int) -> dict[str, Router]:
             if recorded is not None:
                 name = str(recorded.get("name"))
                 size = max(10_000, 20 * n_queries)  # the items of a context are encoded one by one
-                encoder = encoders.setdefault(name, SentenceTransformerEncoder(name, cache_size=size))
+                encoder = encoders.setdefault(name, encoder_named(name, cache_size=size))
             loaded[folder] = load_router(folder, encoder)
         routers[spec] = loaded[folder].configure(**settings)
     return routers

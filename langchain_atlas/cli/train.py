@@ -41,7 +41,7 @@ _Imitate = Annotated[
 ]
 _StepTokens = Annotated[int, typer.Option("--step-tokens", help="With --policy: maximum number of tokens of a step.")]
 _Resume = Annotated[bool, typer.Option("--resume", help="With --policy: continue from the last of --checkpoints.")]
-_Encoder = Annotated[str | None, typer.Option("--encoder", help="sentence-transformers model, by name or folder.")]
+_Encoder = Annotated[str | None, typer.Option("--encoder", help=common.ENCODER_HELP)]
 _Cautious = Annotated[
     bool | None,
     typer.Option(
@@ -91,18 +91,18 @@ def train(
         train_policy(table, policy, out, pool=pool, seed=seed, **settings)
         return
     from langchain_atlas.cli.setting import say
-    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.encoders.named import encoder_named
     from langchain_atlas.learning.ppo import PPOConfig
     from langchain_atlas.learning.training import TrainingConfig, check
     from langchain_atlas.learning.training import train as learn
 
     held_out.check(hold_out)
-    SentenceTransformerEncoder(encoder or DEFAULT_ENCODER).find()
+    encoder_named(encoder).find()
     table = common.load_table(data, pairs, domains)
     descriptions = {} if pool is None else _descriptions(pool)
     terminal = common.console()
     _say_data(table, terminal)
-    made = SentenceTransformerEncoder(encoder or DEFAULT_ENCODER, cache_size=max(10_000, 20 * len(table.query_ids)))
+    made = encoder_named(encoder, cache_size=max(10_000, 20 * len(table.query_ids)))
     check(table, seed, steps)
     config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
     folders: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints}

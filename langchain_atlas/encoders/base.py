@@ -102,6 +102,9 @@ class Encoder(ABC):
     @cached_property
     def fingerprint(self) -> tuple[float, ...]:
         """A few coordinates of a fixed text's vector: they differ between encoders, but not between machines."""
+        return self._coordinates()
+
+    def _coordinates(self) -> tuple[float, ...]:
         vector = self.encode([_PROBE])[0]
         return tuple(round(float(value), 4) for value in vector[:_PROBE_COORDINATES])
 

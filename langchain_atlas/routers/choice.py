@@ -31,6 +31,8 @@ class Choice(NamedTuple):
 
 def top_two(utility: NDArray[np.float64]) -> tuple[int, int | None]:
     """Return the columns of the highest utility and of the next, if that may be called too."""
-    order = np.argsort(-utility, kind="stable")
-    second = int(order[1]) if len(order) > 1 and np.isfinite(utility[order[1]]) else None
-    return int(order[0]), second
+    others = np.where(np.isnan(utility), -np.inf, utility)
+    best = int(others.argmax())
+    others[best] = -np.inf
+    second = int(others.argmax())
+    return best, second if np.isfinite(others[second]) else None

@@ -128,7 +128,9 @@ class UtilityRouter(Router):
 
     def _as_it_is(self) -> Self:
         """Return a snapshot, so that learning in another thread does not change it during a decision."""
-        return copy.copy(self)
+        router = object.__new__(type(self))
+        router.__dict__.update(self.__dict__)  # as `copy.copy` does, in a fifth of the time
+        return router
 
     def _decide(self, query: Query, trajectory: Trajectory, item: Any) -> Decision:
         permitted = self._permitted(query)

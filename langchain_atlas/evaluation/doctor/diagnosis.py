@@ -158,9 +158,9 @@ def _estimated(logged: LoggedOutcomes, findings: tuple[Finding, ...]) -> dict[st
 
 def default_encoder(name: str | None = None) -> Encoder:
     """Return an encoder with a cache large enough for every router to be fitted with one pass over the texts."""
-    from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
+    from langchain_atlas.encoders.named import encoder_named
 
-    return SentenceTransformerEncoder(name or DEFAULT_ENCODER, cache_size=20 * MOST_QUERIES)
+    return encoder_named(name, cache_size=20 * MOST_QUERIES)
 
 
 def _groups(table: OutcomeTable, part: OutcomeTable, links: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -276,6 +276,8 @@ class ClusterRouter(UtilityRouter):
         """
         count, parts = self.statistics_.count, self.clusterings_.parts
         rows = [part.start + int(item[part].argmin()) for part in parts]
+        if self.statistics_.recorded.issuperset(rows) and permitted.all():
+            return rows, "nearest-cluster"
         evidenced = np.asarray((count[rows] * permitted).any(axis=1))
         for number in np.flatnonzero(~evidenced):
             part = parts[number]

@@ -91,6 +91,11 @@ class ClusterStatistics:
         total: NDArray[np.float64] = self.count.sum(axis=0) / self.repeats
         return total
 
+    @cached_property
+    def recorded(self) -> frozenset[int]:
+        """The clusters that have outcomes of some pair."""
+        return frozenset(np.flatnonzero(self.count.any(axis=1)).tolist())
+
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums by name, for saving."""
         return {name: getattr(self, name) for name in SUMS}
@@ -164,7 +169,7 @@ class Estimates:
     @cached_property
     def _together(self) -> NDArray[np.float64]:
         each = (self.success, self.solved + self.failed, self.cost, self.latency, self.scaled_cost, self.scaled_latency)
-        return np.stack(each)
+        return np.stack(each, axis=1)
 
     def averaged(self, rows: Sequence[int]) -> NDArray[np.float64]:
         """Average over some clusters, by pair, shape [6, n_pairs].
@@ -175,8 +180,11 @@ class Estimates:
         Returns:
             Success, number of outcomes and of the prior's outcomes, cost, latency, scaled cost and scaled latency.
         """
-        mean: NDArray[np.float64] = np.add.reduce(self._together[:, rows], axis=1) / len(rows)
-        return mean
+        total = self._together[rows[0]].copy()
+        for row in rows[1:]:
+            total += self._together[row]
+        total /= len(rows)
+        return total
 
     @classmethod
     def of(cls, sums: ClusterStatistics, strength: float) -> Estimates:

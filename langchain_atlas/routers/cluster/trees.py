@@ -37,6 +37,8 @@ _FEATURES_TRIED = 0.3
 _DEPTH = 24
 _SHORT, _STRIDE = 12, 4
 """Steps down the trees before it is first checked whether all paths have ended, and between two checks."""
+_FEW_NODES = 20_000
+"""So many nodes are asked all at once for a lone query; of more, only those on its paths."""
 _LONGEST_TEXT = 20_000
 _DECIMALS = 6
 _PREFIX = "forest_"
@@ -105,17 +107,53 @@ class Forest:
         """Estimate each pair's success, shape [n_queries, n_pairs]."""
         features = _features(texts, seen, self.projection, self._plain_projection)
         values, n_features = features.ravel().astype(np.float64), features.shape[1]
-        roots, tested, thresholds, following = self._doubled
-        at = np.tile(roots, (len(features), 1))
-        starts = np.arange(0, features.size, n_features)[:, None]
-        for step in range(self._steps):
-            place = tested.take(at) if len(features) == 1 else starts + tested.take(at)
-            at = following.take(at + (values.take(place) > thresholds.take(at)))
-            if self._have_ended(step, at):
-                break
-        reached = self.records.take(at // 2 - self._n_inner, axis=0)
-        estimates: NDArray[np.float64] = reached.mean(axis=1, dtype=np.float64)
+        if len(features) == 1 and self._n_inner <= _FEW_NODES:
+            leaves = self._leaves_of_one(values)
+        else:
+            leaves = self._leaves(values, n_features)
+        reached = self.records.take(leaves, axis=0)
+        estimates: NDArray[np.float64] = np.add.reduce(reached, axis=1, dtype=np.float64) / reached.shape[1]
         return estimates
+
+    def _leaves(self, values: NDArray[np.float64], n_features: int) -> NDArray[np.intp]:
+        """Return the leaf of each query in each tree, shape [n_queries, n_trees]; all go down step by step."""
+        roots, tested, thresholds, following = self._doubled
+        starts = np.arange(0, values.size, n_features)[:, None]
+        at = np.tile(roots, (len(starts), 1))
+        for step in range(self._steps):
+            at = following.take(at + (values.take(starts + tested.take(at)) > thresholds.take(at)))
+            if self._have_ended(step, at, 2 * self._n_inner):
+                break
+        return at // 2 - self._n_inner
+
+    def _leaves_of_one(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the leaf of one query in each tree, shape [1, n_trees].
+
+        Every node is asked at once where it leads, so that a step down is one operation.
+        """
+        tested, thresholds, children, leads = self._asked
+        leads = leads.copy()
+        children.take(self._even + (values.take(tested) > thresholds), out=leads[: self._n_inner], mode="clip")
+        at = self._start
+        for step in range(self._steps):
+            at = leads.take(at)
+            if self._have_ended(step, at, self._n_inner):
+                break
+        return at - self._n_inner
+
+    @cached_property
+    def _asked(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
+        """Feature, threshold and children of the inner nodes, and the number of every node, to which leaves lead."""
+        inner, every = self._n_inner, np.arange(len(self.features), dtype=np.intp)
+        return self.features[:inner].astype(np.intp), self.thresholds[:inner], self._doubled[3][: 2 * inner] // 2, every
+
+    @cached_property
+    def _even(self) -> NDArray[np.intp]:
+        return 2 * np.arange(self._n_inner, dtype=np.intp)
+
+    @cached_property
+    def _start(self) -> NDArray[np.intp]:
+        return self.roots.astype(np.intp)[None]
 
     @cached_property
     def _doubled(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
@@ -130,9 +168,9 @@ class Forest:
             (2 * self.children.ravel()).astype(np.intp),
         )
 
-    def _have_ended(self, step: int, at: NDArray[np.intp]) -> bool:
+    def _have_ended(self, step: int, at: NDArray[np.intp], first_leaf: int) -> bool:
         """Return whether all paths are known to have ended in leaves; most are far shorter than the longest."""
-        return step >= _SHORT and step % _STRIDE == 0 and bool(np.minimum.reduce(at, axis=None) >= 2 * self._n_inner)
+        return step >= _SHORT and step % _STRIDE == 0 and bool(np.minimum.reduce(at, axis=None) >= first_leaf)
 
     @cached_property
     def _plain_projection(self) -> NDArray[np.float64] | None:
@@ -146,7 +184,7 @@ class Forest:
             at, steps = np.unique(self.children[at]), steps + 1
         return steps
 
-    @property
+    @cached_property
     def _n_inner(self) -> int:
         return len(self.features) - len(self.records)
 

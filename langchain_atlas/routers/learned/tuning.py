@@ -9,6 +9,7 @@ import numpy as np
 
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.encoders.finding import packaged_folder
+from langchain_atlas.encoders.static import PREFIX
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.learned.base import EstimatingRouter
 from langchain_atlas.routers.learned.descent import seeded
@@ -125,8 +126,10 @@ def check_model(name: str, value: object) -> None:
     Raises:
         SettingError: it can't name one.
     """
-    if not isinstance(value, str) or not value:
-        raise SettingError(f"{name} is {value!r}; it must be the name or folder of a Hugging Face encoder.")
+    if not isinstance(value, str) or not value or value.startswith(PREFIX):
+        raise SettingError(
+            f"{name} is {value!r}; it must be the name or folder of a Hugging Face encoder, which is fine-tuned."
+        )
 
 
 class TuningRouter(EstimatingRouter):

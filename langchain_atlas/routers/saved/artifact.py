@@ -220,13 +220,13 @@ NUMBERS = ("alpha", "cost_weight", "value", "value_usd", "target", "budget", "gu
 
 
 def _matching_encoder(artifact: Artifact, encoder: Encoder | None) -> Encoder | None:
-    from langchain_atlas.encoders import SentenceTransformerEncoder
+    from langchain_atlas.encoders.named import encoder_named
 
     recorded = artifact.encoder
     if recorded is None:
         return encoder
     try:
-        encoder = encoder or SentenceTransformerEncoder(recorded["name"])
+        encoder = encoder or encoder_named(recorded["name"])
         encoder.check(recorded["name"], recorded["dimension"], recorded["fingerprint"])
     except SettingError as error:
         raise ArtifactError(

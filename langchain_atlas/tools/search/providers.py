@@ -138,9 +138,9 @@ def _takes(builder: Callable[..., Any]) -> list[str] | None:
 def _encoder(name: str | None) -> Any:
     if name is None:
         return None
-    from langchain_atlas.encoders import SentenceTransformerEncoder
+    from langchain_atlas.encoders.named import encoder_named
 
-    return SentenceTransformerEncoder(name)
+    return encoder_named(name)
 
 
 def _found(reference: str) -> Any:
