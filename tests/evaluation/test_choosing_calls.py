@@ -236,6 +236,6 @@ class TestFewQueries:
     def test_as_good_by_luck_is_not_enough(self, count: int, won: int, lost: int) -> None:
         assert choose(self.trials_of(count, won, lost)).chosen == 1
 
-    @pytest.mark.parametrize(("count", "won", "lost"), [(100, 10, 0), (300, 12, 4), (800, 10, 10)])
+    @pytest.mark.parametrize(("count", "won", "lost"), [(100, 10, 0), (300, 16, 2), (500, 10, 5), (800, 10, 10)])
     def test_surely_as_good_or_many_queries_are(self, count: int, won: int, lost: int) -> None:
         assert choose(self.trials_of(count, won, lost)).chosen == 0

@@ -40,9 +40,9 @@ _SURE_FEW_KINDS = NormalDist().inv_cdf(0.8)
 """Standard errors by which a setting must hold up on unseen kinds, where there are few kinds to tell from."""
 
 _SURE = NormalDist().inv_cdf(0.99)
-_FEW, _MANY = 100, 700
-"""Standard errors by which a setting must be as good: `_SURE` up to so few queries, none from so many on, and in
-between ever less. Of many settings measured on a hundred queries, the best is the best by luck."""
+_MANY = 700
+"""Standard errors by which a setting must be as good: `_SURE` up to `FEW_QUERIES`, none from so many on, and in between
+ever less. Of many settings measured on a hundred queries, the best is the best by luck."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
 
 def _sureness(n_queries: float) -> float:
     """Return the standard errors by which a setting must be as good as the best and as the single pair."""
-    return _SURE * min(max((_MANY - n_queries) / (_MANY - _FEW), 0.0), 1.0)
+    return _SURE * min(max((_MANY - n_queries) / (_MANY - FEW_QUERIES), 0.0), 1.0)
 
 
 def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
