@@ -23,6 +23,7 @@ PACKAGE = Path(langchain_atlas.__file__).parent
 VOCABULARY = {
     "amounts",
     "answers",
+    "cache_folder",
     "costs",
     "errors",
     "failures",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from langchain_atlas.encoders.folders import cache_folder
+from langchain_atlas.cache_folder import cache_folder
 from langchain_atlas.errors import SettingError
 
 if TYPE_CHECKING:

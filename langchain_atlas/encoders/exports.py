@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from langchain_atlas.encoders.folders import cache_folder
+from langchain_atlas.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from langchain_atlas.encoders.folders import cache_folder
+from langchain_atlas.cache_folder import cache_folder
 from langchain_atlas.errors import AtlasError
 from langchain_atlas.files import write_text
 

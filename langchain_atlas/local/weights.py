@@ -2,12 +2,12 @@
 
 import hashlib
 import os
-import sys
 import tempfile
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from langchain_atlas.cache_folder import cache_folder
 from langchain_atlas.errors import ExecutionError, MissingExtraError
 
 _BLOCK = 4 * 1024 * 1024
@@ -63,24 +63,6 @@ def gemma_weights() -> Path:
     return target
 
 
-def cache_folder() -> Path:
-    """Return the folder for files that can be recreated.
-
-    Returns:
-        `LANGCHAIN_ATLAS_CACHE` if that is set, else the platform's cache folder.
-    """
-    chosen = os.environ.get("LANGCHAIN_ATLAS_CACHE")
-    if chosen:
-        return Path(chosen)
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "langchain-atlas"
-
-
 def _join(parts: list[Path], target: Path, expected: str) -> None:
     """Write the parts one after another to `target`, which only appears when it is complete and correct."""
     digest = hashlib.sha256()
@@ -107,5 +89,5 @@ def _join(parts: list[Path], target: Path, expected: str) -> None:
     except OSError as error:
         raise ExecutionError(
             f"Can't write the embedded model to {str(target.parent)!r}: {error}. "
-            "Set LANGCHAIN_ATLAS_CACHE to a folder with 260 MB free."
+            "Set ATLAS_CACHE_DIR to a folder with 260 MB free."
         ) from error

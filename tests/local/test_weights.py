@@ -19,7 +19,7 @@ def fake_package(monkeypatch: pytest.MonkeyPatch, folder: Path, expected: str) -
         part.write_text(text)
     package = SimpleNamespace(chunk_paths=lambda: parts, EXPECTED_SHA256=expected)
     monkeypatch.setitem(sys.modules, PACKAGE, package)  # type: ignore[arg-type]
-    monkeypatch.setenv("LANGCHAIN_ATLAS_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("ATLAS_CACHE_DIR", str(folder / "cache"))
 
 
 def test_parts_are_joined_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_damaged_parts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_cache_that_cannot_be_written_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake_package(monkeypatch, tmp_path, "0" * 64)
     (tmp_path / "cache").write_text("a file, not a folder")
-    with pytest.raises(ExecutionError, match="LANGCHAIN_ATLAS_CACHE"):
+    with pytest.raises(ExecutionError, match="ATLAS_CACHE_DIR"):
         weights.gemma_weights()
 
 

@@ -11,7 +11,7 @@ VARIABLE = "ATLAS_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again: exported encoders, vectors of texts."""
+    """Return the folder for what can be made again: exported encoders, vectors of texts, embedded models."""
     named = os.environ.get(VARIABLE)
     if named:
         return Path(named).expanduser()
