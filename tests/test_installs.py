@@ -175,3 +175,30 @@ def test_a_slim_install_decides_and_answers(wheel: Path, served: tuple[Path, Ope
         assert told.rstrip().endswith("pip install langchain-atlas")
     install(environment, *PROJECT["optional-dependencies"]["agents"])
     decide_and_answer(environment, served, middleware=True)
+
+
+def pinned(name: str) -> str:
+    """Return a requirement with the version that development uses."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return next(line for line in lines if line.startswith(f"{name}=="))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
+def test_a_full_install_fits_decides_and_answers(
+    resolution: str, wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path
+) -> None:
+    """The newest and the oldest versions that the bounds allow; of torch one, as others bring a graphics card's."""
+    environment, folder = made(tmp_path, resolution), served[0]
+    install(made(tmp_path, "uv"), "uv")
+    extras = PROJECT["optional-dependencies"]
+    wanted = [text for text in PROJECT["dependencies"] if not text.startswith("torch")]
+    resolve = (tmp_path / "uv" / "bin" / "uv", "pip", "install", "--quiet", "--python", environment / "bin" / "python")
+    run(*resolve, "--resolution", resolution, pinned("torch"), *wanted, *extras["agents"], *extras["onnx"])
+    install(environment, "--no-deps", wheel)
+    decide_and_answer(environment, served, middleware=True)
+    variables = {"ATLAS_CACHE_DIR": str(folder / "cache"), "ATLAS_TEST_KEY": "not-a-secret"}
+    atlas, out = environment / "bin" / "langchain-atlas", folder / f"fitted-{resolution}"
+    run(atlas, "fit", "--data", folder / "outcomes.parquet", "--clusters", "3", "--out", out, **variables)
+    assert "is expected to solve" in run(atlas, "route", "What is 2 + 2?", "--router", out, **variables)
