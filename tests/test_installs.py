@@ -195,6 +195,7 @@ def test_a_full_install_fits_decides_and_answers(
     extras = PROJECT["optional-dependencies"]
     wanted = [text for text in PROJECT["dependencies"] if not text.startswith("torch")]
     resolve = (tmp_path / "uv" / "bin" / "uv", "pip", "install", "--quiet", "--python", environment / "bin" / "python")
+    install(environment, pinned("torch"))  # by pip, which heeds where the user has it find one without a graphics card
     run(*resolve, "--resolution", resolution, pinned("torch"), *wanted, *extras["agents"], *extras["onnx"])
     install(environment, "--no-deps", wheel)
     decide_and_answer(environment, served, middleware=True)
