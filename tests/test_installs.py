@@ -74,6 +74,18 @@ def test_the_documented_dockerfile_is_the_one_that_is_kept() -> None:
     assert f"```dockerfile\n{kept}```" in (ROOT / "docs" / "encoders.md").read_text()
 
 
+def test_every_public_name_can_be_imported_without_the_extras() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['sqlalchemy', 'alembic', 'langchain', 'plotly', 'gymnasium']));"
+        "from langchain_atlas import *; from langchain_atlas.errors import MissingExtraError\n"
+        "for name in (Store, LearningRouter):\n"
+        "    try: name('sqlite:///x.db')\n"
+        "    except MissingExtraError as error: print(error)"
+    )
+    said = run(sys.executable, "-c", program, PYTHONPATH=str(ROOT))
+    assert said.count("pip install 'langchain-atlas[store]'") == 2
+
+
 def run(*command: object, given: str | None = None, fails: bool = False, **variables: str) -> str:
     """Run a command that must succeed, or that `fails`; return what it printed."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ATLAS"))}

@@ -144,8 +144,7 @@ class _StaticModel:
         tokens = np.arange(1 + max(self._tokenizer.get_vocab().values(), default=-1))
         signs = np.where(np.random.default_rng(0).random(len(tokens)) < _HALF, -1, 1).astype(np.float32)
         rows = self._vectors[tokens if self._rows is None else self._rows]
-        signs = signs if self._weights is None else signs * self._weights
-        total = signs @ rows
+        total = (signs if self._weights is None else signs * self._weights) @ rows
         short: NDArray[np.float32] = (total / max(float(np.linalg.norm(total)), _TINY))[:_COORDINATES]
         return short
 
