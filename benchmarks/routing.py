@@ -5,6 +5,9 @@ cached: the two are measured in turns, and the medians compared. Growth is the t
 takes next to none, after learning from a thousand to a million logged queries: the router is fitted on the first
 thousands and then takes in the rest by `partial_fit`, a part at a time, so that memory stays bounded.
 
+What a large pool costs is measured the same way, in processor time, with a router fitted on a few outcomes of each of
+many pairs.
+
 Run with: make bench-routing
 """
 
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+BESIDE = {100: 100e-6, 10_000: 1e-3}
+"""Processor time of a decision beside the encoder's, in seconds, at most; by number of pairs."""
+POOL_QUERIES, FEWEST_A_QUERY = 400, 40
 ONE, MANY = 1, 256
 TARGETS = {ONE: 1.10, MANY: 1.05}
 REPEATS = {ONE: 300, MANY: 10}
@@ -151,16 +157,52 @@ def decision_times(router: ClusterRouter) -> dict[str, float]:
     return {"decide_s": statistics.median(one[10:]), "decide_batch_s": statistics.median(many[1:])}
 
 
+def pool_of(n_pairs: int) -> OutcomeTable:
+    """Make outcomes of a pool of so many pairs: of each pair some, and of each query at least 40."""
+    each = max(FEWEST_A_QUERY, -(-n_pairs // POOL_QUERIES))
+    numbers = np.repeat(np.arange(POOL_QUERIES), each)
+    texts = np.array([f"logged query {number}" for number in numbers])
+    return table_of(texts, numbers, np.arange(len(numbers)) % n_pairs)
+
+
+def measure_pool(n_pairs: int) -> dict[str, float]:
+    """Return the median processor time of a decision over a pool, and of the encoder in it, in turns."""
+    router = ClusterRouter(NumberedEncoder()).fit(pool_of(n_pairs))
+    deciding, encoding = [], []
+    for number in range(10**7, 10**7 + MANY):
+        query = Query(text=f"new query {number}")
+        for times, work in (
+            (deciding, partial(router.decide, query)),
+            (encoding, partial(router.encoder.encode, [query.text])),
+        ):
+            start = time.thread_time()
+            work()
+            times.append(time.thread_time() - start)
+    decided, encoded = statistics.median(deciding[10:]), statistics.median(encoding[10:])
+    return {"decide_s": decided, "encode_s": encoded, "beside_s": decided - encoded}
+
+
 def main() -> None:
     """Measure, print, and write the figures."""
     parser = argparse.ArgumentParser(description="What deciding costs.")
     parser.add_argument("--most", type=int, default=LOGGED[-1], help="most logged queries to learn from")
+    parser.add_argument("--pairs", type=int, nargs="*", default=list(BESIDE), help="sizes of pools to decide over")
     parser.add_argument("--out", type=Path, default=RESULTS / "routing.json", help="file for the figures")
     given, clock = parser.parse_args(), Clock()
     with clock.part("overhead"):
         ratios = measure_overhead()
     with clock.part("growth"):
         growth = measure_growth(max(given.most, LOGGED[0]))
+    with clock.part("pools"):
+        pools = {n_pairs: measure_pool(n_pairs) for n_pairs in given.pairs}
+    show(
+        "Deciding over a pool, processor time beside the encoder, medians",
+        ("pairs", "microseconds", "target"),
+        [
+            (f"{n_pairs:,}", f"{1e6 * it['beside_s']:.0f}", f"{1e6 * BESIDE[n_pairs]:.0f}" if n_pairs in BESIDE else "")
+            for n_pairs, it in pools.items()
+        ],
+    )
     show(
         "Deciding against encoding alone, medians",
         ("queries at once", "decide, ms", "encode, ms", "ratio", "target"),
@@ -189,9 +231,21 @@ def main() -> None:
         ],
         f"The first {FIRST:,} queries are clustered; the rest is added with partial_fit, {PART:,} at a time.",
     )
-    checks = _checks(ratios, growth)
+    checks = [*_checks(ratios, growth), *_pool_checks(pools)]
     show_checks(checks)
-    write(given.out, {"overhead": ratios, "growth": growth, "must_show": checks}, clock)
+    write(given.out, {"overhead": ratios, "growth": growth, "pools": pools, "must_show": checks}, clock)
+
+
+def _pool_checks(pools: dict[int, dict[str, float]]) -> list[dict[str, Any]]:
+    return [
+        check(
+            f"beside the encoder, over {n_pairs:,} pairs: at most {1e6 * BESIDE[n_pairs]:.0f} microseconds",
+            f"{1e6 * it['beside_s']:.0f}",
+            passed=it["beside_s"] <= BESIDE[n_pairs],
+        )
+        for n_pairs, it in pools.items()
+        if n_pairs in BESIDE
+    ]
 
 
 def _checks(ratios: dict[int, dict[str, float]], growth: dict[int, dict[str, float]]) -> list[dict[str, Any]]:

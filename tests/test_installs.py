@@ -74,6 +74,18 @@ def test_the_documented_dockerfile_is_the_one_that_is_kept() -> None:
     assert f"```dockerfile\n{kept}```" in (ROOT / "docs" / "encoders.md").read_text()
 
 
+def test_every_public_name_can_be_imported_without_the_extras() -> None:
+    program = (
+        "import sys; sys.modules.update(dict.fromkeys(['sqlalchemy', 'alembic', 'langchain', 'plotly', 'gymnasium']));"
+        "from langchain_atlas import *; from langchain_atlas.errors import MissingExtraError\n"
+        "for name in (Store, LearningRouter):\n"
+        "    try: name('sqlite:///x.db')\n"
+        "    except MissingExtraError as error: print(error)"
+    )
+    said = run(sys.executable, "-c", program, PYTHONPATH=str(ROOT))
+    assert said.count("pip install 'langchain-atlas[store]'") == 2
+
+
 def run(*command: object, given: str | None = None, fails: bool = False, **variables: str) -> str:
     """Run a command that must succeed, or that `fails`; return what it printed."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ATLAS"))}
@@ -175,3 +187,31 @@ def test_a_slim_install_decides_and_answers(wheel: Path, served: tuple[Path, Ope
         assert told.rstrip().endswith("pip install langchain-atlas")
     install(environment, *PROJECT["optional-dependencies"]["agents"])
     decide_and_answer(environment, served, middleware=True)
+
+
+def pinned(name: str) -> str:
+    """Return a requirement with the version that development uses."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return next(line for line in lines if line.startswith(f"{name}=="))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
+def test_a_full_install_fits_decides_and_answers(
+    resolution: str, wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path
+) -> None:
+    """The newest and the oldest versions that the bounds allow; of torch one, as others bring a graphics card's."""
+    environment, folder = made(tmp_path, resolution), served[0]
+    install(made(tmp_path, "uv"), "uv")
+    extras = PROJECT["optional-dependencies"]
+    wanted = [text for text in PROJECT["dependencies"] if not text.startswith("torch")]
+    resolve = (tmp_path / "uv" / "bin" / "uv", "pip", "install", "--quiet", "--python", environment / "bin" / "python")
+    install(environment, pinned("torch"))  # by pip, which heeds where the user has it find one without a graphics card
+    run(*resolve, "--resolution", resolution, pinned("torch"), *wanted, *extras["agents"], *extras["onnx"])
+    install(environment, "--no-deps", wheel)
+    decide_and_answer(environment, served, middleware=True)
+    variables = {"ATLAS_CACHE_DIR": str(folder / "cache"), "ATLAS_TEST_KEY": "not-a-secret"}
+    atlas, out = environment / "bin" / "langchain-atlas", folder / f"fitted-{resolution}"
+    run(atlas, "fit", "--data", folder / "outcomes.parquet", "--clusters", "3", "--out", out, **variables)
+    assert "is expected to solve" in run(atlas, "route", "What is 2 + 2?", "--router", out, **variables)

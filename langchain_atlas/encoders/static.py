@@ -144,10 +144,9 @@ class _StaticModel:
         tokens = np.arange(1 + max(self._tokenizer.get_vocab().values(), default=-1))
         signs = np.where(np.random.default_rng(0).random(len(tokens)) < _HALF, -1, 1).astype(np.float32)
         rows = self._vectors[tokens if self._rows is None else self._rows]
-        signs = signs if self._weights is None else signs * self._weights
-        total = signs @ rows
-        short: NDArray[np.float32] = (total / max(float(np.linalg.norm(total)), _TINY))[:_COORDINATES]
-        return short
+        total = (signs if self._weights is None else signs * self._weights) @ rows
+        length = max(float(np.linalg.norm(total)), _TINY)
+        return np.asarray(total[:_COORDINATES] / length, dtype=np.float32)
 
     def _tokens(self, texts: list[str]) -> list[list[int]]:
         texts = [text if text.isascii() else text.encode("utf-8", "replace").decode() for text in texts]

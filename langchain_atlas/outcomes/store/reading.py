@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import sqlalchemy as sa
-
+from langchain_atlas.errors import MissingExtraError
 from langchain_atlas.outcomes.store.schema import DECISIONS, OUTCOMES, SCORES
 from langchain_atlas.pool.pairs import Pair
+
+try:
+    import sqlalchemy as sa
+except ImportError as error:
+    raise MissingExtraError("A store", "store") from error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
