@@ -27,7 +27,7 @@ def test_the_warm_up_teaches_the_protocol_and_no_choice(taught: toy_policy.Taugh
 
 
 def test_from_chance_to_nine_in_ten(taught: toy_policy.Taught, tmp_path: Path) -> None:
-    after = toy_policy.learn(taught, tmp_path)
+    after = toy_policy.learn(taught, tmp_path, steps=16)  # right from about the tenth on
     assert after["optimal_first"] > 0.9
     assert after["well_formed"] > 0.9
 
