@@ -57,6 +57,8 @@ class Query(Record):
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
     private: bool = Field(default=False, repr=False, exclude_if=lambda private: not private)
     """Whether it may be sent only to the members that `Limits.private_members` names."""
+    seen_by: frozenset[str] = Field(default=frozenset(), repr=False, exclude_if=lambda names: not names)
+    """Names of the pairs, models and services that may see it if it is private; the loop writes them."""
     avoid: frozenset[Pair] = Field(default=frozenset(), repr=False)
     """Pairs to call only when no other is left: their provider failed earlier in this trajectory."""
 

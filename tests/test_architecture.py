@@ -30,6 +30,7 @@ VOCABULARY = {
     "images",
     "messages",
     "pool",
+    "privacy",
     "progress",
     "records",
     "secrets",

@@ -26,6 +26,14 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
+_LOCAL = frozenset({"calculator", "python", "ocr"})
+_LOCAL_MODULES = (
+    "langchain_atlas.tools.calculator",
+    "langchain_atlas.tools.python",
+    "langchain_atlas.tools.vision.ocr",
+)
+"""The tools, by name and by module, that run in this process or beside it, and show what they get to nobody."""
+
 AGENT = "agent"
 """Name of the tool, and of the invocation, that is an agent built around the pair's model."""
 
@@ -200,6 +208,13 @@ class Tool(ToolSources):
     def takes_images(self) -> bool:
         """Whether it is only useful for queries with an image."""
         return self.invocation in IMAGE_INVOCATIONS or "image" in self.needs
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether what it is asked is known to stay in this process: it is none, or one of this library's that do."""
+        if self.tools:
+            return all(type(tool).__module__.startswith(_LOCAL_MODULES) for tool in self.tools)
+        return self.use in _LOCAL if self.use is not None else self.invocation == "none"
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
