@@ -27,12 +27,7 @@ _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
 _LOCAL = frozenset({"calculator", "python", "ocr"})
-_LOCAL_MODULES = (
-    "langchain_atlas.tools.calculator",
-    "langchain_atlas.tools.python",
-    "langchain_atlas.tools.vision.ocr",
-)
-"""The tools, by name and by module, that run in this process or beside it, and show what they get to nobody."""
+"""The tools, by name, that run in this process or beside it, and show what they get to nobody."""
 
 AGENT = "agent"
 """Name of the tool, and of the invocation, that is an agent built around the pair's model."""
@@ -211,9 +206,12 @@ class Tool(ToolSources):
 
     @property
     def stays_here(self) -> bool:
-        """Whether what it is asked is known to stay in this process: it is none, or one of this library's that do."""
+        """Whether what it is asked is known to stay in this process: it is none, or one of this library's that do.
+
+        A LangChain tool of yours says so by an attribute ``stays_here = True``.
+        """
         if self.tools:
-            return all(type(tool).__module__.startswith(_LOCAL_MODULES) for tool in self.tools)
+            return all(getattr(tool, "stays_here", False) is True for tool in self.tools)
         return self.use in _LOCAL if self.use is not None else self.invocation == "none"
 
     @model_validator(mode="after")

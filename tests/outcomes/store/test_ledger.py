@@ -152,15 +152,15 @@ class TestLedger:
         assert ledger.failing() == {}
 
     def test_failures_far_apart_are_not_in_a_row(self, ledger: LimitLedger) -> None:
-        ledger.failed("large", 0.2, 2)
-        time.sleep(0.3)
-        ledger.failed("large", 0.2, 2)
+        ledger.failed("large", 1.0, 2)
+        time.sleep(1.2)
+        ledger.failed("large", 1.0, 2)
         assert ledger.failing() == {"large": 0.0}
-        ledger.failed("large", 0.2, 2)
+        ledger.failed("large", 1.0, 2)
         until = ledger.failing()["large"]
         assert until > 0
         time.sleep(max(0.0, until - time.time()) + 0.05)
-        ledger.failed("large", 0.2, 2)
+        ledger.failed("large", 1.0, 2)
         assert ledger.failing()["large"] > until, "had its chance and failed again"
 
 
