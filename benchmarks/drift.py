@@ -3,10 +3,9 @@
 Recorded outcomes are replayed, 100 queries a week. A router is fitted on half of the domains and one model too few.
 Then three things happen, at known times: the other domains come and one leaves; the model that is used most becomes
 worse; the missing model joins, with its predecessor's record (the model used most) and 30 probes of each pair. Three
-routers live through it: one that never learns; one that follows the store (`LearningRouter`), explores a little and is
-fitted anew every four weeks; and, as what could be had, one that is fitted anew on complete outcomes of every query
-whenever something has happened. Accuracies are exact: those of a third of the queries, of the week's domains, that no
-router ever learns from.
+routers live through it: one that never learns, one that follows the store (`LearningRouter`), and, as what could be
+had, one that is fitted anew on complete outcomes of every query whenever something has happened. Accuracies are
+exact: those of a third of the queries, of the week's domains, that no router ever learns from.
 
 The alarms are those of `DriftMonitor` on the first router's queries; years without drift are replayed the same way.
 
@@ -26,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from common import Clock, check, encoder_for, load, options, points, show, show_checks, write
 
-from langchain_atlas import ClusterRouter, ExploringRouter, LearningRouter, OutcomeTable, Pair, Store
+from langchain_atlas import ClusterRouter, LearningRouter, OutcomeTable, Pair, Store
 from langchain_atlas.files import write_text
 from langchain_atlas.outcomes.store.database import Database, checked_url
 from langchain_atlas.outcomes.store.rows import query_hash
@@ -50,13 +49,11 @@ LEFT_OVER = 0.5
 FARTHER = 0.1
 """Rise of the share of far queries that is to be found."""
 PROBES = 30
-REFIT_EVERY = 4
+REFIT_EVERY = 16
 """Weeks after which the router that learns is fitted anew, on what it was fitted on and all that it has seen."""
 YEARS = 100
 QUERIES_PER_FALSE_ALARM = 100_000
 HALF_LIFE_DAYS = 60.0
-EXPLORED_POINTS = 1.0
-"""Expected accuracy that exploring may give up, in points."""
 FOUND_WITHIN = {"distance": 100, "success": 100}
 """Queries within which an alarm is to be raised in nine of ten years, by kind."""
 HOSTED = re.compile(
@@ -176,13 +173,11 @@ class Lives:
         self.best = static
         self.curves: dict[str, list[float]] = {"never learns": [], "learns": [], "fitted anew": []}
         self.fixed = {name: self.everywhere(static) for name in ("never learns", "fitted anew")}
-        self.given: list[float] = []
-        """Accuracy of the answers that were given week by week while it learned, those explored included."""
 
-    def everywhere(self, router: Any, rows: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-        """Return the column of the pair that each of some queries goes to; 0 for the others; shape [n_queries]."""
+    def everywhere(self, router: Any) -> NDArray[np.int64]:
+        """Return the column of the pair that each query goes to; 0 for the training part; shape [n_queries]."""
         columns = np.zeros(len(self.world.scores), dtype=np.int64)
-        rows = np.concatenate([self.world.live, self.world.test]) if rows is None else rows
+        rows = np.concatenate([self.world.live, self.world.test])
         columns[rows] = decided(router, self.world.table, rows)
         return columns
 
@@ -198,7 +193,6 @@ class Lives:
             url = f"sqlite:///{Path(folder) / 'atlas.db'}"
             database, store = Database(checked_url(url)), Store(url)
             learning = LearningRouter(self.static, store, half_life_days=HALF_LIFE_DAYS, every_s=3600)
-            exploring = ExploringRouter(learning, budget_usd=1000, budget_points=EXPLORED_POINTS, seed=0)
             for week in range(WEEKS):
                 if week in (DOMAINS_COME, WORSE, JOINS):
                     with clock.part("fitting"):
@@ -206,13 +200,11 @@ class Lives:
                 with clock.part("living"):
                     if week == JOINS:
                         join(learning, self.world, database, week)
-                    columns = {**self.fixed, "learns": self.everywhere(learning, self.world.test)}
+                    columns = {**self.fixed, "learns": self.everywhere(learning)}
                     for name, curve in self.curves.items():
                         curve.append(self.accuracy(columns[name], week))
                     rows = rng.choice(self.world.coming(self.world.live, week), A_WEEK)
-                    chosen = decided(exploring, self.world.table, rows)
-                    self.given.append(float(self.world.chances(week)[rows, chosen].mean()))
-                    database.write(stored(self.world, rows, chosen, week, 0))
+                    database.write(stored(self.world, rows, columns["learns"][rows], week, 0))
                     learning.refresh(now=(week + 1) * WEEK_S)
                 if week % REFIT_EVERY == REFIT_EVERY - 1:
                     with clock.part("fitting"):
@@ -222,7 +214,7 @@ class Lives:
             learning.close()
             store.close()
             database.close()
-        return {"curves": self.curves, "refitted": again, "given": self.given, "explored": exploring.explored}
+        return {"curves": self.curves, "refitted": again}
 
     def refitted(self, store: Store) -> float:
         """Return the last weeks' accuracy of a router fitted on the first outcomes and all that was recorded since."""
