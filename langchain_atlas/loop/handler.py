@@ -162,8 +162,12 @@ class Handler:
             return effect
         match effect:
             case Run(_, query, seconds, dollars):
-                left = {"seconds": self._meter.seconds(seconds), "budget": self._meter.budget(dollars)}
-                return replace(effect, query=self._meter.marked(query), **left)
+                return replace(
+                    effect,
+                    query=self._meter.marked(query),
+                    seconds=self._meter.seconds(seconds),
+                    budget=self._meter.budget(dollars),
+                )
             case Verify(query, _) | Keep(query, _, _, _):
                 return replace(effect, query=self._meter.marked(query))
             case CallModel(_, _, seconds):
