@@ -69,8 +69,9 @@ class Executor(Runnable[Assignment, Observation], ABC):
         return None
 
     def stays_here(self, pair: Pair) -> bool:
-        """Return whether a pair's tool shows a query to nobody: it runs in this process, or there is none."""
-        return pair.tool == NO_TOOL.name
+        """Return whether a pair's tool is known to show a query to nobody; see `Tool.stays_here`."""
+        pool = getattr(self, "pool", None)
+        return pair.tool == NO_TOOL.name if pool is None else bool(pool.tool(pair.tool).stays_here)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return a context manager that groups the runs of one trajectory, for tools that keep state.

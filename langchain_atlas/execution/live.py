@@ -245,10 +245,6 @@ class LiveExecutor(Executor):
         """Return the chat model that was given for a model of the pool; None if the model is called through LiteLLM."""
         return self._given.get(name)
 
-    def stays_here(self, pair: Pair) -> bool:
-        """Return whether the pair's tool is known to show a query to nobody; see `Tool.stays_here`."""
-        return self.pool.tool(pair.tool).stays_here
-
     def invocation(self, tool: str) -> Invocation:
         """Return the invocation of a tool of the pool, with its LangChain tools and its settings.
 

@@ -26,8 +26,7 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
-_LOCAL = frozenset({"calculator", "python", "ocr"})
-"""The tools, by name, that run in this process or beside it, and show what they get to nobody."""
+_LOCAL = frozenset({"calculator", "python", "ocr"})  # they show what they get to nobody
 
 AGENT = "agent"
 """Name of the tool, and of the invocation, that is an agent built around the pair's model."""
@@ -206,13 +205,9 @@ class Tool(ToolSources):
 
     @property
     def stays_here(self) -> bool:
-        """Whether what it is asked is known to stay in this process: it is none, or one of this library's that do.
-
-        A LangChain tool of yours says so by an attribute ``stays_here = True``.
-        """
-        if self.tools:
-            return all(getattr(tool, "stays_here", False) is True for tool in self.tools)
-        return self.use in _LOCAL if self.use is not None else self.invocation == "none"
+        """Whether what it is asked is known to stay here; LangChain tools of yours say so by ``stays_here = True``."""
+        found = [getattr(tool, "stays_here", False) is True for tool in self.tools]
+        return all(found) if found else self.use in _LOCAL if self.use is not None else self.invocation == "none"
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:
