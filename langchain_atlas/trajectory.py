@@ -49,7 +49,7 @@ class Query(Record):
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs. A `Path`, bytes or a content block is converted; see `images.image_url`."""
     content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
-    """Content blocks in order, if more than text, then images: text, image (``index``, ``detail``), file, input_audio."""
+    """Content blocks in order, if more than text, then images: text, image (`index`, `detail`), file, input_audio."""
     constraints: Constraints = Constraints()
     """Limits on cost, latency and pairs."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
