@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.outcomes.pair_levels import Effects
+from langchain_atlas.privacy import check_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,6 +75,7 @@ class QueryFeatures:
     @classmethod
     def of(cls, queries: Sequence[Query], encoder: Encoder) -> QueryFeatures:
         """Compute the features of some queries: one pass of the encoder over all texts and items."""
+        check_encoder(encoder, queries)
         items = [context_items(query.context) for query in queries]
         texts = [query.text for query in queries]
         vectors = encoder.encode([*texts, *(item for group in items for item in group)])

@@ -49,14 +49,15 @@ class Query(Record):
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs. A `Path`, bytes or a content block is converted; see `images.image_url`."""
     content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
-    """The content blocks in order, if they are more than the text followed by images: blocks of type ``text``,
-    ``image`` (with ``index``, the position in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
+    """Content blocks in order, if more than text, then images: text, image (`index`, `detail`), file, input_audio."""
     constraints: Constraints = Constraints()
     """Limits on cost, latency and pairs."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
     """0 for accuracy alone, 1 for cost alone; None leaves it to the router."""
     private: bool = Field(default=False, repr=False, exclude_if=lambda private: not private)
     """Whether it may be sent only to the members that `Limits.private_members` names."""
+    seen_by: frozenset[str] = Field(default=frozenset(), repr=False, exclude_if=lambda seers: not seers)
+    """Names of the pairs, models and services that may see it if it is private, from `Limits`."""
     avoid: frozenset[Pair] = Field(default=frozenset(), repr=False)
     """Pairs to call only when no other is left: their provider failed earlier in this trajectory."""
 
@@ -187,8 +188,7 @@ class Observation(Record):
     error_status: int | None = None
     """HTTP status of the failure; None if it has none."""
     finish_reason: str | None = None
-    """Finish reason of the model's reply that is the answer, as its provider reports it: ``stop``, ``length``,
-    ``content_filter``; None when unknown, or when a tool's output is the answer."""
+    """Why the reply that is the answer ended, in its provider's words; None when unknown, or for a tool's output."""
     model_name: str | None = None
     """The model that replied, as its provider names it; None when unknown."""
     reasoning: str | None = None

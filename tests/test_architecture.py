@@ -31,6 +31,7 @@ VOCABULARY = {
     "images",
     "messages",
     "pool",
+    "privacy",
     "progress",
     "records",
     "secrets",

@@ -114,6 +114,14 @@ DataOption = Annotated[Path, typer.Option("--data", help=DATA_HELP, parser=data_
 PairsOption = Annotated[Path | None, typer.Option("--pairs", help="File with one model@@tool per line: the pool.")]
 DomainsOption = Annotated[str | None, typer.Option("--domains", help="Domains to use, separated by commas.")]
 JsonOption = Annotated[Path | None, typer.Option("--json", help="Write the figures to this file.", callback=writable)]
+RepriceOption = Annotated[
+    Path | None,
+    typer.Option("--reprice", help="Pool, .yaml: costs are those that the recorded tokens have by its prices."),
+]
+PricesOption = Annotated[
+    str | None,
+    typer.Option("--prices", help="With --reprice: LiteLLM's table of prices, a file, or 'latest' to have it fetched."),
+]
 NoCacheOption = Annotated[
     bool,
     typer.Option(
@@ -139,7 +147,9 @@ def console() -> Console:
     return Console(highlight=False, soft_wrap=False)
 
 
-def load_table(data: Path, pairs: Path | None, domains: str | None, *, unmarked: bool = False) -> OutcomeTable:
+def load_table(
+    data: Path, pairs: Path | None, domains: str | None, *, unmarked: bool = False, as_log: bool = False
+) -> OutcomeTable:
     """Load the outcomes that the options select, and say how many of them have no score and are left out.
 
     Args:
@@ -147,6 +157,7 @@ def load_table(data: Path, pairs: Path | None, domains: str | None, *, unmarked:
         pairs: file of the pairs to keep.
         domains: the domains to keep, separated by commas.
         unmarked: keep the outcomes without a score, for a command that reports on them itself.
+        as_log: of a store, take the first decisions, each as a query of its own.
 
     Raises:
         InvalidInputError: a file, a pair or a domain is wrong, or no outcome has a score.
@@ -154,11 +165,19 @@ def load_table(data: Path, pairs: Path | None, domains: str | None, *, unmarked:
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.pool.pool import read_pairs
 
-    table = OutcomeTable.load(data)
+    table = _stored(str(data)) if as_log and "://" in str(data) else OutcomeTable.load(data)
     wanted = named_domains(domains)
     if pairs is not None or wanted is not None:
         table = table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)
     return table if unmarked else _marked(table)
+
+
+def _stored(url: str) -> OutcomeTable:
+    from langchain_atlas.evaluation.logged.stored import stored_log
+    from langchain_atlas.outcomes.store.loading import opened
+
+    with opened(url) as store:
+        return stored_log(store)
 
 
 def named_domains(domains: str | None) -> list[str] | None:

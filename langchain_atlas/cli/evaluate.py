@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli import common, members
 from langchain_atlas.cli.loading import load_routers
 from langchain_atlas.evaluation.settings.words import told
 
@@ -38,6 +38,20 @@ def evaluate(
         Path | None,
         typer.Option("--probes", help="Outcomes from which the routers learn about pairs that are new to them."),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--against",
+            help="With --probes: NEW=OLD, the model that a new one is compared with, if its name does not tell; may be "
+            "repeated.",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option("--without", help="Report what it would cost that this model leaves; may be repeated."),
+    ] = None,
+    reprice: common.RepriceOption = None,
+    prices: common.PricesOption = None,
     edits: Annotated[
         int,
         typer.Option("--edits", help="Slightly edited versions of each query to test robustness with; 0 for none."),
@@ -53,29 +67,37 @@ def evaluate(
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
-    """Replay routers on recorded outcomes, and report whether they are better than the baselines."""
+    """Replay routers on recorded outcomes, and report whether they are better than the baselines.
+
+    Of a store, or a table of one pair a query, results are estimated: doubly robust, with the effective sample size.
+    """
     del no_cache  # its callback has seen to it
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 
     _refuse_negative(seed=seed, edits=edits, samples=samples)
     _refuse_twice(router)
-    table = common.load_table(data, pairs, domains)
+    terminal = common.console()
+    told_against = _checked_against(against, probes)
+    table = members.at_todays_prices(common.load_table(data, pairs, domains, as_log=True), reprice, prices, terminal)
     routers = load_routers(router, len(table.query_ids))
+    figures: dict[str, Any] = members.show_leaving(routers, table, without or (), terminal)
     seen = {name: set(decider.pairs) for name, decider in routers.items()}
     notes: list[str] = []
     if probes is not None:
         learned = _probes(probes, table.pairs if pairs is not None else None)
+        figures |= members.show_promotions(routers, learned, told_against, terminal)
         routers = {name: _taught(name, decider, learned) for name, decider in routers.items()}
         notes += _about_probes(table, learned)
     notes += _about_pairs(routers, seen, table)
-    terminal = common.console()
     doing = "Estimating from" if must_estimate(table.matrix("score")) else "Replaying on"
     terminal.print(f"{doing} {len(table)} outcomes: {len(table.query_ids)} queries, {len(table.pairs)} pairs.")
     with common.progress("replaying") as bar:
         evaluation = replay(routers, table, seed=seed, edits=edits, progress=bar)
     notes = [*evaluation.notes, *notes]
     _show(evaluation, terminal)
+    for line in _evidence(evaluation):
+        terminal.print(line, markup=False)
     for name, result in evaluation.routers.items():
         if result.robustness is not None:
             kept = common.percent(result.robustness)
@@ -86,7 +108,31 @@ def evaluate(
             terminal.print(line, markup=False)
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)
-    common.write_json(json, {**evaluation.to_json(), **repeated, "notes": notes})
+    common.write_json(json, {**evaluation.to_json(), **repeated, **figures, "notes": notes})
+
+
+def _evidence(evaluation: Evaluation) -> list[str]:
+    """Return how many queries each estimate rests on; nothing for results that were replayed."""
+    from langchain_atlas.evaluation.logged.words import FEW_EFFECTIVE
+
+    logged = evaluation.logged
+    if logged is None:
+        return []
+    sizes = {name: logged.effective_sample_size(run.answered) for name, run in evaluation.runs.items()}
+    total = logged.coverage.n_scored
+    return [
+        f"{name}: its estimate says as much as {size:.0f} of the {total} queries would, had it answered them itself"
+        f"{'; too few to be repeated' if size < FEW_EFFECTIVE else ''}."
+        for name, size in sizes.items()
+    ]
+
+
+def _checked_against(given: Sequence[str] | None, probes: Path | None) -> dict[str, str]:
+    if given and probes is None:
+        from langchain_atlas.errors import SettingError
+
+        raise SettingError("--against goes with --probes, the outcomes of the new model.")
+    return members.read_against(given)
 
 
 def _refuse_negative(**numbers: int) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common, held_out, large, slim
+from langchain_atlas.cli import common, held_out, large, members, slim
+from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def fit(
         typer.Option("--encoder", help=f"{common.ENCODER_HELP} 'bert' fine-tunes it."),
     ] = None,
     hold_out: held_out.HoldOutOption = 0.2,
+    reprice: common.RepriceOption = None,
+    prices: common.PricesOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
@@ -80,6 +83,9 @@ def fit(
     learn = partial(_fit, unfitted, clusters=clusters, hold_out=hold_out, seed=seed, json=json)
     with large.in_parts(router, data, pairs, domains) as divided:
         table = common.load_table(data, pairs, domains) if divided is None else divided.read(divided.paths[0])
+        if divided is not None and reprice is not None:
+            raise SettingError("--reprice is for tables that fit into memory; reprice this one's parts in Python.")
+        table = members.at_todays_prices(table, reprice, prices, common.console())
         learn(table, out, given, measured=measured, parts=divided)
 
 

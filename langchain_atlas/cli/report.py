@@ -78,6 +78,10 @@ def report(
     if out.suffix != ".html":
         raise SettingError(f"--out is {str(out)!r}; the report is an .html file.")
     if store is not None:
+        unused = {"--pairs": pairs, "--domains": domains, "--show-queries": show_queries, "--volume": volume}
+        given = [name for name, value in unused.items() if value]
+        if given:
+            raise SettingError(f"{given[0]} goes with --data; of a store, --store, --router and --weeks are read.")
         _weeks(store, router or [], weeks, out, json, beside=data)
         return
     if data is None or not router:

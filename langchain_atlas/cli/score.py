@@ -23,9 +23,25 @@ if TYPE_CHECKING:
     from langchain_atlas.evaluation.scoring.references import References
     from langchain_atlas.outcomes import OutcomeTable
 
-DataArgument = Annotated[Path, typer.Argument(help="Outcome table, .parquet or .jsonl, with responses.")]
+DataArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="Outcome table, .parquet or .jsonl, with responses; or a store, such as sqlite:///atlas.db.",
+        parser=common.data_source,
+        metavar="DATA",
+    ),
+]
 OutOption = Annotated[
-    Path, typer.Option("--out", help="Outcome table to write, .parquet or .jsonl.", callback=common.writable)
+    Path | None,
+    typer.Option(
+        "--out",
+        help="Outcome table to write, .parquet or .jsonl. Marks of a store's answers go to the store; needs no --out.",
+        callback=common.writable,
+    ),
+]
+SampleOption = Annotated[
+    float | None,
+    typer.Option("--sample", help="Of a store: share of its decisions that is drawn, 0 to 1; 0.1 by default."),
 ]
 ScorerOption = Annotated[
     list[str] | None,
@@ -75,9 +91,12 @@ PlanOption = Annotated[
 ]
 
 
+_SAMPLE = 0.1
+
+
 def score(
     data: DataArgument,
-    out: OutOption,
+    out: OutOption = None,
     scorer: ScorerOption = None,
     answers: AnswersOption = None,
     answer_column: AnswerColumnOption = None,
@@ -93,6 +112,7 @@ def score(
     cache: CacheOption = None,
     repeat_failed: RepeatOption = False,
     again: AgainOption = False,
+    sample: SampleOption = None,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of the judge's calls at once.")] = 4,
     timeout: Annotated[float, typer.Option("--timeout", help="Maximum seconds of one call.")] = 60.0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
@@ -105,10 +125,11 @@ def score(
     """
     from langchain_atlas.evaluation.scoring.marking import score_table
     from langchain_atlas.evaluation.scoring.people import read_human_marks
-    from langchain_atlas.outcomes import OutcomeTable
 
     sys.path.insert(0, str(Path.cwd()))  # a user's own scoring function is imported from there, as python itself does
-    table, ends, kept = OutcomeTable.load(data), _scale(scale), cache or out.with_name(f"{out.name}.judge.jsonl")
+    terminal = common.console()
+    kept = _replies(data, out, cache)
+    table, ends = _answers(data, sample, seed, terminal), _scale(scale)
     references = _references(table, answers, answer_column)
     marks = () if human is None else read_human_marks(human, ends)
     scorers = _scorers(scorer, table, references, feedback_column, alone=judge is None and not marks)
@@ -117,7 +138,6 @@ def score(
         together=together, max_cost_usd=max_cost, cache=kept, repeat_failed=repeat_failed,
         concurrency=concurrency, timeout_s=timeout, seed=seed,
     )  # fmt: skip
-    terminal = common.console()
 
     def planned(ahead: JudgePlan) -> bool:
         terminal.print(str(ahead), markup=False)
@@ -129,12 +149,60 @@ def score(
             again=again, seed=seed, progress=bar, on_plan=planned,
         )  # fmt: skip
     if not plan:
-        scored.save(out)
         _say(report, references, kept, terminal)
-        _say_written(out, terminal)
+        _write(data, out, table, scored, terminal)
     common.write_json(json, report.to_json())
     if report.judge is not None and report.judge.failed and report.judge.failed == report.judge.calls:
         raise typer.Exit(1)
+
+
+def _replies(data: Path, out: Path | None, cache: Path | None) -> Path:
+    """Return the file of the judge's replies.
+
+    Raises:
+        SettingError: a table is marked, and there is no file to write it to.
+    """
+    from langchain_atlas.errors import SettingError
+    from langchain_atlas.outcomes.store import is_store_url
+
+    if out is None and not is_store_url(data):
+        raise SettingError("Where is the marked table to go? Give --out T2.parquet. (Only a store needs none.)")
+    return cache or Path("atlas.judge.jsonl" if out is None else out.with_name(f"{out.name}.judge.jsonl"))
+
+
+def _answers(data: Path, sample: float | None, seed: int, terminal: Console) -> OutcomeTable:
+    """Return the outcomes to mark: a table, or a sample of a store."""
+    from langchain_atlas.errors import SettingError
+    from langchain_atlas.evaluation.scoring.stored import sampled
+    from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.outcomes.store import is_store_url
+    from langchain_atlas.outcomes.store.loading import opened
+
+    if not is_store_url(data):
+        if sample is not None:
+            raise SettingError(f"--sample is {sample:g}; only a store is sampled. A table is marked whole.")
+        return OutcomeTable.load(data)
+    share = _SAMPLE if sample is None else sample
+    with opened(str(data)) as store:
+        table = sampled(store, share, seed=seed)
+    left = table.table["score"].null_count
+    terminal.print(f"Drawn: {len(table)} answers, a sample of {share:.0%}; {left} of them have no score.")
+    return table
+
+
+def _write(data: Path, out: Path | None, table: OutcomeTable, scored: OutcomeTable, terminal: Console) -> None:
+    """Write the marked table, or the marks to the store that the answers are from."""
+    from langchain_atlas.evaluation.scoring.stored import record_marks
+    from langchain_atlas.outcomes.store import is_store_url
+    from langchain_atlas.outcomes.store.loading import opened
+
+    if is_store_url(data):
+        with opened(str(data)) as store:
+            count = record_marks(store, table, scored)
+            terminal.print(f"{count} scores were recorded in {store!r}.", markup=False)
+    if out is not None:
+        scored.save(out)
+        _say_written(out, terminal)
 
 
 def _scorers(

@@ -34,6 +34,9 @@ class Encoder(ABC):
         SettingError: `cache_size` is negative.
     """
 
+    calls_out: bool = False
+    """Whether texts leave this process, as for a service; it then encodes a private query only if it may see it."""
+
     def __init__(self, name: str, cache_size: int = 10_000) -> None:
         if cache_size < 0:
             raise SettingError(f"cache_size is {cache_size!r}; it must be 0 or more.")

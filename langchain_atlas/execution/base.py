@@ -14,6 +14,7 @@ from langchain_atlas.failures.kinds import execution_error
 from langchain_atlas.failures.slips import check_methods, running
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.turns import adrive, drive, run_pair
+from langchain_atlas.pool.pool import NO_TOOL
 from langchain_atlas.trajectory import START, Assignment, Observation
 
 if TYPE_CHECKING:
@@ -66,6 +67,11 @@ class Executor(Runnable[Assignment, Observation], ABC):
         """Return an identifier of the provider that serves a pair's model; None if unknown."""
         del pair
         return None
+
+    def stays_here(self, pair: Pair) -> bool:
+        """Return whether a pair's tool is known to show a query to nobody; see `Tool.stays_here`."""
+        pool = getattr(self, "pool", None)
+        return pair.tool == NO_TOOL.name if pool is None else bool(pool.tool(pair.tool).stays_here)
 
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return a context manager that groups the runs of one trajectory, for tools that keep state.

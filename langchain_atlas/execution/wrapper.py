@@ -63,6 +63,10 @@ class ExecutorWrapper(Executor):
         """Return the wrapped executor's result; see `Executor.provider`."""
         return self.executor.provider(pair)
 
+    def stays_here(self, pair: Pair) -> bool:
+        """Return the wrapped executor's result; see `Executor.stays_here`."""
+        return self.executor.stays_here(pair)
+
     def trajectory(self, key: str | None = None, *, last: bool = True) -> AbstractContextManager[object]:
         """Return the wrapped executor's context manager; see `Executor.trajectory`."""
         return self.executor.trajectory(key, last=last)

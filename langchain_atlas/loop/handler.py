@@ -153,15 +153,23 @@ class Handler:
     @cached_property
     def _meter(self) -> Meter:
         assert self.quota is not None  # noqa: S101  # asked for only then
-        return Meter(self.quota, () if self.router is None else self.router.pairs)
+        pairs = () if self.router is None else self.router.pairs
+        return Meter(self.quota, pairs, getattr(self.executor, "stays_here", None))
 
     def bounded(self, effect: Any) -> Any:
-        """Return an effect whose call takes no more than the quota leaves, if there is one."""
+        """Return an effect within the quota, if there is one: its call takes no more, and a private query is marked."""
         if self.quota is None:
             return effect
         match effect:
-            case Run(_, _, seconds, dollars):
-                return replace(effect, seconds=self._meter.seconds(seconds), budget=self._meter.budget(dollars))
+            case Run(_, query, seconds, dollars):
+                return replace(
+                    effect,
+                    query=self._meter.marked(query),
+                    seconds=self._meter.seconds(seconds),
+                    budget=self._meter.budget(dollars),
+                )
+            case Verify(query, _) | Keep(query, _, _, _):
+                return replace(effect, query=self._meter.marked(query))
             case CallModel(_, _, seconds):
                 return replace(effect, seconds=self._meter.seconds(seconds))
         return effect

@@ -7,31 +7,28 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from langchain_core.runnables.config import ensure_config
 from langchain_core.utils.uuid import uuid7
 
 from langchain_atlas.amounts import Caps, Use
 from langchain_atlas.errors import ConstraintError, LimitError, SettingError
 from langchain_atlas.failures.kinds import failed_call
-from langchain_atlas.loop.cooldowns import callable_pairs, is_for_a_while, rested
+from langchain_atlas.loop.cooldowns import is_for_a_while, rested
 from langchain_atlas.loop.limits import SPENT, dollars_used
+from langchain_atlas.loop.members import MemberRules
 from langchain_atlas.loop.run_budget import Budget
-from langchain_atlas.loop.shared_limits import among
+from langchain_atlas.loop.scopes import named, storable, unnamed
 from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from langchain_atlas.loop.quota import Quota
-    from langchain_atlas.loop.shared_limits import Limits
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 _LOG = logging.getLogger(__name__)
-_NAMES = {"user": ("user_id", "langgraph_auth_user_id"), "thread": ("thread_id",), "run": ("run_id",)}
-"""Keys under ``configurable`` that name the user, the thread and the run."""
 _LIMIT = f"{LimitError.__module__}:{LimitError.__qualname__}"
 _UNITS = {"usd": "dollars", "s": "seconds", "calls": "calls"}
 
@@ -42,9 +39,10 @@ class Meter:
     Args:
         quota: the quota.
         pairs: the router's pairs; empty if it accepts any.
+        stays_here: whether a pair's tool shows a query to nobody.
     """
 
-    def __init__(self, quota: Quota, pairs: tuple[Pair, ...]) -> None:
+    def __init__(self, quota: Quota, pairs: tuple[Pair, ...], stays_here: Callable[[Pair], bool] | None = None) -> None:
         self._quota = quota
         self._limits = quota.limits
         self._pairs = pairs
@@ -52,6 +50,7 @@ class Meter:
         self._each: float | None = None
         self._left: Caps = Caps()
         self._is_charged = False
+        self._members = MemberRules(self._limits, pairs, stays_here)
 
     def deciding(self, query: Query, trajectory: Trajectory) -> Generator[Query, Decision, Decision]:
         """Have a decision made that the limits allow.
@@ -64,7 +63,7 @@ class Meter:
             LimitError: a limit is reached, and there is no answer yet.
             SettingError: a limit is for a user, a thread or a run, and the config names none.
         """
-        wide, caps = self._narrowed(query), self._caps()
+        wide, caps = self._members.narrowed(query), self._caps()
         try:
             decision = yield from self._chosen(wide, trajectory)
         except ConstraintError as error:
@@ -72,9 +71,36 @@ class Meter:
             if refused is None:
                 raise
             return _end(trajectory, f"{refused} {error}")
-        if decision.pair is not None and caps:
+        if not caps:
+            return decision
+        try:
+            self._count_deciding(decision, caps)
+        except LimitError as error:
+            return _end(trajectory, str(error))
+        if decision.pair is not None:
             decision = yield from self._fitting(decision, caps, wide, trajectory)
         return decision
+
+    def _count_deciding(self, decision: Decision, caps: dict[str, Caps]) -> None:
+        """Count the dollars of the router's own models, whatever they decided: they are spent already.
+
+        Raises:
+            LimitError: they are not known, and dollars are limited.
+        """
+        if decision.spent is None:
+            return
+        usd = self._limits.unknown_usd if decision.spent.cost_usd is None else decision.spent.cost_usd
+        if usd is None and self._needs_dollars:
+            raise LimitError(
+                f"{self._dollar_limit} is set, and nothing is known of what the router's own model costs. Give its "
+                "prices, or say with unknown_usd what a decision counts as."
+            )
+        name, took = str(uuid7()), Use(usd=usd or 0.0)
+        try:
+            self._quota.tried(lambda ledger: ledger.charge(name, took, dict.fromkeys(caps, Caps())))
+            self._quota.tried(lambda ledger: ledger.settle(name, took))
+        except LimitError as error:
+            _LOG.warning("What a decision took could not be counted. %s", error)
 
     def _chosen(self, wide: Query, trajectory: Trajectory) -> Generator[Query, Decision, Decision]:
         """Have a decision made without the models that failed lately; one of these is better than none."""
@@ -102,9 +128,11 @@ class Meter:
             return decision
         said = self._said(*full, used[full[0]])
         try:
-            return (yield _within(wide, trajectory, _left(caps, used)))
+            other = yield _within(wide, trajectory, _left(caps, used))
+            self._count_deciding(other, caps)
         except ConstraintError as error:
             return _end(trajectory, f"{said} {error}")
+        return other
 
     def charge(self, query: Query, decision: Decision) -> Observation | None:
         """Charge a call that is about to be made.
@@ -119,7 +147,7 @@ class Meter:
         assert pair is not None  # noqa: S101  # only such decisions are acted on
         self._is_charged, self._left = False, Caps()
         try:
-            self._check_member(pair, query)
+            self._members.check(pair, query)
         except LimitError as error:
             return _refused(pair, error)
         caps = self._caps()
@@ -127,7 +155,7 @@ class Meter:
             return None
         expected = self._expected(decision)
         if expected is None:
-            return _refused(pair, LimitError(_unpriced(pair, self._limits)))
+            return _refused(pair, LimitError(_unpriced(pair, self._dollar_limit)))
         self._name = decision.id or str(uuid7())
         try:
             full = self._quota.tried(lambda ledger: ledger.charge(self._name, expected, caps))
@@ -155,6 +183,10 @@ class Meter:
         finally:
             self._left = Caps()
 
+    def marked(self, query: Query) -> Query:
+        """Return the query, marked as private if it is; see `MemberRules.marked`."""
+        return self._members.marked(query)
+
     def seconds(self, seconds: float | None) -> float | None:
         """Return how many seconds the charged call may take, of which its query leaves so many."""
         left = self._left.seconds
@@ -171,52 +203,6 @@ class Meter:
     def waits(self) -> bool:
         """Whether its methods may wait for a database."""
         return self._quota.ledger.waits
-
-    def _narrowed(self, query: Query) -> Query:
-        """Return the query, restricted to the members that may have it.
-
-        Raises:
-            LimitError: there is none.
-        """
-        if self._is_private(query):
-            query = query.replace(private=True)  # so that whatever watches the router leaves it alone
-        lists = self._lists(query)
-        if not lists:
-            return query
-        known = callable_pairs(query, self._pairs)
-        allowed = frozenset(pair for pair in known if all(among(pair, members) for members in lists.values()))
-        if known and not allowed:
-            raise LimitError(
-                f"None of the pairs {', '.join(sorted(map(str, known))[:4])} is among the {' and the '.join(lists)}, "
-                "to which this query may be sent."
-            )
-        if not allowed or len(allowed) == len(known):
-            return query
-        return query.replace(constraints=query.constraints.replace(pairs=allowed))
-
-    def _lists(self, query: Query) -> dict[str, Any]:
-        """Return the lists of members that apply to a query, by name."""
-        limits = self._limits
-        lists: dict[str, Any] = {}
-        if limits.members is not None:
-            lists["members"] = limits.members
-        if limits.user_members is not None:
-            user = _named("user")
-            if user is None:
-                raise SettingError(_unnamed("user", "user_members"))
-            if user in limits.user_members:
-                lists[f"user_members[{user!r}]"] = limits.user_members[user]
-        if self._is_private(query):
-            lists["private_members"] = () if limits.private_members is None else limits.private_members
-        return lists
-
-    def _is_private(self, query: Query) -> bool:
-        return query.private or (self._limits.private is not None and bool(self._limits.private(query)))
-
-    def _check_member(self, pair: Pair, query: Query) -> None:
-        for name, members in self._lists(query).items():
-            if not among(pair, members):
-                raise LimitError(f"{pair} is not one of {name}, so it is not asked.")
 
     def _rested(self, query: Query, trajectory: Trajectory) -> Query:
         if self._limits.cooldown_s is None:
@@ -248,16 +234,22 @@ class Meter:
             if scope == "day":
                 caps[f"day:{today}"] = cap
                 continue
-            name = _named(scope)
+            name = named(scope)
             if name is None:
                 units = zip(("usd", "s", "calls"), cap, strict=True)
-                raise SettingError(_unnamed(scope, *(f"{scope}_{unit}" for unit, value in units if value is not None)))
+                raise SettingError(unnamed(scope, *(f"{scope}_{unit}" for unit, value in units if value is not None)))
+            name = storable(name)
             caps[f"{scope}:{today}:{name}" if scope == "user" else f"{scope}:{name}"] = cap
         return caps
 
     @property
     def _needs_dollars(self) -> bool:
         return any(cap.usd is not None for cap in self._limits.caps.values())
+
+    @property
+    def _dollar_limit(self) -> str:
+        """The name of the first limit on dollars."""
+        return next(f"{scope}_usd" for scope, cap in self._limits.caps.items() if cap.usd is not None)
 
     def _expected(self, decision: Decision) -> Use | None:
         """Return what a call is expected to take; None if its dollars are limited and nothing is known of them."""
@@ -267,7 +259,7 @@ class Meter:
         if self._each is None and self._needs_dollars:
             return None
         seconds = None if chosen is None else chosen.expected_latency_s
-        return Use((self._each or 0.0) + _deciding(decision), seconds or 0.0, 1)
+        return Use(self._each or 0.0, seconds or 0.0, 1)
 
     def _took(self, decision: Decision, observation: Observation) -> Use:
         expected = self._expected(decision) or Use()
@@ -275,7 +267,7 @@ class Meter:
         if usd is None:
             usd = (self._each or 0.0) * max(1, observation.model_calls)
         seconds = expected.seconds if observation.latency_s is None else observation.latency_s
-        return Use(usd + _deciding(decision), seconds, 1)
+        return Use(usd, seconds, 1)
 
     def _said(self, scope: str, unit: str, used: Use) -> str:
         """Return the sentence that says which limit leaves no room."""
@@ -340,28 +332,8 @@ def _refused(pair: Pair, error: LimitError) -> Observation:
     return failed_call(pair, error, cost_usd=0.0, latency_s=0.0, model_calls=0)
 
 
-def _unpriced(pair: Pair, limits: Limits) -> str:
-    name = next(f"{scope}_usd" for scope, cap in limits.caps.items() if cap.usd is not None)
+def _unpriced(pair: Pair, limit: str) -> str:
     return (
-        f"{name} is set, and nothing is known of what {pair} costs, so it is not asked. Give the router outcomes with "
+        f"{limit} is set, and nothing is known of what {pair} costs, so it is not asked. Give the router outcomes with "
         "costs, or say with unknown_usd what such a call counts as."
     )
-
-
-def _unnamed(scope: str, *limits: str) -> str:
-    return (
-        f"{' and '.join(limits)} can't be checked: this call names no {scope}. Give it a config such as "
-        f"{{'configurable': {{'{_NAMES[scope][0]}': '...'}}}}."
-    )
-
-
-def _named(scope: str) -> str | None:
-    """Return the name of the user, thread or run that the surrounding call belongs to; None if it has none."""
-    given = ensure_config().get("configurable") or {}
-    found = next((given[key] for key in _NAMES[scope] if given.get(key) not in (None, "")), None)
-    return None if found is None else str(found)
-
-
-def _deciding(decision: Decision) -> float:
-    """Return the dollars that the router's own models took for a decision, as far as is known."""
-    return 0.0 if decision.spent is None else decision.spent.cost_usd or 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -12,7 +13,7 @@ from langchain_atlas.loop.ledger import MemoryLedger
 from langchain_atlas.pool.pairs import SEPARATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Query
@@ -65,14 +66,18 @@ class Limits:
     run_calls: int | None = None
     """Calls for a run."""
     unknown_usd: float | None = None
-    """Dollars that a call counts as if neither its cost nor an expectation of it is known. With None, such a pair is
-    not called where a limit on dollars is set."""
+    """Dollars that a call counts as if neither its cost nor an expectation of it is known; a decision of unknown cost
+    too, where the router asks a model. With None, such a pair is not called where a limit on dollars is set."""
     members: Collection[str] | None = None
     """Members that may be called; None for all."""
     user_members: Mapping[str, Collection[str]] | None = None
     """Members that single users may be given, by the user's id; the others may be given all."""
     private_members: Collection[str] | None = None
-    """Members that private queries may be sent to. With None, private queries are refused."""
+    """Members that private queries may be sent to. With None, private queries are refused. A model means those of its
+    pairs whose tool stays in this process (none, calculator, Python, OCR); others are named as pairs."""
+    private_services: Collection[str] | None = None
+    """Models and services besides the pairs that may see private queries, by name: the model that a router asks, an
+    encoder that calls a service, a judge. Those that run in this process may see any."""
     private: Callable[[Query], bool] | None = None
     """Whether a query is private, in addition to those that the application marks (``context={"private": True}``)."""
     cooldown_s: float | None = None
@@ -99,9 +104,16 @@ class Limits:
             raise SettingError(
                 f"if_store_is_away is {self.if_store_is_away!r}. {suggest(self.if_store_is_away, get_args(Away))}"
             )
-        for name, given in self._lists.items():
-            if isinstance(given, str):
-                raise SettingError(f"{name} is {given!r}; it must be a list of pairs or models, such as [{given!r}].")
+        if self.user_members is not None and not isinstance(self.user_members, Mapping):
+            raise SettingError(
+                f"user_members is {self.user_members!r}; it must give members by user, such as {{'guest': ['small']}}."
+            )
+        if self.private is not None and not callable(self.private):
+            raise SettingError(f"private is {self.private!r}; it must be a function of the query, or None.")
+        for name, given in (*self._lists.items(), ("private_services", self.private_services)):
+            if given is not None and (isinstance(given, str) or not isinstance(given, Collection)):
+                such = given if isinstance(given, str) else "small"
+                raise SettingError(f"{name} is {given!r}; it must be a list of names, such as [{such!r}].")
 
     @cached_property
     def caps(self) -> dict[str, Caps]:
@@ -113,6 +125,11 @@ class Limits:
     def memory(self) -> MemoryLedger:
         """What this process used, where there is no store, or while it is away."""
         return MemoryLedger()
+
+    @cached_property
+    def private_viewers(self) -> frozenset[str]:
+        """Names of all that may see a private query, besides what runs in this process."""
+        return frozenset(map(str, (*(self.private_members or ()), *(self.private_services or ()))))
 
     @property
     def _lists(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +21,7 @@ from langchain_atlas.outcomes.columns import COLUMNS
 from langchain_atlas.outcomes.table import OutcomeTable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.progress import Progress
@@ -92,7 +93,13 @@ def parted(
     Raises:
         OutcomeError: the file lacks a column, or nothing is left of it.
     """
-    file = pq.ParquetFile(path)
+    with pq.ParquetFile(path) as file:
+        yield from _parted(file, path, partial(_chosen, pairs=pairs, domains=domains), rows, progress)
+
+
+def _parted(
+    file: pq.ParquetFile, path: Path, chosen: Callable[[pa.Table], pa.Table], rows: int, progress: Progress | None
+) -> Iterator[Parts]:
     missing = [name for name in NEEDED if name not in file.schema_arrow.names]
     if missing:
         raise OutcomeError(
@@ -107,9 +114,11 @@ def parted(
         read, kept, unmarked = 0, 0, 0
         with ExitStack() as stack:
             for batch in file.iter_batches(batch_size=_BATCH, columns=list(NEEDED)):
-                chosen = _chosen(pa.Table.from_batches([batch]), pairs, domains)
-                marked = chosen.filter(pc.is_valid(chosen["score"]))
-                unmarked, kept = unmarked + len(chosen) - len(marked), kept + len(marked)
+                if batch.column("query_id").null_count:
+                    raise OutcomeError(f"{path} has rows without a query_id. Each row needs the id of its query.")
+                wanted = chosen(pa.Table.from_batches([batch]))
+                marked = wanted.filter(pc.is_valid(wanted["score"]))
+                unmarked, kept = unmarked + len(wanted) - len(marked), kept + len(marked)
                 for number, part in _divided(marked, n_parts):
                     if number not in writers:
                         writers[number] = stack.enter_context(pq.ParquetWriter(paths[number], part.schema))
@@ -122,7 +131,7 @@ def parted(
         yield Parts(tuple(paths[number] for number in sorted(writers)), str(path), kept, unmarked)
 
 
-def _chosen(table: pa.Table, pairs: Collection[Pair] | None, domains: Collection[str] | None) -> pa.Table:
+def _chosen(table: pa.Table, *, pairs: Collection[Pair] | None, domains: Collection[str] | None) -> pa.Table:
     if domains is not None:
         wanted = pa.array(sorted(domains)).cast(table.schema.field("domain").type)
         table = table.filter(pc.is_in(table["domain"], value_set=wanted))

@@ -26,6 +26,8 @@ __all__ = ["NO_TOOL", "SEPARATOR", "Modality", "Model", "Pair", "Pool", "Tool", 
 _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
+_LOCAL = frozenset({"calculator", "python", "ocr"})  # they show what they get to nobody
+
 AGENT = "agent"
 """Name of the tool, and of the invocation, that is an agent built around the pair's model."""
 
@@ -200,6 +202,12 @@ class Tool(ToolSources):
     def takes_images(self) -> bool:
         """Whether it is only useful for queries with an image."""
         return self.invocation in IMAGE_INVOCATIONS or "image" in self.needs
+
+    @property
+    def stays_here(self) -> bool:
+        """Whether what it is asked is known to stay here; LangChain tools of yours say so by ``stays_here = True``."""
+        found = [getattr(tool, "stays_here", False) is True for tool in self.tools]
+        return all(found) if found else self.use in _LOCAL if self.use is not None else self.invocation == "none"
 
     @model_validator(mode="after")
     def _has_one_source(self) -> Self:

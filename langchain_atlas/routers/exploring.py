@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,10 @@ class ExploringRouter(RouterWrapper):
 
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Async version of `decide`."""
-        return self._explored(query, trajectory, await self.router.adecide(query, trajectory))
+        own = await self.router.adecide(query, trajectory)
+        if trajectory.steps or own.pair is None:
+            return own
+        return await asyncio.to_thread(self._explored, query, trajectory, own)  # it may encode, and it draws
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries."""

@@ -95,6 +95,7 @@ def test_report_shows_the_weeks(command: Command, url: str, tmp_path: Path) -> N
     ("options", "said"),
     [
         (["--store", "sqlite:///a.db", "--data", "t.parquet"], "--store goes without --data"),
+        (["--store", "sqlite:///a.db", "--volume", "10/day"], "--volume goes with --data"),
         (["--data", "t.parquet"], "Give --data and --router"),
         ([], "Give --data and --router"),
     ],

@@ -14,6 +14,7 @@ from langchain_atlas import encoders
 from langchain_atlas.cli.app import app
 from langchain_atlas.errors import AtlasError, OutcomeError, PoolError, SettingError
 from langchain_atlas.outcomes import OutcomeTable
+from langchain_atlas.pool import prices
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
@@ -160,6 +161,31 @@ class TestProbes:
         figures, _ = run(narrow, more=("--probes", probes))
         assert any(note.startswith("5 of the 18 evaluated queries are among the probes") for note in figures["notes"])
 
+    def test_promote_a_new_model_or_roll_it_back(self, data: Path, cluster: str, tmp_path: Path) -> None:
+        rows = OutcomeTable.load(data).table.to_pylist()
+        asked = [row for row in rows if row["model"] == "small" and row["tool"] == "calculator"]
+        made = [
+            {**row, "query_id": f"{row['query_id']} {number}", "model": model, "score": score}
+            for number in range(12)
+            for row in asked
+            for model, score in (("small-2", 1.0), ("nova", 0.0))
+        ]
+        OutcomeTable.from_rows(made).save(tmp_path / "new.parquet")
+        figures = tmp_path / "figures.json"
+        given = ["evaluate", "--data", str(data), "--router", cluster, "--probes", str(tmp_path / "new.parquet")]
+        done = CliRunner().invoke(app, [*given, "--against", "nova=small", "--json", str(figures)])
+        assert done.exit_code == 0, done.output
+        said = " ".join(done.output.split())
+        assert "promote: small-2@@calculator against small@@calculator" in said
+        assert "roll back: nova@@calculator against small@@calculator" in said
+        found = json.loads(figures.read_text())["promotions"][cluster]
+        assert [one["verdict"] for one in found] == ["promote", "roll back"]
+        assert all(len(one["interval"]) == 2 for one in found)
+        unnamed = CliRunner().invoke(app, given)
+        assert "nova@@calculator has no predecessor by name; say --against nova=MODEL" in " ".join(
+            unnamed.output.split()
+        )
+
     def test_leave_the_saved_router_as_it_was(self, run: Any, narrow: str, probes: str) -> None:
         before = {path.name: path.read_bytes() for path in Path(narrow).iterdir()}
         run(narrow, more=("--probes", probes))
@@ -260,3 +286,47 @@ def test_incomplete_records_are_said(tmp_path: Path, single: str) -> None:
     notes = json.loads(out.read_text(encoding="utf-8"))["notes"]
     assert f"{single}: left out 6 of 18 queries; none of its pairs is recorded there." in notes
     assert OutcomeTable.load(tmp_path / "gaps.parquet").pairs == (Pair("large"), Pair("small", "search"))
+
+
+def test_a_models_leaving_is_reckoned(data: Path, cluster: str, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    given = ["evaluate", "--data", str(data), "--router", cluster, "--without", "small", "--json", str(figures)]
+    done = CliRunner().invoke(app, given)
+    assert done.exit_code == 0, done.output
+    assert "Without small, " in " ".join(done.output.split())
+    (found,) = json.loads(figures.read_text())["leaving"][cluster]
+    assert found["model"] == "small"
+    assert 0 < found["moved"] <= found["queries"] == 18
+    assert set(found["to"]) == {"large@@none"}
+
+
+def test_costs_are_those_of_todays_prices(data: Path, cluster: str, tmp_path: Path) -> None:
+    pool, table, figures = tmp_path / "pool.yaml", tmp_path / "prices.json", tmp_path / "figures.json"
+    rows = [{**row, "input_tokens": 100, "output_tokens": 10} for row in OutcomeTable.load(data).table.to_pylist()]
+    OutcomeTable.from_rows(rows).save(data)
+    pool.write_text("models:\n  small: {litellm: openai/small}\n  large: {litellm: openai/large}\n")
+    priced = {"input_cost_per_token": 1e-3, "output_cost_per_token": 0.0, "litellm_provider": "openai"}
+    table.write_text(json.dumps({"small": priced, "large": priced}))
+    given = ["evaluate", "--data", str(data), "--router", cluster, "--reprice", str(pool), "--prices", str(table)]
+    try:
+        done = CliRunner().invoke(app, [*given, "--json", str(figures)])
+    finally:
+        prices._TABLES.clear()
+        prices._facts.cache_clear()
+    assert done.exit_code == 0, done.output
+    assert "have another cost by the prices of" in " ".join(done.output.split())
+    assert json.loads(figures.read_text())["baselines"]["best_single"]["cost_usd_per_1k"] == pytest.approx(100)
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--against", "a=b"], "--against goes with --probes"),
+        (["--without", "medium"], "Model 'medium' is not in the router's pool"),
+        (["--prices", "latest"], "--prices goes with --reprice"),
+    ],
+)
+def test_mistakes_about_members_are_told(data: Path, cluster: str, more: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["evaluate", "--data", str(data), "--router", cluster, *more])
+    assert done.exit_code != 0
+    assert said in f"{done.output} {done.exception}"

@@ -35,7 +35,8 @@ from langchain_atlas import (
 from langchain_atlas.amounts import Use
 from langchain_atlas.errors import BrokenStreamError, ExecutionError, LimitError, SettingError
 from langchain_atlas.testing import Broken, ScriptedExecutor, ScriptedRouter, call_tool
-from langchain_atlas.trajectory import Constraints
+from langchain_atlas.trajectory import START as START_OF_A_QUERY
+from langchain_atlas.trajectory import Constraints, Spending
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,6 +59,10 @@ DAY = f"day:{TODAY}"
         ({"day_usd": float("nan")}, r"day_usd is nan"),
         ({"members": "small"}, r"members is 'small'; it must be a list .* such as \['small'\]"),
         ({"user_members": {"ada": "small"}}, r"user_members\['ada'\] is 'small'"),
+        ({"members": 5}, r"members is 5; it must be a list of names, such as \['small'\]"),
+        ({"user_members": ["ada"]}, r"user_members is \['ada'\]; it must give members by user"),
+        ({"private": True}, r"private is True; it must be a function of the query, or None"),
+        ({"private_services": "gpt-4o"}, r"private_services is 'gpt-4o'; it must be a list of names"),
         ({"if_store_is_away": "alow"}, r"if_store_is_away is 'alow'. Did you mean 'allow'\?"),
     ],
 )
@@ -145,6 +150,42 @@ def _any() -> Any:
     from langchain_atlas.amounts import Caps
 
     return Caps()
+
+
+class _Thinking(Priced):
+    """Routes as its base does; each decision asks a model that costs money, also the one to answer."""
+
+    def __init__(self, cost_usd: float | None, **usd: float | None) -> None:
+        super().__init__(**usd)
+        self.cost_usd = cost_usd
+
+    def decide(self, query: Query, trajectory: Any = START_OF_A_QUERY) -> Any:
+        return super().decide(query, trajectory).replace(spent=Spending(cost_usd=self.cost_usd))
+
+
+class TestDollarsOfDeciding:
+    def used(self, limits: Limits) -> Use:
+        return limits.memory.used([DAY])[DAY]
+
+    def test_are_counted_also_where_nothing_is_called(self) -> None:
+        limits = Limits(day_usd=10)
+        solve("hello", _Thinking(0.25, small=1.0), costing(small=1.0), limits=limits)
+        assert self.used(limits) == Use(usd=1.5, seconds=0.25, calls=1), "two decisions and a call"
+
+    def test_are_counted_of_a_choice_that_no_longer_fits_too(self) -> None:
+        limits = Limits(day_usd=1.4)
+        solve("hello", _Thinking(0.25, small=0.5, large=2.0), costing(small=0.5, large=2.0), limits=limits)
+        assert self.used(limits).usd == pytest.approx(0.25 + 0.25 + 0.5 + 0.25)
+
+    def test_of_unknown_cost_count_as_one_says_or_are_refused(self) -> None:
+        limits = Limits(day_usd=10)
+        with pytest.raises(LimitError, match=r"day_usd is set, and nothing is known of what the router's own model"):
+            solve("hello", _Thinking(None, small=1.0), costing(small=1.0), limits=limits)
+        limits = Limits(day_usd=10, unknown_usd=0.5)
+        solve("hello", _Thinking(None, small=1.0), costing(small=1.0), limits=limits)
+        assert self.used(limits).usd == pytest.approx(0.5 + 1.0 + 0.5)
+        limits = Limits(day_calls=5)
+        assert solve("hello", _Thinking(None, small=1.0), costing(small=1.0), limits=limits).answer == "by small"
 
 
 class TestWithinACall:

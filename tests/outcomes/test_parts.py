@@ -68,7 +68,13 @@ def test_pairs_and_domains_are_chosen_and_unmarked_outcomes_left_out_and_counted
 def test_a_missing_column_and_an_empty_choice_are_refused(path: Path) -> None:
     with pytest.raises(OutcomeError, match="Nothing with a score is left"), parted(path, domains=["nowhere"]):
         pass
-    pq.write_table(pq.read_table(path).drop_columns(["latency_s"]), path)
+    whole = pq.read_table(path)
+    ids = whole["query_id"].to_pylist()
+    at = whole.column_names.index("query_id")
+    pq.write_table(whole.set_column(at, "query_id", pa.array([None, *ids[1:]], whole.schema.field(at).type)), path)
+    with pytest.raises(OutcomeError, match="rows without a query_id"), parted(path):
+        pass
+    pq.write_table(whole.drop_columns(["latency_s"]), path)
     with pytest.raises(OutcomeError, match="no column 'latency_s'"), parted(path):
         pass
 

@@ -149,7 +149,10 @@ def test_a_store_that_is_away_is_told_once_and_decisions_go_on(
 ) -> None:
     store = Store(f"sqlite:///{tmp_path}/missing/atlas.db")
     router = LearningRouter(base, store, every_s=0.05)
-    time.sleep(0.5)
+    deadline = time.monotonic() + 20
+    while not caplog.text and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)  # looks that fail as well
     assert str(router.decide(QUERY).pair) == BEST
     router.close()
     assert caplog.text.count("Nothing can be learned from the store for now") == 1
@@ -209,6 +212,35 @@ def test_is_fitted_anew_on_all_that_the_store_holds(
     column = router.pairs.index(Pair.parse(BEST))
     assert router.router.statistics_.outcomes[column] == pytest.approx(18 + 20)
     assert router.refresh() == 0
+
+
+def test_is_fitted_anew_by_itself_while_decisions_go_on(
+    store: Store, learning: Callable[..., LearningRouter], base: ClusterRouter, outcomes: OutcomeTable
+) -> None:
+    scored(store, "new", BEST, 1.0, text="a question of a new kind")
+    router = learning(every_s=0.05, refit_days=1e-6, table=outcomes)
+    router._refit_s = 0.3
+    deadline = time.monotonic() + 20
+    while router.router.clusterings_ is base.clusterings_:  # type: ignore[attr-defined]
+        assert router.decide(QUERY).pair is not None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    known: Any = router.router
+    assert known.statistics_.outcomes.sum() == pytest.approx(base.statistics_.outcomes.sum() + 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"refit_days": 0}, "refit_days is 0; it must be a number above 0"),
+        ({"refit_days": 7}, "refit_days is 7, but what the router was fitted on is not given; say table="),
+    ],
+)
+def test_fitting_anew_by_itself_needs_its_table(
+    base: ClusterRouter, store: Store, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SettingError, match=said):
+        LearningRouter(base, store, **given)
 
 
 def test_a_new_pair_inherits_while_it_learns(store: Store, learning: Callable[..., LearningRouter]) -> None:

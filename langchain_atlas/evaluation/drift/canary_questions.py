@@ -91,6 +91,7 @@ class CanaryQuestions:
     def start(self) -> Self:
         """Ask a round whenever none was asked for `every_hours`, by this process or another, in a thread."""
         if self._thread is None:
+            self._stop.clear()
             self._thread = threading.Thread(target=self._follow, name="AtlasCanaryQuestions", daemon=True)
             self._thread.start()
         return self

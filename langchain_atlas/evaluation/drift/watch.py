@@ -75,6 +75,7 @@ class DriftWatch:
     def start(self) -> Self:
         """Look by itself from now on."""
         if self._thread is None:
+            self._stop.clear()
             self._thread = threading.Thread(target=self._follow, name="AtlasDrift", daemon=True)
             self._thread.start()
         return self

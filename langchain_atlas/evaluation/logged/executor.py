@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from langchain_atlas.trajectory import Query
 
 _SHOWN = 3
+_MOST_UNDRAWN = 0.05
+"""Share of queries on which a router may choose what the log's router never would: their scores are expected ones."""
 
 
 class LoggedExecutor(ReplayExecutor):
@@ -83,7 +85,25 @@ def judge(
     check_kind(name, router)
     runs = run_router(router, LoggedExecutor(table, logged, free=True), on_query=on_query)
     check_support(name, runs, logged)
+    check_overlap(name, runs, logged)
     return runs
+
+
+def check_overlap(name: str, runs: Runs, logged: LoggedOutcomes) -> None:
+    """Check that the log's router could have chosen what a router chooses, on nearly all queries.
+
+    Raises:
+        OutcomeError: it could not; such as a log of a router that never draws, on which this one decides otherwise.
+    """
+    undrawn, asked = logged.undrawn(runs.answered), int((runs.answered >= 0).sum())
+    if undrawn <= _MOST_UNDRAWN * asked:
+        return
+    raise OutcomeError(
+        f"Router {name!r} can't be judged on this log: on {undrawn} of {asked} queries it chooses a pair that the "
+        "log's router would never have chosen there (recorded propensity 1), so nothing recorded says how that would "
+        "have gone. Let the live router explore (ExploringRouter) and judge on what is recorded then, or watch this "
+        "one beside it (ShadowRouter)."
+    )
 
 
 def check_support(name: str, runs: Runs, logged: LoggedOutcomes) -> None:

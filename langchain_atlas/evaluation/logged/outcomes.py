@@ -118,7 +118,9 @@ class LoggedOutcomes:
             completed=self.completed.rows(rows).with_pairs(pairs),
             expected=self.expected[cells],
             recorded=recorded,
-            propensities=replace(self.propensities, weights=weights, supported=supported),
+            propensities=replace(
+                self.propensities, weights=weights, supported=supported, certain=self.propensities.certain[rows]
+            ),
             coverage=Coverage.of(recorded.scores),
         )
 
@@ -145,6 +147,15 @@ class LoggedOutcomes:
             call_share=share,
             choices=len(self.completed.pairs),
         )
+
+    def undrawn(self, columns: NDArray[np.int64]) -> int:
+        """Return on how many queries a policy chooses a pair that the log's router would never have chosen there.
+
+        Args:
+            columns: column of the pair for each query, -1 for none, shape [n_queries].
+        """
+        rows = np.flatnonzero((columns >= 0) & self.propensities.certain)
+        return int((~self.recorded.recorded[rows, columns[rows]]).sum())
 
     def effective_sample_size(self, columns: NDArray[np.int64]) -> float:
         """Return how many queries of the log say directly what a policy would have got, weighted by how evenly they do.

@@ -42,6 +42,9 @@ class Propensities:
     """Whether they come from the log or were estimated."""
     doubtful: tuple[str, ...]
     """Pairs whose recorded propensities do not match how often they were recorded."""
+    certain: NDArray[np.bool_]
+    """Whether the query's pair was chosen with a recorded probability of 1, so that no other could have been, shape
+    [n_queries]."""
 
     @classmethod
     def of(cls, table: OutcomeTable, recorded: OutcomeMatrix, strata: NDArray[np.int64]) -> Self:
@@ -70,7 +73,8 @@ class Propensities:
         # A pair's outcomes stand for all queries on which it could have been recorded: self-normalised.
         total, wanted = weights.sum(axis=0), supported.sum(axis=0)
         weights *= np.where(total > 0, wanted / np.maximum(total, 1e-12), 0.0)
-        return cls(weights, supported, source, doubtful)
+        certain = (known & (given >= 1)).any(axis=1) & ~complete
+        return cls(weights, supported, source, doubtful, certain)
 
 
 def supported_cells(recorded: OutcomeMatrix) -> NDArray[np.bool_]:

@@ -74,6 +74,13 @@ def estimate_notes(logged: LoggedOutcomes) -> list[str]:
             f"The recorded propensities of {named} do not match how often it was logged; estimates that rest on them "
             "may be wrong. Check what the column holds: the probability with which the logged pair was chosen."
         )
+    certain = int(logged.propensities.certain.sum())
+    if certain:
+        notes.append(
+            f"On {certain} of {len(logged.recorded.scores)} queries the log's router chose without drawing "
+            "(propensity 1): what another pair would have done there is expected, not seen. Figures of baselines and "
+            "of routers that choose otherwise rest on that."
+        )
     if never := never_logged_note(logged.never_logged()):
         notes.append(never)
     return notes

@@ -6,7 +6,9 @@ import os
 import threading
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from langchain_atlas.errors import MissingExtraError, SettingError
 from langchain_atlas.outcomes.store.schema import DECISIONS, METADATA, OUTCOMES, SCORES, TABLES, TIMES
@@ -15,15 +17,21 @@ try:
     import alembic  # noqa: F401  # looked for here, so that its lack is found where a store is made
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql, sqlite
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, StatementError
+    from sqlalchemy.engine import Engine, make_url
+    from sqlalchemy.exc import (
+        ArgumentError,
+        DataError,
+        DBAPIError,
+        IntegrityError,
+        StatementError,
+    )
 except ImportError as error:
     raise MissingExtraError("A store", "store") from error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import URL, Connection, Engine, Select
+    from sqlalchemy import URL, Connection, Select
 
     from langchain_atlas.outcomes.store.rows import Row
 
@@ -39,8 +47,18 @@ _MIGRATING = 4_170_020
 _WRITES = "atlas_writes"
 _WRITING = threading.RLock()
 """Held while this process writes to SQLite. A connection that a forked child inherits would damage the database."""
+_ENGINES: WeakSet[Engine] = WeakSet()
+"""The engines of SQLite, whose idle connections are closed before a fork."""
+
+
+def _before_fork() -> None:
+    _WRITING.acquire()
+    for engine in list(_ENGINES):
+        engine.dispose()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_WRITING.acquire, after_in_parent=_WRITING.release, after_in_child=_WRITING.release)
+    os.register_at_fork(before=_before_fork, after_in_parent=_WRITING.release, after_in_child=_WRITING.release)
 
 
 def is_refused(error: Exception) -> bool:
@@ -87,6 +105,7 @@ class Database:
         self._is_sqlite = url.get_backend_name() == "sqlite"
         self._now: sa.ColumnElement[float] = sa.literal_column(_NOW[url.get_backend_name()])
         self._engine: Engine | None = None
+        self._file: tuple[int, int] | None = None
         self._opening = threading.Lock()
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -157,6 +176,8 @@ class Database:
 
     def _opened(self) -> Engine:
         with _WRITING, self._opening:
+            if self._engine is not None and self._is_sqlite and self._file != self._found():
+                self.close()  # it was deleted, or another file is in its place
             if self._engine is None:
                 engine = self._made()
                 try:
@@ -164,20 +185,32 @@ class Database:
                 except BaseException:
                     engine.dispose()
                     raise
-                self._engine = engine
+                self._engine, self._file = engine, self._found()
             return self._engine
+
+    def _found(self) -> tuple[int, int] | None:
+        """Return what tells the database's file from another one at the same path; None if there is none."""
+        try:
+            found = Path(str(self.url.database)).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _made(self) -> Engine:
         if not self._is_sqlite:
             waits = {"connect_timeout": _CONNECT_S, "tcp_user_timeout": 1000 * _BUSY_S, "keepalives_idle": _BUSY_S}
             return sa.create_engine(self.url, pool_size=2, pool_pre_ping=True, connect_args=waits)
-        # No connection stays open between transactions: see `_WRITING`.
-        engine = sa.create_engine(self.url, connect_args={"timeout": _BUSY_S}, poolclass=sa.NullPool)
+        # One connection stays open: whoever closes the last one has the disk write all, and deletes the log.
+        engine = sa.create_engine(
+            self.url, connect_args={"timeout": _BUSY_S}, poolclass=sa.QueuePool, pool_size=1, max_overflow=-1
+        )
+        _ENGINES.add(engine)
 
         @sa.event.listens_for(engine, "connect")
         def connected(connection: Any, _: object) -> None:
             connection.isolation_level = None  # transactions are begun below, also around the making of tables
             connection.execute("PRAGMA journal_mode = WAL")
+            # A killed process loses nothing by it; a machine without power loses the last transactions, but no order.
             connection.execute("PRAGMA synchronous = NORMAL")
 
         @sa.event.listens_for(engine, "begin")

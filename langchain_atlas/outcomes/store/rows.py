@@ -35,6 +35,8 @@ class Observed:
     decision_id: str
     observation: Observation
     time: float
+    is_private: bool = False
+    """Whether the query is private."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Rows:
     """Makes rows; what is kept of texts is settled here."""
 
     keep_texts: bool = True
-    """Whether the texts of queries and answers are kept."""
+    """Whether the texts of queries and answers are kept; those of private queries never are."""
     domain: str = "live"
     """Domain of all rows."""
 
@@ -81,9 +83,9 @@ class Rows:
             "turn": len(item.trajectory.steps),
             "decided_at": item.time,
             "query_hash": query_hash(query.text, query.context),
-            "query": self._text(query.text),
-            "context": self._text(query.context),
-            "input": self._text(decision.input),
+            "query": self._text(query.text, query.private),
+            "context": self._text(query.context, query.private),
+            "input": self._text(decision.input, query.private),
             "domain": self.domain,
             "model": decision.pair.model,
             "tool": decision.pair.tool,
@@ -100,9 +102,9 @@ class Rows:
         return {
             "decision_id": item.decision_id,
             "recorded_at": item.time,
-            "response": self._text(seen.answer),
+            "response": self._text(seen.answer, item.is_private),
             # A provider's error may repeat what was asked.
-            "error": error if self.keep_texts else error.partition(":")[0],
+            "error": error if self.keep_texts and not item.is_private else error.partition(":")[0],
             "input_tokens": seen.usage.input_tokens,
             "output_tokens": seen.usage.output_tokens,
             "cost_usd": seen.cost_usd,
@@ -110,8 +112,8 @@ class Rows:
             "model_calls": seen.model_calls,
         }
 
-    def _text(self, text: str | None) -> str | None:
-        return None if text is None or not self.keep_texts else _clean(text)
+    def _text(self, text: str | None, is_private: bool) -> str | None:  # of the query
+        return None if text is None or is_private or not self.keep_texts else _clean(text)
 
 
 def query_hash(text: str, context: str | None) -> str:

@@ -75,6 +75,7 @@ CHARGES = Table(
     Column("usd", Double, nullable=False, doc="expected dollars; once settled, the real ones"),
     Column("seconds", Double, nullable=False, doc="expected seconds; once settled, the real ones"),
     Column("is_settled", Boolean, nullable=False, doc="whether the call has ended"),
+    Index("atlas_charges_charged_at", "charged_at"),
 )
 """Calls that limits count: one row for each."""
 

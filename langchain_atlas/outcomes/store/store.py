@@ -51,9 +51,9 @@ class Store:
 
     Args:
         url: ``sqlite:///atlas.db``, or ``postgresql://USER:PASSWORD@HOST/DATABASE``.
-        keep_texts: whether the texts of queries and answers are kept. Without them only a hash of each query is kept,
-            and no router can be fitted on the store; equal queries still have equal hashes, so a text that is known can
-            be looked for.
+        keep_texts: whether the texts of queries and answers are kept; those of private queries never are. Without texts
+            only a hash of each query is kept, and no router can be fitted on the store; equal queries still have equal
+            hashes, so a text that is known can be looked for.
         keep_days: days after which rows are deleted; None keeps everything.
         domain: domain of the recorded outcomes.
         queue_size: number of decisions and outcomes that may wait to be written.
@@ -128,7 +128,7 @@ class Store:
         if observation is None:
             self._writer.put(Decided(decision, query, trajectory, time.time()))
         else:
-            self._writer.put(Observed(decision.id, observation, time.time()))
+            self._writer.put(Observed(decision.id, observation, time.time(), query.private))
 
     def record(
         self, decision_id: str, *, score: float, source: str = "feedback", confidence: float | None = None

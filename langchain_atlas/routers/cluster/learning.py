@@ -71,13 +71,19 @@ class LearningRouter(RouterWrapper):
         notice_changes: whether a pair whose success changes is learned anew: what was known of it before counts as 20
             outcomes from then on. The test is that of `DriftMonitor`, and its events are published.
         new_pairs: whether pairs that the router does not know are learned too. A restricted router learns none.
+        refit_days: days after which the router is fitted anew, again and again, in the thread that follows the store;
+            see `refit`. None leaves that to you.
+        table: what the router was fitted on, for `refit_days`.
 
     Raises:
-        SettingError: the router is no cluster router, or a setting is out of range.
+        SettingError: the router is no cluster router, a setting is out of range, or `refit_days` lacks its table.
     """
 
     not_deciding = frozenset(
-        {"_store", "_stop", "_every_s", "_refreshing", "_known", "_seen_until", "_monitor", "_changed"}
+        {
+            *("_store", "_stop", "_every_s", "_refreshing", "_known", "_seen_until", "_monitor", "_changed"),
+            *("_table", "_refit_s", "_refitted_at"),
+        }
     )
 
     def __init__(
@@ -89,18 +95,29 @@ class LearningRouter(RouterWrapper):
         every_s: float = 2.0,
         new_pairs: bool = True,
         notice_changes: bool = True,
+        refit_days: float | None = None,
+        table: OutcomeTable | None = None,
     ) -> None:
         if not isinstance(router, ClusterRouter):
             raise SettingError(f"The router is {router!r}; only a cluster router can learn from a store.")
-        for name, value in (("half_life_days", half_life_days), ("every_s", every_s)):
+        given = {"half_life_days": half_life_days, "every_s": every_s, "refit_days": refit_days}
+        for name, value in given.items():
             if value is not None and not value > 0:
                 raise SettingError(f"{name} is {value!r}; it must be a number above 0.")
+        if refit_days is not None and table is None:
+            raise SettingError(
+                f"refit_days is {refit_days!r}, but what the router was fitted on is not given; say table=OutcomeTable."
+                "load(...)."
+            )
         super().__init__(router)
         self._store = Store.shared(store) if isinstance(store, str) else store
         self._new_pairs = new_pairs
         self._every_s = every_s
         self._half_life_s = None if half_life_days is None else half_life_days * _DAY_S
         self._monitor = DriftMonitor(_QUERIES_PER_FALSE_ALARM) if notice_changes else None
+        self._table = table
+        self._refit_s = math.inf if refit_days is None else refit_days * _DAY_S
+        self._refitted_at = time.monotonic()
         self._changed: dict[Pair, float] = {}
         self._known: dict[str, _Learned] = {}
         self._seen_until = 0.0
@@ -211,8 +228,20 @@ class LearningRouter(RouterWrapper):
             ]
             self._router = refitted(router, rows, self._changed, _FORGOTTEN)
             self._faded_until = time.time() if now is None else now
+            self._refitted_at = time.monotonic()
             if self._monitor is not None:  # the clusters have other numbers
                 self._monitor = DriftMonitor(_QUERIES_PER_FALSE_ALARM)
+
+    def follow(self) -> None:
+        """Learn what is new, or fit anew if it is time; the thread that follows the store calls this.
+
+        Raises:
+            OutcomeError: the store can't be read.
+        """
+        if self._table is not None and time.monotonic() - self._refitted_at >= self._refit_s:
+            self.refit(self._table)
+        else:
+            self.refresh()
 
     def inherit(
         self, pairs: Iterable[Pair | str], *, predecessors: Mapping[str, str] | None = None, outcomes: float = 20.0
@@ -265,7 +294,7 @@ def _follow(followed: weakref.ref[LearningRouter], stop: threading.Event, every_
         if router is None:
             return
         try:
-            router.refresh()
+            router.follow()
             told = False
         except Exception as error:  # noqa: BLE001  # the store may be back the next time
             if not told:

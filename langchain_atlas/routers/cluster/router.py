@@ -14,6 +14,7 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import PoolError, SettingError
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.privacy import check_encoder
 from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers import unpaired
 from langchain_atlas.routers.cluster.consistency import fits_together
@@ -213,6 +214,7 @@ class ClusterRouter(UtilityRouter):
 
     def _vectors(self, queries: Sequence[Query]) -> NDArray[np.floating]:
         if self.view_ is None:
+            check_encoder(self.encoder, queries)
             return self.encoder.encode(_texts(queries))
         return self.view_.vectors(QueryFeatures.of(queries, self.encoder))
 

@@ -67,7 +67,7 @@ def with_successors(
             unknown until it was called.
 
     Raises:
-        PoolError: a pair is known already, or a predecessor is not.
+        PoolError: a pair is known already, a predecessor is not, or one is given of a model that is not new.
         SettingError: `outcomes` or `cost_ratio` is not above 0.
     """
     for name, value in (("outcomes", outcomes), ("cost_ratio", cost_ratio)):
@@ -76,6 +76,10 @@ def with_successors(
     new = [Pair.parse(pair) if isinstance(pair, str) else pair for pair in pairs]
     models = list(dict.fromkeys(pair.model for pair in router.pairs))
     told = dict(predecessors or {})
+    names = sorted({pair.model for pair in new})
+    for model in told:
+        if model not in names:
+            raise PoolError(f"predecessors has {model!r}, which is no model of the new pairs. {suggest(model, names)}")
     for model in told.values():
         if model not in models:
             raise PoolError(f"Predecessor {model!r} is not a model of this router. {suggest(model, models)}")

@@ -13,6 +13,7 @@ import numpy as np
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
+from langchain_atlas.privacy import check_encoder
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, overall_success
 from langchain_atlas.routers.estimates import PairEstimates
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
@@ -106,6 +107,7 @@ class EmbeddingRouter(UtilityRouter):
 
     def _vectors(self, queries: Sequence[Query]) -> NDArray[np.float32]:
         """Return the vector of each query, shape [n_queries, dimension], each of length one."""
+        check_encoder(self.encoder, queries)
         return self.encoder.encode(self._texts(queries))
 
     @property

@@ -10,6 +10,7 @@ from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Model, Pair, Pool
+from langchain_atlas.privacy import check_may_see
 from langchain_atlas.routers.base import Router, shared_pairs, some
 from langchain_atlas.routers.prompted.describing import pool_of
 from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
@@ -87,6 +88,7 @@ class ModelRouter(Router):
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Call the model for the next step; see `Router.decide`."""
         asking, spent = self._asking(query, trajectory), _Spent()
+        self._check_sight(query)
         try:
             messages, how = next(asking)
             while True:
@@ -98,6 +100,7 @@ class ModelRouter(Router):
     async def adecide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Do what `decide` does on the event loop."""
         asking, spent = self._asking(query, trajectory), _Spent()
+        self._check_sight(query)
         try:
             messages, how = next(asking)
             while True:
@@ -109,6 +112,15 @@ class ModelRouter(Router):
     @abstractmethod
     def _asking(self, query: Query, trajectory: Trajectory) -> AskingModel:
         """Yield what to ask the model for the next step, and return the decision."""
+
+    def _check_sight(self, query: Query) -> None:
+        """Make sure that the model may see a query.
+
+        Raises:
+            LimitError: it may not.
+        """
+        if self._served.calls_out:
+            check_may_see(query, self._served.name, "the router's model")
 
     def _caller(self, how: Asking) -> Any:
         model = self._served.chat_model()

@@ -12,6 +12,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import SettingError
 from langchain_atlas.messages.histories import sendable
+from langchain_atlas.privacy import check_encoder
 from langchain_atlas.routers.base import last_answer
 from langchain_atlas.routers.prompted.base import DESCRIBED_FACT, ModelRouter
 from langchain_atlas.routers.prompted.conversation import question_text
@@ -211,6 +212,7 @@ class FewShotRouter(ZeroShotRouter):
     def _examples(self, query: Query, allowed: Sequence[Pair]) -> list[BaseMessage]:
         columns = np.array([self._columns[pair] for pair in allowed])
         right = self.examples.right[:, columns]
+        check_encoder(self.encoder, [query])
         near = self.examples.vectors @ self.encoder.encode([query.text])[0]
         order = [row for row in np.argsort(-near, kind="stable") if right[row].any()][: self.n_examples]
         told: list[str] = []

@@ -46,6 +46,21 @@ class Served:
         """The model, as it can be saved; None for a chat model, which can't."""
         return self.model if isinstance(self.model, Model) else None
 
+    @property
+    def name(self) -> str:
+        """The model's name; that of a chat model is the one that its provider knows it by, or its class."""
+        if isinstance(self.model, Model):
+            return self.model.name
+        named = (getattr(self.model, key, None) for key in ("model_name", "model"))
+        return next((name for name in named if isinstance(name, str) and name), type(self.model).__name__)
+
+    @property
+    def calls_out(self) -> bool:
+        """Whether what it is asked leaves this process; not for embedded models and weights of its own."""
+        if isinstance(self.model, Model):
+            return not self.model.litellm.startswith(_EMBEDDED)
+        return self.weights is None
+
     def chat_model(self) -> BaseChatModel:
         """Return the chat model.
 

@@ -49,7 +49,8 @@ class StayingRouter(RouterWrapper):
         router: the router to wrap; it must say what it expects of a pair, as all that compare pairs do.
         pool: the pool, for the prices of its models.
         value_usd: dollars that a right answer is worth, above 0; by default that of the wrapped router.
-        thread_turns: number of turns that a thread usually has. One that goes on is expected to have half as many more.
+        thread_turns: number of turns that a thread usually has. One that has passed it is expected to go on for
+            half as many again.
         cache_ttl_s: seconds that the provider keeps a prompt's start after a call, for all models or by model.
         cache_min_tokens: shortest prompt that is cached, in tokens.
         clock: tells the time, in seconds since 1970.
@@ -174,7 +175,8 @@ class StayingRouter(RouterWrapper):
 
     def _turns_left(self, thread: _Thread) -> int:
         """Return the number of turns that are expected, this one included."""
-        return max(math.ceil(self._thread_turns) - thread.turns, math.ceil(thread.turns / 2), 1)
+        left = math.ceil(self._thread_turns) - thread.turns
+        return left if left > 0 else max(math.ceil(thread.turns / 2), 1)
 
     def _prices(self, decision: Decision) -> TokenPrices | None:
         """Return what a token of the thread costs with a pair; None when unknown."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, ConfigDict, Field
@@ -89,6 +89,9 @@ class Calculator(BaseTool):
 
     Errors come back as an answer that begins with ``Error:``. Set ``handle_tool_error=False`` for a `ToolException`.
     """
+
+    stays_here: ClassVar[bool] = True
+    """Whether what it is asked stays in this process and beside it; see `Tool.stays_here`."""
 
     name: str = "calculator"
     description: str = (

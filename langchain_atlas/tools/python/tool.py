@@ -6,7 +6,7 @@ import secrets
 import textwrap
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field, model_validator
@@ -121,6 +121,9 @@ class PythonTool(BaseTool):
     A program that fails comes back as an answer that begins with ``Error:``. Set ``handle_tool_error=False`` for a
     `ToolException`.
     """
+
+    stays_here: ClassVar[bool] = True
+    """Whether what it is asked stays in this process and beside it; see `Tool.stays_here`."""
 
     name: str = "python"
     description: str = (

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
@@ -49,6 +49,9 @@ class OcrTool(BaseTool):
     An image that can't be read comes back as an answer that begins with ``Error:``. Set ``handle_tool_error=False`` for
     a `ToolException`.
     """
+
+    stays_here: ClassVar[bool] = True
+    """Whether what it is asked stays in this process and beside it; see `Tool.stays_here`."""
 
     name: str = "ocr"
     description: str = "Reads the text in an image and returns it."

@@ -78,6 +78,8 @@ def test_a_predecessor_may_be_told(router: ClusterRouter) -> None:
     assert joined.statistics_.outcomes[joined.pairs.index(Pair("nova", "none"))] == pytest.approx(5)
     with pytest.raises(PoolError, match="'medium' is not a model"):
         with_successors(router, ["nova@@none"], predecessors={"nova": "medium"})
+    with pytest.raises(PoolError, match=r"predecessors has 'nva', .* Did you mean 'nova'\?"):
+        with_successors(router, ["nova@@none"], predecessors={"nva": "large"})
     with pytest.raises(PoolError, match="is known to this router"):
         with_successors(router, [OLD])
     with pytest.raises(SettingError, match="outcomes is 0"):

@@ -1,8 +1,9 @@
 """Runs that share a day's budget; run as a program, a process of some.
 
-python spending.py URL DAY_USD RUNS CONCURRENT WAY
+python spending.py URL DAY_USD RUNS CONCURRENT WAY [SECONDS]
 
-Prints a line of JSON for each run as it ends: what it cost, or the error. WAY is ``threads`` or ``loop``.
+Prints a line of JSON for each run as it ends: what it cost, or the error. WAY is ``threads`` or ``loop``; a call takes
+up to SECONDS.
 """
 
 from __future__ import annotations
@@ -47,7 +48,10 @@ class Dearest(Router):
 
 
 class Waiting(Executor):
-    """Waits a little; a call costs from half to one and a half times what is expected of it."""
+    """Waits; a call costs from half to one and a half times what is expected of it."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -55,12 +59,12 @@ class Waiting(Executor):
 
     def run(self, pair: Pair, query: Query) -> Observation:
         del query
-        time.sleep(0.05 * random.random())  # noqa: S311
+        time.sleep(self._seconds * random.random())  # noqa: S311
         return self._seen(pair)
 
     async def arun(self, pair: Pair, query: Query) -> Observation:
         del query
-        await asyncio.sleep(0.05 * random.random())  # noqa: S311
+        await asyncio.sleep(self._seconds * random.random())  # noqa: S311
         return self._seen(pair)
 
     def _seen(self, pair: Pair) -> Observation:
@@ -79,10 +83,10 @@ def said(result: dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def main(url: str, day_usd: str, runs: str, concurrent: str, way: str) -> None:
+def main(url: str, day_usd: str, runs: str, concurrent: str, way: str, seconds: str = "0.05") -> None:
     """Make the runs."""
     store, limits = Store(url), Limits(day_usd=float(day_usd))
-    router, executor = Dearest(), Waiting()
+    router, executor = Dearest(), Waiting(float(seconds))
 
     def one(_: int) -> None:
         try:

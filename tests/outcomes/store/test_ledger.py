@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from spending import DEAREST, EXPECTED_USD
+from spending import DEAREST, EXPECTED_USD, Dearest, Waiting
 
-from langchain_atlas import Store
+from langchain_atlas import AtlasChain, Limits, Store
 from langchain_atlas.amounts import Caps, Use
+from langchain_atlas.errors import LimitError
 from langchain_atlas.loop.ledger import MemoryLedger
 from langchain_atlas.outcomes.store.database import checked_url
 
@@ -29,8 +30,10 @@ PROGRAM = Path(__file__).with_name("spending.py")
 LARGEST = max(EXPECTED_USD.values())
 
 
-def spend(url: str, *, day_usd: float, runs: int, concurrent: int, way: str) -> subprocess.Popen[str]:
-    arguments = [url, str(day_usd), str(runs), str(concurrent), way]
+def spend(
+    url: str, *, day_usd: float, runs: int, concurrent: int, way: str, seconds: float = 0.05
+) -> subprocess.Popen[str]:
+    arguments = [url, str(day_usd), str(runs), str(concurrent), way, str(seconds)]
     return subprocess.Popen([sys.executable, str(PROGRAM), *arguments], stdout=subprocess.PIPE, text=True)
 
 
@@ -72,7 +75,7 @@ class TestProcessesThatShareADaysBudget:
 
     def test_call_of_a_killed_process_stays_charged_as_expected(self, url: str) -> None:
         Store(url).ledger.used(["day"])  # makes the tables
-        process = spend(url, day_usd=1000, runs=100_000, concurrent=8, way="threads")
+        process = spend(url, day_usd=1000, runs=100_000, concurrent=8, way="threads", seconds=1.0)
         assert process.stdout is not None
         heard = [json.loads(process.stdout.readline()) for _ in range(30)]
         os.kill(process.pid, signal.SIGKILL)
@@ -149,15 +152,15 @@ class TestLedger:
         assert ledger.failing() == {}
 
     def test_failures_far_apart_are_not_in_a_row(self, ledger: LimitLedger) -> None:
-        ledger.failed("large", 0.2, 2)
-        time.sleep(0.3)
-        ledger.failed("large", 0.2, 2)
+        ledger.failed("large", 1.0, 2)
+        time.sleep(1.2)
+        ledger.failed("large", 1.0, 2)
         assert ledger.failing() == {"large": 0.0}
-        ledger.failed("large", 0.2, 2)
+        ledger.failed("large", 1.0, 2)
         until = ledger.failing()["large"]
         assert until > 0
         time.sleep(max(0.0, until - time.time()) + 0.05)
-        ledger.failed("large", 0.2, 2)
+        ledger.failed("large", 1.0, 2)
         assert ledger.failing()["large"] > until, "had its chance and failed again"
 
 
@@ -170,3 +173,42 @@ def test_cooldown_is_seen_by_other_processes_within_a_second_or_two(url: str, op
         time.sleep(0.05)
     assert set(theirs.failing()) == {"large"}
     assert time.monotonic() < deadline - 2.5
+
+
+@pytest.mark.parametrize("name", ["x" * 10_000, "with\0nul", "half \ud800", "é" * 150])
+def test_any_name_of_a_user_is_counted(name: str, url: str) -> None:
+    store = Store(url)
+    limits = Limits(user_calls=1)
+    chain = AtlasChain(Dearest(), Waiting(0), store=store, limits=limits)
+    chain.invoke("hello", {"configurable": {"user_id": name}})
+    with pytest.raises(LimitError, match="user_calls is 1, and 1 calls are used"):
+        chain.invoke("hello", {"configurable": {"user_id": name}})
+    chain.invoke("hello", {"configurable": {"user_id": f"{name}other"}})
+    store.close()
+
+
+def test_a_store_of_an_earlier_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/atlas.db"
+    Store(url).ledger.used(["day"])
+    engine = sa.create_engine(checked_url(url))
+    with engine.begin() as connection:
+        connection.execute(sa.text("drop index atlas_charges_charged_at"))
+        connection.execute(sa.text("update atlas_version set version_num = '0002'"))
+    Store(url).ledger.used(["day"])
+    assert [index["name"] for index in sa.inspect(engine).get_indexes("atlas_charges")] == ["atlas_charges_charged_at"]
+    engine.dispose()
+
+
+def test_a_database_that_is_deleted_while_it_is_open_is_made_anew(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/atlas.db"
+    store = Store(url)
+    caps = {"day": Caps(calls=2)}
+    assert store.ledger.charge("one", Use(calls=1), caps) is None
+    for path in tmp_path.glob("atlas.db*"):
+        if path.is_file():
+            path.unlink()
+    assert store.ledger.used(["day"]) == {"day": Use()}
+    assert store.ledger.charge("two", Use(calls=1), caps) is None
+    assert store.ledger.used(["day"]) == {"day": Use(calls=1)}
+    store.close()
+    assert [path.name for path in tmp_path.glob("atlas.db*") if path.is_file()] == ["atlas.db"]
