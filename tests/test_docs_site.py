@@ -135,17 +135,23 @@ def test_a_record_without_source_keeps_its_docstring() -> None:
     assert names["Typed"].__doc__ == "Typed in."
 
 
-BEGIN_OTHERWISE = {"estimates.md", "integrations.md", "report.md", "standard_tests.md"}
-"""Older pages that begin with a section, a table or a command."""
-
-
 @pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
 def test_every_page_begins_with_what_it_is_for(path: Path) -> None:
-    if str(path.relative_to(ROOT / "docs")) in BEGIN_OTHERWISE:
-        return
     title, _, rest = path.read_text(encoding="utf-8").strip().partition("\n")
     assert title.startswith("# ")
     assert re.match(r"[A-Z`\[(*<]", rest.strip()), rest.strip()[:80]
+
+
+LONG = {"benchmarks.md", "changelog.md", "decisions.md", "glossary.md", "language_model.md", "metrics.md"}
+"""Pages that are looked things up in, or that tell of one experiment; those of the reference are, too."""
+MOST_WORDS = 1_300
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.stem)
+def test_no_page_is_long_that_could_be_two(path: Path) -> None:
+    name = str(path.relative_to(ROOT / "docs"))
+    words = len(path.read_text(encoding="utf-8").split())
+    assert words <= MOST_WORDS or name in LONG or name.startswith("reference/"), "move a section to a page of its own"
 
 
 def test_the_python_of_the_how_tos_and_the_start_runs(

@@ -1,7 +1,7 @@
 """The record of every pair, in all or part of a memory, over all queries.
 
 A record can be made from part of the memory. In training, every query is seen through a memory without it and similar
-queries, as a live query will be; see ``docs/rl.md``.
+queries, as a live query will be; see ``docs/rl-learning.md``.
 
 A new pair brings 20 to 50 probes. The pairs with many outcomes show whether these probes were easy, and whether the
 query is. If all pairs have equally many outcomes, this changes nothing.
