@@ -1,4 +1,4 @@
-"""One query on path two, from a policy that is trained on the demo's outcomes."""
+"""One query on path two, from a policy that is trained on part of BFCL's outcomes: eight pairs, for minutes."""
 
 from __future__ import annotations
 
@@ -6,30 +6,37 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
+from measured import encoder, parts
 from svg import BLUE, FAINT, GRID, INK, PAPER, TEAL, Canvas
 
-from langchain_atlas import OutcomeTable, ReplayExecutor, Router, solve
-from langchain_atlas.demo import OUTCOMES
+from langchain_atlas import OutcomeTable, Pair, ReplayExecutor, Router, solve
 
 if TYPE_CHECKING:
     from langchain_atlas import Query, Trajectory
 
-TRAINING = 0.75
-STEPS = 30
+PAIRS = (
+    "gpt-4o-mini-2024-07-18@@prompt",
+    "Salesforce_xLAM-7b-fc-r@@fc",
+    "gorilla-openfunctions-v2@@fc",
+    "meta-llama_Meta-Llama-3-70B-Instruct@@prompt",
+    "meetkai_functionary-medium-v3.1@@fc",
+    "gpt-4o-2024-08-06@@fc",
+    "claude-3-5-sonnet-20240620@@prompt",
+    "gpt-4-0613@@prompt",
+)
+QUERIES, STEPS = 400, 30
+VALUE_USD = 0.005
+"""Dollars that a right answer is worth."""
 _FITS = 90
 """Characters of an answer that fit into a line."""
 
 
 def trajectory() -> str:
     """Draw one query that the policy has not seen: what was asked, what came back, and where it stopped."""
-    table = OutcomeTable.load(OUTCOMES)
-    names = np.random.default_rng(0).permutation(table.query_ids).tolist()
-    cut = round(TRAINING * len(names))
-    router = trained(table.select(query_ids=names[:cut]))
-    executor = ReplayExecutor(table)
-    queries = table.select(query_ids=names[cut:]).queries
-    found = [(solve(query, router, executor), query) for query in queries]
+    training, test = (table.select(pairs=map(Pair.parse, PAIRS)) for table in parts())
+    router = trained(training.select(query_ids=training.query_ids[:QUERIES])).configure(value_usd=VALUE_USD)
+    executor = ReplayExecutor(test)
+    found = [(solve(query, router, executor), query) for query in test.queries]
     return _steps(*max(found, key=lambda one: _tells(*one)))
 
 
@@ -41,7 +48,7 @@ def trained(table: OutcomeTable) -> Router:
         data, out = Path(folder) / "outcomes.parquet", Path(folder) / "policy"
         table.save(data)
         app(["train", "--data", str(data), "--steps", str(STEPS), "--out", str(out)], standalone_mode=False)
-        return Router.load(out)
+        return Router.load(out, encoder())
 
 
 def _tells(done: Trajectory, query: Query) -> tuple[bool, int, int]:
@@ -59,7 +66,7 @@ def _steps(done: Trajectory, query: Query) -> str:
         canvas.dot(48, top + 22, BLUE, 11)
         canvas.text(48, top + 27, str(number), PAPER, "middle", bold=True)
         canvas.text(70, top + 26, f"asks {seen.pair}", BLUE, bold=True)
-        cost = "" if seen.cost_usd is None else f"${seen.cost_usd:.5f}"
+        cost = "" if seen.cost_usd is None else f"${seen.cost_usd:.2g}"
         canvas.text(722, top + 26, cost, FAINT, "end", size=12)
         said = " ".join((seen.answer or seen.error or "").split())
         canvas.text(70, top + 50, said if len(said) <= _FITS else said[: _FITS - 1] + "…", INK, size=12)
@@ -70,5 +77,5 @@ def _steps(done: Trajectory, query: Query) -> str:
     canvas.arrow([(48, top - 18), (48, top + 12)], GRID)
     canvas.dot(48, top + 24, TEAL, 11)
     canvas.text(70, top + 29, f"answers: {last.reason}"[:104], TEAL, bold=True)
-    canvas.text(722, top + 56, f"all calls: ${done.cost_usd or 0:.5f}", FAINT, "end", size=12)
+    canvas.text(722, top + 56, f"all calls: ${done.cost_usd or 0:.2g}", FAINT, "end", size=12)
     return canvas.svg()

@@ -63,18 +63,17 @@ def frontier() -> str:
     scores, costs = test.matrix(), test.matrix("cost_usd")
     for pair in range(len(test.pairs)):
         dollars, right = 1000 * np.nanmean(costs[:, pair]), np.nanmean(scores[:, pair])
-        if right >= axes.y[0] and dollars > 10 ** axes.x[0]:
+        if right >= axes.y[0] and axes.x[0] < log10(dollars) < axes.x[1]:
             canvas.dot(*axes.at(log10(dollars), right), FAINT, 3.5, hollow=True)
     router = ClusterRouter(encoder(), random_state=0).fit(training)
     _curve(axes, [measured(router.configure(value_usd=value), test) for value in VALUES], BLUE)
     best = int(np.nanargmax(training.matrix().mean(axis=0)))
     at = axes.at(log10(1000 * np.nanmean(costs[:, best])), np.nanmean(scores[:, best]))
     canvas.dot(*at, RED, 5)
-    canvas.text(at[0] + 9, at[1] + 16, "the best single pair", RED)
-    for number, (name, colour) in enumerate((("one pair for everything", FAINT), ("a router, by its setting", BLUE))):
-        y = 290 + 22 * number
-        canvas.dot(560, y, colour, 4, hollow=number == 0)
-        canvas.text(572, y + 4, name)
+    canvas.text(at[0] + 9, at[1] - 10, "the best single pair", RED)
+    for x, name, colour in ((330, "one pair for everything", FAINT), (540, "a router, by its setting", BLUE)):
+        canvas.dot(x, 16, colour, 4, hollow=colour == FAINT)
+        canvas.text(x + 12, 20, name)
     return canvas.svg()
 
 
