@@ -43,6 +43,8 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Point links out of docs/ at the pages that the site has instead, and keep the text for those who read no HTML."""
+    if page.file.src_uri.startswith("how-to/"):
+        page.meta.setdefault("search", {"boost": 4})  # what people search for first
     text = re.sub(r"\]\((?:\.\./)+([^)#\s]+)((?:#[^)\s]*)?)\)", lambda found: _inside(found, page), markdown)
     text = re.sub(r"^```mermaid\n.*?^```\n", "", text, flags=re.DOTALL | re.MULTILINE)  # needs a script
     _texts[page.file.src_uri] = text
