@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
-import pkgutil
 import re
 import subprocess
 import sys
 import traceback
 
 import pytest
-from pages import page
+from pages import modules, page
 
-import langchain_atlas
 from langchain_atlas import errors
 from langchain_atlas.errors import AtlasError, ExecutionError, MissingExtraError, SettingError, page_of
 from langchain_atlas.failures.kinds import execution_error, failed_call
@@ -24,12 +21,7 @@ TEXT = page("docs/reference/errors.md")
 
 def classes() -> list[type[AtlasError]]:
     """Return every class of errors of the package, wherever it is defined."""
-    for module in pkgutil.walk_packages(langchain_atlas.__path__, "langchain_atlas."):
-        if not re.search(r"migrations|__main__", module.name):
-            try:
-                importlib.import_module(module.name)
-            except ImportError:  # an extra that is not installed
-                continue
+    list(modules())
     found, todo = [AtlasError], [AtlasError]
     while todo:
         below = [one for one in todo.pop().__subclasses__() if one.__module__.startswith("langchain_atlas.")]

@@ -1,9 +1,10 @@
-"""One query on path two, from a policy that is trained on part of BFCL's outcomes: eight pairs, for minutes."""
+"""One query on path two, from a policy that is trained on part of BFCL's outcomes: six pairs, for minutes."""
 
 from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from measured import encoder, parts
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
 PAIRS = (
     "gpt-4o-mini-2024-07-18@@prompt",
     "Salesforce_xLAM-7b-fc-r@@fc",
-    "gorilla-openfunctions-v2@@fc",
     "meta-llama_Meta-Llama-3-70B-Instruct@@prompt",
     "meetkai_functionary-medium-v3.1@@fc",
-    "gpt-4o-2024-08-06@@fc",
     "claude-3-5-sonnet-20240620@@prompt",
     "gpt-4-0613@@prompt",
 )
-QUERIES, STEPS = 400, 30
+QUERIES, STEPS = 300, 5
 VALUE_USD = 0.005
 """Dollars that a right answer is worth."""
 _FITS = 90
@@ -58,7 +57,7 @@ def _tells(done: Trajectory, query: Query) -> tuple[bool, int, int]:
 
 def _steps(done: Trajectory, query: Query) -> str:
     calls = done.observations
-    canvas = Canvas(760, 128 + 84 * len(calls), "One query on path two, call by call")
+    canvas = Canvas(760, 156 + 84 * len(calls), "One query on path two, call by call")
     canvas.text(24, 30, query.text[:96], bold=True)
     for number, seen in enumerate(calls, start=1):
         top = 50 + 84 * (number - 1)
@@ -66,7 +65,7 @@ def _steps(done: Trajectory, query: Query) -> str:
         canvas.dot(48, top + 22, BLUE, 11)
         canvas.text(48, top + 27, str(number), PAPER, "middle", bold=True)
         canvas.text(70, top + 26, f"asks {seen.pair}", BLUE, bold=True)
-        cost = "" if seen.cost_usd is None else f"${seen.cost_usd:.2g}"
+        cost = "" if seen.cost_usd is None else f"${seen.cost_usd:.5f}"
         canvas.text(722, top + 26, cost, FAINT, "end", size=12)
         said = " ".join((seen.answer or seen.error or "").split())
         canvas.text(70, top + 50, said if len(said) <= _FITS else said[: _FITS - 1] + "…", INK, size=12)
@@ -76,6 +75,8 @@ def _steps(done: Trajectory, query: Query) -> str:
     top = 50 + 84 * len(calls)
     canvas.arrow([(48, top - 18), (48, top + 12)], GRID)
     canvas.dot(48, top + 24, TEAL, 11)
-    canvas.text(70, top + 29, f"answers: {last.reason}"[:104], TEAL, bold=True)
-    canvas.text(722, top + 56, f"all calls: ${done.cost_usd or 0:.2g}", FAINT, "end", size=12)
+    canvas.text(70, top + 29, "answers", TEAL, bold=True)
+    for number, line in enumerate(wrap(last.reason, _FITS)[:3]):
+        canvas.text(70, top + 50 + 18 * number, line, INK, size=12)
+    canvas.text(722, top + 29, f"all calls: ${done.cost_usd or 0:.5f}", FAINT, "end", size=12)
     return canvas.svg()

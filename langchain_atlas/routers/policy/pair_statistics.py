@@ -311,11 +311,11 @@ def eased(
 
 
 def logit(chances: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return chances as logits."""
+    """Return chances as logits, in their shape."""
     inside = np.clip(chances, EDGE, 1 - EDGE)
     return np.asarray(np.log(inside / (1 - inside)), dtype=np.float32)
 
 
 def chance(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return logits as chances."""
+    """Return logits as chances, in their shape."""
     return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
