@@ -22,7 +22,7 @@ class AtlasError(Exception):
     """Base of all errors raised by langchain-atlas."""
 
     @property
-    def __notes__(self) -> list[str]:  # type: ignore[override]  # a list all the same, which `add_note` extends
+    def __notes__(self) -> list[str]:  # a list, as `add_note` wants it
         """Notes that tracebacks show below the message; the first one says where to read more."""
         notes: list[str] = self.__dict__.setdefault("__notes__", [f"More: {page_of(type(self))}"])
         return notes
