@@ -14,7 +14,7 @@ DOCS := .venv-docs
 # Material for MkDocs says at each start that there will be an MkDocs 2
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help install demo docs docs-serve docs-pages wheel test test-all test-train-llm check net format \
+.PHONY: help install demo docs docs-serve docs-pages pictures wheel test test-all test-train-llm check net format \
 	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
 	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
 	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \
@@ -46,6 +46,10 @@ docs-serve: $(DOCS)/.installed ## Show the site at http://127.0.0.1:8000 while y
 docs-pages: $(INSTALLED) ## Write anew the pages that are made by running code: commands, settings, tutorials
 	$(BIN)/python docsite/reference.py
 	$(BIN)/python docsite/tutorials.py
+
+pictures: $(INSTALLED) ## Draw the pictures of the documentation anew, light and dark (minutes; uses ../shared/data and Chromium)
+	$(BIN)/python docsite/pictures
+	$(BIN)/python benchmarks/trace_picture.py
 
 # Apart from ours, as it needs nothing of the package: the reference is read from the source
 $(DOCS)/.installed: docsite/requirements.txt

@@ -204,12 +204,12 @@ def _listed(points: Sequence[dict[str, Any]]) -> str:
 
 def picture(curve: dict[str, Any]) -> str:
     """Return the curves as SVG, one panel for each table."""
-    shapes = [f'<rect width="{WIDTH * len(curve)}" height="{HEIGHT}" fill="#ffffff"/>']
+    shapes = [f'<rect width="{WIDTH * len(curve) + 12}" height="{HEIGHT}" fill="#ffffff"/>']
     for number, (name, seeds) in enumerate(curve.items()):
         shapes.append(f'<g transform="translate({number * WIDTH} 0)">')
         shapes += [*_panel(name, seeds), "</g>"]
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(curve)} {HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * len(curve) + 12} {HEIGHT}" '
         'font-family="sans-serif" font-size="12">'
     )
     return "\n".join([head, *shapes, "</svg>", ""])

@@ -1,4 +1,4 @@
-"""Draws a trace of the demo's graph for the docs, from the runs that a real run sent.
+"""Draws a trace of the demo's graph for the docs, light and dark, from the runs that a real run sent.
 
 Run with: make trace-picture
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 from langchain_core.messages import HumanMessage
 from langsmith import Client, tracing_context
 from rich.console import Console
+from rich.terminal_theme import DEFAULT_TERMINAL_THEME, SVG_EXPORT_THEME
 from rich.text import Text
 from rich.tree import Tree
 
@@ -66,9 +67,10 @@ def main() -> None:
     console = Console(record=True, width=84)
     console.print(tree)
     PICTURE.parent.mkdir(exist_ok=True)
-    picture = console.export_svg(title="one trace, as it was sent")
-    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # fonts from the network
-    PICTURE.write_text(picture, encoding="utf-8")
+    for path, theme in ((PICTURE, DEFAULT_TERMINAL_THEME), (PICTURE.with_stem("trace-dark"), SVG_EXPORT_THEME)):
+        drawn = console.export_svg(title="one trace, as it was sent", theme=theme, clear=False, unique_id="trace")
+        drawn = re.sub(r"@font-face \{.*?\}\s*", "", drawn, flags=re.DOTALL)  # fonts from the network
+        path.write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":

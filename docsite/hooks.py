@@ -14,6 +14,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 OUTSIDE = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md", "SECURITY.md": "security.md"}
 """Files at the top of the repository that are pages, by name."""
+_IMAGE = re.compile(r"!\[([^\]]*)\]\((\S*images/)([\w-]+)\.(svg|png)\)")
 _texts: dict[str, str] = {}
 """Text of each page, by its path."""
 
@@ -42,10 +43,12 @@ def on_files(files: Files, config: Any) -> Files:
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Point links out of docs/ at the pages that the site has instead, and keep the text for those who read no HTML."""
+    if page.file.src_uri.startswith("how-to/"):
+        page.meta.setdefault("search", {"boost": 4})  # what people search for first
     text = re.sub(r"\]\((?:\.\./)+([^)#\s]+)((?:#[^)\s]*)?)\)", lambda found: _inside(found, page), markdown)
     text = re.sub(r"^```mermaid\n.*?^```\n", "", text, flags=re.DOTALL | re.MULTILINE)  # needs a script
     _texts[page.file.src_uri] = text
-    return text
+    return _IMAGE.sub(_in_both_forms, text)
 
 
 def on_post_build(config: Any) -> None:
@@ -81,6 +84,14 @@ def _inside(found: re.Match[str], page: Any) -> str:
     if example := re.fullmatch(r"examples/([\w/]+)\.py", target):
         return f"]({up}examples/{example[1]}.md)"
     return found[0]
+
+
+def _in_both_forms(found: re.Match[str]) -> str:
+    """Return a picture twice, if it has a dark form: the theme shows the one that fits."""
+    said, folder, name, kind = found.groups()
+    if not (ROOT / f"docs/images/{name}-dark.{kind}").exists():
+        return found[0]
+    return f"![{said}]({folder}{name}.{kind}#only-light)\n![{said}]({folder}{name}-dark.{kind}#only-dark)"
 
 
 def _relinked(text: str, up: str) -> str:

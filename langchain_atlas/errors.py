@@ -3,6 +3,9 @@
 Every error raised on purpose derives from `AtlasError`. A message names the bad value, what would be valid,
 and what to do next. What the caller can fix is an `InvalidInputError` (the command line exits with status 2);
 what went wrong at run time is an `ExecutionError` (exit status 1).
+
+Each class has a section in docs/reference/errors.md: what it means, why it is raised, what to do. A note on the error
+names it, so that a traceback and the command line end with it, and the message itself stays as it is.
 """
 
 from collections.abc import Iterable
@@ -11,9 +14,22 @@ from typing import Any
 
 from langchain_atlas.secrets import masked
 
+PAGE = "docs/reference/errors.md"
+"""The page on the errors."""
+
 
 class AtlasError(Exception):
     """Base of all errors raised by langchain-atlas."""
+
+    @property
+    def __notes__(self) -> list[str]:  # a list, as `add_note` wants it
+        """Notes that tracebacks show below the message; the first one says where to read more."""
+        notes: list[str] = self.__dict__.setdefault("__notes__", [f"More: {page_of(type(self))}"])
+        return notes
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:
+        self.__dict__["__notes__"] = notes
 
 
 class InvalidInputError(AtlasError, ValueError):
@@ -126,6 +142,16 @@ class SlimInstallError(MissingExtraError):
             f"{feature} needs {', '.join(missing)}. This is a slim install, which decides and answers. Install what "
             "learning needs with: pip install langchain-atlas",
         )
+
+
+def page_of(kind: type[AtlasError]) -> str:
+    """Return the page that explains a class of errors, such as ``docs/reference/errors.md#settingerror``.
+
+    Args:
+        kind: the class; one that is defined elsewhere is explained as the nearest class of this module above it.
+    """
+    (name, *_) = (one.__name__ for one in kind.__mro__ if globals().get(one.__name__) is one)
+    return f"{PAGE}#{name.lower()}"
 
 
 def suggest(bad: str, valid: Iterable[str], limit: int = 12) -> str:

@@ -253,7 +253,10 @@ def shape_of(text: str) -> list[float]:
 
 
 def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fill missing outcomes with what the pair's level and the query's ease lead to expect; see `Effects`."""
+    """Fill missing outcomes with what the pair's level and the query's ease lead to expect; see `Effects`.
+
+    Scores and result have shape [n_queries, n_pairs].
+    """
     known = ~np.isnan(scores)
     if known.all():
         return scores.astype(np.float64)
@@ -262,7 +265,10 @@ def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
-    """Return ``seen @ coefficients``, with the last row of the coefficients as the intercept."""
+    """Return ``seen @ coefficients``, with the last row of the coefficients as the intercept.
+
+    Features of shape [n, n_features] give [n, n_pairs].
+    """
     products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
     return products
 
@@ -285,7 +291,7 @@ def without_context(coefficients: NDArray[Any]) -> NDArray[Any] | None:
     """Return the coefficients without those of the context, which are most of them; None for uncommon encoders.
 
     A query without context has zeros there. Sums without them are the same to the last bit, because vectors of a
-    multiple of 32 numbers are added up in the same groups.
+    multiple of 32 numbers are added up in the same groups. Shape [n_features + 1, n_pairs], with fewer features.
     """
     text, left = divmod(len(coefficients) - 1 - _ONES, 4)
     if left or text % 32 or not text:

@@ -86,9 +86,9 @@ class Page:
             time.sleep(0.05)
         raise TimeoutError(f"{address} is not ready: {self.evaluate('document.documentElement.dataset.errors')}")
 
-    def picture(self, path: Path) -> None:
-        """Write the whole page to a PNG file."""
-        height = self.evaluate("document.documentElement.scrollHeight")
+    def picture(self, path: Path, height: int | None = None) -> None:
+        """Write the page to a PNG file: its upper part of a height in pixels, or all of it."""
+        height = height or self.evaluate("document.documentElement.scrollHeight")
         width = self.evaluate("innerWidth")
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         data = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)["data"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from recorded import row, table_of
 
+import langchain_atlas
 from langchain_atlas import ClusterRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from types import ModuleType
 
     from fixture_types import Serve
 
@@ -29,6 +33,16 @@ def page(name: str) -> str:
 def blocks(text: str, language: str) -> list[str]:
     """Return the blocks of code in a page, or in a part of it."""
     return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def modules() -> Iterator[ModuleType]:
+    """Import and yield every module of the package but those of extras that are not installed, and of migrations."""
+    for module in pkgutil.walk_packages(langchain_atlas.__path__, "langchain_atlas."):
+        if not re.search(r"migrations|__main__", module.name):
+            try:
+                yield importlib.import_module(module.name)
+            except ImportError:
+                continue
 
 
 def save_router(folder: Path, scores: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""What docs/tools.md says is true."""
+"""What docs/tools.md and the pages below it say is true."""
 
 from __future__ import annotations
 
@@ -22,12 +22,16 @@ from langchain_atlas.tools.vision import PROCEDURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-TEXT = page("docs/tools.md")
+PAGES = {
+    name: page(f"docs/tools/{name}.md") for name in ("calculator", "python", "search", "images", "calling", "answers")
+}
 MODELS = (Model(name="small"),)
 
 
 def section(name: str) -> str:
-    return TEXT.partition(f"## {name}\n")[2].partition("\n## ")[0]
+    """Return a page by its title, or the section of a page by its own."""
+    (text,) = (text for text in PAGES if re.search(rf"^##? {name}$", text, flags=re.MULTILINE))
+    return text if text.startswith(f"# {name}\n") else text.partition(f"## {name}\n")[2].partition("\n## ")[0]
 
 
 @pytest.mark.parametrize("name", ["How models call tools", "Ranking", "Refining"])
@@ -42,7 +46,7 @@ def test_the_pool_files_are_read_and_their_tools_built(name: str, tmp_path: Path
 def test_the_scorer_runs() -> None:
     (code,) = blocks(section("Ranking"), "python")
     names: dict[str, Any] = {}
-    exec(compile(code, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
+    exec(compile(code, "docs/tools", "exec"), names)  # noqa: S102  # our own text
     assert isinstance(names["tool"], Tool)
     assert names["tool"].tools[0].invoke({"question": "?", "answers": ["abc", "a"]}).startswith('{"best": 1')
     LiveExecutor(Pool(models=MODELS, tools=(names["tool"],)))
@@ -75,7 +79,7 @@ retriever = RunnableLambda(lambda _: [Document("found")])
 
 def test_the_search_of_the_docs_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (code,) = blocks(section("Search"), "python")
-    exec(compile(code, "docs/tools.md", "exec"), {})  # noqa: S102  # our own text
+    exec(compile(code, "docs/tools", "exec"), {})  # noqa: S102  # our own text
     assert capsys.readouterr().out == "[1] ferries.md\nThe ferry leaves at noon.\n"
 
 
@@ -103,7 +107,7 @@ def test_the_pool_for_images_pairs_as_the_docs_say(tmp_path: Path, monkeypatch: 
     (tmp_path / "sales.png").write_bytes(picture())
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
-    exec(compile(code, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
+    exec(compile(code, "docs/tools", "exec"), names)  # noqa: S102  # our own text
     assert names["query"].images[0].startswith("data:image/png;base64,")
 
 

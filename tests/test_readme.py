@@ -62,9 +62,9 @@ def test_the_pool_of_the_docs_is_read(tmp_path: Path) -> None:
 
 def test_the_tools_of_the_docs_are_made(tmp_path: Path) -> None:
     names: dict[str, Any] = {}
-    section = page("docs/tools.md").partition("## Your own tools")[2]
+    section = page("docs/tools/your-own.md")
     python, pools = (blocks(section, kind)[0] for kind in ("python", "yaml"))
-    exec(compile(python, "docs/tools.md", "exec"), names)  # noqa: S102  # our own text
+    exec(compile(python, "docs/tools/your-own.md", "exec"), names)  # noqa: S102  # our own text
     made = [names[name] for name in ("one", "kit", "library", "expert", "files", "wiki")]
     assert [tool.name for tool in made] == ["double", "kit", "library", "expert", "files", "wiki"]
     offline = Pool(models=(Model(name="mini"),), tools=tuple(made[:4]))
@@ -74,7 +74,7 @@ def test_the_tools_of_the_docs_are_made(tmp_path: Path) -> None:
 
 
 def test_every_file_that_the_docs_link_to_is_there() -> None:
-    for name in ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]:
+    for name in ["README.md", "CONTRIBUTING.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/**/*.md"))]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page(name)):
             assert (ROOT / name).parent.joinpath(target).exists(), f"{name} links to {target}"
 
@@ -88,7 +88,7 @@ def test_langgraph_json_names_graphs_that_are_there() -> None:
 def test_the_python_of_the_pages_on_logs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copy(ROOT / "examples/logs/helpdesk.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
-    for name in ("docs/logs.md", "docs/outcome_table.md"):
+    for name in ("docs/logs.md", "docs/logs-of.md", "docs/outcome_table.md"):
         for code in blocks(page(name), "python"):
             if "litellm.callbacks" not in code:  # tests/integrations/test_litellm_recorder.py runs it
                 exec(compile(code, name, "exec"), {})  # noqa: S102  # our own text

@@ -19,13 +19,13 @@ def main() -> None:
     try:
         app()
     except AtlasError as error:
-        sys.stderr.write(masked(f"Error: {error}\n"))
+        _tell(error)
         sys.exit(2 if isinstance(error, InvalidInputError) else 1)
     except ModuleNotFoundError as error:
         told = SlimInstallError.of("This", error)
         if told is None:
             raise
-        sys.stderr.write(f"Error: {told}\n")
+        _tell(told)
         sys.exit(1)
     except KeyboardInterrupt:
         _stopped()
@@ -33,6 +33,10 @@ def main() -> None:
         if left.code == _INTERRUPTED:  # typer has caught the interrupt, and prints nothing
             _stopped()
         raise
+
+
+def _tell(error: AtlasError) -> None:
+    sys.stderr.write(masked("\n".join([f"Error: {error}", *error.__notes__, ""])))
 
 
 def _stopped() -> NoReturn:

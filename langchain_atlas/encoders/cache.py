@@ -44,7 +44,7 @@ class VectorCache:
 
     Args:
         folder: where the files are; created at the first vector.
-        most_bytes: size of the vectors of one encoder, at most.
+        most_bytes: bytes that the vectors of one encoder may take.
 
     Raises:
         SettingError: `most_bytes` is not positive.

@@ -44,7 +44,7 @@ def litellm_recorder(
         out: the outcome table to write or continue, ``.parquet`` or ``.jsonl``.
         domain: domain of all calls.
         max_outcomes: stop recording after this many; the application goes on.
-        max_chars: leave out calls whose question, context or answer is longer.
+        max_chars: leave out calls whose question, context or answer has more characters.
 
     Returns:
         The callback: LiteLLM's ``CustomLogger``, with ``flush``, ``close`` and ``skipped``, the number of calls that

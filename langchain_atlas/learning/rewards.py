@@ -27,7 +27,7 @@ class Rewards:
     selection: float = 0.0
     """Weight of answering with a pair that costs no more than the cheapest right one (the paper's xi, 1 there); whether
     the answer is right is part of the outcome's component. Off by default: it rewards agreement with hindsight, which
-    costs accuracy here; see ``docs/rl.md``."""
+    costs accuracy here; see ``docs/rl-learning.md``."""
     format: float = 1.0
     """Weight of ending with an answer."""
     cost: float = 1.0

@@ -131,4 +131,6 @@ def test_what_learns_says_what_it_lacks(command: str, tmp_path: Path) -> None:
     assert ran.returncode == 1
     assert ran.stderr.startswith("Error: ")
     assert "slim install" in ran.stderr
-    assert ran.stderr.rstrip().endswith("pip install langchain-atlas")
+    told, more = ran.stderr.rstrip().rsplit("\n", 1)
+    assert told.endswith("pip install langchain-atlas")
+    assert more.startswith("More: ")

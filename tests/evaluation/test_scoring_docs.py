@@ -1,4 +1,4 @@
-"""What docs/scoring.md shows works: its Python, its rubric, its options."""
+"""What docs/scoring.md and docs/judges.md show works: its Python, its rubric, its options."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-TEXT = page("docs/scoring.md")
+TEXT = page("docs/scoring.md") + page("docs/judges.md")
 
 
 def test_the_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

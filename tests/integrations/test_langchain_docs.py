@@ -1,4 +1,4 @@
-"""The examples in docs/langchain.md run."""
+"""The examples in docs/langchain.md and docs/chat_model.md run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["stand_in"]
 
-PAGE = "docs/langchain.md"
+PAGES = ("docs/langchain.md", "docs/chat_model.md")
 
 
 def reply(body: dict[str, Any]) -> Any:
@@ -37,8 +37,9 @@ def test_the_pages_python_runs(
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     printed = []
-    for code in blocks(page(PAGE), "python"):
-        exec(compile(code, PAGE, "exec"), names)  # noqa: S102  # our own text
+    agent, *chains = blocks(page(PAGES[0]), "python")
+    for code in (agent, *blocks(page(PAGES[1]), "python"), *chains):
+        exec(compile(code, "docs/langchain.md", "exec"), names)  # noqa: S102  # our own text
         printed.append(capsys.readouterr().out.splitlines())
     pair = "mini@@calculator"
     assert printed[:3] == [["4929.91", pair], ["4929.91", pair], ["{'city': 'Oslo'}"]]

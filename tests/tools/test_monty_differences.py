@@ -1,4 +1,4 @@
-"""Where Monty differs from CPython without a word, it is put right, refused, or listed in docs/tools.md."""
+"""Where Monty differs from CPython without a word, it is put right, refused, or listed in docs/tools/python.md."""
 
 from __future__ import annotations
 

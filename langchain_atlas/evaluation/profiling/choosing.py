@@ -53,7 +53,7 @@ class Beliefs:
     """Number of outcomes that the mean of all pairs counts as in a pair's overall record."""
 
     def variance(self, count: NDArray[np.float64], overall: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the variance of the expected success if there were these numbers of outcomes."""
+        """Return the variance of the expected success given numbers of outcomes, in the shape of `count`."""
         spread = np.maximum(self.success * (1 - self.success), _LEAST_VARIANCE)
         borrowed = self.strength / (count + self.strength)
         variance: NDArray[np.float64] = spread / (count + self.strength + 1) + borrowed**2 * spread / (

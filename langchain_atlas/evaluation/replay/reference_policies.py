@@ -76,7 +76,7 @@ class SinglePairs:
 
     @property
     def priced_cost(self) -> NDArray[np.float64]:
-        """Mean dollars of the priced pairs, NaN for the others."""
+        """Mean dollars of the priced pairs, NaN for the others, shape [n_pairs]."""
         return np.where(self.priced, self.cost, np.nan)
 
     def mix(self, cost: float) -> Mix:

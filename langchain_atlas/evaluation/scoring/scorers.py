@@ -175,7 +175,7 @@ class PythonTestsScorer(Scorer):
     kind: Literal["python_tests"] = "python_tests"
     """Its name in `SCORERS`."""
     backend: Literal["monty", "process"] = "monty"
-    """The sandbox: Monty, which differs from Python here and there (see ``docs/tools.md``), or CPython itself."""
+    """The sandbox: Monty, which differs from Python in places (see ``docs/tools/python.md``), or CPython itself."""
 
     def _target(self, expected: Any) -> str:
         lines = expected if isinstance(expected, list) else [expected]

@@ -43,7 +43,7 @@ class Bounds:
 
     Args:
         seconds: time allowed from the first wait on; an enclosing `deadline` also applies.
-        max_bytes: maximum size of the reply, both compressed and decompressed.
+        max_bytes: bytes that the reply may have, both compressed and decompressed.
     """
 
     def __init__(self, seconds: float, max_bytes: int) -> None:

@@ -27,7 +27,7 @@ class Spill:
 
     Args:
         folder: where the files are; made when needed.
-        max_bytes: size that this process's file may have.
+        max_bytes: bytes that this process's file may have.
     """
 
     def __init__(self, folder: Path, max_bytes: int) -> None:

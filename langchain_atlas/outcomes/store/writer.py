@@ -55,7 +55,7 @@ class Writer:
         rows: makes rows of items.
         folder: folder of the spill files.
         queued: number of items that may wait.
-        spill_bytes: size that the spill file may have.
+        spill_bytes: bytes that the spill file may have.
         keep_s: seconds after which rows are deleted; None for never.
     """
 

@@ -232,7 +232,7 @@ def check_number(
 
 
 def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Turn logits into probabilities."""
+    """Turn logits of any shape into probabilities."""
     halves = np.asarray(logits, dtype=np.float64) / 2
     chances: NDArray[np.float64] = (1 + np.tanh(halves)) / 2  # overflows nowhere
     return chances

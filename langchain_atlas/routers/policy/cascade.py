@@ -2,7 +2,7 @@
 
 If queries may be unlike the remembered ones, records hardly show which answer is right, but two things still hold:
 answers of different tools and models that agree are mostly right, and when none agree, the pair with the best overall
-record is the best guess. See ``docs/rl.md`` for the evidence, and for how the constants were chosen.
+record is the best guess. See ``docs/rl-learning.md`` for the evidence, and for how the constants were chosen.
 """
 
 from __future__ import annotations

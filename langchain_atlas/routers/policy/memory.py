@@ -47,7 +47,7 @@ class AnswerMatrix:
 
     @property
     def verdicts_or_none(self) -> NDArray[np.int8]:
-        """The verdicts; -1 everywhere if there are none."""
+        """The verdicts, in the shape of `groups`; -1 everywhere if there are none."""
         return np.full(self.groups.shape, -1, dtype=np.int8) if self.verdicts is None else self.verdicts
 
 

@@ -1,4 +1,4 @@
-"""The compact policy: from states to the value of each action. See ``docs/rl.md``.
+"""The compact policy: from states to the value of each action. See ``docs/rl-learning.md``.
 
 Three small networks, each applied to every pair or answer alike, so that their number and order do not matter:
 

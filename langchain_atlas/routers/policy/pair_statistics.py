@@ -1,7 +1,7 @@
 """The record of every pair, in all or part of a memory, over all queries.
 
 A record can be made from part of the memory. In training, every query is seen through a memory without it and similar
-queries, as a live query will be; see ``docs/rl.md``.
+queries, as a live query will be; see ``docs/rl-learning.md``.
 
 A new pair brings 20 to 50 probes. The pairs with many outcomes show whether these probes were easy, and whether the
 query is. If all pairs have equally many outcomes, this changes nothing.
@@ -311,11 +311,11 @@ def eased(
 
 
 def logit(chances: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return chances as logits."""
+    """Return chances as logits, in their shape."""
     inside = np.clip(chances, EDGE, 1 - EDGE)
     return np.asarray(np.log(inside / (1 - inside)), dtype=np.float32)
 
 
 def chance(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return logits as chances."""
+    """Return logits as chances, in their shape."""
     return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)

@@ -34,6 +34,6 @@ def fingerprints(queries: Iterable[Query]) -> NDArray[np.uint64]:
 
 
 def united(*parts: NDArray[np.uint64] | None) -> NDArray[np.uint64] | None:
-    """Return the distinct fingerprints of all parts, ascending; None, for unknown, when one part is None."""
+    """Return the distinct fingerprints of all parts, ascending, shape [n]; None if that of a part is unknown."""
     known = [part for part in parts if part is not None]
     return np.unique(np.concatenate(known)) if known and len(known) == len(parts) else None

@@ -1,6 +1,6 @@
 """Preparing programs for Monty: where it would silently differ from Python, they are corrected or rejected.
 
-Found by running 1,700 snippets in both; ``docs/tools.md`` lists what stays different.
+Found by running 1,700 snippets in both; ``docs/tools/python.md`` lists what stays different.
 """
 
 from __future__ import annotations

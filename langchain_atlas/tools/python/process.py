@@ -22,7 +22,7 @@ class ProcessSandbox:
 
     With ``isolation="namespaces"`` a program sees no network, no processes but its own, and no files but those of the
     interpreter; it runs without rights, under a filter of system calls. Where the kernel or the machine does not allow
-    that, nothing runs. ``docs/tools.md`` says what is promised and what is not.
+    that, nothing runs. ``docs/tools/python.md`` says what is promised and what is not.
 
     ``isolation="limits-only"`` is NOT a sandbox: time, memory and output are limited, but a program reads your files
     and reaches your network. It is for programs that you trust.

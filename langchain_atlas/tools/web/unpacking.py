@@ -17,7 +17,7 @@ class Unpacker:
 
     Args:
         encoding: the body's Content-Encoding; empty for none.
-        max_bytes: size that the body may have, unpacked.
+        max_bytes: bytes that the body may have, unpacked.
 
     Raises:
         FetchError: it is packed in a way that nobody asked for, or several times over.
