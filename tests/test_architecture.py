@@ -24,6 +24,7 @@ VOCABULARY = {
     "amounts",
     "answers",
     "costs",
+    "engines",
     "errors",
     "failures",
     "files",

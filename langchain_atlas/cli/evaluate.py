@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from langchain_atlas.cli import common
+from langchain_atlas.cli.engine import EngineOption, RayAddressOption
 from langchain_atlas.cli.loading import load_routers
 from langchain_atlas.evaluation.settings.words import told
 
@@ -50,11 +51,13 @@ def evaluate(
         ),
     ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling behind the intervals.")] = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Replay routers on recorded outcomes, and report whether they are better than the baselines."""
-    del no_cache  # its callback has seen to it
+    del no_cache, engine, ray_address  # their callbacks have seen to it
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 

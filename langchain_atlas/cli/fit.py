@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_atlas.cli import common, held_out, large, slim
+from langchain_atlas.cli.engine import EngineOption, RayAddressOption
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
 if TYPE_CHECKING:
@@ -57,11 +58,13 @@ def fit(
     ] = None,
     hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
-    del no_cache  # its callback has seen to it
+    del no_cache, engine, ray_address  # their callbacks have seen to it
     slim.check_can_learn("fit")
     from langchain_atlas.cli import setting
 
