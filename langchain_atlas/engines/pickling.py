@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import platform
 import threading
 from collections import ChainMap
 from typing import Any, ClassVar
 
-from langchain_atlas.errors import SettingError
+from langchain_atlas.errors import ExecutionError, SettingError
 
 
 def packed(value: Any) -> bytes:
@@ -35,10 +36,20 @@ def packed(value: Any) -> bytes:
 
 
 def unpacked(value: bytes) -> Any:
-    """Return what `packed` was given, with arrays of its own that may be written to."""
+    """Return what `packed` was given, with arrays of its own that may be written to.
+
+    Raises:
+        ExecutionError: something that it needs is not on this machine.
+    """
     from ray import cloudpickle
 
-    return cloudpickle.loads(value)
+    try:
+        return cloudpickle.loads(value)
+    except Exception as error:  # unpicklers raise what the objects raise
+        raise ExecutionError(
+            f"The machine {platform.node()!r} can't read what was sent to it: {type(error).__name__}: {error}. Every "
+            "machine needs the same versions of Python and langchain-atlas, and your own scorers and tools."
+        ) from error
 
 
 def _lock(_: Any) -> tuple[Any, tuple[()]]:

@@ -50,7 +50,8 @@ class RayEngine(Engine):
 
     def __init__(self, address: str | None = None) -> None:
         check_installed()
-        self.address = address or os.environ.get("RAY_ADDRESS") or None
+        given = address or os.environ.get("RAY_ADDRESS")
+        self.address = None if given in {None, "", "local"} else given  # "local" is Ray's word for a new one
         if self.address is not None:
             check_address(self.address)
         self._connected = False
@@ -64,10 +65,10 @@ class RayEngine(Engine):
     ) -> list[R]:
         """Do the units on the cluster's processors, one on each; see `Engine.map`."""
         ray = self._connect()
-        key, handed = uuid.uuid4().hex, ray.put(packed(shared))
+        key, handed = uuid.uuid4().hex, ray.put(packed((work, shared)))
         settings = {"num_cpus": 1, "max_retries": _RETRIES, "scheduling_strategy": "SPREAD"}
         remote = ray.remote(_unit).options(**settings)
-        pending = {remote.remote(work, key, handed, unit): number for number, unit in enumerate(units)}
+        pending = {remote.remote(key, handed, unit): number for number, unit in enumerate(units)}
         found: dict[int, Any] = {}
         try:
             while pending:
@@ -139,9 +140,15 @@ def lost_for_good(error: Exception) -> ExecutionError:
     )
 
 
-def _unit(work: Callable[[Any, Any], Any], key: str, handed: bytes, unit: Any) -> Done | Failed:
-    """Do one unit, in a worker process; what all units share is unpacked once there."""
+def _unit(key: str, handed: bytes, unit: Any) -> Done | Failed:
+    """Do one unit, in a worker process."""
+    return carried_out(_work, key, handed, unit, travels=packed)
+
+
+def _work(key: str, handed: bytes, unit: Any) -> Any:
+    """Do one unit; what all units share is unpacked once in each process."""
     if key not in _UNPACKED:
         _UNPACKED.clear()
         _UNPACKED[key] = unpacked(handed)
-    return carried_out(work, _UNPACKED[key], unit, travels=packed)
+    work, shared = _UNPACKED[key]
+    return work(shared, unit)

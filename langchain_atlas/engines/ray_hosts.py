@@ -68,7 +68,7 @@ class RayHosts:
         member = min(self._members, key=lambda one: one.busy)
         member.busy += 1
         try:
-            found: R = result(await self._answer(member.actor.run.remote(work, packed(unit))))
+            found: R = result(await self._answer(member.actor.run.remote(packed((work, unit)))))
         except self._ray.exceptions.RayTaskError as error:
             last = str(error).strip().splitlines()[-1]
             raise ExecutionError(f"A machine of the Ray cluster could not do its work: {last}") from error
@@ -136,10 +136,11 @@ class _Host:
         self._held = made.value
         return Done(None)
 
-    async def run(self, work: Callable[[Any, Any], Awaitable[Any]], unit: bytes) -> Done | Failed:
-        """Do one unit."""
+    async def run(self, job: bytes) -> Done | Failed:
+        """Do one unit; `job` holds the work and the unit."""
         try:
-            return Done(await work(self._held, unpacked(unit)))
+            work, unit = unpacked(job)
+            return Done(await work(self._held, unit))
         except Exception as error:  # noqa: BLE001  # raised again where the result is awaited
             return failed(error, packed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,20 +27,6 @@ MACHINE: dict[str, Any] = {
 }
 
 
-@contextmanager
-def two_machines() -> Iterator[Any]:
-    """Start a cluster; what is in the environment now is what its machines have."""
-    pytest.importorskip("ray", reason="needs the extra 'ray'")
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args=MACHINE)
-    try:
-        cluster.add_node(**MACHINE)
-        yield cluster
-    finally:
-        cluster.shutdown()
-
-
 @pytest.fixture(scope="session")
 def machines_environment() -> Iterator[None]:
     """Give this process, and what it starts, what the machines need: loopback, our code, and a key."""
@@ -52,6 +38,7 @@ def machines_environment() -> Iterator[None]:
         "ATLAS_TEST_KEY": "secret",
         "DISABLE_AIOHTTP_TRANSPORT": "True",
         "PYTHONWARNINGS": "ignore",
+        "RAY_worker_niceness": "0",
     }
     before = {name: os.environ.get(name) for name in given}
     os.environ.update(given)
@@ -65,9 +52,18 @@ def machines_environment() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def cluster(machines_environment: None) -> Iterator[Any]:
-    """Return a cluster that stays as it is."""
-    with two_machines() as made:
+    """Start two machines, with what is in the environment now, and connect this process once: that takes a while."""
+    ray = pytest.importorskip("ray", reason="needs the extra 'ray'")
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args=MACHINE)
+    try:
+        made.add_node(**MACHINE)
+        ray.init(address=made.address, log_to_driver=False, logging_level="error")
         yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()
 
 
 @pytest.fixture
@@ -79,12 +75,16 @@ def engine(cluster: Any) -> Iterator[RayEngine]:
 
 
 @pytest.fixture
-def start_machines(machines_environment: None) -> Iterator[Callable[[], Any]]:
-    """Start clusters of one's own, to break."""
-    from contextlib import ExitStack
+def lose_machine(cluster: Any) -> Iterator[Callable[[], None]]:
+    """Add a third machine; what is returned takes it away without a warning."""
+    node = cluster.add_node(**MACHINE)
 
-    with ExitStack() as started:
-        yield lambda: started.enter_context(two_machines())
+    def lose() -> None:
+        cluster.remove_node(node, allow_graceful=False)
+
+    yield lose
+    with suppress(ValueError):  # it is gone already
+        lose()
 
 
 @pytest.fixture

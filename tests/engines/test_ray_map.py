@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from langchain_atlas.errors import ExecutionError, OutcomeError, SettingError
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from langchain_atlas.engines.ray import RayEngine
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")]
 
@@ -51,6 +54,16 @@ def test_what_cannot_be_sent_is_named(engine: RayEngine) -> None:
         engine.map(working.times, (number for number in [1]), [1])  # type: ignore[arg-type]
 
 
+def test_a_function_that_the_machines_lack_is_told_as_such(
+    engine: RayEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def twice(shared, unit):\n    return 2 * unit\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    twice = importlib.import_module("only_here").twice
+    with pytest.raises(ExecutionError, match=r"can't read what was sent to it: ModuleNotFoundError.*only_here"):
+        engine.map(twice, None, [1, 2])
+
+
 def test_locks_travel_as_new_ones(engine: RayEngine) -> None:
     held = threading.Lock()
     with held:
@@ -78,16 +91,16 @@ def begin(folder: str, unit: int) -> int:
     return unit if not unit else working.leave_marks(folder, unit)
 
 
-def test_a_machine_may_go_in_the_middle(start_machines: Callable[[], Any]) -> None:
-    cluster = start_machines()
-    with using_engine(RayEngine(cluster.address)) as engine:
+def test_a_machine_may_go_in_the_middle(engine: RayEngine, lose_machine: Callable[[], None]) -> None:
+    done: list[int] = []
 
-        def lose(_: Any, lost: list[Any] = []) -> None:  # noqa: B006
-            if not lost:
-                lost.append(next(node for node in cluster.list_all_nodes() if not node.is_head()))
-                cluster.remove_node(lost[0], allow_graceful=False)
+    def lose(unit: int) -> None:
+        done.append(unit)
+        if len(done) == 3:
+            lose_machine()
 
-        found = engine.map(working.where, 0.5, list(range(10)), lose)
+    found = engine.map(working.where, 0.5, list(range(10)), lose)
+    assert sorted(done) == list(range(10))
     assert [unit for unit, _ in found] == list(range(10))
 
 

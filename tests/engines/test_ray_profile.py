@@ -161,18 +161,15 @@ def test_killed_in_the_middle_it_goes_on_with_either_engine(
 
 
 def test_a_machine_may_go_in_the_middle(
-    serve: Serve, reach: Reach, start_machines: Callable[[], Any], tmp_path: Path
+    serve: Serve, reach: Reach, cluster: Any, lose_machine: Callable[[], None], tmp_path: Path
 ) -> None:
     server = serve(reply, delay_s=0.3)
     pool = pool_of(server, reach)
     profile(pool, SUMS, tmp_path / "here.parquet", concurrency=24)
-    cluster = start_machines()
 
     def lose(count: int, *_: Any) -> None:
         if count == 6:
-            cluster.remove_node(
-                next(node for node in cluster.list_all_nodes() if not node.is_head()), allow_graceful=False
-            )
+            lose_machine()
 
     with using_engine(RayEngine(cluster.address)):
         report = profile(pool, SUMS, tmp_path / "there.parquet", progress=lose)
