@@ -41,7 +41,7 @@ _ENVIRONMENT = """
 
 | variable | meaning | default |
 |---|---|---|
-| `ATLAS_CACHE_DIR` | folder for encoders, vectors and embedded models made here | `~/.cache/langchain-atlas`, or the like |
+| `ATLAS_CACHE_DIR` | folder for encoders, vectors and embedded models made here | `~/.cache/langchain-atlas` |
 | `MONTY_BIN` | the program that runs Python in the sandbox | the one that pydantic-monty installed |
 
 Keys of providers (`OPENAI_API_KEY`, `ANTHROPIC_API_KEY`, ...) are read by LiteLLM; they are never stored or logged.

@@ -25,6 +25,7 @@ VOCABULARY = {
     "answers",
     "cache_folder",
     "costs",
+    "engines",
     "errors",
     "failures",
     "files",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 import typer
 
 from langchain_atlas.cli import common, members
+from langchain_atlas.cli.engine import EngineOption, RayAddressOption
 from langchain_atlas.cli.loading import load_routers
 from langchain_atlas.evaluation.settings.words import told
 
@@ -64,6 +65,8 @@ def evaluate(
         ),
     ] = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling behind the intervals.")] = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
@@ -71,7 +74,7 @@ def evaluate(
 
     Of a store, or a table of one pair a query, results are estimated: doubly robust, with the effective sample size.
     """
-    del no_cache  # its callback has seen to it
+    del no_cache, engine, ray_address  # their callbacks have seen to it
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.evaluation.replay.benchmark import evaluate as replay
 

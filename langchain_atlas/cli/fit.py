@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_atlas.cli import common, held_out, large, members, slim
+from langchain_atlas.cli.engine import EngineOption, RayAddressOption
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
@@ -60,11 +61,13 @@ def fit(
     reprice: common.RepriceOption = None,
     prices: common.PricesOption = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Fit a router to recorded outcomes and save it."""
-    del no_cache  # its callback has seen to it
+    del no_cache, engine, ray_address  # their callbacks have seen to it
     slim.check_can_learn("fit")
     from langchain_atlas.cli import setting
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from langchain_atlas.cli import common
+from langchain_atlas.cli.engine import EngineOption, RayAddressOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,8 @@ def profile(
     budget: _BudgetOption = None,
     data: _KnownOption = None,
     plan: _PlanOption = False,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
@@ -60,7 +63,7 @@ def profile(
     same command continues where it stopped. With --budget it makes only the runs that tell most about which pair to
     ask for which questions; what comes back decides what is run next.
     """
-    del no_cache  # its callback has seen to it
+    del no_cache, engine, ray_address  # their callbacks have seen to it
     from langchain_atlas.evaluation.profiling.chosen_runs import Choosing
     from langchain_atlas.evaluation.profiling.profile import profile as run
     from langchain_atlas.evaluation.profiling.queries import read_queries

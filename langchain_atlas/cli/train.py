@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from langchain_atlas.cli import common, held_out, slim
+from langchain_atlas.cli.engine import EngineOption, RayAddressOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,11 +77,13 @@ def train(
     checkpoints: _Checkpoints = None,
     hold_out: held_out.HoldOutOption = 0.2,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
+    engine: EngineOption = "local",
+    ray_address: RayAddressOption = None,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,
 ) -> None:
     """Train a router that compares answers and calls further pairs, and save it."""
-    del no_cache  # its callback has seen to it
+    del no_cache, engine, ray_address  # their callbacks have seen to it
     slim.check_can_learn("train")
     if policy is not None:
         from langchain_atlas.cli.train_policy import train_policy

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import platform
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.encoders.cache import current_cache
+from langchain_atlas.engines import current_engine
 from langchain_atlas.errors import ArtifactError, SettingError
 
 if TYPE_CHECKING:
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
 _PROBE = "Which model, and which tool, for this query?"
 _PROBE_COORDINATES = 16
 _PROBE_TOLERANCE = 0.02
+_PART = 1024
+"""Texts that a machine of a cluster encodes at a time; fewer than two such parts are encoded here."""
 
 
 class Encoder(ABC):
@@ -36,6 +41,8 @@ class Encoder(ABC):
 
     calls_out: bool = False
     """Whether texts leave this process, as for a service; it then encodes a private query only if it may see it."""
+    _travels = False
+    """Whether other machines can make the same vectors with a copy that is sent there."""
 
     def __init__(self, name: str, cache_size: int = 10_000) -> None:
         if cache_size < 0:
@@ -85,14 +92,28 @@ class Encoder(ABC):
         """Return vectors of length one, shape [n, dimension]; those on disk are read, the others encoded and kept."""
         key = None if self._disk is None else self._cache_key()
         if self._disk is None or key is None:
-            return _unit(self._encode(texts))
+            return _unit(self._encode_anywhere(texts))
         known = self._disk.read(key, texts)
         fresh = [text for text in texts if text not in known]
         if fresh:
-            vectors = _unit(self._encode(fresh))
+            vectors = _unit(self._encode_anywhere(fresh))
             known.update(zip(fresh, vectors, strict=True))
             self._disk.keep(key, fresh, vectors)
         return np.stack([known[text] for text in texts])
+
+    def _encode_anywhere(self, texts: list[str]) -> NDArray[np.float32]:
+        """Encode texts with the engine in use, shape [n, dimension]; few ones here."""
+        engine = current_engine()
+        if engine.is_local or not self._travels or len(texts) < 2 * _PART:
+            return self._encode(texts)
+        bare = copy.copy(self)
+        bare._cache = OrderedDict()  # noqa: SLF001  # of its own class
+        parts = [texts[at : at + _PART] for at in range(0, len(texts), _PART)]
+        return np.concatenate(engine.map(_encode_part, (bare, self._cache_key()), parts))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process needs: the vectors known here, but not where they are on disk."""
+        return self.__dict__ | {"_disk": None}
 
     def _remember(self, texts: list[str], vectors: NDArray[np.float32]) -> None:
         with self._lock:
@@ -137,6 +158,21 @@ class Encoder(ABC):
                 f"The router was fitted with encoder {name!r}, but encoder {self.name!r} gives other vectors (they "
                 f"differ by {distance:.3f} on a probe text). Use the encoder it was fitted with, or fit again."
             )
+
+
+def _encode_part(shared: tuple[Encoder, str | None], texts: list[str]) -> NDArray[np.float32]:
+    """Encode texts on some machine.
+
+    Raises:
+        SettingError: its encoder gives other vectors than the one that was sent.
+    """
+    encoder, key = shared
+    if encoder._cache_key() != key:  # noqa: SLF001  # of the class above
+        raise SettingError(
+            f"The encoder {encoder.name!r} is another one on the machine {platform.node()!r}: its files differ, or "
+            "only one of the two machines has ONNX Runtime. Install the same on all machines."
+        )
+    return encoder._encode(texts)  # noqa: SLF001
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

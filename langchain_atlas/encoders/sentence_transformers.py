@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import threading
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from langchain_atlas.encoders.base import Encoder
 from langchain_atlas.encoders.exports import Export, export_folder, exported, read_export
@@ -52,6 +52,8 @@ class SentenceTransformerEncoder(Encoder):
         SettingError: a setting is unknown, or int8 is asked of torch.
     """
 
+    _travels = True
+
     def __init__(
         self,
         name: str = DEFAULT_ENCODER,
@@ -75,6 +77,10 @@ class SentenceTransformerEncoder(Encoder):
         self._backend = backend
         self._loading = threading.Lock()
         self._loaded: _Model | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy in another process needs, which loads the model itself."""
+        return super().__getstate__() | {"_loaded": None}
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         return self._model().encode([_encodable(text) for text in texts], self._batch_size)

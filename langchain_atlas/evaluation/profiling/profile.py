@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.amounts import add_known
+from langchain_atlas.engines import LostUnitError, current_engine
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.evaluation.profiling.carrying_out import carried_out, live_executor
 from langchain_atlas.evaluation.profiling.chosen_runs import ChosenRuns
 from langchain_atlas.evaluation.profiling.plan import Expectation, ProfilePlan, plan_of
 from langchain_atlas.evaluation.profiling.purse import Purse, spent_in
@@ -18,6 +21,7 @@ from langchain_atlas.records import Record
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from langchain_atlas.engines import Host
     from langchain_atlas.evaluation.profiling.chosen_runs import Choosing
     from langchain_atlas.evaluation.profiling.queries import CheckableQuery
     from langchain_atlas.execution.base import Executor
@@ -29,6 +33,9 @@ OnOutcome = Callable[[int, int, dict[str, Any] | None], None]
 
 _FEWEST_AT_ONCE = 32
 """Least number of runs that are chosen together, before outcomes that came back meanwhile count."""
+
+_MOST_LOST = 3
+"""How often a run is made whose machine was lost each time."""
 
 OnPlan = Callable[[ProfilePlan], bool | None]
 """Called with the plan before the first run; returning False stops there."""
@@ -101,8 +108,7 @@ def profile(
         OutcomeError: there is no query, one lacks an answer or a scorer, two share an id, one is recorded under its id
             with another text, context or domain, the table can't be read, another run is writing to it, or a scoring
             function failed.
-        SettingError: `concurrency` is below 1, `max_cost_usd` or the budget is below 0, or an event loop is running:
-            await `aprofile` there.
+        SettingError: `concurrency` is below 1, a limit in dollars below 0, or an event loop is running; see `aprofile`.
     """
     with suppress(RuntimeError):  # that there is none, as it should be
         asyncio.get_running_loop()
@@ -147,22 +153,20 @@ async def aprofile(
     if choosing is not None and choosing.budget_usd is not None and not choosing.budget_usd >= 0:
         raise SettingError(f"budget_usd is {choosing.budget_usd!r}; it must be a number from 0, or None for no limit.")
     _check(queries)
-    if executor is None:
-        from langchain_atlas.execution.live import LiveExecutor
-
-        executor = LiveExecutor(pool)
-    with Journal(out) as journal:
-        work = _Work(pool, queries, executor, journal, repeat_failed=repeat_failed, progress=progress)
-        work.max_cost_usd = max_cost_usd
-        if choosing is not None:
-            work.choose(choosing, concurrency)
-        if on_plan is None or on_plan(work.plan()) is not False:
-            await work.run(concurrency)
-        else:
-            work.stopped = "it was only planned"
-        if len(journal):
-            journal.merge(_key(item, pair) for item in queries for pair in pool.pairs)
-        return work.report()
+    make = partial(live_executor, pool) if executor is None else lambda: executor
+    async with current_engine().host(make) as host:
+        with Journal(out) as journal:
+            work = _Work(pool, queries, host, journal, repeat_failed=repeat_failed, progress=progress)
+            work.max_cost_usd = max_cost_usd
+            if choosing is not None:
+                work.choose(choosing, concurrency)
+            if on_plan is None or on_plan(work.plan()) is not False:
+                await work.run(concurrency)
+            else:
+                work.stopped = "it was only planned"
+            if len(journal):
+                journal.merge(_key(item, pair) for item in queries for pair in pool.pairs)
+            return work.report()
 
 
 class _Work:
@@ -172,14 +176,14 @@ class _Work:
         self,
         pool: Pool,
         queries: Sequence[CheckableQuery],
-        executor: Executor,
+        host: Host,
         journal: Journal,
         *,
         repeat_failed: bool,
         progress: OnOutcome | None,
     ) -> None:
         self._pairs, self._queries = pool.pairs, queries
-        self._executor = executor
+        self._host = host
         self._journal = journal
         self._repeat_failed = repeat_failed
         self._progress = progress
@@ -270,22 +274,39 @@ class _Work:
                     await self._paid.wait()
                 continue
             item, pair = job
-            observation = await self._executor.arun(pair, item.query)
-            # A scorer may run the answer's code or a user's function: not on the event loop.
-            score = 0.0 if observation.failed else await asyncio.to_thread(_score, item, pair, observation)
+            found = await self._carried_out(item, pair)
+            if found is None:
+                continue
+            observation, score = found
             row = _row(item, pair, observation, score)
             self._journal.append(row)
             self._costs.append(observation.cost_usd)
             cost = self._expected.cost(item, pair) if observation.cost_usd is None else observation.cost_usd
-            self._spent = add_known(self._spent, cost)
             self._expected.note(row)
             if self._chosen is not None:
                 self._chosen.note(row)
-            if self._purse is not None:
-                self._purse.pay(_key(item, pair), cost)
-                async with self._paid:
-                    self._paid.notify_all()
+            await self._pay(item, pair, cost)
             self._tell(row)
+
+    async def _carried_out(self, item: CheckableQuery, pair: Pair) -> tuple[Observation, float] | None:
+        """Make a run, again if its machine was lost; None if what is left to spend does not allow that."""
+        for left in reversed(range(_MOST_LOST)):
+            try:
+                return await self._host.run(carried_out, (item, pair))
+            except LostUnitError:  # after the call was made, perhaps: it counts as its estimate
+                await self._pay(item, pair, self._expected.cost(item, pair))
+                if not left:
+                    raise
+                if self._is_spent() or not self._fits(item, pair):
+                    break
+        return None
+
+    async def _pay(self, item: CheckableQuery, pair: Pair, cost_usd: float | None) -> None:
+        self._spent = add_known(self._spent, cost_usd)
+        if self._purse is not None:
+            self._purse.pay(_key(item, pair), cost_usd)
+            async with self._paid:
+                self._paid.notify_all()
 
     def _is_spent(self) -> bool:
         """Return whether no more runs may be started, and record why."""
@@ -351,15 +372,8 @@ def _key(item: CheckableQuery, pair: Pair) -> Key:
     return str(item.query.id), pair.model, pair.tool
 
 
-def _score(item: CheckableQuery, pair: Pair, observation: Observation) -> float:
-    assert item.scorer is not None  # noqa: S101  # `_check` has seen to it; this tells the type checker
-    try:
-        return item.scorer.score(observation.answer or "", item.answer)
-    except OutcomeError as error:
-        raise OutcomeError(f"Query {item.query.id!r}, answered by {str(pair)!r}: {error}") from error
-
-
 def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: float) -> dict[str, Any]:
+    verdict = observation.verdict
     return {
         "query_id": item.query.id,
         "query": item.query.text,
@@ -376,14 +390,9 @@ def _row(item: CheckableQuery, pair: Pair, observation: Observation, score: floa
         "response": None if observation.failed else _storable(observation.answer or ""),
         "error": _storable(observation.error or ""),
         "tokens_estimated": False,
-        **_verdict(observation),
+        # Without a verifier, a table needs no such column.
+        **({} if verdict is None else {"verdict": None if verdict.status == "unknown" else verdict.status}),
     }
-
-
-def _verdict(observation: Observation) -> dict[str, str | None]:
-    """Return the verdict on an answer, if a verifier was asked; without one, a table needs no such column."""
-    verdict = observation.verdict
-    return {} if verdict is None else {"verdict": None if verdict.status == "unknown" else verdict.status}
 
 
 def _storable(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.engines import current_engine
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.logged.executor import judge, reads_no_answers
 from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
@@ -93,6 +94,13 @@ def _runs(
     routers: Mapping[str, Router], table: OutcomeTable, logged: LoggedOutcomes | None, *, max_turns: int, step: Steps
 ) -> dict[str, Runs]:
     """Replay routers, or estimate their results."""
+    engine = current_engine()
+    if not engine.is_local:
+        for encoder in {id(one): one for one in _encoders(routers.values())}.values():
+            encoder.encode([query.text for query in table.queries])  # once, not on every machine
+        shared = dict(routers), table, logged, max_turns
+        found = engine.map(_run_one, shared, list(routers), lambda _: step(len(table.query_ids)))
+        return dict(zip(routers, found, strict=True))
     if logged is None:
         return run_routers(routers, ReplayExecutor(table), max_turns=max_turns, on_query=step)
     runs: dict[str, Runs] = {}
@@ -100,6 +108,15 @@ def _runs(
         with named(name):
             runs[name] = judge(name, router, table, logged, on_query=step)
     return runs
+
+
+def _run_one(shared: tuple[dict[str, Router], OutcomeTable, LoggedOutcomes | None, int], name: str) -> Runs:
+    """Replay one router, or estimate its results."""
+    routers, table, logged, max_turns = shared
+    if logged is None:
+        return run_routers({name: routers[name]}, ReplayExecutor(table), max_turns=max_turns)[name]
+    with named(name):
+        return judge(name, routers[name], table, logged)
 
 
 def estimated_from(routers: Mapping[str, Router], table: OutcomeTable) -> LoggedOutcomes | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
+from langchain_atlas.engines import current_engine
 from langchain_atlas.evaluation.replay import reference_policies
 from langchain_atlas.evaluation.replay.runs import run_router
 from langchain_atlas.execution.replay import ReplayExecutor
@@ -86,13 +87,9 @@ class HeldOut:
         completed: OutcomeMatrix | None = None,
     ) -> Self:
         """Fit copies of a router, which itself is not changed; `step` is called after each."""
-        names = np.array(table.query_ids)
-        routers, executors = [], []
-        for part in range(N_FOLDS):
-            training, test = (table.select(query_ids=names[rows].tolist()) for rows in (fold != part, fold == part))
-            routers.append(copy.copy(router).fit(training))
-            executors.append(ReplayExecutor(test))
-            step()
+        parts = range(N_FOLDS)
+        routers = current_engine().map(_fitted_without, (router, table, fold), parts, lambda _: step())
+        executors = (ReplayExecutor(_rows_of(table, fold == part)) for part in parts)
         return cls(fold, tuple(routers), tuple(executors), completed)
 
     def at(self, value_usd: float) -> HeldOutResults:
@@ -241,10 +238,11 @@ def encoded(
     """Encode all queries, shape [n_queries, dimension]; `report` is called with the activity and its progress."""
     texts = [query.text for query in table.queries]
     vectors = []
-    for start in range(0, len(texts), _CHUNK):
-        vectors.append(encoder.encode(texts[start : start + _CHUNK]))
+    chunk = _CHUNK if current_engine().is_local else max(len(texts), 1)  # other machines take all they can
+    for start in range(0, len(texts), chunk):
+        vectors.append(encoder.encode(texts[start : start + chunk]))
         if report is not None:
-            report("reading queries", min(start + _CHUNK, len(texts)), len(texts))
+            report("reading queries", min(start + chunk, len(texts)), len(texts))
     return np.concatenate(vectors)
 
 
@@ -258,6 +256,15 @@ def scored(table: OutcomeTable, seed: int) -> OutcomeTable | None:
     if len(there) == len(table.query_ids):
         return table
     return table.select(query_ids=[table.query_ids[row] for row in there])
+
+
+def _fitted_without(shared: tuple[Fitter, OutcomeTable, NDArray[np.int64]], part: int) -> Fitter:
+    router, table, fold = shared
+    return copy.copy(router).fit(_rows_of(table, fold != part))
+
+
+def _rows_of(table: OutcomeTable, rows: NDArray[np.bool_]) -> OutcomeTable:
+    return table.select(query_ids=np.array(table.query_ids)[rows].tolist())
 
 
 def _made(kind: str, encoder: Encoder, seed: int) -> Fitter:

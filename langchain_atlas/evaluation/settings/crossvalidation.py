@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.engines import current_engine
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.settings.choosing import HeldQueries, Trials, choose
@@ -166,15 +167,28 @@ def _each(
     step: Steps,
 ) -> Sequence[_Part]:
     """Hold out each part once."""
+    shared = _Folds(router, table, outcomes, part, unit)
+    return current_engine().map(_one_held_out, shared, np.unique(part).tolist(), lambda _: step())
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """What is needed to hold out any part."""
+
+    router: Fitter
+    table: OutcomeTable
+    outcomes: OutcomeMatrix
+    part: NDArray[np.int64]
+    unit: float
+
+
+def _one_held_out(shared: _Folds, number: int) -> _Part:
+    held, kept = np.flatnonzero(shared.part == number), np.flatnonzero(shared.part != number)
+    table, outcomes = shared.table, shared.outcomes
     names = np.array(table.query_ids)
-    found = []
-    for number in np.unique(part):
-        held, kept = np.flatnonzero(part == number), np.flatnonzero(part != number)
-        fitted = copy.copy(router).fit(table.select(query_ids=names[kept].tolist()))
-        queries = [table.queries[row] for row in held]
-        found.append(_held_out(fitted, outcomes.rows(kept), outcomes.rows(held), queries, held=held, unit=unit))
-        step()
-    return found
+    fitted = copy.copy(shared.router).fit(table.select(query_ids=names[kept].tolist()))
+    queries = [table.queries[row] for row in held]
+    return _held_out(fitted, outcomes.rows(kept), outcomes.rows(held), queries, held=held, unit=shared.unit)
 
 
 def _held_out(
