@@ -168,7 +168,8 @@ def pool_of(n_pairs: int) -> OutcomeTable:
 def measure_pool(n_pairs: int) -> dict[str, float]:
     """Return the median processor time of a decision over a pool, and of the encoder in it, in turns."""
     router = ClusterRouter(NumberedEncoder()).fit(pool_of(n_pairs))
-    deciding, encoding = [], []
+    deciding: list[float] = []
+    encoding: list[float] = []
     for number in range(10**7, 10**7 + MANY):
         query = Query(text=f"new query {number}")
         for times, work in (
