@@ -67,6 +67,9 @@ test: check ## Lint, types, and the tests that take seconds
 test-all: check ## Lint, types, and all tests
 	$(BIN)/python -m pytest
 
+test-installs: $(INSTALLED) ## The wheel in empty environments, with the oldest and the newest versions it allows (gigabytes)
+	ATLAS_FULL_INSTALLS=1 $(BIN)/python -m pytest tests/test_installs.py
+
 # Not part of the development install: only these tests need it, and it brings 120 MB
 test-train-llm: $(INSTALLED) ## Tests of training a language model; installs the extra train-llm
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train-llm]'
