@@ -14,7 +14,7 @@ DOCS := .venv-docs
 # Material for MkDocs says at each start that there will be an MkDocs 2
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help install demo docs docs-serve docs-pages pictures wheel test test-all test-train-llm check net format \
+.PHONY: help install demo docs docs-serve docs-pages pictures wheel test test-all test-train-llm test-installs check net format \
 	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
 	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
 	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \

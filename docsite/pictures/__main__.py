@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import asked
 import drawn
 import explained
+import few
 import measured
 import shots
 from svg import IMAGES, dark, write
@@ -26,6 +27,7 @@ PICTURES: dict[str, Callable[[], str]] = {
     "frontier": measured.frontier,
     "asking-again": explained.asking_again,
     "guard": explained.guard,
+    "few-queries": few.few_queries,
     "trajectory": asked.trajectory,
 }
 """What draws each picture; the report is taken with a browser."""
