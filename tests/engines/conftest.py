@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["reach", "serve"]
 
+os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # keeps to loopback; read when Ray is imported
+
 MACHINE: dict[str, Any] = {
     "num_cpus": 1,
     "object_store_memory": 100 * 2**20,
@@ -32,7 +34,6 @@ def machines_environment() -> Iterator[None]:
     """Give this process, and what it starts, what the machines need: loopback, our code, and a key."""
     here = Path(__file__).parent
     given = {
-        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # keeps to loopback
         "RAY_USAGE_STATS_ENABLED": "0",
         "PYTHONPATH": os.pathsep.join([str(here), str(here.parent), str(here.parents[1])]),
         "ATLAS_TEST_KEY": "secret",
@@ -83,7 +84,7 @@ def lose_machine(cluster: Any) -> Iterator[Callable[[], None]]:
         cluster.remove_node(node, allow_graceful=False)
 
     yield lose
-    with suppress(ValueError):  # it is gone already
+    with suppress(ValueError, KeyError):  # it is gone already
         lose()
 
 
