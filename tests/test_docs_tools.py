@@ -30,7 +30,7 @@ MODELS = (Model(name="small"),)
 
 def section(name: str) -> str:
     """Return a page by its title, or the section of a page by its own."""
-    (text,) = (text for text in PAGES if re.search(rf"^##? {name}$", text, flags=re.MULTILINE))
+    (text,) = (text for text in PAGES.values() if re.search(rf"^##? {name}$", text, flags=re.MULTILINE))
     return text if text.startswith(f"# {name}\n") else text.partition(f"## {name}\n")[2].partition("\n## ")[0]
 
 
