@@ -184,7 +184,8 @@ def test_a_slim_install_decides_and_answers(wheel: Path, served: tuple[Path, Ope
     for command in ("fit", "train"):
         told = run(atlas, command, "--data", folder / "outcomes.parquet", "--out", tmp_path / "router", fails=True)
         assert told.startswith(f"Error: '{command}' needs {', '.join(FOR_LEARNING.values())}. This is a slim install")
-        assert told.rstrip().endswith("pip install langchain-atlas")
+        assert "\nMore: " in told
+        assert told.partition("\nMore: ")[0].endswith("pip install langchain-atlas")
     install(environment, *PROJECT["optional-dependencies"]["agents"])
     decide_and_answer(environment, served, middleware=True)
 

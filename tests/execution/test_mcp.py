@@ -223,7 +223,9 @@ class TestConstruction:
         with pytest.raises(PoolError, match=r"'no-such-program' can't be used: FileNotFoundError: .*no-such-program"):
             mcp_tools(command="no-such-program")
         (tmp_path / "broken.py").write_text("raise SystemExit('my configuration is missing')")
-        with pytest.raises(PoolError, match=r"can't be used: (The server went away|McpError: Connection closed)\.$"):
+        with pytest.raises(
+            PoolError, match=r"can't be used: (The server went away|McpError: Connection closed)\.(\n|$)"
+        ):
             mcp_tools(command="false")
         with pytest.raises(PoolError, match=r"can't be used: .*It wrote: my configuration is missing"):
             mcp_tools(command=sys.executable, args=["broken.py"], cwd=str(tmp_path))

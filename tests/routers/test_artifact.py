@@ -273,7 +273,7 @@ class TestEncoder:
     def test_without_one_it_is_found_by_its_name(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         made: list[str] = []
 
-        def make(self: SentenceTransformerEncoder, name: str) -> None:
+        def make(self: SentenceTransformerEncoder, name: str, **_: Any) -> None:
             made.append(name)
             Encoder.__init__(self, name)
 

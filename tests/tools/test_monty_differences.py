@@ -76,7 +76,7 @@ def test_methods_that_would_be_passed_over_are_refused(monty: MontySandbox, meth
     execution = monty.run(f"class A:\n    def __{method}__(self, *more):\n        return 1\nA()")
     assert execution.unsupported == f"the special method __{method}__"
     assert execution.line == 2
-    assert f"`__{method}__`" in (Path(__file__).parents[2] / "docs" / "tools.md").read_text(encoding="utf-8")
+    assert f"`__{method}__`" in (Path(__file__).parents[2] / "docs" / "tools" / "python.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", ["add", "eq", "hash", "repr", "iter", "next", "call", "contains", "getitem", "enter"])
