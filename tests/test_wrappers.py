@@ -164,6 +164,10 @@ class SpyExecutor(Executor):
     def prepare(self) -> None:
         self.noted.append(("prepare",))
 
+    def stays_here(self, pair: Pair) -> bool:
+        self.noted.append(("stays_here", pair))
+        return True
+
     def run(self, pair: Pair, query: Query) -> Observation:
         self.noted.append(("run", pair, query))
         return SEEN
@@ -196,6 +200,7 @@ EXECUTOR_USES: dict[str, tuple[Callable[[Any], Any], Any]] = {
     "suited": (lambda executor: executor.suited(QUERY), frozenset({A})),
     "unable": (lambda executor: executor.unable(QUERY, beside="tools"), {B: "too long"}),
     "provider": (lambda executor: executor.provider(A), "here"),
+    "stays_here": (lambda executor: executor.stays_here(A), True),
     "trajectory": (lambda executor: type(executor.trajectory("key", last=False)), nullcontext),
     "verify": (lambda executor: executor.verify(QUERY, SEEN), SEEN),
     "averify": (lambda executor: asyncio.run(executor.averify(QUERY, SEEN)), SEEN),
