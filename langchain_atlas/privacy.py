@@ -7,9 +7,11 @@ verifier that asks a model. What stays in this process needs no permission.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import LimitError
+from langchain_atlas.pool.embedded import is_embedded
+from langchain_atlas.pool.pool import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,6 +41,26 @@ def check_may_see(query: Query, viewer: str, what: str) -> None:
         f"The query is private, and {what} {viewer!r} is not among those that may see it. Name it: "
         f"Limits(private_services=[{viewer!r}]); or use one that stays in this process."
     )
+
+
+def check_model(query: Query, model: Any, what: str) -> None:
+    """Make sure that a query may be shown to a model; an embedded one runs in this process and may see any.
+
+    Args:
+        query: the query.
+        model: a pool's `Model`, or a LangChain chat model, whose name is the one that its provider knows it by.
+        what: what it is, such as ``the judge``.
+
+    Raises:
+        LimitError: as for `check_may_see`.
+    """
+    if isinstance(model, Model):
+        name, where = model.name, model.litellm
+    else:
+        known = (getattr(model, key, None) for key in ("model_name", "model"))
+        name = where = next((one for one in known if isinstance(one, str) and one), type(model).__name__)
+    if not is_embedded(where):
+        check_may_see(query, name, what)
 
 
 def check_encoder(encoder: _EncoderLike, queries: Iterable[Query]) -> None:

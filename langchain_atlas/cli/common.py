@@ -163,9 +163,10 @@ def load_table(
         InvalidInputError: a file, a pair or a domain is wrong, or no outcome has a score.
     """
     from langchain_atlas.outcomes import OutcomeTable
+    from langchain_atlas.outcomes.store_url import is_store_url
     from langchain_atlas.pool.pool import read_pairs
 
-    table = _stored(str(data)) if as_log and "://" in str(data) else OutcomeTable.load(data)
+    table = _stored(str(data)) if as_log and is_store_url(data) else OutcomeTable.load(data)
     wanted = named_domains(domains)
     if pairs is not None or wanted is not None:
         table = table.select(pairs=None if pairs is None else read_pairs(pairs), domains=wanted)

@@ -163,7 +163,7 @@ def _replies(data: Path, out: Path | None, cache: Path | None) -> Path:
         SettingError: a table is marked, and there is no file to write it to.
     """
     from langchain_atlas.errors import SettingError
-    from langchain_atlas.outcomes.store import is_store_url
+    from langchain_atlas.outcomes.store_url import is_store_url
 
     if out is None and not is_store_url(data):
         raise SettingError("Where is the marked table to go? Give --out T2.parquet. (Only a store needs none.)")
@@ -175,13 +175,14 @@ def _answers(data: Path, sample: float | None, seed: int, terminal: Console) -> 
     from langchain_atlas.errors import SettingError
     from langchain_atlas.evaluation.scoring.stored import sampled
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.outcomes.store import is_store_url
-    from langchain_atlas.outcomes.store.loading import opened
+    from langchain_atlas.outcomes.store_url import is_store_url
 
     if not is_store_url(data):
         if sample is not None:
             raise SettingError(f"--sample is {sample:g}; only a store is sampled. A table is marked whole.")
         return OutcomeTable.load(data)
+    from langchain_atlas.outcomes.store.loading import opened
+
     share = _SAMPLE if sample is None else sample
     with opened(str(data)) as store:
         table = sampled(store, share, seed=seed)
@@ -193,10 +194,11 @@ def _answers(data: Path, sample: float | None, seed: int, terminal: Console) -> 
 def _write(data: Path, out: Path | None, table: OutcomeTable, scored: OutcomeTable, terminal: Console) -> None:
     """Write the marked table, or the marks to the store that the answers are from."""
     from langchain_atlas.evaluation.scoring.stored import record_marks
-    from langchain_atlas.outcomes.store import is_store_url
-    from langchain_atlas.outcomes.store.loading import opened
+    from langchain_atlas.outcomes.store_url import is_store_url
 
     if is_store_url(data):
+        from langchain_atlas.outcomes.store.loading import opened
+
         with opened(str(data)) as store:
             count = record_marks(store, table, scored)
             terminal.print(f"{count} scores were recorded in {store!r}.", markup=False)

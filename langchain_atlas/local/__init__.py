@@ -26,11 +26,9 @@ What they can't do:
 
 from langchain_atlas.local.engine import shutdown
 from langchain_atlas.local.models import MODELS, LocalModel, find_model, installed_models
+from langchain_atlas.pool.embedded import PROVIDER
 
 __all__ = ["MODELS", "PROVIDER", "LocalModel", "find_model", "installed_models", "register", "shutdown"]
-
-PROVIDER = "atlas-local"
-"""The part before the slash in a LiteLLM model id."""
 
 
 def register() -> None:

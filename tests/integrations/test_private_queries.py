@@ -204,6 +204,23 @@ class TestAllThatIsMadeOfIt:
         assert seen.verdict is not None
         assert seen.verdict.status == "passed"
 
+    @pytest.mark.parametrize(
+        ("model", "seen"),
+        [
+            (None, False),
+            (Model(name="listening", litellm="openai/listening"), False),
+            (Model(name="mine", litellm="atlas-local/smollm2-135m"), True),
+        ],
+        ids=["a chat model", "a provider's", "an embedded one"],
+    )
+    def test_is_shown_to_a_judge_that_runs_here(
+        self, serve: Serve, connect: Connect, echo: Echo, model: Model | None, seen: bool
+    ) -> None:
+        judge = Listening(heard=[], reply="VERDICT: passed")
+        executor = LiveExecutor(connect(serve(echo)).pool, verifier=JudgeVerifier(judge, model=model))
+        solve("a secret", ScriptedRouter("small@@none"), executor, limits=LIMITS)
+        assert bool(judge.heard) is seen
+
     def test_leaves_no_text_in_the_store(self, tmp_path: Path) -> None:
         store = Store(f"sqlite:///{tmp_path}/atlas.db")
         chain = AtlasChain(ScriptedRouter("small@@none"), answering(), store=store, limits=LIMITS)

@@ -19,7 +19,8 @@ from langchain_atlas.errors import AtlasError, PoolError, suggest
 from langchain_atlas.execution.invocations.calls.formats import FORMATS
 from langchain_atlas.execution.invocations.ranked import RankedSettings
 from langchain_atlas.execution.live import LiveExecutor
-from langchain_atlas.execution.models.chat_models import LOCAL_PROVIDER, build_chat_model, check_key, schema_format
+from langchain_atlas.execution.models.chat_models import build_chat_model, check_key, schema_format
+from langchain_atlas.pool.embedded import is_embedded
 from langchain_atlas.pool.parameters import taken
 from langchain_atlas.pool.pool import Model, Pool, Tool
 from langchain_atlas.records import Record
@@ -164,7 +165,7 @@ def probe_model(
 
 def _unknown_provider(model: Model) -> str | None:
     """Return a message if LiteLLM does not know the provider in a model's id."""
-    if model.litellm.startswith(f"{LOCAL_PROVIDER}/") or "custom_llm_provider" in model.options:
+    if is_embedded(model.litellm) or "custom_llm_provider" in model.options:
         return None
     litellm = _litellm()
     try:
@@ -190,7 +191,7 @@ def _litellm() -> Any:
 
 def _missing_key(model: Model) -> str | None:
     """Return a message about a missing key that LiteLLM would look for; a local server may need none."""
-    embedded = model.litellm.startswith(f"{LOCAL_PROVIDER}/")  # LiteLLM does not know it before a model of it is built
+    embedded = is_embedded(model.litellm)  # LiteLLM does not know it before a model of it is built
     if embedded or model.api_key_env is not None or "api_base" in model.options:
         return None
     missing = _litellm().validate_environment(model=model.litellm)["missing_keys"]

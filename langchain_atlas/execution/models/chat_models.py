@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES, install
+from langchain_atlas.pool.embedded import is_embedded
 from langchain_atlas.pool.gateway import without_gateway
 from langchain_atlas.pool.option_secrets import filled
 from langchain_atlas.secrets import remember
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from langchain_atlas.pool.pool import Model
-
-LOCAL_PROVIDER = "atlas-local"
-"""LiteLLM's name of the provider of the embedded models."""
 
 
 def check_key(model: Model) -> None:
@@ -66,7 +64,7 @@ def build_chat_model(
     chat_litellm = importlib.import_module("langchain_atlas.execution.models.litellm_chat").RetryingChatLiteLLM
     litellm: Any = importlib.import_module("litellm")
     litellm.suppress_debug_info = True  # otherwise it prints where to report bugs whenever a provider rejects a request
-    if model.litellm.startswith(f"{LOCAL_PROVIDER}/"):
+    if is_embedded(model.litellm):
         importlib.import_module("langchain_atlas.local").register()
     _warm_up(litellm, model)
     options = filled(model.options)

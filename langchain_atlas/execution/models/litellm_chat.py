@@ -18,8 +18,8 @@ from pydantic import Field
 from langchain_atlas.costs.receipts import Receipt
 from langchain_atlas.errors import ReplyTooLongError
 from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES, Bounds
-from langchain_atlas.execution.models.chat_models import LOCAL_PROVIDER
 from langchain_atlas.execution.models.plain_chat import PlainChatLiteLLM
+from langchain_atlas.pool.embedded import is_embedded
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
@@ -226,7 +226,7 @@ def _in_time(request: dict[str, Any], left: float) -> dict[str, Any]:
     Calls over the network are limited by `Bounds`. For them the timeout is unchanged: LiteLLM keeps a client, with its
     connections, for every timeout value that it encounters.
     """
-    embedded = str(request.get("model", "")).startswith(f"{LOCAL_PROVIDER}/")
+    embedded = is_embedded(request.get("model"))
     return {**request, "timeout": left} if embedded and left != math.inf else request
 
 

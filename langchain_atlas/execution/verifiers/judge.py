@@ -12,7 +12,7 @@ from langchain_atlas.costs.billing import billed
 from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.execution.invocations.base import fill, text_of
 from langchain_atlas.execution.verifiers.base import Verifier, failed, passed, unknown
-from langchain_atlas.privacy import check_may_see
+from langchain_atlas.privacy import check_model
 from langchain_atlas.text.markup import neutral
 from langchain_atlas.trajectory import Spending
 
@@ -48,9 +48,7 @@ class JudgeVerifier(Verifier):
         self._chat_model = chat_model.with_config(tags=[TAG_NOSTREAM])
         self._instructions = instructions
         self._model = model
-        named = (getattr(chat_model, key, None) for key in ("model_name", "model"))
-        names = (name for name in (None if model is None else model.name, *named) if isinstance(name, str) and name)
-        self._seen_as = next(names, type(chat_model).__name__)
+        self._viewer = chat_model if model is None else model
 
     def verify(self, query: Query, observation: Observation) -> Verdict:
         """Check an answer; see `Verifier.verify`."""
@@ -63,7 +61,7 @@ class JudgeVerifier(Verifier):
             return self._read(await self._chat_model.ainvoke(self._asked(query, observation)))
 
     def _asked(self, query: Query, observation: Observation) -> list[Any]:
-        check_may_see(query, self._seen_as, "the judge")
+        check_model(query, self._viewer, "the judge")
         answer = neutral(observation.answer or "").replace("</answer>", "")
         return [SystemMessage(self._instructions), HumanMessage(fill(PROMPT, question=query.full_text, answer=answer))]
 

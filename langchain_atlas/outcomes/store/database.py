@@ -18,13 +18,7 @@ try:
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql, sqlite
     from sqlalchemy.engine import Engine, make_url
-    from sqlalchemy.exc import (
-        ArgumentError,
-        DataError,
-        DBAPIError,
-        IntegrityError,
-        StatementError,
-    )
+    from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, StatementError
 except ImportError as error:
     raise MissingExtraError("A store", "store") from error
 

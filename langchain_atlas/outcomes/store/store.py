@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import hashlib
 import os
-import re
 import threading
 import time
 from contextlib import contextmanager
@@ -29,16 +28,10 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.store.writer import Counts
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
-_URL = re.compile(r"(sqlite|postgres(ql)?)(\+\w+)?://")
 _CLOSE_S = 5.0
 _ID_LENGTH = 36
 _MAX_SOURCE = 200
 _DAY_S = 86_400.0
-
-
-def is_store_url(source: object) -> bool:
-    """Return whether something is the address of a store, and not a file."""
-    return isinstance(source, str) and _URL.match(source) is not None
 
 
 class Store:

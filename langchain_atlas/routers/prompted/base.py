@@ -10,7 +10,7 @@ from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Model, Pair, Pool
-from langchain_atlas.privacy import check_may_see
+from langchain_atlas.privacy import check_model
 from langchain_atlas.routers.base import Router, shared_pairs, some
 from langchain_atlas.routers.prompted.describing import pool_of
 from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
@@ -119,8 +119,8 @@ class ModelRouter(Router):
         Raises:
             LimitError: it may not.
         """
-        if self._served.calls_out:
-            check_may_see(query, self._served.name, "the router's model")
+        if self._served.weights is None:
+            check_model(query, self._served.model, "the router's model")
 
     def _caller(self, how: Asking) -> Any:
         model = self._served.chat_model()

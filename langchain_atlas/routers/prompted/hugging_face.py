@@ -13,6 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
 from langchain_atlas.errors import ArtifactError, InvalidInputError, MissingExtraError
+from langchain_atlas.pool.embedded import EMBEDDED, is_embedded
 from langchain_atlas.routers.prompted.conversation import STOPS
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_EMBEDDED = "atlas-local/"
 _ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "user"}
 
 
@@ -72,10 +72,10 @@ def load_causal_model(name: str, dtype: str = "float32", device: str | None = No
 def _source(name: str) -> tuple[str, dict[str, str]]:
     """Return where a model is loaded from, and the options with which."""
     path = Path(name)
-    if name.startswith(_EMBEDDED):
+    if is_embedded(name):
         from langchain_atlas.local.models import find_model
 
-        path = find_model(name.removeprefix(_EMBEDDED)).weights()
+        path = find_model(name.removeprefix(EMBEDDED)).weights()
     if path.suffix == ".gguf":
         return str(path.parent), {"gguf_file": path.name}
     return name, {}

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.pool.embedded import is_embedded
 from langchain_atlas.pool.gateway import without_gateway
 from langchain_atlas.pool.option_secrets import filled
 from langchain_atlas.pool.parameters import taken
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     Servable = BaseChatModel | Model | PolicyWeights
-
-_EMBEDDED = "atlas-local/"
 
 
 class Served:
@@ -46,21 +45,6 @@ class Served:
         """The model, as it can be saved; None for a chat model, which can't."""
         return self.model if isinstance(self.model, Model) else None
 
-    @property
-    def name(self) -> str:
-        """The model's name; that of a chat model is the one that its provider knows it by, or its class."""
-        if isinstance(self.model, Model):
-            return self.model.name
-        named = (getattr(self.model, key, None) for key in ("model_name", "model"))
-        return next((name for name in named if isinstance(name, str) and name), type(self.model).__name__)
-
-    @property
-    def calls_out(self) -> bool:
-        """Whether what it is asked leaves this process; not for embedded models and weights of its own."""
-        if isinstance(self.model, Model):
-            return not self.model.litellm.startswith(_EMBEDDED)
-        return self.weights is None
-
     def chat_model(self) -> BaseChatModel:
         """Return the chat model.
 
@@ -85,7 +69,7 @@ class Served:
 
 def _built(model: Model) -> BaseChatModel:
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else it looks for a newer table on the network
-    if model.litellm.startswith(_EMBEDDED):
+    if is_embedded(model.litellm):
         import_module("langchain_atlas.local").register()
     key = None if model.api_key_env is None else os.environ.get(model.api_key_env)
     if model.api_key_env is not None and not key:
