@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from langchain_atlas.integrations.graphs.graph import create_atlas_graph
     from langchain_atlas.integrations.graphs.node import AtlasNode
     from langchain_atlas.integrations.messages import AtlasRecord
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.loop.turns import asolve, solve
     from langchain_atlas.messages.user_message import AtlasContext
     from langchain_atlas.outcomes.store import Store
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
         Query,
         Step,
         Trajectory,
-        Usage,
         Verdict,
     )
+    from langchain_atlas.usage import Usage
 
 _HOMES = {
     "Agreement": "answers.agreement",
@@ -85,7 +85,7 @@ _HOMES = {
     "Invocation": "execution.invocations.base",
     "LazyRouter": "routers.lazy",
     "LearningRouter": "routers.cluster.learning",
-    "Limits": "loop.shared_limits",
+    "Limits": "loop.limits.settings",
     "LiveExecutor": "execution.live",
     "Model": "pool.pool",
     "NO_TOOL": "pool.pool",
@@ -107,7 +107,7 @@ _HOMES = {
     "Store": "outcomes.store",
     "Tool": "pool.pool",
     "Trajectory": "trajectory",
-    "Usage": "trajectory",
+    "Usage": "usage",
     "Verdict": "trajectory",
     "Verifier": "execution.verifiers.base",
     "asolve": "loop.turns",

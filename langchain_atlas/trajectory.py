@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from langchain_atlas.amounts import add_known, known_dollars, known_tokens
+from langchain_atlas.amounts import add_known
 from langchain_atlas.images import image_url
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import masked
 from langchain_atlas.text.markup import neutral
 from langchain_atlas.text.thoughts import part_thoughts
+from langchain_atlas.usage import Dollars, Spending, Usage
 
 Kind = Literal["route", "think", "answer"]
-
-Tokens = Annotated[int | None, BeforeValidator(known_tokens)]
-"""A token count; an implausible value becomes None, which means unknown."""
-Dollars = Annotated[float | None, BeforeValidator(known_dollars)]
-"""An amount in dollars; an implausible value becomes None, which means unknown."""
 
 
 class Constraints(Record):
@@ -49,7 +45,8 @@ class Query(Record):
     images: tuple[str, ...] = Field(default=(), repr=False)
     """Images as URLs or data URLs. A `Path`, bytes or a content block is converted; see `images.image_url`."""
     content: tuple[dict[str, Any], ...] = Field(default=(), repr=False)
-    """Content blocks in order, if more than text, then images: text, image (`index`, `detail`), file, input_audio."""
+    """The content blocks in order, if they are more than the text followed by images: blocks of type ``text``,
+    ``image`` (with ``index``, the position in `images`, and ``detail``), ``file`` (PDF) and ``input_audio``."""
     constraints: Constraints = Constraints()
     """Limits on cost, latency and pairs."""
     cost_weight: float | None = Field(default=None, ge=0, le=1)
@@ -84,30 +81,6 @@ class Query(Record):
     def of(cls, query: Query | str) -> Query:
         """Return a query unchanged, or make one from a text."""
         return query if isinstance(query, Query) else cls(text=query)
-
-
-class Usage(Record):
-    """Tokens of one or more model calls."""
-
-    input_tokens: Tokens = None
-    """Input tokens; None when unknown."""
-    output_tokens: Tokens = None
-    """Output tokens; None when unknown."""
-
-    def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            input_tokens=add_known(self.input_tokens, other.input_tokens),
-            output_tokens=add_known(self.output_tokens, other.output_tokens),
-        )
-
-
-class Spending(Record):
-    """What a tool spent on models of its own; such a tool returns it, or a subclass of it, as its artifact."""
-
-    usage: Usage = Usage()
-    """Tokens of its model calls."""
-    cost_usd: Dollars = None
-    """Cost of its model calls, in dollars; None when unknown."""
 
 
 class ToolTrace(Record):
@@ -188,7 +161,8 @@ class Observation(Record):
     error_status: int | None = None
     """HTTP status of the failure; None if it has none."""
     finish_reason: str | None = None
-    """Why the reply that is the answer ended, in its provider's words; None when unknown, or for a tool's output."""
+    """Finish reason of the model's reply that is the answer, as its provider reports it: ``stop``, ``length``,
+    ``content_filter``; None when unknown, or when a tool's output is the answer."""
     model_name: str | None = None
     """The model that replied, as its provider names it; None when unknown."""
     reasoning: str | None = None

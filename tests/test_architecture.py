@@ -39,6 +39,7 @@ VOCABULARY = {
     "text",
     "text_files",
     "trajectory",
+    "usage",
     "warming",
 }
 ROUTING = VOCABULARY | {"encoders", "query_features", "outcomes"}

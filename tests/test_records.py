@@ -10,17 +10,8 @@ from hypothesis import strategies as st
 from langchain_atlas.errors import InvalidInputError, PoolError, suggest
 from langchain_atlas.pool.pool import Model, Pair
 from langchain_atlas.records import Record
-from langchain_atlas.trajectory import (
-    Candidate,
-    Constraints,
-    Decision,
-    Observation,
-    Query,
-    Step,
-    ToolTrace,
-    Trajectory,
-    Usage,
-)
+from langchain_atlas.trajectory import Candidate, Constraints, Decision, Observation, Query, Step, ToolTrace, Trajectory
+from langchain_atlas.usage import Usage
 
 texts = st.text(max_size=20)
 names = st.text(st.characters(categories=("L", "N", "P", "S")), min_size=1, max_size=8).filter(

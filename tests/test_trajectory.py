@@ -4,17 +4,8 @@ import pytest
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.pool.pool import Pair
-from langchain_atlas.trajectory import (
-    START,
-    Constraints,
-    Decision,
-    Observation,
-    Query,
-    Step,
-    Trajectory,
-    Usage,
-    add_known,
-)
+from langchain_atlas.trajectory import START, Constraints, Decision, Observation, Query, Step, Trajectory, add_known
+from langchain_atlas.usage import Usage
 
 A, B = Pair("a"), Pair("b", "python")
 

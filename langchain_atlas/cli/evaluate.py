@@ -29,41 +29,46 @@ _APART = 5
 """From this column on, the headings form a second table if the terminal is narrow."""
 _WIDE = 110
 
+_Probes = Annotated[
+    Path | None,
+    typer.Option("--probes", help="Outcomes from which the routers learn about pairs that are new to them."),
+]
+_Against = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--against",
+        help="With --probes: NEW=OLD, the model that a new one is compared with, if its name does not tell; may be "
+        "repeated.",
+    ),
+]
+_Without = Annotated[
+    list[str] | None,
+    typer.Option("--without", help="Report what it would cost that this model leaves; may be repeated."),
+]
+_Edits = Annotated[
+    int, typer.Option("--edits", help="Slightly edited versions of each query to test robustness with; 0 for none.")
+]
+_Samples = Annotated[
+    int,
+    typer.Option(
+        "--samples",
+        help="Trajectories of each query, for pass@k and self-consistency of routers that draw; 0: none.",
+    ),
+]
+
 
 def evaluate(
     data: common.DataOption,
     router: common.RoutersOption,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
-    probes: Annotated[
-        Path | None,
-        typer.Option("--probes", help="Outcomes from which the routers learn about pairs that are new to them."),
-    ] = None,
-    against: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--against",
-            help="With --probes: NEW=OLD, the model that a new one is compared with, if its name does not tell; may be "
-            "repeated.",
-        ),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option("--without", help="Report what it would cost that this model leaves; may be repeated."),
-    ] = None,
+    probes: _Probes = None,
+    against: _Against = None,
+    without: _Without = None,
     reprice: common.RepriceOption = None,
     prices: common.PricesOption = None,
-    edits: Annotated[
-        int,
-        typer.Option("--edits", help="Slightly edited versions of each query to test robustness with; 0 for none."),
-    ] = 0,
-    samples: Annotated[
-        int,
-        typer.Option(
-            "--samples",
-            help="Trajectories of each query, for pass@k and self-consistency of routers that draw; 0: none.",
-        ),
-    ] = 0,
+    edits: _Edits = 0,
+    samples: _Samples = 0,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the resampling behind the intervals.")] = 0,
     engine: EngineOption = "local",
     ray_address: RayAddressOption = None,
@@ -99,19 +104,24 @@ def evaluate(
         evaluation = replay(routers, table, seed=seed, edits=edits, progress=bar)
     notes = [*evaluation.notes, *notes]
     _show(evaluation, terminal)
-    for line in _evidence(evaluation):
+    for line in (*_evidence(evaluation), *_kept(evaluation)):
         terminal.print(line, markup=False)
-    for name, result in evaluation.routers.items():
-        if result.robustness is not None:
-            kept = common.percent(result.robustness)
-            terminal.print(f"{name} keeps its choice on {kept} of the edited queries.", markup=False)
     repeated = _repeated(routers, table, samples, seed, terminal) if samples else {}
-    for name, replayed in routers.items():
-        for line in told(name, replayed):
-            terminal.print(line, markup=False)
+    for line in (line for name, replayed in routers.items() for line in told(name, replayed)):
+        terminal.print(line, markup=False)
     for note in notes:
         terminal.print(f"Note: {note}", markup=False)
     common.write_json(json, {**evaluation.to_json(), **repeated, **figures, "notes": notes})
+
+
+def _kept(evaluation: Evaluation) -> list[str]:
+    """Return on how many edited queries each router keeps its choice."""
+    kept = {name: result.robustness for name, result in evaluation.routers.items()}
+    return [
+        f"{name} keeps its choice on {common.percent(share)} of the edited queries."
+        for name, share in kept.items()
+        if share is not None
+    ]
 
 
 def _evidence(evaluation: Evaluation) -> list[str]:

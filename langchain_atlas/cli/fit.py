@@ -27,6 +27,24 @@ if TYPE_CHECKING:
 _CLUSTERS = 8
 _SAVED = "The saved router is fitted on all queries, those kept aside included."
 
+_Target = Annotated[
+    float | None, typer.Option("--target", help="Points below the best that may be given up; the cheapest setting.")
+]
+_Budget = Annotated[
+    float | None, typer.Option("--budget", help="Dollars that 1000 queries may cost; the most accurate setting.")
+]
+_Value = Annotated[float | None, typer.Option("--value", help="Dollars that a right answer is worth.")]
+_CostWeight = Annotated[
+    float | None,
+    typer.Option("--cost-weight", help="0 for accuracy alone, 1 for cost alone; relative to the dearest pair."),
+]
+_Alpha = Annotated[float | None, typer.Option("--alpha", help="The same as --cost-weight.")]
+_Parts = Annotated[
+    str | None,
+    typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: the parts of a dual router; --data then has other queries."),
+]
+_Encoder = Annotated[str | None, typer.Option("--encoder", help=f"{common.ENCODER_HELP} 'bert' fine-tunes it.")]
+
 
 def fit(
     data: common.DataOption,
@@ -35,28 +53,15 @@ def fit(
     clusters: Annotated[
         int | None, typer.Option("--clusters", help="Number of clusters, of a cluster router.", show_default="8")
     ] = None,
-    target: Annotated[
-        float | None, typer.Option("--target", help="Points below the best that may be given up; the cheapest setting.")
-    ] = None,
-    budget: Annotated[
-        float | None, typer.Option("--budget", help="Dollars that 1000 queries may cost; the most accurate setting.")
-    ] = None,
-    value: Annotated[float | None, typer.Option("--value", help="Dollars that a right answer is worth.")] = None,
-    cost_weight: Annotated[
-        float | None,
-        typer.Option("--cost-weight", help="0 for accuracy alone, 1 for cost alone; relative to the dearest pair."),
-    ] = None,
-    alpha: Annotated[float | None, typer.Option("--alpha", help="The same as --cost-weight.")] = None,
-    parts: Annotated[
-        str | None,
-        typer.Option("--parts", help="CLUSTER_DIR,RL_DIR: the parts of a dual router; --data then has other queries."),
-    ] = None,
+    target: _Target = None,
+    budget: _Budget = None,
+    value: _Value = None,
+    cost_weight: _CostWeight = None,
+    alpha: _Alpha = None,
+    parts: _Parts = None,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option("--encoder", help=f"{common.ENCODER_HELP} 'bert' fine-tunes it."),
-    ] = None,
+    encoder: _Encoder = None,
     hold_out: held_out.HoldOutOption = 0.2,
     reprice: common.RepriceOption = None,
     prices: common.PricesOption = None,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 _MOST_NAMED = 8
 
+_OutOption = Annotated[
+    Path,
+    typer.Option("--out", help="Outcome table to write or continue, .parquet or .jsonl.", callback=common.writable),
+]
 _MaxCostOption = Annotated[
     float | None,
     typer.Option("--max-cost", help="Start no more runs once this call has spent this many dollars."),
@@ -42,10 +46,7 @@ _PlanOption = Annotated[bool, typer.Option("--plan", help="Show the runs that te
 def profile(
     pool: common.PoolOption,
     queries: Annotated[Path, typer.Option("--queries", help="Queries with checkable answers, .jsonl.")],
-    out: Annotated[
-        Path,
-        typer.Option("--out", help="Outcome table to write or continue, .parquet or .jsonl.", callback=common.writable),
-    ],
+    out: _OutOption,
     concurrency: Annotated[int, typer.Option("--concurrency", help="Maximum number of runs at once.")] = 4,
     repeat_failed: Annotated[bool, typer.Option("--repeat-failed", help="Run failed runs again.")] = False,
     max_cost: _MaxCostOption = None,
@@ -91,17 +92,8 @@ def profile(
             done.count = count
             bar(count, total)
 
-        report = run(
-            members,
-            asked,
-            out,
-            concurrency=concurrency,
-            repeat_failed=repeat_failed,
-            progress=told,
-            max_cost_usd=max_cost,
-            on_plan=planned,
-            choosing=choosing,
-        )
+        limits: dict[str, Any] = {"concurrency": concurrency, "max_cost_usd": max_cost, "choosing": choosing}
+        report = run(members, asked, out, repeat_failed=repeat_failed, progress=told, on_plan=planned, **limits)
     if not plan:
         _say(report, out, terminal)
     common.write_json(json, report.to_json() | ({} if done.plan is None else {"plan": done.plan.to_json()}))

@@ -37,33 +37,34 @@ def _weeks(store: str, routers: list[str], weeks: float, out: Path, json: Path |
     common.write_json(json, found.to_json())
 
 
+_Data = Annotated[Path | None, typer.Option("--data", help=common.DATA_HELP, parser=common.data_source, metavar="PATH")]
+_Routers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--router", help="Saved router, as DIR or DIR?alpha=0.2&...; may be repeated.", callback=_readable_routers
+    ),
+]
+_Store = Annotated[
+    str | None, typer.Option("--store", help="In place of --data: a store, such as sqlite:///atlas.db, week by week.")
+]
+_Volume = Annotated[
+    str | None,
+    typer.Option("--volume", help="How many queries come, as 100000/month (or /day, /week, /year): dollars of it."),
+]
+
+
 def report(
     out: Annotated[Path, typer.Option("--out", help="HTML file to write.", callback=common.writable)],
-    data: Annotated[
-        Path | None, typer.Option("--data", help=common.DATA_HELP, parser=common.data_source, metavar="PATH")
-    ] = None,
-    router: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--router",
-            help="Saved router, as DIR or DIR?alpha=0.2&...; may be repeated.",
-            callback=_readable_routers,
-        ),
-    ] = None,
-    store: Annotated[
-        str | None,
-        typer.Option("--store", help="In place of --data: a store, such as sqlite:///atlas.db, week by week."),
-    ] = None,
+    data: _Data = None,
+    router: _Routers = None,
+    store: _Store = None,
     weeks: Annotated[float, typer.Option("--weeks", help="With --store: how many weeks back to begin.")] = 13.0,
     pairs: common.PairsOption = None,
     domains: common.DomainsOption = None,
     show_queries: Annotated[
         bool, typer.Option("--show-queries", help="Include sample query texts in the file; by default, there are none.")
     ] = False,
-    volume: Annotated[
-        str | None,
-        typer.Option("--volume", help="How many queries come, as 100000/month (or /day, /week, /year): dollars of it."),
-    ] = None,
+    volume: _Volume = None,
     seed: Annotated[int, typer.Option("--seed", help="Seed of everything random.")] = 0,
     no_cache: common.NoCacheOption = False,
     json: common.JsonOption = None,

@@ -89,9 +89,10 @@ def train(
         from langchain_atlas.cli.train_policy import train_policy
 
         table = common.load_table(data, pairs, domains)
-        settings: dict[str, Any] = {"steps": steps, "step_tokens": step_tokens, "imitate": imitate, "resume": resume}
-        settings |= {"curves": curves, "checkpoints": checkpoints, "figures": json}
-        train_policy(table, policy, out, pool=pool, seed=seed, **settings)
+        train_policy(
+            table, policy, out, pool=pool, seed=seed, steps=steps, step_tokens=step_tokens, imitate=imitate,
+            resume=resume, curves=curves, checkpoints=checkpoints, figures=json,
+        )  # fmt: skip
         return
     from langchain_atlas.cli.setting import say
     from langchain_atlas.encoders.named import encoder_named
@@ -107,24 +108,28 @@ def train(
     _say_data(table, terminal)
     made = encoder_named(encoder, cache_size=max(10_000, 20 * len(table.query_ids)))
     check(table, seed, steps)
-    config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
-    folders: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints}
+    more: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints, "seed": seed}
+    more["config"] = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
 
     def learn_from(part: OutcomeTable, recordings: Recordings) -> RLRouter:
         with common.progress("training") as bar:
-            return learn(part, made, config=config, seed=seed, recordings=recordings, progress=bar, **folders)
+            return learn(part, made, recordings=recordings, progress=bar, **more)
 
     router, curve = _trained(learn_from, table, made, descriptions, share=hold_out, seed=seed)
-    held = router.held_out
     router.save(out)
     terminal.print(_manner(router.training))
-    say(curve, router, {}, held)
-    held_out.say(held, terminal, share=hold_out, saved=_SAVED)
-    _say_cluster(held, terminal)
+    say(curve, router, {}, router.held_out)
+    held_out.say(router.held_out, terminal, share=hold_out, saved=_SAVED)
+    _say_cluster(router.held_out, terminal)
     common.saved(terminal, out)
+    common.write_json(json, _figures(router, curve))
+
+
+def _figures(router: RLRouter, curve: OperatingCurve | None) -> dict[str, Any]:
+    held = router.held_out
     figures = {"router": router.kind, "settings": dict(router.settings), **router.training}
     figures["held_out"] = None if held is None else held.to_json()
-    common.write_json(json, {**figures, "curve": None if curve is None else curve.to_json()})
+    return {**figures, "curve": None if curve is None else curve.to_json()}
 
 
 def _trained(

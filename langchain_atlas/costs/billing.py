@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_atlas.amounts import known_dollars, known_tokens
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 from langchain_atlas.errors import ExecutionError
 
@@ -17,6 +17,11 @@ S = TypeVar("S")
 U = TypeVar("U")
 R = TypeVar("R")
 H = TypeVar("H")
+
+Work: TypeAlias = "Callable[[S, U], R]"
+"""A unit's work: given what all units share, and the unit."""
+OnDone: TypeAlias = "Callable[[U], None] | None"
+"""Called with a unit when it is done."""
 
 
 class LostUnitError(ExecutionError):
@@ -50,13 +55,7 @@ class Engine(ABC):
     """Whether the work is done in this process."""
 
     @abstractmethod
-    def map(
-        self,
-        work: Callable[[S, U], R],
-        shared: S,
-        units: Sequence[U],
-        on_done: Callable[[U], None] | None = None,
-    ) -> list[R]:
+    def map(self, work: Work[S, U, R], shared: S, units: Sequence[U], on_done: OnDone[U] = None) -> list[R]:
         """Do units of work that need the processor, and return their results in the order of the units.
 
         Args:
@@ -92,13 +91,7 @@ class LocalEngine(Engine):
 
     is_local = True
 
-    def map(
-        self,
-        work: Callable[[S, U], R],
-        shared: S,
-        units: Sequence[U],
-        on_done: Callable[[U], None] | None = None,
-    ) -> list[R]:
+    def map(self, work: Work[S, U, R], shared: S, units: Sequence[U], on_done: OnDone[U] = None) -> list[R]:
         """Do the units one after the other; see `Engine.map`."""
         found = []
         for unit in units:

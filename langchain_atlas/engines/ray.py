@@ -17,7 +17,7 @@ from langchain_atlas.errors import ExecutionError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from langchain_atlas.engines.base import Host
+    from langchain_atlas.engines.base import Host, OnDone, Work
     from langchain_atlas.engines.units import Done, Failed
 
 S = TypeVar("S")
@@ -56,13 +56,7 @@ class RayEngine(Engine):
             check_address(self.address)
         self._connected = False
 
-    def map(
-        self,
-        work: Callable[[S, U], R],
-        shared: S,
-        units: Sequence[U],
-        on_done: Callable[[U], None] | None = None,
-    ) -> list[R]:
+    def map(self, work: Work[S, U, R], shared: S, units: Sequence[U], on_done: OnDone[U] = None) -> list[R]:
         """Do the units on the cluster's processors, one on each; see `Engine.map`."""
         ray = self._connect()
         key, handed = uuid.uuid4().hex, ray.put(packed((work, shared)))

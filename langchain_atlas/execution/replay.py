@@ -10,7 +10,8 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.trajectory import Observation, Usage, Verdict
+from langchain_atlas.trajectory import Observation, Verdict
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

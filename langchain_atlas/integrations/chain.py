@@ -13,8 +13,8 @@ from langchain_atlas.failures.kinds import no_answer
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.integrations.messages import answer_message, run_settings
 from langchain_atlas.integrations.storing import as_store
-from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
-from langchain_atlas.loop.quota import as_quota
+from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
+from langchain_atlas.loop.limits.quota import as_quota
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.messages.user_message import Ask
 from langchain_atlas.routers.base import read_assignment
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from langchain_atlas.execution.base import Executor
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Trajectory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -13,7 +13,10 @@ from langchain_atlas.failures.kinds import failures, no_answer, why_unanswered
 from langchain_atlas.failures.misspelled import refuse_misspelled
 from langchain_atlas.messages.thread_calls import RECORD_KEY
 from langchain_atlas.messages.user_message import AtlasContext, configured, has_images, last_said, read_ask, read_query
-from langchain_atlas.trajectory import Trajectory, Usage
+from langchain_atlas.usage import Usage
+
+if TYPE_CHECKING:
+    from langchain_atlas.trajectory import Trajectory
 
 __all__ = [
     "NO_USAGE",

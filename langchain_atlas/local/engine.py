@@ -20,7 +20,7 @@ Piece = Mapping[str, Any]
 """A piece of the engine's output: an OpenAI-style text completion chunk, or an error."""
 
 
-class Engine:
+class ModelEngine:
     """One model, loaded when first used. Safe to use from many threads; requests wait for each other."""
 
     def __init__(self, model: LocalModel) -> None:
@@ -116,11 +116,11 @@ def _start_server(model: LocalModel) -> Any:
         raise ExecutionError(f"Can't load the embedded model {model.name!r}: {error}") from error
 
 
-_engines: dict[str, Engine] = {}
+_engines: dict[str, ModelEngine] = {}
 _engines_lock = threading.Lock()
 
 
-def get_engine(name: str) -> Engine:
+def get_engine(name: str) -> ModelEngine:
     """Return the engine of a model, always the same one within a process.
 
     Args:
@@ -136,7 +136,7 @@ def get_engine(name: str) -> Engine:
     with _engines_lock:
         if not _engines:
             _watch_process()
-        return _engines.setdefault(name, Engine(model))
+        return _engines.setdefault(name, ModelEngine(model))
 
 
 def shutdown() -> None:

@@ -21,8 +21,8 @@ from langchain_atlas.failures.slips import as_query
 from langchain_atlas.loop.deadlines import abegun_within, begun_within
 from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Keep, Run, Steps, Tell, Verify
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits import MAX_TURNS, left_for
-from langchain_atlas.loop.quota import as_quota
+from langchain_atlas.loop.limits.per_query import MAX_TURNS, left_for
+from langchain_atlas.loop.limits.quota import as_quota
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.secrets import error_text
 from langchain_atlas.tracing import asolve_run, solve_run
@@ -31,7 +31,7 @@ from langchain_atlas.trajectory import START, Decision, Observation, Query, Traj
 
 if TYPE_CHECKING:
     from langchain_atlas.loop.contracts import ExecutorLike, RouterLike, StoreLike
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.pool.pool import Model, Pair
 
 Value = TypeVar("Value")

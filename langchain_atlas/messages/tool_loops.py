@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Round:
+class LoopRound:
     """One round of a tool loop: what a model called, and what came of it."""
 
     message: AIMessage
@@ -51,7 +51,7 @@ class LoopSignals:
         return cls.of_rounds(rounds(query.since)) if query.since else _NONE
 
     @classmethod
-    def of_rounds(cls, made: Sequence[Round]) -> LoopSignals:
+    def of_rounds(cls, made: Sequence[LoopRound]) -> LoopSignals:
         """Return the signals of some rounds, oldest first."""
         if not made:
             return _NONE
@@ -72,7 +72,7 @@ class LoopSignals:
 _NONE = LoopSignals()
 
 
-def rounds(messages: Sequence[Any]) -> list[Round]:
+def rounds(messages: Sequence[Any]) -> list[LoopRound]:
     """Return the finished rounds among some messages, oldest first."""
     results = {message.tool_call_id: message for message in messages if isinstance(message, ToolMessage)}
     made = []
@@ -83,7 +83,7 @@ def rounds(messages: Sequence[Any]) -> list[Round]:
         if told:
             calls = frozenset(_written(call) for call in message.tool_calls)
             texts = tuple(" ".join(result.text.split()) for result in told)
-            made.append(Round(message, calls, texts, all(map(_is_error, told))))
+            made.append(LoopRound(message, calls, texts, all(map(_is_error, told))))
     return made
 
 

@@ -27,7 +27,6 @@ _NEED_TOOLS = ("native", "prompted", "grounded", "backtracked", "debugged")
 _NEED_NONE = ("none", "refined", "segmented")
 
 _LOCAL = frozenset({"calculator", "python", "ocr"})  # they show what they get to nobody
-
 AGENT = "agent"
 """Name of the tool, and of the invocation, that is an agent built around the pair's model."""
 

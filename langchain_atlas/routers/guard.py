@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,6 +54,12 @@ _SURE = 1.645
 _TYPICAL, _RARE = 0.5, 0.95
 _PREFIX = "paired_"
 _SUMS = ("count", "total", "squares")
+
+
+@cache
+def standard_errors(confidence: float) -> float:
+    """Return by how many standard errors another pair must be better, for a one-sided confidence from 0 to below 1."""
+    return max(0.0, NormalDist().inv_cdf(confidence)) if confidence > 0 else 0.0
 
 
 def confidence_for(domains: Sequence[str]) -> float:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from functools import cache
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,7 +14,7 @@ from langchain_atlas.routers.base import Router, last_answer, reconfigured, shar
 from langchain_atlas.routers.batching import decide_together
 from langchain_atlas.routers.choice import Choice, top_two
 from langchain_atlas.routers.constraints import feasible
-from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
+from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE, standard_errors
 from langchain_atlas.routers.moved import moved
 from langchain_atlas.routers.reasons import guarded, interval, reason
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
@@ -34,8 +32,6 @@ SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guar
 
 ROUTED_ONCE = "routed-once"
 """The rule of the decision to give the answer of the pair that was asked."""
-
-_NORMAL = NormalDist()
 
 
 class UtilityRouter(Router):
@@ -235,7 +231,7 @@ class UtilityRouter(Router):
     @property
     def _margin(self) -> float:
         """Number of standard errors that the guard subtracts."""
-        return _standard_errors(self.guard)
+        return standard_errors(self.guard)
 
     def sweep(
         self, queries: Sequence[Query], allowed: NDArray[np.bool_], values: NDArray[np.float64]
@@ -390,11 +386,6 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             bottom = " above 0" if low else " from 0"
             top = f" to {high:g}" if high == 1 else " to below 1" if name == "guard" else ""
             raise SettingError(f"{name} is {value!r}; it must be {kind}{bottom}{top}.")
-
-
-@cache
-def _standard_errors(confidence: float) -> float:
-    return max(0.0, _NORMAL.inv_cdf(confidence)) if confidence > 0 else 0.0
 
 
 def _or_none(value: float) -> float | None:

@@ -18,7 +18,8 @@ from langchain_atlas.evaluation.profiling.queries import CheckableQuery
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.outcomes import COLUMNS, OutcomeTable
 from langchain_atlas.pool.pool import Model, Pair, Pool, Tool
-from langchain_atlas.trajectory import Observation, Query, Usage
+from langchain_atlas.trajectory import Observation, Query
+from langchain_atlas.usage import Usage
 
 
 def shout(text: str) -> str:

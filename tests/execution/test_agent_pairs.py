@@ -15,9 +15,9 @@ from langgraph.types import interrupt
 
 from langchain_atlas import ChatAtlas, LiveExecutor, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
-from langchain_atlas.loop.run_budget import Budget, budget
+from langchain_atlas.loop.limits.run_budget import Budget, budget
 from langchain_atlas.testing import Failure, ScriptedRouter, call_tool
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from langchain_core.tools import tool
 from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query, Tool
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.testing import call_tool
-from langchain_atlas.trajectory import Spending, Usage
+from langchain_atlas.usage import Spending, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

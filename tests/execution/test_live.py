@@ -21,7 +21,7 @@ from langchain_atlas.errors import ExecutionError, PoolError, SettingError
 from langchain_atlas.execution.invocations import Invocation, ModelCall, text_of
 from langchain_atlas.execution.models.litellm_chat import pause
 from langchain_atlas.testing import HANG, Failure, call_tool
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from fixture_types import Reach, Run, Serve

@@ -17,7 +17,7 @@ from langchain_atlas import LiveExecutor, Model, Observation, Pair, Pool, Query,
 from langchain_atlas.errors import SettingError
 from langchain_atlas.execution.invocations import Invocation, ModelCall, ToolCall, text_of
 from langchain_atlas.testing import Failure
-from langchain_atlas.trajectory import Spending, Usage
+from langchain_atlas.usage import Spending, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

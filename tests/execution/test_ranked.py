@@ -14,7 +14,7 @@ from langchain_atlas import NO_TOOL, LiveExecutor, Model, Observation, Pair, Poo
 from langchain_atlas.errors import PoolError
 from langchain_atlas.testing import Failure
 from langchain_atlas.tools.ranking import FunctionAnswerScorer, RankingTool
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,8 @@ from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.testing import ScriptedRouter
-from langchain_atlas.trajectory import Decision, Observation, Query, Usage
+from langchain_atlas.trajectory import Decision, Observation, Query
+from langchain_atlas.usage import Usage
 
 A, B, C = Pair("a"), Pair("b", "python"), Pair("c")
 

@@ -36,7 +36,8 @@ from langchain_atlas.amounts import Use
 from langchain_atlas.errors import BrokenStreamError, ExecutionError, LimitError, SettingError
 from langchain_atlas.testing import Broken, ScriptedExecutor, ScriptedRouter, call_tool
 from langchain_atlas.trajectory import START as START_OF_A_QUERY
-from langchain_atlas.trajectory import Constraints, Spending
+from langchain_atlas.trajectory import Constraints
+from langchain_atlas.usage import Spending
 
 if TYPE_CHECKING:
     from pathlib import Path

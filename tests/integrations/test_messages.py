@@ -18,7 +18,8 @@ from langchain_atlas.integrations.messages import (
     record,
     run_settings,
 )
-from langchain_atlas.trajectory import Constraints, Usage
+from langchain_atlas.trajectory import Constraints
+from langchain_atlas.usage import Usage
 
 GIF = "R0lGODlhAQABAAAAACwAAAAAAQABAAACAkQBADs="
 

@@ -14,7 +14,8 @@ import pytest
 from langchain_atlas import Constraints, Pair, Query, Router, ShadowRouter, asolve, solve
 from langchain_atlas.errors import ArtifactError, SettingError
 from langchain_atlas.testing import RouterConformance, ScriptedExecutor, ScriptedRouter
-from langchain_atlas.trajectory import START, Candidate, Decision, Observation, Usage
+from langchain_atlas.trajectory import START, Candidate, Decision, Observation
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

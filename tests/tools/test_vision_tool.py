@@ -17,7 +17,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.testing import Failure, images_of
 from langchain_atlas.tools.registry import build_tools
 from langchain_atlas.tools.vision import PROCEDURES, VisionTool, says_right, stage_answer
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

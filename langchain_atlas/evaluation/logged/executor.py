@@ -9,7 +9,8 @@ import numpy as np
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.replay.runs import run_router
 from langchain_atlas.execution.replay import ReplayExecutor, figures_of
-from langchain_atlas.trajectory import Observation, Usage
+from langchain_atlas.trajectory import Observation
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -33,7 +33,6 @@ OnOutcome = Callable[[int, int, dict[str, Any] | None], None]
 
 _FEWEST_AT_ONCE = 32
 """Least number of runs that are chosen together, before outcomes that came back meanwhile count."""
-
 _MOST_LOST = 3
 """How often a run is made whose machine was lost each time."""
 

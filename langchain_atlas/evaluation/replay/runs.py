@@ -12,7 +12,7 @@ import numpy as np
 from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.evaluation.replay.together import REFUSED, Prepared, solve_together
-from langchain_atlas.loop.limits import MAX_TURNS
+from langchain_atlas.loop.limits.per_query import MAX_TURNS
 from langchain_atlas.routers.utility import ROUTED_ONCE, UtilityRouter
 from langchain_atlas.tracing import untraced
 

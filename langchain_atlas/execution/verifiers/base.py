@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import SettingError
 from langchain_atlas.secrets import error_text
-from langchain_atlas.trajectory import Spending, Usage, Verdict
+from langchain_atlas.trajectory import Verdict
+from langchain_atlas.usage import Spending, Usage
 
 if TYPE_CHECKING:
     from langchain_atlas.trajectory import Observation, Query

@@ -14,7 +14,7 @@ from langchain_atlas.execution.invocations.base import fill, text_of
 from langchain_atlas.execution.verifiers.base import Verifier, failed, passed, unknown
 from langchain_atlas.privacy import check_model
 from langchain_atlas.text.markup import neutral
-from langchain_atlas.trajectory import Spending
+from langchain_atlas.usage import Spending
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

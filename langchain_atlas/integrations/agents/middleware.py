@@ -19,8 +19,8 @@ from langchain_atlas.integrations.graphs.durable import announce
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
-from langchain_atlas.loop.quota import as_quota
+from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
+from langchain_atlas.loop.limits.quota import as_quota
 from langchain_atlas.loop.turns import adrive, drive
 from langchain_atlas.routers.thread.escalating import EscalatingRouter
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.execution.live import LiveExecutor
     from langchain_atlas.integrations.agents.run_pins import RunPins
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
 

@@ -27,7 +27,7 @@ from langchain_atlas.integrations.messages import (
     record,
     usage_metadata,
 )
-from langchain_atlas.loop.limits import seconds_for
+from langchain_atlas.loop.limits.per_query import seconds_for
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import Whole, call_model, run_pair, turns
 from langchain_atlas.messages.histories import sendable

@@ -31,8 +31,8 @@ from langchain_atlas.integrations.messages import (
 )
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
-from langchain_atlas.loop.quota import as_quota
+from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
+from langchain_atlas.loop.limits.quota import as_quota
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import adrive, ask_router, drive, kept, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
@@ -41,8 +41,8 @@ from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
 if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
-    from langchain_atlas.loop.quota import Quota
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.quota import Quota
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
 
@@ -138,14 +138,19 @@ def create_atlas_graph(
     loop.hold_back_s = checked_hold_back(hold_back_s)
     loop.store = as_store(store)
     loop.quota = as_quota(limits, loop.store, executor.pairs)
-    before = "execute" if approval is None else "approve"
+    return _wired(loop, asks=approval is not None)
+
+
+def _wired(loop: _Loop, *, asks: bool) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
+    """Return the graph of a loop; `asks` if a human approves pairs in it."""
+    before = "approve" if asks else "execute"
     graph = StateGraph(AtlasState, context_schema=AtlasContext, input_schema=AtlasInput, output_schema=AtlasState)
     graph.add_node("decide", GraphStep(loop.decide, loop.adecide))
     graph.add_node("execute", GraphStep(loop.execute, loop.aexecute))
     graph.add_node("answer", GraphStep(loop.answer))
     graph.add_edge(START, "decide")
     graph.add_conditional_edges("decide", GraphStep(_next), {"route": before, "think": "decide", "answer": "answer"})
-    if approval is not None:
+    if asks:
         graph.add_node("approve", GraphStep(loop.approve))
         graph.add_conditional_edges("approve", GraphStep(_next), {"route": "execute", "answer": "answer"})
     graph.add_edge("execute", "decide")

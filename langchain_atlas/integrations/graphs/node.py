@@ -26,8 +26,8 @@ from langchain_atlas.integrations.messages import (
     run_settings,
 )
 from langchain_atlas.integrations.storing import as_store
-from langchain_atlas.loop.limits import MAX_TURNS, checked_turns
-from langchain_atlas.loop.quota import as_quota
+from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
+from langchain_atlas.loop.limits.quota import as_quota
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
 
     from langchain_atlas.execution.base import Executor
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.outcomes.store import Store
     from langchain_atlas.routers.base import Router
     from langchain_atlas.trajectory import Query, Trajectory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.drift.events import DriftEvent
-from langchain_atlas.routers.drift.stream import SETTLED, GrowingReference, Reference, Stream
+from langchain_atlas.routers.drift.stream import SETTLED, GrowingRange, ReferenceRange, Stream
 
 if TYPE_CHECKING:
     from langchain_atlas.pool.pairs import Pair
@@ -31,7 +31,7 @@ _RECENT = 100
 class _Watched:
     """A stream with its reference."""
 
-    reference: GrowingReference
+    reference: GrowingRange
     stream: Stream
 
 
@@ -121,13 +121,13 @@ class DriftMonitor:
         return Stream(self._threshold, self.tolerance)
 
     def _watched(self, settled: int = SETTLED) -> _Watched:
-        return _Watched(GrowingReference(self.tolerance, settled), self._stream())
+        return _Watched(GrowingRange(self.tolerance, settled), self._stream())
 
     def _moved_away(self, is_far: float, at: float) -> Change | None:
         known = self._far.reference.take(is_far)
         if self._is_first:  # beside the first queries, the training data is a reference
             low, high = (0.0, 1.0) if known is None else (known.low, known.high)
-            known = Reference(_FAR_IN_TRAINING, low, min(high, _FAR_AT_MOST))
+            known = ReferenceRange(_FAR_IN_TRAINING, low, min(high, _FAR_AT_MOST))
         change = None if known is None else self._far.stream.add(is_far, known, at)
         if change is not None:
             self._far.reference.forget()
@@ -140,7 +140,7 @@ class DriftMonitor:
             return None
         # Only a concentration that leaves hardly anything for the others is news, and its end.
         low = min(reference.low, _COLLAPSED) if reference.mean > _COLLAPSED else 0.0
-        bounded = Reference(reference.mean, low, max(reference.high, _COLLAPSED))
+        bounded = ReferenceRange(reference.mean, low, max(reference.high, _COLLAPSED))
         change = self._share.stream.add(is_most, bounded, at)
         if change is not None:
             self._share.reference.forget()

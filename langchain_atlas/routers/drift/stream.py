@@ -25,7 +25,7 @@ _KEPT = 2000
 
 
 @dataclass(frozen=True)
-class Reference:
+class ReferenceRange:
     """What a mean was: bounds between which it lies."""
 
     mean: float
@@ -36,7 +36,7 @@ class Reference:
     """Its upper bound."""
 
     @classmethod
-    def of(cls, count: float, total: float, tolerance: float) -> Reference:
+    def of(cls, count: float, total: float, tolerance: float) -> ReferenceRange:
         """Return the reference of some values from 0 to 1.
 
         Args:
@@ -82,7 +82,7 @@ class Stream:
     def __post_init__(self) -> None:
         self._restart()
 
-    def add(self, value: float, reference: Reference, at: float) -> Change | None:
+    def add(self, value: float, reference: ReferenceRange, at: float) -> Change | None:
         """Take a value in and return the change that it shows, if any. The stream then begins anew.
 
         Args:
@@ -109,7 +109,7 @@ class Stream:
         self._restart()
         return change
 
-    def _found(self, value: float, reference: Reference) -> Iterator[Direction]:
+    def _found(self, value: float, reference: ReferenceRange) -> Iterator[Direction]:
         if self._detectors["fell"].add(value, reference.low):
             yield "fell"
         if self._detectors["rose"].add(1 - value, 1 - reference.high):
@@ -121,7 +121,7 @@ class Stream:
 
 
 @dataclass
-class GrowingReference:
+class GrowingRange:
     """A reference that is made of the first values, and fixed once there are enough.
 
     Every value is compared with those before it alone. A change among the first values makes the reference worse, so
@@ -134,15 +134,15 @@ class GrowingReference:
     """Number of values that it is made of at most."""
     _count: int = 0
     _total: float = 0.0
-    _known: Reference | None = None
+    _known: ReferenceRange | None = None
 
-    def take(self, value: float) -> Reference | None:
+    def take(self, value: float) -> ReferenceRange | None:
         """Return the reference for a value; None as long as there are fewer than `LEAST` before it."""
         if self._count >= self.settled:
             return self._known
         known, self._count, self._total = self._known, self._count + 1, self._total + value
         if self._count >= LEAST:
-            self._known = Reference.of(self._count, self._total, self.tolerance)
+            self._known = ReferenceRange.of(self._count, self._total, self.tolerance)
         return known
 
     def forget(self) -> None:

@@ -16,7 +16,8 @@ from langchain_atlas.routers.prompted.describing import pool_of
 from langchain_atlas.routers.prompted.hugging_face import PolicyWeights
 from langchain_atlas.routers.prompted.serving import Served
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
-from langchain_atlas.trajectory import START, Decision, Query, Spending, Trajectory, Usage
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+from langchain_atlas.usage import Spending, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.messages.thread_calls import call_of
-from langchain_atlas.messages.tool_loops import LoopSignals, Round, rounds
+from langchain_atlas.messages.tool_loops import LoopRound, LoopSignals, rounds
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
@@ -135,7 +135,7 @@ class EscalatingRouter(RouterWrapper):
             return f"{signals.errors} rounds in a row failed"
         return f"{signals.stale} rounds in a row brought nothing new" if signals.stale >= self._stale else ""
 
-    def _is_calm(self, made: Sequence[Round]) -> bool:
+    def _is_calm(self, made: Sequence[LoopRound]) -> bool:
         """Return whether the last rounds went well."""
         if len(made) < self._calm:
             return False
@@ -143,7 +143,7 @@ class EscalatingRouter(RouterWrapper):
         return not any(end.repeats or end.errors or end.stale for end in ends)
 
 
-def _spans(query: Query) -> list[tuple[list[Round], Pair]]:
+def _spans(query: Query) -> list[tuple[list[LoopRound], Pair]]:
     """Return the rounds of a query's tool loop, by stretches with one pair; those without a record are passed over."""
     made = []
     for one in rounds(query.since):

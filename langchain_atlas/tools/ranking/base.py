@@ -13,7 +13,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.pool.option_secrets import check_variable
 from langchain_atlas.records import Record
 from langchain_atlas.secrets import remember
-from langchain_atlas.trajectory import Spending
+from langchain_atlas.usage import Spending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

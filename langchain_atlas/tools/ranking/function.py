@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from langchain_atlas.errors import SettingError
 from langchain_atlas.secrets import error_text
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, split_steps
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

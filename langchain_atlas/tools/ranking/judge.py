@@ -22,7 +22,7 @@ from langchain_atlas.secrets import error_text
 from langchain_atlas.text.json_objects import first_object
 from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, own_key, split_steps
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.amounts import known_dollars
 from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, Scores, own_key
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

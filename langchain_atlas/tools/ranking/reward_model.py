@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_atlas.errors import SettingError, suggest
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, split_steps
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

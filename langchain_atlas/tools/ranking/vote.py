@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.answers import Agreement, AnswerAgreement
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, Scores
-from langchain_atlas.trajectory import Usage
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ from langchain_atlas.secrets import error_text
 from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage
-from langchain_atlas.trajectory import Spending, Usage
+from langchain_atlas.usage import Spending, Usage
 
 ProcedureName = Literal["chart", "counting", "geometry", "ocr"]
 

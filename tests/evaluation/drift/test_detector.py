@@ -7,7 +7,7 @@ import pytest
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.drift.detector import EDetector
-from langchain_atlas.routers.drift.stream import GrowingReference, Reference, Stream
+from langchain_atlas.routers.drift.stream import GrowingRange, ReferenceRange, Stream
 
 
 def test_capitals_are_those_worked_out_by_hand() -> None:
@@ -43,13 +43,13 @@ def test_a_fall_is_found_within_a_hundred_values_and_dated() -> None:
 
 @pytest.mark.parametrize("mean", [0.0, 0.5, 1.0])
 def test_a_stream_at_either_end_raises_no_alarm(mean: float) -> None:
-    stream, reference = Stream(1000.0), Reference.of(200, 200 * mean, 0.02)
+    stream, reference = Stream(1000.0), ReferenceRange.of(200, 200 * mean, 0.02)
     values = [1.0, 0.0] * 1500 if mean == 0.5 else [mean] * 3000
     assert [change for value in values if (change := stream.add(value, reference, 0.0))] == []
 
 
 def test_a_change_says_what_was_and_what_is() -> None:
-    stream, reference = Stream(10_000.0), Reference.of(200, 180, 0.0)
+    stream, reference = Stream(10_000.0), ReferenceRange.of(200, 180, 0.0)
     found = [change for at in range(100) if (change := stream.add(0.0 if at >= 50 else 1.0, reference, float(at)))]
     first = found[0]
     assert (first.direction, first.before, first.now, first.since) == ("fell", pytest.approx(0.9), 0.0, 50.0)
@@ -57,7 +57,7 @@ def test_a_change_says_what_was_and_what_is() -> None:
 
 
 def test_a_reference_is_made_of_the_values_before() -> None:
-    growing = GrowingReference(0.0)
+    growing = GrowingRange(0.0)
     assert [growing.take(1.0) for _ in range(30)] == [None] * 30
     known = growing.take(0.0)
     assert known is not None

@@ -12,7 +12,8 @@ from typing import Any
 
 from langchain_atlas.outcomes.store import Store
 from langchain_atlas.pool.pairs import Pair
-from langchain_atlas.trajectory import START, Decision, Observation, Query, Usage
+from langchain_atlas.trajectory import START, Decision, Observation, Query
+from langchain_atlas.usage import Usage
 
 PAIRS = (Pair("small", "none"), Pair("large", "calculator"))
 

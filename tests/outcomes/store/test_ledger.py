@@ -18,13 +18,13 @@ from spending import DEAREST, EXPECTED_USD, Dearest, Waiting
 from langchain_atlas import AtlasChain, Limits, Store
 from langchain_atlas.amounts import Caps, Use
 from langchain_atlas.errors import LimitError
-from langchain_atlas.loop.ledger import MemoryLedger
+from langchain_atlas.loop.limits.ledger import MemoryLedger
 from langchain_atlas.outcomes.store.database import checked_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from langchain_atlas.loop.ledger import LimitLedger
+    from langchain_atlas.loop.limits.ledger import LimitLedger
 
 PROGRAM = Path(__file__).with_name("spending.py")
 LARGEST = max(EXPECTED_USD.values())

@@ -23,7 +23,8 @@ from langchain_atlas.tools.ranking import (
     split_steps,
 )
 from langchain_atlas.tools.registry import build_tools
-from langchain_atlas.trajectory import Query, Usage
+from langchain_atlas.trajectory import Query
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

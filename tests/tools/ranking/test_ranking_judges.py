@@ -16,7 +16,8 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.testing import Failure, OpenAIServer
 from langchain_atlas.tools.ranking import AnswerScorer, ChatJudge, RerankScorer, Scores
 from langchain_atlas.tools.ranking.judge import read_judgement
-from langchain_atlas.trajectory import Query, Usage
+from langchain_atlas.trajectory import Query
+from langchain_atlas.usage import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

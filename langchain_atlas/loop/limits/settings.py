@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_atlas.amounts import Caps
 from langchain_atlas.errors import SettingError, suggest
-from langchain_atlas.loop.ledger import MemoryLedger
+from langchain_atlas.loop.limits.ledger import MemoryLedger
 from langchain_atlas.pool.pairs import SEPARATOR
 
 if TYPE_CHECKING:

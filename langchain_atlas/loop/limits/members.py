@@ -6,14 +6,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import LimitError, SettingError
-from langchain_atlas.loop.cooldowns import callable_pairs
-from langchain_atlas.loop.scopes import named, unnamed
-from langchain_atlas.loop.shared_limits import among
+from langchain_atlas.loop.limits.cooldowns import callable_pairs
+from langchain_atlas.loop.limits.scopes import named, unnamed
+from langchain_atlas.loop.limits.settings import among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from langchain_atlas.loop.shared_limits import Limits
+    from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Query
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.errors import LimitError, OutcomeError, SettingError
-from langchain_atlas.loop.shared_limits import Limits
+from langchain_atlas.loop.limits.settings import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from langchain_atlas.loop.ledger import LimitLedger
+    from langchain_atlas.loop.limits.ledger import LimitLedger
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Query
 

@@ -14,17 +14,17 @@ from langchain_core.utils.uuid import uuid7
 from langchain_atlas.amounts import Caps, Use
 from langchain_atlas.errors import ConstraintError, LimitError, SettingError
 from langchain_atlas.failures.kinds import failed_call
-from langchain_atlas.loop.cooldowns import is_for_a_while, rested
-from langchain_atlas.loop.limits import SPENT, dollars_used
-from langchain_atlas.loop.members import MemberRules
-from langchain_atlas.loop.run_budget import Budget
-from langchain_atlas.loop.scopes import named, storable, unnamed
+from langchain_atlas.loop.limits.cooldowns import is_for_a_while, rested
+from langchain_atlas.loop.limits.members import MemberRules
+from langchain_atlas.loop.limits.per_query import SPENT, dollars_used
+from langchain_atlas.loop.limits.run_budget import Budget
+from langchain_atlas.loop.limits.scopes import named, storable, unnamed
 from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from langchain_atlas.loop.quota import Quota
+    from langchain_atlas.loop.limits.quota import Quota
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
