@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from langchain_atlas.errors import InvalidInputError
+from langchain_atlas.text_files import why
 
 MAX_BYTES = 20 * 2**20
 """Largest image, in bytes; the large providers accept no more."""
@@ -137,4 +138,4 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InvalidInputError(f"Can't read the image {str(path)!r}: {error.strerror or error}.") from error
+        raise InvalidInputError(f"Can't read the image {str(path)!r}: {why(error)}.") from error

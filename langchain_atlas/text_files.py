@@ -25,6 +25,11 @@ _WESTERN = 0.3
 """Maximum share of non-ASCII letters in a text that is taken for Western European."""
 
 
+def why(error: Exception) -> str:
+    """Return what kept a file from being read, without numbers of errors and the path, which the message has."""
+    return str(getattr(error, "strerror", None) or error)
+
+
 def read_text(path: Path, *, western: bool = False) -> str:
     """Read a text file.
 

@@ -221,6 +221,6 @@ def _unknown_token(tokenizer: Any) -> int | None:
 
 def _unreadable(name: str, why: str) -> SettingError:
     return SettingError(
-        f"Can't load the static encoder {name!r}: {why} Give the folder of a model2vec model, such as the one that "
-        "`make distil` writes."
+        f"Can't load the static encoder {name!r}: {why} Give the folder of a model2vec model; "
+        "docs/static-encoder.md says how to make one."
     )

@@ -17,6 +17,7 @@ from langchain_atlas.errors import OutcomeError, PoolError, suggest
 from langchain_atlas.files import atomic_path
 from langchain_atlas.outcomes.columns import COLUMNS, OPTIONAL_COLUMNS, checked, read_jsonl, table_of
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.text_files import why
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class OutcomeTable:
         try:
             table = pq.read_table(path) if path.suffix == ".parquet" else read_jsonl(path)
         except (OSError, UnicodeError, pa.ArrowException) as error:
-            raise OutcomeError(f"Can't read the outcome table {str(path)!r}: {error}") from error
+            raise OutcomeError(f"Can't read the outcome table {str(path)!r}: {why(error)}") from error
         loaded = cls(table, str(path))
         loaded._tell_of_repeats()
         return loaded

@@ -12,7 +12,7 @@ from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pool.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
 from langchain_atlas.pool.variants import with_bases
 from langchain_atlas.secrets import without_forms
-from langchain_atlas.text_files import decoded
+from langchain_atlas.text_files import decoded, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,7 +38,7 @@ def read_pool(path: Path) -> Pool:
         data = yaml.load(_text(path), Loader=_StrictLoader)  # noqa: S506  # a SafeLoader
     except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
         # The last five are what PyYAML raises, unwrapped, for an invalid date or number.
-        raise PoolError(f"Can't read the pool file {str(path)!r}: {error}") from error
+        raise PoolError(f"Can't read the pool file {str(path)!r}: {why(error)}") from error
     except RecursionError as error:
         raise PoolError(f"Can't read the pool file {str(path)!r}: it is nested more than {MAX_DEPTH} deep") from error
     try:

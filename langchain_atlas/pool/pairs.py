@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import core_schema
 
 from langchain_atlas.errors import PoolError
-from langchain_atlas.text_files import read_text
+from langchain_atlas.text_files import read_text, why
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
@@ -92,7 +92,7 @@ def read_pairs(path: str | Path) -> tuple[Pair, ...]:
     try:
         lines = read_text(Path(path)).splitlines()
     except (OSError, UnicodeError) as error:
-        raise PoolError(f"Can't read the pairs file {str(path)!r}: {error}.") from error
+        raise PoolError(f"Can't read the pairs file {str(path)!r}: {why(error)}.") from error
     pairs: list[Pair] = []
     for number, line in enumerate(lines, start=1):
         text = line.strip()

@@ -144,7 +144,7 @@ class TestByName:
 
 class TestWrongFiles:
     def test_a_missing_folder(self) -> None:
-        with pytest.raises(SettingError, match=r"'no/such/folder': there is no such folder.*make distil"):
+        with pytest.raises(SettingError, match=r"'no/such/folder': there is no such folder.*static-encoder"):
             StaticEncoder("no/such/folder").find()
 
     @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])

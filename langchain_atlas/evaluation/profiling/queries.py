@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import InvalidInputError, OutcomeError
 from langchain_atlas.evaluation.scoring.scorers import build_scorer
 from langchain_atlas.images import Image, image_url, placed
-from langchain_atlas.text_files import read_text
+from langchain_atlas.text_files import read_text, why
 from langchain_atlas.trajectory import Query
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def read_queries(path: str | Path) -> tuple[CheckableQuery, ...]:
     try:
         lines = read_text(Path(path)).split("\n")
     except OSError as error:
-        raise OutcomeError(f"Can't read the query file {str(path)!r}: {error}.") from error
+        raise OutcomeError(f"Can't read the query file {str(path)!r}: {why(error)}.") from error
     except UnicodeError as error:
         raise OutcomeError(f"{path}, {error}.") from error
     queries: list[CheckableQuery] = []

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.evaluation.scoring.opinions import opinions
 from langchain_atlas.pool.pairs import Pair
-from langchain_atlas.text_files import read_text
+from langchain_atlas.text_files import read_text, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -122,7 +122,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
             return list(enumerate(pq.read_table(path).to_pylist(), start=1))
         text = read_text(path)
     except (OSError, UnicodeError, pa.ArrowException) as error:
-        raise OutcomeError(f"Can't read people's marks from {str(path)!r}: {error}.") from error
+        raise OutcomeError(f"Can't read people's marks from {str(path)!r}: {why(error)}.") from error
     if path.suffix == ".csv":
         reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
         try:

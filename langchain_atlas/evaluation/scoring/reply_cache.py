@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.files import check_file, writing
+from langchain_atlas.text_files import why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,7 +91,7 @@ class ReplyCache:
         try:
             lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
         except OSError as error:
-            raise OutcomeError(f"Can't read the judge's earlier replies from {str(path)!r}: {error}.") from error
+            raise OutcomeError(f"Can't read the judge's earlier replies from {str(path)!r}: {why(error)}.") from error
         for line in lines:
             try:
                 kept = json.loads(line)

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.records import Record
-from langchain_atlas.text_files import read_text
+from langchain_atlas.text_files import read_text, why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +68,7 @@ class Rubrics(Record):
             text = read_text(path)
             data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
         except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-            raise SettingError(f"Can't read the rubrics from {str(path)!r}: {error}") from error
+            raise SettingError(f"Can't read the rubrics from {str(path)!r}: {why(error)}") from error
         if not isinstance(data, dict) or not data:
             raise SettingError(
                 f"{str(path)!r} holds no rubrics; write 'domain: text' for each domain, and 'default: text' for others."

@@ -12,6 +12,7 @@ from langchain_atlas.outcomes.importers.base import Draft, shown
 from langchain_atlas.outcomes.importers.conversations import find_answer
 from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
 from langchain_atlas.outcomes.importers.values import first, text_of
+from langchain_atlas.text_files import why
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,8 @@ def _zipped(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], Ent
                 yield header, Entry(place, sample)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise OutcomeError(
-            f"Can't read {str(path)!r}: {error}. Convert it with: inspect log convert --to json --output-dir OUT {path}"
+            f"Can't read {str(path)!r}: {why(error)}. Convert it with: "
+            f"inspect log convert --to json --output-dir OUT {path}"
         ) from error
 
 

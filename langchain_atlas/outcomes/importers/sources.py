@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.outcomes.importers.base import Ledger, shown
-from langchain_atlas.text_files import decoded
+from langchain_atlas.text_files import decoded, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,7 +114,7 @@ def entries(path: Path, ledger: Ledger, lists: Sequence[str] = ("data",)) -> Ite
             return
         text = decoded(_bytes(path))
     except (OSError, UnicodeError, EOFError, pa.ArrowException) as error:
-        raise OutcomeError(f"Can't read {str(path)!r}: {error}.") from error
+        raise OutcomeError(f"Can't read {str(path)!r}: {why(error)}.") from error
     if suffix in _TABLES:
         yield from _csv(path, text, _TABLES[suffix], ledger)
     elif suffix in _LINES or not text.lstrip().startswith(("[", "{")):
