@@ -236,6 +236,12 @@ class TestFewQueries:
     def test_as_good_by_luck_is_not_enough(self, count: int, won: int, lost: int) -> None:
         assert choose(self.trials_of(count, won, lost)).chosen == 1
 
+    @pytest.mark.parametrize("count", [100, 300])
+    def test_they_give_no_setting_the_benefit_of_the_doubt(self, count: int) -> None:
+        """A policy's settings have it; a hundred queries would not show that one loses three points."""
+        assert choose(self.trials_of(count, 0, count // 33), doubt=0.8).chosen == 1
+        assert choose(self.trials_of(1000, 0, 6), doubt=0.8).chosen == 0
+
     @pytest.mark.parametrize(("count", "won", "lost"), [(100, 10, 0), (300, 16, 2), (500, 10, 5), (800, 10, 10)])
     def test_surely_as_good_or_many_queries_are(self, count: int, won: int, lost: int) -> None:
         assert choose(self.trials_of(count, won, lost)).chosen == 0

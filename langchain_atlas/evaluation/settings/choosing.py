@@ -110,13 +110,11 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
         seed: seed of the resampling behind the intervals.
     """
     points = _points(trials, seed)
-    z = NormalDist().inv_cdf(doubt)
     single = len(points) - 1
     # With few queries or few kinds of them, the single pair is preferred: a setting must then likely be as good.
     n_queries = trials.score.shape[1] if trials.n_effective is None else trials.n_effective
     no_doubt = doubt <= 0.5  # noqa: PLR2004
-    sure = min(z, -_sureness(n_queries)) if no_doubt else z
-    few = no_doubt and n_queries < FEW_QUERIES
+    sure, few = _sureness(n_queries, doubt), n_queries < FEW_QUERIES
     seen_enough = np.zeros(len(points), dtype=bool)
     if trials.unseen is not None:
         few_kinds = no_doubt and trials.n_kinds < FEW_KINDS
@@ -143,13 +141,19 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
         chosen=chosen,
         best=int(np.argmax([point.accuracy for point in points])),
         n_queries=trials.score.shape[1],
-        reason=_reason(points, chosen, best, trials, doubt, kinds_hold=bool(seen_enough[:-1].any())),
+        reason=_reason(
+            points, chosen, best, trials, doubt if sure > 0 else 0.5, kinds_hold=bool(seen_enough[:-1].any())
+        ),
     )
 
 
-def _sureness(n_queries: float) -> float:
-    """Return the standard errors by which a setting must be as good as the best and as the single pair."""
-    return _SURE * min(max((_MANY - n_queries) / (_MANY - FEW_QUERIES), 0.0), 1.0)
+def _sureness(n_queries: float, doubt: float) -> float:
+    """Return the standard errors that are given to a setting before it is compared; below 0, it must surely be as good.
+
+    Many queries give it the benefit of the doubt, if that is wanted; few give the single pair that benefit.
+    """
+    fewness = min(max((_MANY - n_queries) / (_MANY - FEW_QUERIES), 0.0), 1.0)
+    return (1 - fewness) * NormalDist().inv_cdf(doubt) - fewness * _SURE
 
 
 def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:
