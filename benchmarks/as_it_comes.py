@@ -17,7 +17,7 @@ import numpy as np
 from bfcl import main_pool
 from common import RESULTS, Clock, check, encoder_for, load, money, show, show_checks, split, tell, write
 
-from langchain_atlas.cli.setting import set_as_measured
+from langchain_atlas.cli.shared.setting import set_as_measured
 from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.evaluation.replay.reference_policies import SinglePairs
@@ -25,7 +25,7 @@ from langchain_atlas.evaluation.settings.crossvalidation import measure_router
 from langchain_atlas.evaluation.settings.policy_trials import measure_policy
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.utility.guard import most_accurate
 from langchain_atlas.trajectory import START
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from langchain_atlas.evaluation.scoring.judge import Judge
+from langchain_atlas.evaluation.scoring.judging.judge import Judge
 from langchain_atlas.evaluation.scoring.marking import score_table
 from langchain_atlas.evaluation.scoring.people import HumanMark
 from langchain_atlas.outcomes import OutcomeTable

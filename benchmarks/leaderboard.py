@@ -30,7 +30,7 @@ from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.replay.frontier import average_quality
 from langchain_atlas.files import write_text
-from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -21,8 +21,8 @@ from rich.table import Table
 from langchain_atlas.evaluation.logged.outcomes import LoggedOutcomes
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.routers.learned.knn import KNNRouter
+from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,7 +19,7 @@ import numpy as np
 from as_it_comes import fitted
 from common import RESULTS, ROOT, Clock, encoder_for, load, show, split, tell, write
 
-from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.utility.guard import most_accurate
 from langchain_atlas.trajectory import START
 
 if TYPE_CHECKING:

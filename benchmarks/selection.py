@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.outcomes import OutcomeTable
-    from langchain_atlas.routers.utility import UtilityRouter
+    from langchain_atlas.routers.utility.router import UtilityRouter
 
     Rule = Callable[["Curve", "Bar"], float]
     """Chooses an `alpha`, given the cross-validated curve and the bar."""

@@ -153,7 +153,7 @@ def _option_default(value: Any) -> str:
 def settings_page() -> str:
     """Return the page of the settings, from signatures, docstrings and fields."""
     import langchain_atlas
-    from langchain_atlas.routers.utility import UtilityRouter
+    from langchain_atlas.routers.utility.router import UtilityRouter
 
     parts = [_SETTINGS]
     for name in CONFIGURED:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.table import OutcomeTable
     from langchain_atlas.pool.pool import NO_TOOL, Model, Pair, Pool, Tool
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.canary import Canary
     from langchain_atlas.routers.cluster.learning import LearningRouter
     from langchain_atlas.routers.cluster.router import ClusterRouter
     from langchain_atlas.routers.dual import DualRouter
@@ -40,9 +39,10 @@ if TYPE_CHECKING:
     from langchain_atlas.routers.lazy import LazyRouter
     from langchain_atlas.routers.policy.router import RLRouter
     from langchain_atlas.routers.prompted.router import PromptedRouter
-    from langchain_atlas.routers.shadow import ShadowRouter
     from langchain_atlas.routers.thread.escalating import EscalatingRouter
     from langchain_atlas.routers.thread.staying import StayingRouter
+    from langchain_atlas.routers.trial.canary import Canary
+    from langchain_atlas.routers.trial.shadow import ShadowRouter
     from langchain_atlas.routers.wrapper import RouterWrapper
     from langchain_atlas.trajectory import (
         Assignment,
@@ -67,7 +67,7 @@ _HOMES = {
     "AtlasMiddleware": "integrations.agents.middleware",
     "AtlasNode": "integrations.graphs.node",
     "AtlasRecord": "integrations.messages",
-    "Canary": "routers.canary",
+    "Canary": "routers.trial.canary",
     "Candidate": "trajectory",
     "ChatAtlas": "integrations.chat.model",
     "ClusterRouter": "routers.cluster.router",
@@ -100,7 +100,7 @@ _HOMES = {
     "Router": "routers.base",
     "RouterWrapper": "routers.wrapper",
     "SentenceTransformerEncoder": "encoders",
-    "ShadowRouter": "routers.shadow",
+    "ShadowRouter": "routers.trial.shadow",
     "StaticEncoder": "encoders",
     "StayingRouter": "routers.thread.staying",
     "Step": "trajectory",

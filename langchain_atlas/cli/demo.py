@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from rich.console import Console

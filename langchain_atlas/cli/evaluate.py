@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
-from langchain_atlas.cli import common, members
-from langchain_atlas.cli.engine import EngineOption, RayAddressOption
-from langchain_atlas.cli.loading import load_routers
+from langchain_atlas.cli.shared import common, members
+from langchain_atlas.cli.shared.engine import EngineOption, RayAddressOption
+from langchain_atlas.cli.shared.loading import load_routers
 from langchain_atlas.evaluation.settings.words import told
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common, held_out, large, members, slim
-from langchain_atlas.cli.engine import EngineOption, RayAddressOption
+from langchain_atlas.cli.shared import common, held_out, large, members, slim
+from langchain_atlas.cli.shared.engine import EngineOption, RayAddressOption
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.kinds import ALIASES, FITTED, KINDS, MEASURED
 
@@ -74,13 +74,13 @@ def fit(
     """Fit a router to recorded outcomes and save it."""
     del no_cache, engine, ray_address  # their callbacks have seen to it
     slim.check_can_learn("fit")
-    from langchain_atlas.cli import setting
+    from langchain_atlas.cli.shared import setting
 
     held_out.check(hold_out)
     router = ALIASES.get(router, router)
     given = setting.asked_for(target=target, budget=budget, value=value, cost_weight=cost_weight, alpha=alpha)
     if router == "dual" or parts is not None:
-        from langchain_atlas.cli.joining import join
+        from langchain_atlas.cli.fit_dual import join
 
         _check_knob("dual", given, every=True)
         join(router, parts, common.load_table(data, pairs, domains), out, seed=seed, json=json)
@@ -111,7 +111,7 @@ def _fit(
     json: Path | None,
 ) -> None:
     """Measure a router's settings if that is wanted, fit it, save it, and show what was learned."""
-    from langchain_atlas.cli import setting
+    from langchain_atlas.cli.shared import setting
     from langchain_atlas.evaluation.logged.words import log_notes
     from langchain_atlas.evaluation.settings.crossvalidation import choose_setting
     from langchain_atlas.evaluation.settings.words import trade_of
@@ -216,7 +216,7 @@ def _single(table: OutcomeTable, router: Router) -> str:
     """Return the best single pair; of a log of one pair a query, the router's own default."""
     from langchain_atlas.evaluation.logged.coverage import must_estimate
     from langchain_atlas.routers.cluster.router import ClusterRouter
-    from langchain_atlas.routers.guard import most_accurate
+    from langchain_atlas.routers.utility.guard import most_accurate
 
     if isinstance(router, ClusterRouter) and must_estimate(table.matrix("score")):
         return str(router.pairs[router.paired_.default])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ def import_outcomes(
     from langchain_atlas.errors import OutcomeError
     from langchain_atlas.outcomes import OutcomeTable
     from langchain_atlas.outcomes.importers import import_outcomes as run
-    from langchain_atlas.outcomes.importers.mapping import parse
+    from langchain_atlas.outcomes.importers.reading.mapping import parse
 
     if out.suffix not in (".parquet", ".jsonl"):
         raise OutcomeError(f"--out is {str(out)!r}; it must end in '.parquet' or '.jsonl'.")

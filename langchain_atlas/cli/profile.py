@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common
-from langchain_atlas.cli.engine import EngineOption, RayAddressOption
+from langchain_atlas.cli.shared import common
+from langchain_atlas.cli.shared.engine import EngineOption, RayAddressOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

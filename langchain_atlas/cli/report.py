@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import common
-from langchain_atlas.cli.loading import load_routers
+from langchain_atlas.cli.shared import common
+from langchain_atlas.cli.shared.loading import load_routers
 
 
 def _readable_routers(specs: list[str] | None) -> list[str] | None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 
 def route(

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rich.console import Console
 
-    from langchain_atlas.evaluation.scoring.judge import Judge, JudgeReport
-    from langchain_atlas.evaluation.scoring.judge_calls import JudgePlan
+    from langchain_atlas.evaluation.scoring.judging.calls import JudgePlan
+    from langchain_atlas.evaluation.scoring.judging.judge import Judge, JudgeReport
     from langchain_atlas.evaluation.scoring.marking import ScoreReport
     from langchain_atlas.evaluation.scoring.references import References
     from langchain_atlas.outcomes import OutcomeTable
@@ -274,8 +274,8 @@ def _judge(name: str | None, pool: Path | None, rubric: Path | None, mode: str, 
         SettingError: a setting is out of range.
     """
     from langchain_atlas.errors import SettingError
-    from langchain_atlas.evaluation.scoring.judge import Judge
-    from langchain_atlas.evaluation.scoring.rubrics import Rubrics
+    from langchain_atlas.evaluation.scoring.judging.judge import Judge
+    from langchain_atlas.evaluation.scoring.judging.rubrics import Rubrics
     from langchain_atlas.pool.pool import Model, Pool
 
     if name is None:

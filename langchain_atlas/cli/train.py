@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from langchain_atlas.cli import common, held_out, slim
-from langchain_atlas.cli.engine import EngineOption, RayAddressOption
+from langchain_atlas.cli.shared import common, held_out, slim
+from langchain_atlas.cli.shared.engine import EngineOption, RayAddressOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,7 +94,7 @@ def train(
             resume=resume, curves=curves, checkpoints=checkpoints, figures=json,
         )  # fmt: skip
         return
-    from langchain_atlas.cli.setting import say
+    from langchain_atlas.cli.shared.setting import say
     from langchain_atlas.encoders.named import encoder_named
     from langchain_atlas.learning.ppo import PPOConfig
     from langchain_atlas.learning.training import TrainingConfig, check
@@ -164,7 +164,7 @@ def _trained(
 
 def _set(router: RLRouter, recordings: Recordings, seed: int) -> tuple[RLRouter, OperatingCurve | None]:
     """Measure a trained router's settings, and return it at the chosen one."""
-    from langchain_atlas.cli.setting import set_as_measured
+    from langchain_atlas.cli.shared.setting import set_as_measured
     from langchain_atlas.evaluation.settings.policy_trials import measure_policy
 
     with common.progress("measuring settings") as bar:
@@ -177,7 +177,7 @@ def _judged(router: RLRouter, part: OutcomeTable, aside: OutcomeTable, *, share:
     from langchain_atlas.evaluation.replay.benchmark import evaluate
     from langchain_atlas.evaluation.settings.holding_out import judged
     from langchain_atlas.routers.cluster.router import ClusterRouter
-    from langchain_atlas.routers.guard import most_accurate
+    from langchain_atlas.routers.utility.guard import most_accurate
 
     with common.progress("judging on the queries kept aside"):
         single = str(part.pairs[most_accurate(part.matrix("score"))])

@@ -119,28 +119,26 @@ def play(
     """Play one batch of trajectories with the current policy, sampling its actions."""
     policy.eval()
     process = DecisionProcess(recordings, config.rewards, config.turns)
-    episodes = process.draw(held_out, config.batch, generator)
+    start = process.draw(held_out, config.batch, generator)
     turns: list[dict[str, Tensor]] = []
     seen: list[State] = []
-    for _ in range(config.turns + 1):
-        state = process.state(episodes)
+
+    def sampled(state: State) -> Tensor:
         assessed = policy(state)
         chances = torch.log_softmax(assessed.logits, dim=1)
         action = torch.multinomial(chances.exp(), 1, generator=generator).squeeze(1)
-        parts = process.reward(episodes, action)
-        turns.append(
-            {
-                "action": action,
-                "logp": chances.gather(1, action[:, None]).squeeze(1),
-                "value": assessed.value,
-                "reward": torch.stack(list(parts.values())).sum(0),
-                "alive": (~episodes.done).float(),
-                **{f"part {name}": part for name, part in parts.items()},
-            }
-        )
-        seen.append(state)
-        episodes = process.transition(episodes, action)
-    scores = [recordings.scores[episodes.rows[:, None], state.called.clamp(min=0)] for state in seen]
+        turns.append({"action": action, "logp": chances.gather(1, action[:, None]).squeeze(1), "value": assessed.value})
+        return action
+
+    for turn in process.turns(start, sampled):
+        parts = process.reward(turn.before, turn.action)
+        turns[-1] |= {
+            "reward": torch.stack(list(parts.values())).sum(0),
+            "alive": (~turn.before.done).float(),
+            **{f"part {name}": part for name, part in parts.items()},
+        }
+        seen.append(turn.state)
+    scores = [recordings.scores[start.rows[:, None], state.called.clamp(min=0)] for state in seen]
     return _rollout(seen, turns, scores, config)
 
 

@@ -16,6 +16,8 @@ from langchain_atlas.learning.rewards import RIGHT, Rewards
 from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from torch import Tensor
 
     from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
@@ -48,6 +50,20 @@ class Episodes:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One action in each of a batch of episodes."""
+
+    before: Episodes
+    """The episodes that it was taken in."""
+    state: State
+    """What the policy saw."""
+    action: Tensor
+    """The actions, shape [B]."""
+    after: Episodes
+    """The episodes with the actions taken."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +125,20 @@ class DecisionProcess:
             done=episodes.done | gives,
             answered=torch.where(gives, _given(episodes, action), episodes.answered),
         )
+
+    def turns(self, episodes: Episodes, choose: Callable[[State], Tensor]) -> Iterator[Turn]:
+        """Take turns until every episode is done: `horizon` calls at most, and an answer.
+
+        Args:
+            episodes: where to start.
+            choose: takes the state, and returns an action for each episode, shape [B].
+        """
+        for _ in range(self.horizon + 1):
+            state = self.state(episodes)
+            action = choose(state)
+            following = self.transition(episodes, action)
+            yield Turn(episodes, state, action, following)
+            episodes = following
 
     def cost(self, episodes: Episodes, action: Tensor) -> Tensor:
         """Return the cost of an action, 1 for a call of the most expensive pair, shape [B]; an answer costs nothing."""

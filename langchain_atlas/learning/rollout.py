@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.routers.policy.network import Policy
-    from langchain_atlas.routers.policy.state import PriorFeatures
+    from langchain_atlas.routers.policy.state import PriorFeatures, State
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,23 @@ def follow(
     plain = policy.plain()
     learned = CompactPolicy.of(plain) if isinstance(plain, PlainPolicy) else plain
     n, process = len(recordings), DecisionProcess(recordings, horizon=turns)
-    episodes = process.start(torch.arange(n), as_tensors(prior), recordings.recorded, torch.full((n,), price))
-    cost = torch.zeros(n)
-    for _ in range(turns + 1):
-        state = process.state(episodes)
+    start = process.start(torch.arange(n), as_tensors(prior), recordings.recorded, torch.full((n,), price))
+
+    def best(state: State) -> Tensor:
         assessed = learned.assess(state)
         values = assessed.action_values
         if floor is not None and not policy.config.cautious:
             values = with_floor(values, state, *floor)
-        action = torch.where(assessed.mask, values, -torch.inf).argmax(dim=1)
-        cost += process.cost(episodes, action)
-        episodes = process.transition(episodes, action)
+        return torch.where(assessed.mask, values, -torch.inf).argmax(dim=1)
+
+    cost, end = torch.zeros(n), start
+    for turn in process.turns(start, best):
+        cost += process.cost(turn.before, turn.action)
+        end = turn.after
     return Outcomes(
-        score=process.score(episodes),
+        score=process.score(end),
         cost=cost * recordings.featurizer.scale.dollars,
-        calls=(episodes.called >= 0).sum(1),
-        answered=episodes.answered,
-        called=episodes.called,
+        calls=(end.called >= 0).sum(1),
+        answered=end.answered,
+        called=end.called,
     )

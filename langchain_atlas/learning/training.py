@@ -20,7 +20,7 @@ from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.policy.network import PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
-from langchain_atlas.routers.unpaired import is_unpaired
+from langchain_atlas.routers.utility.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.routers.utility import UtilityRouter
+from langchain_atlas.routers.utility.router import UtilityRouter
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.routers.base import Router
-    from langchain_atlas.routers.estimates import PairEstimates
+    from langchain_atlas.routers.utility.estimates import PairEstimates
 
 RULE = "exploring"
 """The `Decision.rule` of a decision for another pair than the router's own choice."""

@@ -10,7 +10,7 @@ from fitting import fit
 from recorded import kinds_of_query
 
 from langchain_atlas import encoders
-from langchain_atlas.cli import large
+from langchain_atlas.cli.shared import large
 from langchain_atlas.errors import SettingError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
@@ -107,7 +107,7 @@ def test_an_unknown_kind_is_refused_with_the_kinds_there_are(data: str, tmp_path
 def test_a_long_fit_tells_how_far_it_is(data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from contextlib import contextmanager
 
-    from langchain_atlas.cli import common
+    from langchain_atlas.cli.shared import common
 
     told: list[tuple[int, int]] = []
 

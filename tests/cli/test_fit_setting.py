@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from langchain_atlas import encoders
 from langchain_atlas.cli.app import app
-from langchain_atlas.cli.setting import asked_for, say, set_as_measured
+from langchain_atlas.cli.shared.setting import asked_for, say, set_as_measured
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.settings.words import cost_of
 from langchain_atlas.learning import training

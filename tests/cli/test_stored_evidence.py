@@ -14,7 +14,7 @@ from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.drift.answers import RULE
 from langchain_atlas.evaluation.logged.stored import stored_log
 from langchain_atlas.evaluation.replay.benchmark import evaluate
-from langchain_atlas.evaluation.scoring.judge import Judge
+from langchain_atlas.evaluation.scoring.judging.judge import Judge
 from langchain_atlas.evaluation.scoring.stored import sampled, score_store
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.pool.pool import Model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from langchain_atlas.evaluation.scoring.correction import calibrate, corrected_rate, rogan_gladen
+from langchain_atlas.evaluation.scoring.judging.correction import calibrate, corrected_rate, rogan_gladen
 
 
 def marks(ones: int, zeros: int) -> list[float]:

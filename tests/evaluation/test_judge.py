@@ -10,10 +10,10 @@ from judging import ScriptedJudge, erring, known_answers, of_body, one_query
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.scoring.judge import Judge
-from langchain_atlas.evaluation.scoring.judge_prompts import JudgedAnswer, mark_prompt, read_comparison, read_marks
+from langchain_atlas.evaluation.scoring.judging.judge import Judge
+from langchain_atlas.evaluation.scoring.judging.prompts import JudgedAnswer, mark_prompt, read_comparison, read_marks
+from langchain_atlas.evaluation.scoring.judging.rubrics import Rubric, Rubrics
 from langchain_atlas.evaluation.scoring.marking import score_table
-from langchain_atlas.evaluation.scoring.rubrics import Rubric, Rubrics
 from langchain_atlas.testing import Failure
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from langchain_atlas.errors import MissingExtraError, OutcomeError
-from langchain_atlas.evaluation.scoring import math_prover
-from langchain_atlas.evaluation.scoring.math_prover import Prover
+from langchain_atlas.evaluation.scoring.mathematics import prover
+from langchain_atlas.evaluation.scoring.mathematics.prover import Prover
 from langchain_atlas.evaluation.scoring.scorers import build_scorer, score
 
 
@@ -73,13 +73,13 @@ def test_a_process_that_dies_is_replaced() -> None:
 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(math_prover, "find_spec", lambda _: None)
-    math_prover.shared_prover.cache_clear()
+    monkeypatch.setattr(prover, "find_spec", lambda _: None)
+    prover.shared_prover.cache_clear()
     try:
         with pytest.raises(MissingExtraError, match=r"langchain-atlas\[math\]"):
             build_scorer("math")
     finally:
-        math_prover.shared_prover.cache_clear()
+        prover.shared_prover.cache_clear()
 
 
 def test_computer_algebra_is_not_loaded_into_this_process() -> None:

@@ -10,13 +10,13 @@ from judging import ScriptedJudge, one_query
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.report.judged import judged, note
-from langchain_atlas.evaluation.scoring.judge import Judge
+from langchain_atlas.evaluation.scoring.judging.judge import Judge
 from langchain_atlas.evaluation.scoring.marking import score_table
 from langchain_atlas.evaluation.scoring.opinions import opinions
 from langchain_atlas.evaluation.scoring.people import read_human_marks
 from langchain_atlas.evaluation.scoring.references import read_references, references_in
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.outcomes.importers.score_rules import rule_for
+from langchain_atlas.outcomes.importers.reading.score_rules import rule_for
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from pages import blocks, page
 from typer.testing import CliRunner
 
 from langchain_atlas.cli.app import app
-from langchain_atlas.evaluation.scoring.rubrics import Rubrics
+from langchain_atlas.evaluation.scoring.judging.rubrics import Rubrics
 from langchain_atlas.evaluation.scoring.scorers import SCORERS
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import betaincinv
 
-from langchain_atlas.routers.beta import beta_quantile
+from langchain_atlas.routers.utility.beta import beta_quantile
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ from langchain_atlas.learning.rollout import follow
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.routers.arrays import library_of
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.dual import DualRouter
-from langchain_atlas.routers.policy.arrays import library_of
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.network import Assessment, Policy, PolicyConfig
 from langchain_atlas.routers.policy.router import DEFAULT_USD_PER_SECOND, RLRouter

@@ -14,7 +14,7 @@ from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.guard import (
+from langchain_atlas.routers.utility.guard import (
     DEFAULT_CONFIDENCE,
     FAMILIAR_CONFIDENCE,
     PairedOutcomes,

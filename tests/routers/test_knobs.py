@@ -13,8 +13,8 @@ from recorded import Compass, row, table_of
 
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.estimates import PairEstimates, highest, scaled
-from langchain_atlas.routers.utility import UtilityRouter
+from langchain_atlas.routers.utility.estimates import PairEstimates, highest_known, scaled
+from langchain_atlas.routers.utility.router import UtilityRouter
 from langchain_atlas.trajectory import Candidate, Decision, Query
 
 VALUES = np.geomspace(1e-6, 1.0, 20)
@@ -57,7 +57,7 @@ def belief_of(
         latency=seconds,
         scaled_cost=scaled(dollars),
         scaled_latency=scaled(seconds),
-        highest=(highest(dollars), highest(seconds)),
+        highest=(highest_known(dollars), highest_known(seconds)),
         rule="told",
         where="what it was told",
         default=None if spread is None else 0,

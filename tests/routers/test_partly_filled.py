@@ -8,7 +8,7 @@ import pytest
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.statistics import ClusterStatistics, overall_success
-from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.utility.guard import most_accurate
 
 PAIRS = (Pair("usual"), Pair("better"))
 HARD, EASY = 0, 1

@@ -11,7 +11,7 @@ from recorded import row, table_of
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.cluster.statistics import ClusterStatistics, overall_success
-from langchain_atlas.routers.estimates import scaled
+from langchain_atlas.routers.utility.estimates import scaled
 
 A, B, C = Pair("a"), Pair("b"), Pair("c")
 NAN = float("nan")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from langchain_atlas.records import Record
-from langchain_atlas.routers.unpaired import is_unpaired
+from langchain_atlas.routers.utility.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,7 +21,7 @@ from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.loop.limits.per_query import MAX_TURNS
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
-from langchain_atlas.routers.unpaired import is_unpaired
+from langchain_atlas.routers.utility.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,9 +12,9 @@ from langchain_atlas.evaluation.replay.overlap import learned_from
 from langchain_atlas.evaluation.settings.crossfit import N_FOLDS, encoded, grouped, near_duplicates, parts
 from langchain_atlas.evaluation.settings.crossvalidation import FEWEST_QUERIES
 from langchain_atlas.evaluation.settings.sweeps import Sweep, settings_of, sweep
-from langchain_atlas.routers.guard import most_accurate
 from langchain_atlas.routers.kinds import KINDS
 from langchain_atlas.routers.saved.fingerprints import fingerprints
+from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

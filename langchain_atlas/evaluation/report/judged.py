@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.evaluation.scoring.correction import CorrectedRate
-from langchain_atlas.evaluation.scoring.judged_rates import rates_kept
+from langchain_atlas.evaluation.scoring.judging.correction import CorrectedRate
+from langchain_atlas.evaluation.scoring.judging.rates import rates_kept
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes import OutcomeTable
@@ -25,7 +25,7 @@ def judged(table: OutcomeTable) -> dict[str, Any] | None:
         ``sources``: name and share of the scores, the largest share first; ``share``: share of the scores that are
         themselves estimates (by a judge, or by agreement); ``confidence``: mean confidence of those, 0 to 1, None when
         unknown; ``rates``: for each pair and all of them, the rate as a source marked it and corrected by people's
-        marks, with its 95% interval, see `scoring.correction`; of the whole table that was marked.
+        marks, with its 95% interval, see `judging.correction`; of the whole table that was marked.
     """
     names = table.table.column_names
     if "score_source" not in names:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.scoring.agreed import agreed_marks
-from langchain_atlas.evaluation.scoring.correction import CorrectedRate, JudgeCalibration
-from langchain_atlas.evaluation.scoring.judge import JudgeReport
-from langchain_atlas.evaluation.scoring.judged_rates import corrected, kept, measured
+from langchain_atlas.evaluation.scoring.judging.correction import CorrectedRate, JudgeCalibration
+from langchain_atlas.evaluation.scoring.judging.judge import JudgeReport
+from langchain_atlas.evaluation.scoring.judging.rates import corrected, kept, measured
 from langchain_atlas.evaluation.scoring.marks import (
     AGREEMENT,
     FAILED,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from langchain_atlas.answers import Agreement
     from langchain_atlas.evaluation.scoring.base import Scorer
-    from langchain_atlas.evaluation.scoring.judge import Judge
-    from langchain_atlas.evaluation.scoring.judge_calls import OnPlan
+    from langchain_atlas.evaluation.scoring.judging.calls import OnPlan
+    from langchain_atlas.evaluation.scoring.judging.judge import Judge
     from langchain_atlas.evaluation.scoring.marks import RecordedAnswer
     from langchain_atlas.evaluation.scoring.people import HumanMark
     from langchain_atlas.progress import Progress

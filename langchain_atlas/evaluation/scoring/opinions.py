@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.outcomes.importers.score_rules import RULES, ScoreRule, rule_for
-from langchain_atlas.outcomes.importers.score_rules import scale as rule_of_scale
-from langchain_atlas.outcomes.importers.values import empty, number
+from langchain_atlas.outcomes.importers.reading.score_rules import RULES, ScoreRule, rule_for
+from langchain_atlas.outcomes.importers.reading.score_rules import scale as rule_of_scale
+from langchain_atlas.outcomes.importers.reading.values import empty, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Opinions:
 
 
 def opinions(values: Sequence[Any], scale: tuple[float, float] | None = None, column: str = "feedback") -> Opinions:
-    """Turn what people said into scores, by the rule that fits the column; see `importers.score_rules`.
+    """Turn what people said into scores, by the rule that fits the column; see `importers.reading.score_rules`.
 
     Args:
         values: the column.

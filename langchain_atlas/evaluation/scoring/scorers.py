@@ -20,8 +20,14 @@ from pydantic import Field, field_validator
 from langchain_atlas.answers.texts import marked_answer
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
 from langchain_atlas.evaluation.scoring.base import Scorer
-from langchain_atlas.evaluation.scoring.mathematics import MathScorer
-from langchain_atlas.evaluation.scoring.written_numbers import UNSPACED, WrittenNumber, narrow, number_in, numbers_in
+from langchain_atlas.evaluation.scoring.mathematics.equivalence import MathScorer
+from langchain_atlas.evaluation.scoring.mathematics.written_numbers import (
+    UNSPACED,
+    WrittenNumber,
+    narrow,
+    number_in,
+    numbers_in,
+)
 
 _END_PUNCTUATION = ".!?,;: \u3002\u3001\uff61\u061f\u060c\u061b\u0964\u0965\u104b\u1362\u17d4\u2026"
 """Sentence endings of scripts that have their own; full-width ones are normalized before."""

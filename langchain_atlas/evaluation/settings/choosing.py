@@ -15,9 +15,9 @@ import numpy as np
 
 from langchain_atlas.evaluation.replay.bootstrap import bootstrap_means, intervals
 from langchain_atlas.evaluation.replay.metrics import known_mean
-from langchain_atlas.routers.guard import FEW_KINDS, FEW_QUERIES
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
 from langchain_atlas.routers.operating import comparable_cost as _dollars
+from langchain_atlas.routers.utility.guard import FEW_KINDS, FEW_QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

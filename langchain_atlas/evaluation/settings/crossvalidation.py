@@ -16,7 +16,7 @@ from langchain_atlas.evaluation.settings.crossfit import dearest, encoded, group
 from langchain_atlas.evaluation.settings.crossfit import scored as with_score
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
-from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

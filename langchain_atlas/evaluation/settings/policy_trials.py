@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.evaluation.settings.choosing import Trials, choose
-from langchain_atlas.routers.guard import most_accurate
+from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,7 +12,7 @@ from langchain_atlas.evaluation.logged.outcomes import logged_outcomes
 from langchain_atlas.evaluation.replay.runs import Runs, run_router, shares
 from langchain_atlas.evaluation.settings.words import named, setting_of
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.routers.unpaired import is_unpaired
+from langchain_atlas.routers.utility.unpaired import is_unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

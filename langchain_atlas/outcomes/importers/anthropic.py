@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import shown
-from langchain_atlas.outcomes.importers.exchanges import (
+from langchain_atlas.outcomes.importers.reading.exchanges import (
     REQUESTS,
     RESPONSES,
     exchange,
@@ -19,7 +19,7 @@ from langchain_atlas.outcomes.importers.exchanges import (
     paired,
     split_conversation,
 )
-from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
+from langchain_atlas.outcomes.importers.reading.sources import Entry, entries, files_of
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Draft, Ledger

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.conversations import answered, turns
-from langchain_atlas.outcomes.importers.sources import entries, files_of
-from langchain_atlas.outcomes.importers.values import first, unpacked
+from langchain_atlas.outcomes.importers.reading.conversations import answered, turns
+from langchain_atlas.outcomes.importers.reading.sources import entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import first, unpacked
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Ledger
-    from langchain_atlas.outcomes.importers.sources import Entry
+    from langchain_atlas.outcomes.importers.reading.sources import Entry
 
 _SCORES = {
     "model_a": (1.0, 0.0),

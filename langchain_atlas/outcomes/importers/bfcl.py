@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
-from langchain_atlas.outcomes.importers.values import text_of
+from langchain_atlas.outcomes.importers.reading.sources import Entry, entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path

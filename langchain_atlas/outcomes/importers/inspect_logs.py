@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.conversations import find_answer
-from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
-from langchain_atlas.outcomes.importers.values import first, text_of
+from langchain_atlas.outcomes.importers.reading.conversations import find_answer
+from langchain_atlas.outcomes.importers.reading.sources import Entry, entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import first, text_of
 from langchain_atlas.text_files import why
 
 if TYPE_CHECKING:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from langchain_atlas.outcomes.importers.tabular import read_rows as read
+from langchain_atlas.outcomes.importers.reading.tabular import read_rows as read
 
 __all__ = ["read"]

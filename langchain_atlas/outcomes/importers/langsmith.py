@@ -12,10 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.conversations import find_answer, find_query
-from langchain_atlas.outcomes.importers.exchanges import tool_name
-from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
-from langchain_atlas.outcomes.importers.values import MISSING, at, empty, first, seconds_between, text_of, unpacked
+from langchain_atlas.outcomes.importers.reading.conversations import find_answer, find_query
+from langchain_atlas.outcomes.importers.reading.exchanges import tool_name
+from langchain_atlas.outcomes.importers.reading.sources import Entry, entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import (
+    MISSING,
+    at,
+    empty,
+    first,
+    seconds_between,
+    text_of,
+    unpacked,
+)
 from langchain_atlas.secrets import masked
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_atlas.outcomes.importers.base import Draft, Ledger, shown
-from langchain_atlas.outcomes.importers.conversations import find_answer
-from langchain_atlas.outcomes.importers.exchanges import tool_name
-from langchain_atlas.outcomes.importers.rows import rows_of
-from langchain_atlas.outcomes.importers.sources import Entry, entries, files_of
-from langchain_atlas.outcomes.importers.values import empty, first, number, seconds_between, text_of, unpacked
+from langchain_atlas.outcomes.importers.reading.conversations import find_answer
+from langchain_atlas.outcomes.importers.reading.exchanges import tool_name
+from langchain_atlas.outcomes.importers.reading.rows import rows_of
+from langchain_atlas.outcomes.importers.reading.sources import Entry, entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import empty, first, number, seconds_between, text_of, unpacked
 from langchain_atlas.pool.prices import table_price
 
 _USED = frozenset(

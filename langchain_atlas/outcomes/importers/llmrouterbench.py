@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.sources import entries, files_of
-from langchain_atlas.outcomes.importers.values import text_of
+from langchain_atlas.outcomes.importers.reading.sources import entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import text_of
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Ledger

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, Ledger, shown
-from langchain_atlas.outcomes.importers.sources import entries, files_of
-from langchain_atlas.outcomes.importers.values import first, text_of
+from langchain_atlas.outcomes.importers.reading.sources import entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import first, text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from langchain_atlas.outcomes.importers.sources import Entry
+    from langchain_atlas.outcomes.importers.reading.sources import Entry
 
 _SAMPLES = re.compile(r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\d.*)\.jsonl")
 _QUESTIONS = ("doc.question", "doc.query", "doc.problem", "doc.prompt", "doc.input", "doc.text")

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.conversations import find_answer
-from langchain_atlas.outcomes.importers.exchanges import tool_name
-from langchain_atlas.outcomes.importers.sources import entries, files_of
-from langchain_atlas.outcomes.importers.values import empty, first, moment, seconds_between, text_of, unpacked
+from langchain_atlas.outcomes.importers.reading.conversations import find_answer
+from langchain_atlas.outcomes.importers.reading.exchanges import tool_name
+from langchain_atlas.outcomes.importers.reading.sources import entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import empty, first, moment, seconds_between, text_of, unpacked
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Ledger

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from langchain_atlas.errors import OutcomeError, SettingError, suggest
-from langchain_atlas.outcomes.importers import mapping as mappings
 from langchain_atlas.outcomes.importers.base import Draft, Ledger, Problem
 from langchain_atlas.outcomes.importers.coverage import COUNTED, ImportCoverage, counts, single
-from langchain_atlas.outcomes.importers.rows import apply_mapping, rows_of
-from langchain_atlas.outcomes.importers.score_rules import named_rule
+from langchain_atlas.outcomes.importers.reading import mapping as mappings
+from langchain_atlas.outcomes.importers.reading.rows import apply_mapping, rows_of
+from langchain_atlas.outcomes.importers.reading.score_rules import named_rule
 from langchain_atlas.outcomes.table import OutcomeTable
 
 if TYPE_CHECKING:

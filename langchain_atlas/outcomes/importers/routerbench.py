@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, shown
-from langchain_atlas.outcomes.importers.sources import entries, files_of
-from langchain_atlas.outcomes.importers.values import empty, unpacked
+from langchain_atlas.outcomes.importers.reading.sources import entries, files_of
+from langchain_atlas.outcomes.importers.reading.values import empty, unpacked
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Ledger

@@ -16,17 +16,17 @@ from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.privacy import check_encoder
 from langchain_atlas.query_features import Featurizer, QueryFeatures
-from langchain_atlas.routers import unpaired
 from langchain_atlas.routers.cluster.consistency import fits_together
 from langchain_atlas.routers.cluster.kmeans import Cluster, Clusterings, labelled
 from langchain_atlas.routers.cluster.ridge import Ridge
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, natural_strength
 from langchain_atlas.routers.cluster.trees import FEWEST_QUERIES, Forest
-from langchain_atlas.routers.estimates import PairEstimates
-from langchain_atlas.routers.guard import PairedOutcomes, confidence_for
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
-from langchain_atlas.routers.utility import UtilityRouter, check_settings
+from langchain_atlas.routers.utility import unpaired
+from langchain_atlas.routers.utility.estimates import PairEstimates
+from langchain_atlas.routers.utility.guard import PairedOutcomes, confidence_for
+from langchain_atlas.routers.utility.router import UtilityRouter, check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

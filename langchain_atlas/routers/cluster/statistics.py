@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from langchain_atlas.routers.estimates import highest, scaled
+from langchain_atlas.routers.utility.estimates import highest_known, scaled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -205,7 +205,7 @@ class Estimates:
             latency=latency,
             scaled_cost=scaled(cost),
             scaled_latency=scaled(latency),
-            highest=(highest(cost), highest(latency)),
+            highest=(highest_known(cost), highest_known(latency)),
         )
 
 

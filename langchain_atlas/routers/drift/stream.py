@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from langchain_atlas.routers.beta import beta_quantile
 from langchain_atlas.routers.drift.detector import EDetector
+from langchain_atlas.routers.utility.beta import beta_quantile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

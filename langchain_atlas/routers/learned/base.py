@@ -14,11 +14,12 @@ from langchain_atlas.encoders import Encoder, SentenceTransformerEncoder
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.privacy import check_encoder
+from langchain_atlas.routers.arrays import sigmoid
 from langchain_atlas.routers.cluster.statistics import SUMS, ClusterStatistics, overall_success
-from langchain_atlas.routers.estimates import PairEstimates
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
-from langchain_atlas.routers.utility import UtilityRouter, check_settings
+from langchain_atlas.routers.utility.estimates import PairEstimates
+from langchain_atlas.routers.utility.router import UtilityRouter, check_settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -231,10 +232,9 @@ def check_number(
     raise SettingError(f"{name} is {value!r}; it must be {kind} {bottom}{top}.")
 
 
-def sigmoid(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Turn logits of any shape into probabilities."""
-    halves = np.asarray(logits, dtype=np.float64) / 2
-    chances: NDArray[np.float64] = (1 + np.tanh(halves)) / 2  # overflows nowhere
+def probabilities(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Turn logits of any shape into probabilities, in double precision."""
+    chances: NDArray[np.float64] = sigmoid(np.asarray(logits, dtype=np.float64))
     return chances
 
 

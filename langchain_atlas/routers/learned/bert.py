@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from langchain_atlas.encoders import DEFAULT_ENCODER, Encoder
-from langchain_atlas.routers.learned.base import check_number, sigmoid
+from langchain_atlas.routers.learned.base import check_number, probabilities
 from langchain_atlas.routers.learned.descent import Descent, masked_cross_entropy, overall_logits, seeded
 from langchain_atlas.routers.learned.tuning import TunedEncoder, TuningRouter, check_model
 
@@ -114,4 +114,4 @@ class BertRouter(TuningRouter):
         }
 
     def _success(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-        return sigmoid(vectors @ self.arrays_["weights"] + self.arrays_["biases"])
+        return probabilities(vectors @ self.arrays_["weights"] + self.arrays_["biases"])

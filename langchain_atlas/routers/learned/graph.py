@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, sigmoid
+from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, probabilities
 from langchain_atlas.routers.learned.descent import Descent, masked_cross_entropy, overall_logits, seeded
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class GraphRouter(EstimatingRouter):
         member = np.exp(near - near.max(axis=1, keepdims=True))
         member /= member.sum(axis=1, keepdims=True)
         nodes = np.maximum(vectors @ learned["projection"] + learned["offset"] + member @ learned["task_vectors"], 0)
-        return sigmoid(nodes @ learned["pair_vectors"].T + learned["biases"] + member @ learned["task_scores"])
+        return probabilities(nodes @ learned["pair_vectors"].T + learned["biases"] + member @ learned["task_scores"])
 
 
 _SHARPNESS = 10.0

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from langchain_atlas.routers.estimates import PairEstimates
 from langchain_atlas.routers.learned.base import EmbeddingRouter, check_number
+from langchain_atlas.routers.utility.estimates import PairEstimates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, sigmoid
+from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,7 +108,7 @@ class LinearRouter(EstimatingRouter):
 
     def _success(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         values: NDArray[np.float64] = vectors @ self.arrays_["weights"] + self.arrays_["biases"]
-        return sigmoid(values) if self.logistic else np.clip(values, 0, 1)
+        return probabilities(values) if self.logistic else np.clip(values, 0, 1)
 
 
 def _run_alike(scores: NDArray[np.float64]) -> list[tuple[NDArray[np.bool_], NDArray[np.int64]]]:

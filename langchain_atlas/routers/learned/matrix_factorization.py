@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, sigmoid
+from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, probabilities
 from langchain_atlas.routers.learned.descent import Descent, masked_cross_entropy, seeded
 
 if TYPE_CHECKING:
@@ -100,4 +100,4 @@ class MatrixFactorizationRouter(EstimatingRouter):
     def _success(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         learned = self.arrays_
         queries = (vectors @ learned["projection"] + learned["offset"]) * learned["classifier"]
-        return sigmoid(queries @ learned["pair_vectors"].T + learned["bias"])
+        return probabilities(queries @ learned["pair_vectors"].T + learned["bias"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, sigmoid
+from langchain_atlas.routers.learned.base import EstimatingRouter, check_number, probabilities
 from langchain_atlas.routers.learned.descent import Descent, masked_cross_entropy, overall_logits, seeded
 
 if TYPE_CHECKING:
@@ -92,4 +92,4 @@ class MLPRouter(EstimatingRouter):
     def _success(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
         learned = self.arrays_
         hidden = np.maximum(vectors @ learned["hidden_weights"] + learned["hidden_biases"], 0)
-        return sigmoid(hidden @ learned["weights"] + learned["biases"])
+        return probabilities(hidden @ learned["weights"] + learned["biases"])

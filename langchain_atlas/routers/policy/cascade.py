@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_atlas.routers.policy.arrays import (
+from langchain_atlas.routers.arrays import (
     Array,
     constants,
     highest,

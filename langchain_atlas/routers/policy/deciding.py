@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from langchain_atlas.errors import PoolError
-from langchain_atlas.routers.policy.pair_statistics import chance
+from langchain_atlas.routers.arrays import sigmoid
 from langchain_atlas.routers.policy.verdict_evidence import verdict_in_words
 from langchain_atlas.trajectory import Candidate, Decision, Query, Trajectory
 
@@ -65,7 +65,7 @@ class LookedUp(NamedTuple):
     @classmethod
     def of(cls, prior: PriorFeatures) -> list[LookedUp]:
         """Return that of every query."""
-        success = chance(prior.of_pairs("success_around"))
+        success = sigmoid(prior.of_pairs("success_around"))
         nearest = prior.of_query("nearest").tolist()
         return [cls(*row) for row in zip(prior.cost, success, nearest, strict=True)]
 

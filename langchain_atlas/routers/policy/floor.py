@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_atlas.routers.policy.arrays import Array, library_of, one_hot, sigmoid
+from langchain_atlas.routers.arrays import Array, library_of, one_hot, sigmoid
 from langchain_atlas.routers.policy.state import MAX_CALLS
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.routers.arrays import sigmoid
 from langchain_atlas.routers.policy.memory import Places
-from langchain_atlas.routers.policy.pair_statistics import chance, eased, logit, settled_pairs
+from langchain_atlas.routers.policy.pair_statistics import clipped_logits, eased, settled_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class NearbyStatistics:
         recorded = outcomes.scores[order]
         known = kept[order] & ~np.isnan(recorded)  # [n_queries, many, n_pairs]
         scores = np.where(known, recorded, 0.0)
-        overall = chance(record.success)
+        overall = sigmoid(record.success)
         # Neighbours that are nearer than the usual one have more weight.
         scale = np.maximum(away.mean(axis=1, keepdims=True), 1e-6)
         weights = (np.exp(-2.0 * away / scale) / np.exp(-2.0))[:, :, None] * known
@@ -74,7 +75,7 @@ class NearbyStatistics:
         def among(number: int, strength: float) -> NDArray[np.float32]:
             part = weights[:, :number]
             total = part.sum(axis=1)
-            return logit(((part * scores[:, :number]).sum(axis=1) + strength * overall) / (total + strength))
+            return clipped_logits(((part * scores[:, :number]).sum(axis=1) + strength * overall) / (total + strength))
 
         near, around = among(FEW, _FEW_STRENGTH), among(MANY, _MANY_STRENGTH)
         few = min(FEW, many)

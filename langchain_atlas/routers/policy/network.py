@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
-from langchain_atlas.routers.policy.arrays import Array, highest, library_of, logit, numbers, sigmoid, taken
+from langchain_atlas.routers.arrays import Array, highest, library_of, logit, numbers, sigmoid, taken
 from langchain_atlas.routers.policy.cascade import cascade_values
 from langchain_atlas.routers.policy.state import ANSWER_FEATURES, KINDS, PAIR_FEATURES, QUERY_FEATURES
 

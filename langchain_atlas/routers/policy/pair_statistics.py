@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.routers.arrays import logit
 from langchain_atlas.routers.policy.verdict_evidence import verdict_evidence
 
 if TYPE_CHECKING:
@@ -90,11 +91,11 @@ class PairStatistics:
         overall = _overall(success.clip(0, count), count, memory.pairs)
         rescue, agreed, differed = _jointly(scores, known, answers.groups, overall, settled)
         return cls(
-            success=logit(overall),
+            success=clipped_logits(overall),
             count=count.astype(np.float32),
-            worst=logit(_worst(scores, known, outcomes.domain_numbers, overall)),
-            by_model=logit(_alike(overall, [pair.model for pair in memory.pairs])),
-            by_tool=logit(_alike(overall, [pair.tool for pair in memory.pairs])),
+            worst=clipped_logits(_worst(scores, known, outcomes.domain_numbers, overall)),
+            by_model=clipped_logits(_alike(overall, [pair.model for pair in memory.pairs])),
+            by_tool=clipped_logits(_alike(overall, [pair.tool for pair in memory.pairs])),
             rescue=rescue,
             if_agreed=agreed,
             if_differed=differed,
@@ -184,7 +185,7 @@ def _jointly(
     if_right, if_wrong = np.clip(if_right, EDGE, 1 - EDGE), np.clip(if_wrong, EDGE, 1 - EDGE)
     agreed = np.clip(np.log(if_right / if_wrong), -_MOST_EVIDENCE, _MOST_EVIDENCE)
     differed = np.clip(np.log((1 - if_right) / (1 - if_wrong)), -_MOST_EVIDENCE, _MOST_EVIDENCE)
-    return logit(rescue), agreed.astype(np.float32), differed.astype(np.float32)
+    return clipped_logits(rescue), agreed.astype(np.float32), differed.astype(np.float32)
 
 
 def _by_style(
@@ -215,7 +216,7 @@ def _by_style(
         shift[members] = (surplus[members] + _STYLE_STRENGTH * by_tool) / (count[members] + _STYLE_STRENGTH)
     shift[:, -1] = 0.0
     chances = np.clip(overall[:, None] + shift, EDGE, 1 - EDGE)
-    return np.asarray(logit(chances) - logit(overall)[:, None], dtype=np.float32)
+    return np.asarray(clipped_logits(chances) - clipped_logits(overall)[:, None], dtype=np.float32)
 
 
 def _within_kinds(
@@ -310,12 +311,6 @@ def eased(
     return np.asarray(near + _SHARED_EASE * ease[:, None] * lacking, dtype=np.float32)
 
 
-def logit(chances: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return chances as logits, in their shape."""
-    inside = np.clip(chances, EDGE, 1 - EDGE)
-    return np.asarray(np.log(inside / (1 - inside)), dtype=np.float32)
-
-
-def chance(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return logits as chances, in their shape."""
-    return np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+def clipped_logits(chances: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return chances as logits, in their shape; those near 0 and 1 are clipped, so that all are finite."""
+    return np.asarray(logit(np.clip(chances, EDGE, 1 - EDGE)), dtype=np.float32)

@@ -15,7 +15,6 @@ from langchain_atlas.errors import ConstraintError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, decided, last_answer, reconfigured, shared_pairs
 from langchain_atlas.routers.constraints import Feasible, feasible, untried
-from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.routers.policy.deciding import AssessedStep, LookedUp, OpenStep, answer, candidate, route
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.memory_reading import read_table
@@ -39,6 +38,7 @@ from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer, und
 from langchain_atlas.routers.policy.verdict_evidence import VERDICTS
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
+from langchain_atlas.routers.utility.guard import DEFAULT_CONFIDENCE
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:

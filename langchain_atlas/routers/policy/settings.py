@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.routers.policy.state import MAX_CALLS
-from langchain_atlas.routers.utility import check_settings as check_shared
+from langchain_atlas.routers.utility.router import check_settings as check_shared
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from langchain_atlas.answers import MARKS
-from langchain_atlas.routers.policy.arrays import Array, library_of
+from langchain_atlas.routers.arrays import Array, library_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

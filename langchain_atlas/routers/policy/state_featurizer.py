@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from langchain_atlas.query_features import Featurizer, QueryFeatures
-from langchain_atlas.routers.guard import most_accurate
-from langchain_atlas.routers.policy.arrays import constants
+from langchain_atlas.routers.arrays import constants
 from langchain_atlas.routers.policy.memory import Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
 from langchain_atlas.routers.policy.recent import RecentNumbers
 from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
 from langchain_atlas.routers.policy.state import PriorFeatures, prior_features, relations
+from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

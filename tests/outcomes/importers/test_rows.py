@@ -10,7 +10,7 @@ from importing import document, imported, lines, picked, reasons
 
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.outcomes.importers import KINDS, import_outcomes
-from langchain_atlas.outcomes.importers.score_rules import rule_for
+from langchain_atlas.outcomes.importers.reading.score_rules import rule_for
 
 
 def written(tmp_path: Path, text: str, name: str = "log.csv") -> Path:

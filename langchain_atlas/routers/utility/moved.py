@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.pool.pool import Pair
-    from langchain_atlas.routers.estimates import PairEstimates
+    from langchain_atlas.routers.utility.estimates import PairEstimates
 
 _ALIKE = 1e-9
 

@@ -61,10 +61,10 @@ def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Counting it as free would make unpriced pairs win; leaving it out would hide them.
     """
-    top = highest(values)
+    top = highest_known(values)
     return np.where(np.isnan(values), 1.0, values / top if top > 0 else 0.0)
 
 
-def highest(values: NDArray[np.float64]) -> float:
+def highest_known(values: NDArray[np.float64]) -> float:
     """Return the highest known cost or latency; 0 where none is known."""
     return float(np.nanmax(values, initial=0.0))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.evaluation.scoring.judge_calls import Call, JudgeCalls
-from langchain_atlas.evaluation.scoring.judge_prompts import (
+from langchain_atlas.evaluation.scoring.judging.calls import Call, JudgeCalls
+from langchain_atlas.evaluation.scoring.judging.prompts import (
     LABELS,
     JudgedAnswer,
     compare_prompt,
@@ -17,8 +17,8 @@ from langchain_atlas.evaluation.scoring.judge_prompts import (
     read_comparison,
     read_marks,
 )
+from langchain_atlas.evaluation.scoring.judging.rubrics import Rubrics
 from langchain_atlas.evaluation.scoring.marks import EMPTY, JUDGE, Mark, by_query
-from langchain_atlas.evaluation.scoring.rubrics import Rubrics
 from langchain_atlas.pool.pool import Model
 from langchain_atlas.records import Record
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from langchain_core.language_models import BaseChatModel
 
-    from langchain_atlas.evaluation.scoring.judge_calls import JudgePlan, OnPlan
-    from langchain_atlas.evaluation.scoring.judge_prompts import Reading
+    from langchain_atlas.evaluation.scoring.judging.calls import JudgePlan, OnPlan
+    from langchain_atlas.evaluation.scoring.judging.prompts import Reading
     from langchain_atlas.evaluation.scoring.marks import RecordedAnswer
     from langchain_atlas.progress import Progress
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from langchain_atlas.outcomes.importers.values import unpacked
+from langchain_atlas.outcomes.importers.reading.values import unpacked
 
 _ROLES = {
     "human": "user",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.outcomes.columns import COLUMNS, OPTIONAL_COLUMNS, Column
 from langchain_atlas.outcomes.importers.base import shown
-from langchain_atlas.outcomes.importers.conversations import asked, find_answer, find_query
-from langchain_atlas.outcomes.importers.fields import MILLISECONDS, latency, recorded_at
-from langchain_atlas.outcomes.importers.score_rules import RULES, ScoreRule, rule_for
-from langchain_atlas.outcomes.importers.values import MISSING, at, empty, number, text_of
+from langchain_atlas.outcomes.importers.reading.conversations import asked, find_answer, find_query
+from langchain_atlas.outcomes.importers.reading.fields import MILLISECONDS, latency, recorded_at
+from langchain_atlas.outcomes.importers.reading.score_rules import RULES, ScoreRule, rule_for
+from langchain_atlas.outcomes.importers.reading.values import MISSING, at, empty, number, text_of
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.pool.prices import table_price
 from langchain_atlas.secrets import masked

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_atlas.routers.beta import beta_quantile
+from langchain_atlas.routers.utility.beta import beta_quantile
 
 if TYPE_CHECKING:
     from langchain_atlas.pool.pool import Pair
-    from langchain_atlas.routers.estimates import PairEstimates
+    from langchain_atlas.routers.utility.estimates import PairEstimates
     from langchain_atlas.trajectory import Candidate
 
 

@@ -7,7 +7,12 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from langchain_atlas.evaluation.scoring.correction import CorrectedRate, JudgeCalibration, calibrate, corrected_rate
+from langchain_atlas.evaluation.scoring.judging.correction import (
+    CorrectedRate,
+    JudgeCalibration,
+    calibrate,
+    corrected_rate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from langchain_atlas.routers.estimates import PairEstimates
+    from langchain_atlas.routers.utility.estimates import PairEstimates
 
 
 class Choice(NamedTuple):

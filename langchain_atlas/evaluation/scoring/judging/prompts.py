@@ -22,7 +22,7 @@ from langchain_atlas.text.thoughts import without_thoughts
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from langchain_atlas.evaluation.scoring.rubrics import Rubric
+    from langchain_atlas.evaluation.scoring.judging.rubrics import Rubric
 
 LABELS = string.ascii_uppercase
 """Names of the answers in a prompt, in order of position."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

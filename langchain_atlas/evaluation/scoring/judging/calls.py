@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import SettingError, WritingError
-from langchain_atlas.evaluation.scoring.reply_cache import ReplyCache, reply_key
+from langchain_atlas.evaluation.scoring.judging.reply_cache import ReplyCache, reply_key
 from langchain_atlas.execution.models.chat_models import build_chat_model, check_key, remember_keys
 from langchain_atlas.pool.parameters import taken
 from langchain_atlas.pool.pool import Model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.progress import Steps
 
@@ -33,7 +33,7 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     from langchain_atlas.routers.dual import DualRouter, calibrate
     from langchain_atlas.routers.saved.artifact import load_with_settings
     from langchain_atlas.routers.saved.fingerprints import fingerprints, united
-    from langchain_atlas.routers.unpaired import is_unpaired
+    from langchain_atlas.routers.utility.unpaired import is_unpaired
 
     folders = [part.strip() for part in (parts or "").split(",") if part.strip()]
     if router != "dual" or len(folders) != _TWO:

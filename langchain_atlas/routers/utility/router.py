@@ -12,11 +12,11 @@ from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer, reconfigured, shared_pairs, some
 from langchain_atlas.routers.batching import decide_together
-from langchain_atlas.routers.choice import Choice, top_two
 from langchain_atlas.routers.constraints import feasible
-from langchain_atlas.routers.guard import DEFAULT_CONFIDENCE, standard_errors
-from langchain_atlas.routers.moved import moved
-from langchain_atlas.routers.reasons import guarded, interval, reason
+from langchain_atlas.routers.utility.choice import Choice, top_two
+from langchain_atlas.routers.utility.guard import DEFAULT_CONFIDENCE, standard_errors
+from langchain_atlas.routers.utility.moved import moved
+from langchain_atlas.routers.utility.reasons import guarded, interval, reason
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from langchain_atlas.routers.estimates import PairEstimates
+    from langchain_atlas.routers.utility.estimates import PairEstimates
     from langchain_atlas.trajectory import Observation
 
 SETTINGS = ("cost_weight", "value_usd", "usd_per_second", "latency_share", "guard", "always", "failovers")

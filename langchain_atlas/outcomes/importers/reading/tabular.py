@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft, Ledger, shown
-from langchain_atlas.outcomes.importers.fields import aliased, taken
-from langchain_atlas.outcomes.importers.sources import entries, files_of
+from langchain_atlas.outcomes.importers.reading.fields import aliased, taken
+from langchain_atlas.outcomes.importers.reading.sources import entries, files_of
 
 if TYPE_CHECKING:
-    from langchain_atlas.outcomes.importers.sources import Entry
+    from langchain_atlas.outcomes.importers.reading.sources import Entry
 
 LISTS = ("data", "rows", "items", "records", "logs", "results")
 """Names under which a JSON file may hold its rows."""

@@ -11,11 +11,11 @@ from pydantic import Field, model_validator
 from langchain_atlas.answers.texts import marked_answer
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.evaluation.scoring.base import Scorer
-from langchain_atlas.evaluation.scoring.math_prover import shared_prover
-from langchain_atlas.evaluation.scoring.written_numbers import number_in, numbers_in
+from langchain_atlas.evaluation.scoring.mathematics.prover import shared_prover
+from langchain_atlas.evaluation.scoring.mathematics.written_numbers import number_in, numbers_in
 
 if TYPE_CHECKING:
-    from langchain_atlas.evaluation.scoring.written_numbers import WrittenNumber
+    from langchain_atlas.evaluation.scoring.mathematics.written_numbers import WrittenNumber
 
 _SAYS = re.compile(r"\banswer\b(?:\s*\w+){0,3}?\s*(?:is|:|=|\*\*)\s*:?\s*([^\n]+)", re.IGNORECASE)
 _SPAN = re.compile(

@@ -6,7 +6,7 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.outcomes.importers.values import empty, moment, number
+from langchain_atlas.outcomes.importers.reading.values import empty, moment, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.outcomes.pair_levels import Effects
-from langchain_atlas.routers import unpaired
+from langchain_atlas.routers.utility import unpaired
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,7 +114,7 @@ class PairedOutcomes:
         if completed is None:
             default = most_accurate(scores)
             return cls(default, *_sums(scores, default, rows, sum(sizes)), sizes, (low, high))
-        default = unpaired.most_accurate(completed, (~np.isnan(scores)).sum(axis=0))
+        default = unpaired.safest(completed, (~np.isnan(scores)).sum(axis=0))
         sums = unpaired.cluster_differences(scores, default, rows, sum(sizes))
         return cls(default, *sums, sizes, (low, high))
 

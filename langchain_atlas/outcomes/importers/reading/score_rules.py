@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes.importers.base import shown
-from langchain_atlas.outcomes.importers.values import empty, number
+from langchain_atlas.outcomes.importers.reading.values import empty, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

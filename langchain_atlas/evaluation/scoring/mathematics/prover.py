@@ -21,7 +21,7 @@ from langchain_atlas.errors import MissingExtraError
 
 _SLACK_S = 10
 """Seconds beyond the limit after which the process is ended; it also has to start."""
-_WORKER = Path(__file__).with_name("math_prover_worker.py")
+_WORKER = Path(__file__).with_name("prover_worker.py")
 
 
 class Prover:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def by_trials(
     trials: Trials, curve: OperatingCurve, given: dict[str, float], table: OutcomeTable, *, share: float, seed: int
 ) -> HeldOutFigures | None:
     """Return what a measured router does on queries kept aside; nothing is fitted for that."""
-    from langchain_atlas.cli.setting import asked_point
+    from langchain_atlas.cli.shared.setting import asked_point
     from langchain_atlas.evaluation.settings.crossvalidation import choose_setting
     from langchain_atlas.evaluation.settings.holding_out import cross_fitted
 

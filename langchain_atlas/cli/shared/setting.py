@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_atlas.cli import common
+from langchain_atlas.cli.shared import common
 from langchain_atlas.errors import OutcomeError, SettingError
 from langchain_atlas.evaluation.settings.words import expected, expected_held, point_of
 

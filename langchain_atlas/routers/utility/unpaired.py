@@ -66,7 +66,7 @@ def completed(vectors: NDArray[np.floating], scores: NDArray[np.float64]) -> NDA
     return filled
 
 
-def most_accurate(filled: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
+def safest(filled: NDArray[np.float64], counts: NDArray[np.int64]) -> int:
     """Return the column of the pair that is most accurate over all queries, to be on the safe side.
 
     Args:

@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft
-from langchain_atlas.outcomes.importers.conversations import find_answer, turns
-from langchain_atlas.outcomes.importers.fields import aliased, taken
-from langchain_atlas.outcomes.importers.values import first, seconds_between, text_of, unpacked
+from langchain_atlas.outcomes.importers.reading.conversations import find_answer, turns
+from langchain_atlas.outcomes.importers.reading.fields import aliased, taken
+from langchain_atlas.outcomes.importers.reading.values import first, seconds_between, text_of, unpacked
 from langchain_atlas.pool.prices import table_price
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Ledger
-    from langchain_atlas.outcomes.importers.sources import Entry
+    from langchain_atlas.outcomes.importers.reading.sources import Entry
 
 REQUESTS = ("request", "req", "request_body", "params", "kwargs", "body")
 """Names under which a log may hold the request."""

@@ -1,0 +1,1 @@
+"""Mathematics: is a result equivalent to the expected one?"""

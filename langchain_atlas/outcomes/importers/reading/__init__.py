@@ -1,0 +1,1 @@
+"""What importers share: rows of any shape, columns by name, values, and rules for scores."""
