@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from common import Clock, split
 from selection import Bar
 
@@ -66,8 +67,10 @@ def sweep(router: RLRouter, table: OutcomeTable, *, turns: int = 4) -> Swept:
     router = router.restrict(table.pairs)
     columns = [table.pair_number(pair) for pair in router.pairs]
     recordings = recordings.columns(columns)
-    prior = router.featurizer.prior(recordings.seen)
-    outcomes = [follow(router.policy, recordings, prior, price_of(weight), turns=turns) for weight in WEIGHTS]
+    prior = router.priced(router.featurizer.prior(recordings.seen))
+    floor = None if router.margin is None else (torch.full((len(recordings),), router.default), router.margin)
+    prices = map(price_of, WEIGHTS)
+    outcomes = [follow(router.policy, recordings, prior, price, turns=turns, floor=floor) for price in prices]
     return Swept(
         score=np.array([outcome.score.numpy() for outcome in outcomes], dtype=np.float64),
         cost=np.array([outcome.cost.numpy() for outcome in outcomes], dtype=np.float64),
