@@ -26,10 +26,10 @@ from litellm.types.utils import Choices, GenericStreamingChunk, Message, ModelRe
 from litellm.utils import custom_llm_setup
 
 from langchain_atlas.errors import AtlasError, InvalidInputError, MissingExtraError
-from langchain_atlas.local import PROVIDER
 from langchain_atlas.local.engine import Piece, get_engine
 from langchain_atlas.local.models import find_model
 from langchain_atlas.local.requests import Answer, EngineRequest, PromptTooLongError, Reader, build_request
+from langchain_atlas.pool.embedded import PROVIDER
 
 # LiteLLM wraps unknown exceptions in an APIConnectionError and prints an advertisement; it passes on its own. These
 # classes belong to both families, so that either can be caught.
