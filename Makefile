@@ -17,7 +17,7 @@ export NO_MKDOCS_2_WARNING := 1
 .PHONY: help install demo docs docs-serve docs-pages pictures wheel test test-all test-train-llm test-installs check net format \
 	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
 	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
-	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \
+	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-judge bench-buying bench-peers settings-picture bench-ablation \
 	bench-rl bench-language-model bench-concurrency bench-chaos bench-verifiers fuzz trace-picture clean
 
 help: ## Show this list
@@ -163,6 +163,9 @@ bench-static: $(INSTALLED) static-encoder/model.safetensors ## What int8 and a s
 
 bench-tools: $(INSTALLED) ## What each invocation adds to the bare calls of the model
 	$(BIN)/python benchmarks/tools.py
+
+bench-judge: $(INSTALLED) ## Rates by a judge that errs, corrected by people's marks: 50 draws through a server
+	$(BIN)/python benchmarks/judge_correction.py --served
 
 bench-as-it-comes: $(INSTALLED) ## What `fit` and `train` give as they come: splits, drift, few logs, knobs (hours)
 	$(BIN)/python benchmarks/as_it_comes.py

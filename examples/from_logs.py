@@ -1,7 +1,8 @@
 """From log files to a fitted router: a CSV with thumbs, a LangSmith export and a LiteLLM spend log. Offline.
 
-The logs beside this file are made up. For your own, change the paths and say which field is which column; a project is
-read from LangSmith itself with import_outcomes("langsmith", "project:NAME"). The same in five commands: docs/logs.md.
+The logs come with the package and are made up. For your own, change the paths and say which field is which column; a
+project is read from LangSmith itself with import_outcomes("langsmith", "project:NAME"). The same in five commands:
+docs/logs.md.
 
 Run with: python examples/from_logs.py
 """
@@ -9,9 +10,8 @@ Run with: python examples/from_logs.py
 from pathlib import Path
 
 from langchain_atlas import ClusterRouter, Query
+from langchain_atlas.demo import LOGS
 from langchain_atlas.outcomes.importers import Imported, import_outcomes
-
-LOGS = Path(__file__).parent / "logs"
 
 
 def told(done: Imported) -> None:

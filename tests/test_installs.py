@@ -1,18 +1,18 @@
-"""The wheel, in empty environments: slim, and with everything; what it decides and answers there."""
+"""The wheel, in empty environments of each Python: slim, and with everything; what it decides and answers there."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
-import subprocess
+import shutil
 import sys
 import tomllib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from asking import sums
+from installing import ROOT, install, made, pinned, pip, python, run, wheel_in
 from recorded import kinds_of_query
 
 from langchain_atlas.encoders import DEFAULT_ENCODER, SentenceTransformerEncoder
@@ -26,12 +26,13 @@ from langchain_atlas.testing import OpenAIServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
 SERVE, WITHOUT = ROOT / "requirements" / "serve.txt", ROOT / "requirements" / "serve-without.txt"
+TUTORIALS = sorted((ROOT / "examples" / "tutorials").glob("*.py"))
+PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SLIM_MEGABYTES = 450
-NO_NETWORK = re.compile(r"Failed to establish a new connection|No matching distribution found for hatchling")
 
 ANSWERS = """
 import asyncio, json, sys
@@ -86,41 +87,10 @@ def test_every_public_name_can_be_imported_without_the_extras() -> None:
     assert said.count("pip install 'langchain-atlas[store]'") == 2
 
 
-def run(*command: object, given: str | None = None, fails: bool = False, **variables: str) -> str:
-    """Run a command that must succeed, or that `fails`; return what it printed."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "ATLAS"))}
-    ran = subprocess.run(
-        [str(part) for part in command],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=1200,
-        cwd="/",
-        input=given,
-        env={**kept, **variables},
-    )
-    if NO_NETWORK.search(ran.stderr):
-        pytest.skip("no package index can be reached")
-    assert (ran.returncode != 0) == fails, ran.stderr[-3000:]
-    return ran.stderr if fails else ran.stdout
-
-
-def pip(environment: Path, *arguments: object) -> None:
-    """Run pip for an environment, which has no pip of its own."""
-    run(sys.executable, "-m", "pip", "--quiet", "--python", environment / "bin" / "python", *arguments)
-
-
-def install(environment: Path, *arguments: object) -> None:
-    pip(environment, "install", "--no-compile", *arguments)
-
-
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the wheel, built as for a release."""
-    folder = tmp_path_factory.mktemp("wheel")
-    run(sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps", "-w", folder, ROOT)
-    (built,) = folder.glob("*.whl")
-    return built
+    return wheel_in(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -161,20 +131,18 @@ def decide_and_answer(environment: Path, served: tuple[Path, OpenAIServer], *, m
     assert json.loads(said.splitlines()[-1]) == ["four"] * (4 if middleware else 3)
 
 
-def made(folder: Path, name: str) -> Path:
-    run(sys.executable, "-m", "venv", "--without-pip", folder / name)
-    return folder / name
-
-
 def megabytes(environment: Path) -> float:
     return sum(path.lstat().st_size for path in environment.rglob("*") if not path.is_dir()) / 1e6
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_a_slim_install_decides_and_answers(wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", PYTHONS)
+def test_a_slim_install_decides_and_answers(
+    version: str, wheel: Path, served: tuple[Path, OpenAIServer], tmp_path: Path
+) -> None:
     """The newest versions that the bounds allow; beside them LangChain, for agents."""
-    environment = made(tmp_path, "slim")
+    environment = made(tmp_path, f"slim-{version}", python(version))
     install(environment, "-r", SERVE)
     install(environment, "--no-deps", wheel)
     pip(environment, "uninstall", "--yes", "-r", WITHOUT)
@@ -190,17 +158,14 @@ def test_a_slim_install_decides_and_answers(wheel: Path, served: tuple[Path, Ope
     decide_and_answer(environment, served, middleware=True)
 
 
-def pinned(name: str) -> str:
-    """Return a requirement with the version that development uses."""
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    return next(line for line in lines if line.startswith(f"{name}=="))
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(
+brings_gigabytes = pytest.mark.skipif(
     "ATLAS_FULL_INSTALLS" not in os.environ,
     reason="brings gigabytes: asked for by ATLAS_FULL_INSTALLS, make test-installs",
 )
+
+
+@pytest.mark.slow
+@brings_gigabytes
 @pytest.mark.timeout(2400)
 @pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
 def test_a_full_install_fits_decides_and_answers(
@@ -220,3 +185,23 @@ def test_a_full_install_fits_decides_and_answers(
     atlas, out = environment / "bin" / "langchain-atlas", folder / f"fitted-{resolution}"
     run(atlas, "fit", "--data", folder / "outcomes.parquet", "--clusters", "3", "--out", out, **variables)
     assert "is expected to solve" in run(atlas, "route", "What is 2 + 2?", "--router", out, **variables)
+
+
+@pytest.mark.slow
+@brings_gigabytes
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("version", PYTHONS)
+def test_the_demo_and_the_tutorials_run_from_the_wheel_alone(version: str, wheel: Path, tmp_path: Path) -> None:
+    """As a reader has it: the wheel with two extras, and each tutorial's script alone in an empty folder."""
+    environment = made(tmp_path, f"reader-{version}", python(version))
+    install(environment, pinned("torch"), f"langchain-atlas[local,store] @ {wheel.as_uri()}")
+    variables = {"HF_HUB_OFFLINE": "1", "ATLAS_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "demo").mkdir()
+    atlas, figures = environment / "bin" / "langchain-atlas", tmp_path / "demo.json"
+    run(atlas, "demo", "--json", figures, folder=tmp_path / "demo", **variables)
+    assert json.loads(figures.read_text())["held_out"]["gain"]["difference"] > 0
+    for script in TUTORIALS:
+        folder = tmp_path / script.stem
+        folder.mkdir()
+        shutil.copy(script, folder)
+        assert run(environment / "bin" / "python", script.name, folder=folder, **variables)

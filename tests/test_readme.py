@@ -86,7 +86,7 @@ def test_langgraph_json_names_graphs_that_are_there() -> None:
 
 
 def test_the_python_of_the_pages_on_logs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copy(ROOT / "examples/logs/helpdesk.csv", tmp_path)
+    shutil.copy(ROOT / "langchain_atlas/demo/logs/helpdesk.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
     for name in ("docs/logs.md", "docs/logs-of.md", "docs/outcome_table.md"):
         for code in blocks(page(name), "python"):

@@ -72,7 +72,11 @@ def test_the_wheel_has_the_package_with_its_types_and_data_and_nothing_else(buil
     ours = {str(path.relative_to(ROOT)) for path in (ROOT / "langchain_atlas").rglob("*") if path.is_file()}
     expected = {name for name in ours if "__pycache__" not in name}
     assert {name for name in names if name.startswith("langchain_atlas/")} == expected
-    assert {"langchain_atlas/py.typed", "langchain_atlas/demo/outcomes.parquet"} <= set(names)
+    assert {
+        "langchain_atlas/py.typed",
+        "langchain_atlas/demo/outcomes.parquet",
+        "langchain_atlas/demo/logs/helpdesk.csv",
+    } <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -98,7 +102,7 @@ def test_the_sdist_has_what_its_tests_and_docs_need(built: Path) -> None:
     with tarfile.open(path) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "pyproject.toml", "mkdocs.yml", "Makefile"} <= names
-    assert {"docs/index.md", "tests/test_wheel.py", "examples/logs/helpdesk.csv"} <= names
+    assert {"docs/index.md", "tests/test_wheel.py", "examples/tutorials/router_from_logs.py"} <= names
     assert [name for name in names if re.search(r"__pycache__|\.venv|\.pyc$|^site/|^\.ci/", name)] == []
 
 

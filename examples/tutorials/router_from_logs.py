@@ -7,20 +7,16 @@
 # needed, and nothing is called: a router learns from answers that you have.
 #
 # The logs here are made up: a help desk whose questions went to two models, kept by three systems. Take yours
-# instead.
+# instead. Needs `pip install 'langchain-atlas[local]'`, which brings the encoder.
 
 # %% hidden
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 
-LOGS = Path(__file__).resolve().parents[1] / "logs"
-shutil.copytree(LOGS, folder := tempfile.mkdtemp(), dirs_exist_ok=True)
-os.chdir(folder)
+os.chdir(tempfile.mkdtemp())
 
 
 def run(command: str) -> None:
@@ -31,6 +27,12 @@ def run(command: str) -> None:
     done = subprocess.run([*start, *given], env=environment, stdout=subprocess.PIPE, text=True, check=True)  # noqa: S603
     print(done.stdout, end="")
 
+
+# %% [markdown]
+# The made-up logs come with the package:
+
+# %%
+run("langchain-atlas demo --logs .")
 
 # %% [markdown]
 # ## 1. Who answered what

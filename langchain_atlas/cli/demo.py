@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from langchain_atlas.cli.shared import common
 
@@ -23,8 +25,19 @@ _ALPHA = 0.1
 _ASKED_PER_KIND = 2
 
 
-def demo(json: common.JsonOption = None) -> None:
+_LogsOption = Annotated[
+    Path | None,
+    typer.Option("--logs", help="Only copy the made-up logs of the tutorial 'From logs to a router' into this folder."),
+]
+
+
+def demo(logs: _LogsOption = None, json: common.JsonOption = None) -> None:
     """Profile, fit, route and answer, inside a LangGraph graph. Offline: no key, no network."""
+    if logs is not None:
+        names = _copy_logs(logs)
+        common.console().print(f"Made-up logs of a help desk, in {logs}: {', '.join(names)}", markup=False)
+        common.write_json(json, {"logs": [str(logs / name) for name in names]})
+        return
     from langchain_atlas import demo as material
     from langchain_atlas.errors import MissingExtraError
     from langchain_atlas.evaluation.profiling.queries import read_queries
@@ -57,6 +70,31 @@ def demo(json: common.JsonOption = None) -> None:
     comparison = _compare(router, outcomes.select(query_ids=unseen), terminal)
     terminal.print("\nNext: put AtlasNode into a graph of your own. README.md shows how, in 15 lines.")
     common.write_json(json, {"answered": answered, "held_out": comparison})
+
+
+def _copy_logs(folder: Path) -> list[str]:
+    """Copy the made-up logs into a folder, and return their names.
+
+    Raises:
+        WritingError: A file of such a name with another content is there, which may be somebody's own log; or the
+            folder can't be written.
+    """
+    from langchain_atlas.demo import LOGS
+    from langchain_atlas.errors import WritingError
+    from langchain_atlas.files import atomic_path
+
+    contents = {path.name: path.read_bytes() for path in sorted(LOGS.iterdir()) if path.is_file()}
+    for name, content in contents.items():
+        if (folder / name).exists() and not _holds(folder / name, content):
+            raise WritingError(f"{str(folder / name)!r} is there and is another file. Name another folder for --logs.")
+    for name, content in contents.items():
+        with atomic_path(folder / name) as path:
+            path.write_bytes(content)
+    return list(contents)
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def _introduce(pool: Pool, outcomes: OutcomeTable, terminal: Console) -> None:

@@ -1,5 +1,7 @@
 """The demo's material: a pool of embedded models, questions of four kinds, documents, and recorded outcomes.
 
+Beside it, made-up logs of a help desk, for the pages that start from logs.
+
 The outcomes were recorded by running every pair on every question, with the command
 
     langchain-atlas profile --pool POOL --queries QUERIES --out OUTCOMES --concurrency 2
@@ -19,6 +21,7 @@ FOLDER = Path(__file__).parent
 POOL = FOLDER / "pool.yaml"
 QUERIES = FOLDER / "queries.jsonl"
 OUTCOMES = FOLDER / "outcomes.parquet"
+LOGS = FOLDER / "logs"
 
 _HELD_OUT_PERCENT = 40
 

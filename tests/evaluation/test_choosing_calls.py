@@ -245,3 +245,31 @@ class TestFewQueries:
     @pytest.mark.parametrize(("count", "won", "lost"), [(100, 10, 0), (300, 16, 2), (500, 10, 5), (800, 10, 10)])
     def test_surely_as_good_or_many_queries_are(self, count: int, won: int, lost: int) -> None:
         assert choose(self.trials_of(count, won, lost)).chosen == 0
+
+
+class TestAGreatGain:
+    """Four kinds, 320 queries; on kinds that were left out the setting wins as often as it loses."""
+
+    @staticmethod
+    def trials_of(right: int, *, unseen: float = 0.0, n_kinds: int = 4, count: int = 320) -> Trials:
+        """Make trials of a setting that is right on so many queries, and of a pair that is right on a hundred."""
+        number = np.arange(count)
+        single, other = (number < 100).astype(float), (number >= count - right).astype(float)
+        left_out = np.where(number % 8 == 0, 1.0, np.where(number % 8 == 1, -1.0, 0.0)) + unseen
+        made = trials(
+            [500, 500], [1, 2], n_kinds=n_kinds, latency=np.full((2, count), np.nan), calls=np.ones((2, count))
+        )
+        cost = np.repeat([[0.001], [0.002]], count, axis=1)
+        return replace(made, score=np.stack([other, single]), cost=cost, unseen=np.stack([left_out, np.zeros(count)]))
+
+    def test_outweighs_what_new_kinds_may_lose(self) -> None:
+        """204 right instead of 100: 32 points; of five new queries one is of a new kind."""
+        assert choose(self.trials_of(204)).chosen == 0
+
+    @pytest.mark.parametrize(
+        ("right", "unseen", "n_kinds"),
+        [(110, 0.0, 4), (130, 0.0, 4), (204, -0.95, 4), (204, -0.5, 1)],
+        ids=["little", "more, but not surely", "much lost on new kinds", "one kind is known"],
+    )
+    def test_what_is_small_or_unsure_does_not(self, right: int, unseen: float, n_kinds: int) -> None:
+        assert choose(self.trials_of(right, unseen=unseen, n_kinds=n_kinds)).chosen == 1

@@ -1,7 +1,8 @@
 """Choosing a router's setting: measured on held-out queries, and on held-out kinds of queries.
 
 The rule: among a single pair and the settings that are not worse than it on kinds of query that the router was not
-fitted on, the cheapest one within half a point of the best of them.
+fitted on, the cheapest one within half a point of the best of them. A setting may be worse on new kinds where what it
+wins on the known ones surely outweighs it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ _SURE = NormalDist().inv_cdf(0.99)
 _MANY = 700
 """Standard errors by which a setting must be as good: `_SURE` up to `FEW_QUERIES`, none from so many on, and in between
 ever less. Of many settings measured on a hundred queries, the best is the best by luck."""
+
+
+_OUTWEIGHS = 0.05
+"""Accuracy that must surely be won over all queries, where a setting may lose on kinds of query that were not seen."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,7 @@ def choose(trials: Trials, *, doubt: float = 0.5, least_value: float = 0.0, seed
         few = few or few_kinds
         bar = -UNSEEN * (trials.n_kinds + 1)
         seen_enough = _at_least(trials.unseen, bar, min(sure, -_SURE_FEW_KINDS) if few_kinds else sure)
+        seen_enough |= _outweighs(trials.score - trials.score[single], trials.unseen, trials.n_kinds)
     # A setting that would not be chosen is no standard for the others, because some of many settings look good by
     # luck. With little evidence the standard is to be high, so there every setting counts.
     dear = np.array([_dollars(point) > _dollars(points[single]) * (1 + 1e-9) for point in points])
@@ -154,6 +160,30 @@ def _sureness(n_queries: float, doubt: float) -> float:
     """
     fewness = min(max((_MANY - n_queries) / (_MANY - FEW_QUERIES), 0.0), 1.0)
     return (1 - fewness) * NormalDist().inv_cdf(doubt) - fewness * _SURE
+
+
+def _outweighs(gain: NDArray[np.float64], unseen: NDArray[np.float64], n_kinds: int) -> NDArray[np.bool_]:
+    """Return the settings whose gain on seen kinds surely outweighs what they may lose on unseen ones.
+
+    By the rule of succession one query in k + 1 is of a new kind after k were seen. Both means count by their lower
+    bounds, so that few queries, or a small gain, outweigh nothing.
+
+    Args:
+        gain: score minus the single pair's, shape [n_settings + 1, n_queries].
+        unseen: the same with the whole kind of query held out, of that shape.
+        n_kinds: number of kinds of query, k.
+    """
+    surely = n_kinds * _lower(gain) + _lower(unseen)
+    found: NDArray[np.bool_] = surely / (n_kinds + 1) >= _OUTWEIGHS
+    return found
+
+
+def _lower(apart: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the lower bound of the mean of each row, at the confidence of `_SURE`, shape [n_rows]."""
+    n_queries = max(apart.shape[1], 1)
+    variance = apart.var(axis=1) + np.where((apart != 0).any(axis=1), 2 / n_queries, 0.0)
+    bound: NDArray[np.float64] = apart.mean(axis=1) - _SURE * np.sqrt(variance / n_queries)
+    return bound
 
 
 def _at_least(apart: NDArray[np.float64], bar: float, z: float) -> NDArray[np.bool_]:

@@ -1,6 +1,7 @@
 """Importer ``bfcl``: result and score folders of the Berkeley Function Calling Leaderboard, with its questions.
 
-A score file lists failed tests only; what a model answered and the file does not list is right. The questions are in
+A score file lists failed tests only; what a model answered and the file does not list is right, if the file is of as
+many results as there are. The questions are in
 files of their own: give them as a further source. A model whose name ends in ``-FC`` was given its functions natively,
 which is the tool ``fc``; others have the tool ``prompt``.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 _NAME = re.compile(
     r"(?:BFCL_v\d+_|gorilla_openfunctions_v1_test_)?(?P<category>.+?)(?:_(?P<kind>result|score))?\.json\w*$"
 )
+_NO_LOGS = frozenset({"possible_answer", "multi_turn_func_doc", "memory_prereq_conversation", "unused_datasets"})
+_NO_LOG = re.compile(r"data_\w+\.csv|BFCL_v\d+_format_sensitivity\.json|test_case_ids_to_generate\.json")
 _FC = re.compile(r"[-_ ]?\(?FC\)?$", re.IGNORECASE)
 
 
@@ -36,8 +40,22 @@ class _Found:
     """Questions by id of the test."""
     failed: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = field(default_factory=dict)
     """Failed tests by id, of each model and category that was scored."""
+    scored: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How many results were scored, of each model and category."""
     results: list[tuple[str, str, Entry]] = field(default_factory=list)
     """Model, category and line of each result."""
+    answered: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Number of results of each model and category."""
+
+    def score(self, model: str, category: str, name: str) -> float | None:
+        """Return 1 for a result that is right and 0 for one that failed; None where nobody scored it."""
+        failed = self.failed.get((model, category))
+        if failed is None:
+            return None
+        if name in failed:
+            return float(failed[name].get("valid") is True)
+        whole = self.answered[model, category]
+        return 1.0 if self.scored.get((model, category), whole) == whole else None
 
 
 def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
@@ -45,12 +63,13 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
     found = _Found()
     for source in sources:
         for path in files_of(source, ledger):
-            if "possible_answer" not in path.parts:
+            if _NO_LOGS.isdisjoint(path.parts) and not _NO_LOG.fullmatch(path.name):
                 _collect(path, found, ledger)
-    unscored: set[tuple[str, str]] = set()
+    _note_scores(found, ledger)
     for model, category, entry in found.results:
         ledger.read += 1
-        question = found.questions.get(str(entry.value.get("id", entry.value.get("idx"))))
+        name = str(entry.value.get("id", entry.value.get("idx")))
+        question = found.questions.get(name)
         if question is None:
             ledger.reject(
                 entry.place,
@@ -58,14 +77,24 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
                 "BFCL's questions (bfcl_eval/data) as a further one",
             )
             continue
-        if (model, category) not in found.failed:
-            unscored.add((model, category))
-        failed = found.failed.get((model, category))
-        draft = ledger.attempt(entry.place, _draft, model, category, entry, question, failed)
+        score = found.score(model, category, str(entry.value.get("id")))
+        draft = ledger.attempt(entry.place, _draft, model, category, entry, question, score)
         if draft is not None:
             yield draft
-    for model, category in sorted(unscored):
-        ledger.note(f"no score file for {model}, {category}: its results have no score")
+
+
+def _note_scores(found: _Found, ledger: Ledger) -> None:
+    """Note whose results were not scored, or not all."""
+    for (model, category), answered in sorted(found.answered.items()):
+        scored = found.scored.get((model, category), answered)
+        if (model, category) not in found.failed:
+            ledger.note(f"no score file for {model}, {category}: its results have no score")
+        elif scored != answered:
+            ledger.note(
+                f"the score file for {model}, {category} is of {scored} results, and there are {answered}: those that "
+                "it does not list have no score",
+                answered,
+            )
 
 
 def _collect(path: Path, found: _Found, ledger: Ledger) -> None:
@@ -80,6 +109,8 @@ def _collect(path: Path, found: _Found, ledger: Ledger) -> None:
             ledger.reject(entry.place, f"is {shown(row)}; it must be an object")
         elif "accuracy" in row and "total_count" in row:
             found.failed.setdefault((model, category), {})
+            if isinstance(row["total_count"], int):
+                found.scored[model, category] = row["total_count"]
         elif "valid" in row or match["kind"] == "score":
             found.failed.setdefault((model, category), {})[str(row.get("id"))] = row
             if isinstance(row.get("prompt"), Mapping):
@@ -88,6 +119,7 @@ def _collect(path: Path, found: _Found, ledger: Ledger) -> None:
             found.questions[str(row.get("id"))] = row
         elif "result" in row:
             found.results.append((model, category, entry))
+            found.answered[model, category] += 1
         else:
             ledger.reject(entry.place, f"is neither a question, a result nor a score: {shown(dict(row))}")
 
@@ -108,11 +140,10 @@ def _draft(
     category: str,
     entry: Entry,
     question: Mapping[str, Any],
-    failed: Mapping[str, Mapping[str, Any]] | None,
+    score: float | None,
 ) -> Draft:
     row = entry.value
     name = str(row.get("id"))
-    wrong = None if failed is None else failed.get(name)
     values: dict[str, Any] = {
         "query_id": name,
         "query": _asked(question.get("question")),
@@ -120,8 +151,8 @@ def _draft(
         "domain": category,
         "model": _FC.sub("", model),
         "tool": "fc" if _FC.search(model) else "prompt",
-        "score": None if failed is None else float(wrong is None or wrong.get("valid") is True),
-        "score_source": None if failed is None else "bfcl",
+        "score": score,
+        "score_source": None if score is None else "bfcl",
         "input_tokens": _sum(row.get("input_token_count")),
         "output_tokens": _sum(row.get("output_token_count")),
         "latency_s": _sum(row.get("latency")),

@@ -12,14 +12,13 @@ from langchain_atlas.outcomes.importers.base import Draft, shown
 from langchain_atlas.outcomes.importers.reading.conversations import find_answer
 from langchain_atlas.outcomes.importers.reading.sources import Entry, entries, files_of
 from langchain_atlas.outcomes.importers.reading.values import first, text_of
+from langchain_atlas.outcomes.importers.reading.zipped import unzipped
 from langchain_atlas.text_files import why
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_atlas.outcomes.importers.base import Ledger
-
-_MOST_BYTES = 1 << 30
 
 
 def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
@@ -56,11 +55,11 @@ def _zipped(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], Ent
         with zipfile.ZipFile(path) as file:
             names = set(file.namelist())
             head = next((name for name in ("header.json", "_journal/start.json") if name in names), None)
-            header = {} if head is None else json.loads(_unzipped(file, head)).get("eval", {})
+            header = {} if head is None else json.loads(unzipped(file, head)).get("eval", {})
             for name in sorted(name for name in names if name.startswith("samples/") and name.endswith(".json")):
                 place = f"{path}, {name}"
                 try:
-                    sample = json.loads(_unzipped(file, name))
+                    sample = json.loads(unzipped(file, name))
                 except (ValueError, RecursionError, NotImplementedError, zipfile.BadZipFile, OutcomeError) as error:
                     ledger.read += 1
                     ledger.reject(place, f"can't be read: {error}")
@@ -73,26 +72,22 @@ def _zipped(path: Path, ledger: Ledger) -> Iterator[tuple[Mapping[str, Any], Ent
         ) from error
 
 
-def _unzipped(file: zipfile.ZipFile, name: str) -> bytes:
-    if file.getinfo(name).file_size > _MOST_BYTES:
-        raise OutcomeError(f"{name} holds more than {_MOST_BYTES >> 30} GiB")
-    return file.read(name)
-
-
 def _draft(header: Mapping[str, Any], sample: Entry, ledger: Ledger) -> Draft:
     row = sample.value
     model = first(header, "model") or first(row, "output.model")
     asked = row["input"]
-    name, score = _score(row)
+    name, score, others = _score(row)
     if name is None:
         ledger.note("samples without a score")
+    elif others:
+        ledger.note(f"scores are the scorer {name!r}, the first; others are {', '.join(map(repr, others))}")
     usage = first(row, "model_usage")
     used = next(iter(usage.values())) if isinstance(usage, Mapping) and len(usage) == 1 else first(row, "output.usage")
     values: dict[str, Any] = {
         "query": [{"role": "user", "content": asked}] if isinstance(asked, str) else asked,
         "domain": first(header, "task_display_name", "task"),
         "model": model,
-        "tool": _tools(row),
+        "tool": _tools(row, ledger),
         "score": score,
         "score_source": None if name is None else f"inspect:{name}",
         "response": find_answer(first(row, "output.choices.0.message", "output.completion", "output")),
@@ -108,25 +103,41 @@ def _draft(header: Mapping[str, Any], sample: Entry, ledger: Ledger) -> Draft:
     return Draft(sample.place, values, row, score_name=name or "score")
 
 
-def _score(row: Mapping[str, Any]) -> tuple[str | None, Any]:
+def _score(row: Mapping[str, Any]) -> tuple[str | None, Any, list[str]]:
+    """Return the scorer's name, its score, and the names of the other scorers."""
     scores = first(row, "scores", "score")
     if isinstance(scores, Mapping) and "value" in scores:
-        return "score", scores["value"]
+        return "score", scores["value"], []
     if not isinstance(scores, Mapping) or not scores:
-        return None, None
+        return None, None, []
+    others = [str(one) for one in list(scores)[1:]]
     name, score = next(iter(scores.items()))
     value = score.get("value") if isinstance(score, Mapping) else score
     if isinstance(value, Mapping):  # a scorer of several numbers
         inner, value = next(iter(value.items()))
         name = f"{name}.{inner}"
-    return str(name), value
+    return str(name), value, others
 
 
-def _tools(row: Mapping[str, Any]) -> str:
-    """Return the tools that were called, joined by ``+``; inspect's samples do not say which were offered."""
+def _tools(row: Mapping[str, Any], ledger: Ledger) -> str:
+    """Return the tools that the model was offered, joined by ``+``; where the log has no events, those that it called.
+
+    The offered ones, as a pair's record would flatter the model alone if it had only the questions that needed no tool.
+    """
+    calls = [event for event in _items(row, "events") if event.get("event") == "model"]
+    if calls:
+        offered = {str(first(tool, "name", "function.name")) for event in calls for tool in _items(event, "tools")}
+        return "+".join(sorted(offered)) or "none"
     called = {
         str(first(call, "function", "name"))
         for message in row.get("messages") or []
         for call in (message.get("tool_calls") or [] if isinstance(message, Mapping) else [])
     }
+    if called:
+        ledger.note("tools are those that were called: the log does not say which were offered")
     return "+".join(sorted(called)) or "none"
+
+
+def _items(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = row.get(name)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []

@@ -1,11 +1,13 @@
 """Importer ``lm-eval``: the samples of lm-evaluation-harness, ``samples_TASK_DATE.jsonl`` (``--log_samples``).
 
 The model's name is in the file ``results_DATE.json`` beside them, or is the folder's name. The query is the question of
-the document where it has one, else the prompt. Where a task has several filters, the first one counts.
+the document where it has one, else the prompt. Where a task has several filters, the first one counts; it is noted
+where another one would give another score.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,7 +41,7 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
             if match is None and (path.suffix == ".json" and path.name.startswith("results")):
                 continue
             model, task = _model(path, match["date"] if match else ""), match["task"] if match else path.stem
-            seen: set[str] = set()
+            seen: dict[str, tuple[str, Any]] = {}
             for entry in entries(path, ledger, ("samples",)):
                 ledger.read += 1
                 draft = ledger.attempt(entry.place, _draft, entry, model, task, seen, ledger)
@@ -47,32 +49,58 @@ def read(sources: Sequence[str], ledger: Ledger) -> Iterator[Draft]:
                     yield draft
 
 
-def _draft(entry: Entry, model: str, task: str, seen: set[str], ledger: Ledger) -> Draft | None:
+def _draft(entry: Entry, model: str, task: str, seen: dict[str, tuple[str, Any]], ledger: Ledger) -> Draft | None:
     row: Any = entry.value
     if not isinstance(row, Mapping) or "doc" not in row:
         ledger.reject(entry.place, f"is {shown(row)}; it must be a sample with 'doc'")
         return None
     place = str(row.get("doc_id", entry.place))
-    if place in seen:
-        ledger.note("other filters of the same answer: the first one counts")
-        return None
-    seen.add(place)
     metric = _metric(row)
+    name, score = str(row.get("filter")), None if metric is None else row[metric]
+    if place in seen:
+        _note_filter(ledger, seen[place], name, score)
+        return None
+    seen[place] = name, score
     if metric is None:
         ledger.note("samples without a metric have no score")
     else:
         ledger.note(f"scores are the metric {metric!r}")
     query = first(row, *_QUESTIONS)
+    response, expected = _response(row)
     values = {
-        "query": query if isinstance(query, str) else text_of(first(row, *_PROMPTS)),
+        "query": query if isinstance(query, str) else _prompt(row),
         "domain": task,
         "model": model,
-        "score": None if metric is None else row[metric],
+        "score": score,
         "score_source": None if metric is None else f"lm-eval:{metric}",
-        "response": _response(row),
-        "expected": text_of(row.get("target")),
+        "response": response,
+        "expected": expected,
     }
     return Draft(entry.place, values, row, score_name=metric or "score")
+
+
+def _note_filter(ledger: Ledger, counted: tuple[str, Any], name: str, score: Any) -> None:
+    first_name, first_score = counted
+    ledger.note(f"several filters of the same answer: {first_name!r} counts, which comes first")
+    if score != first_score:
+        ledger.note(
+            f"the filter {name!r} gives another score than {first_name!r}; to take it, keep only the lines that name it"
+        )
+
+
+def _prompt(row: Mapping[str, Any]) -> Any:
+    """Return the prompt: a text, or the conversation that was sent to a chat model."""
+    prompt = first(row, *_PROMPTS)
+    while isinstance(prompt, list) and len(prompt) == 1 and isinstance(prompt[0], str | list):
+        prompt = prompt[0]
+    if isinstance(prompt, str) and prompt.startswith("[{"):
+        try:
+            turns = json.loads(prompt)
+        except ValueError:
+            return prompt
+        if all(isinstance(turn, Mapping) and "role" in turn and "content" in turn for turn in turns):
+            return turns
+    return prompt if isinstance(prompt, str) else text_of(prompt)
 
 
 def _metric(row: Mapping[str, Any]) -> str | None:
@@ -82,20 +110,26 @@ def _metric(row: Mapping[str, Any]) -> str | None:
     return next((name for name in known if not names or name in names), names[0] if names else None)
 
 
-def _response(row: Mapping[str, Any]) -> str | None:
-    """Return what the model wrote; of a choice between answers, the likeliest one."""
+def _response(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return what the model wrote and what was expected; of a choice, the likeliest answer and the right one."""
+    expected = text_of(row.get("target"))
     answers = row.get("resps")
     if not isinstance(answers, list) or not answers:
-        return text_of(first(row, "filtered_resps.0"))
+        return text_of(first(row, "filtered_resps.0")), expected
     written = answers[0]
     while isinstance(written, list) and written and not isinstance(written[0], int | float):
         written = written[0]
-    if isinstance(written, str) and not re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?|True|False", written):
-        return written
-    return _likeliest(row) or text_of(written)
+    if isinstance(written, str) and not re.fullmatch(r"-?\d+(\.\d+)?(e[+-]?\d+)?|-?inf|nan|True|False", written):
+        return written, expected
+    best = _likeliest(row)
+    if best is None:
+        return text_of(written), expected
+    right = _choice(row, int(expected)) if expected is not None and re.fullmatch(r"\d+", expected) else None
+    return _choice(row, best) or text_of(written), right or expected
 
 
-def _likeliest(row: Mapping[str, Any]) -> str | None:
+def _likeliest(row: Mapping[str, Any]) -> int | None:
+    """Return which of several choices is the likeliest; None where there is no choice."""
     filtered = row.get("filtered_resps")
     chances: list[float] = []
     for item in filtered if isinstance(filtered, list) else []:
@@ -105,8 +139,12 @@ def _likeliest(row: Mapping[str, Any]) -> str | None:
             return None
     if len(chances) < 2:  # noqa: PLR2004  # a choice has at least two answers
         return None
-    best = chances.index(max(chances))
-    return text_of(first(row, f"arguments.gen_args_{best}.arg_1", f"arguments.{best}.1"))
+    return chances.index(max(chances))
+
+
+def _choice(row: Mapping[str, Any], number: int) -> str | None:
+    text = text_of(first(row, f"arguments.gen_args_{number}.arg_1", f"arguments.{number}.1"))
+    return None if text is None else text.strip()
 
 
 def _model(path: Path, date: str) -> str:

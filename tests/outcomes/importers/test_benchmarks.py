@@ -132,7 +132,7 @@ class TestBFCL:
                 result("simple_1"),
                 result("simple_9"),
             )
-        summary = {"accuracy": 0.5, "correct_count": 1, "total_count": 2}
+        summary = {"accuracy": 0.67, "correct_count": 2, "total_count": 3}
         lines(tmp_path / "score/gpt-4o-2024-08-06-FC/BFCL_v3_simple_score.json", summary, wrong)
         rows, done = imported("bfcl", tmp_path)
         assert picked(rows, "query_id", "query", "domain", "model", "tool", "score") == [
@@ -189,9 +189,11 @@ class TestLmEval:
         assert picked(rows, "query", "domain", "model", "score", "response", "answer", "score_source") == [
             ("Question 3", "gsm8k", "meta-llama/Llama-3-8B", 0.0, "It is 3.", "4", "lm-eval:exact_match"),
             ("Question 4", "gsm8k", "meta-llama/Llama-3-8B", 1.0, "It is 4.", "4", "lm-eval:exact_match"),
-            ("Sky?", "sky", "meta-llama/Llama-3-8B", 1.0, " blue", "1", "lm-eval:acc"),
+            ("Sky?", "sky", "meta-llama/Llama-3-8B", 1.0, "blue", "blue", "lm-eval:acc"),
         ]
-        assert any("other filters" in rule for rule in done.coverage.notes)
+        assert done.coverage.notes["several filters of the same answer: 'strict-match' counts, which comes first"] == 1
+        (differ,) = (rule for rule in done.coverage.notes if "gives another score" in rule)
+        assert differ.startswith("the filter 'flexible-extract' gives another score than 'strict-match'")
         assert "must be a sample" in next(iter(reasons(done).values()))
 
 
