@@ -180,9 +180,7 @@ class Estimates:
         Returns:
             Success, number of outcomes and of the prior's outcomes, cost, latency, scaled cost and scaled latency.
         """
-        total: NDArray[np.float64] = self._together[rows[0]].copy()
-        for row in rows[1:]:
-            total += self._together[row]
+        total: NDArray[np.float64] = np.add.reduce(self._together.take(rows, axis=0))
         total /= len(rows)
         return total
 

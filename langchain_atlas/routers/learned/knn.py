@@ -144,8 +144,7 @@ class KNNRouter(EmbeddingRouter):
             rule=overall.rule,
             where=overall.where,
             evidence=count,
-            solved=solved,
-            failed=failed,
+            counted=solved + failed,
             distance=float(distances[0]),
         )
 
