@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.engines.products import product
 from langchain_atlas.outcomes.pair_levels import Effects
 from langchain_atlas.privacy import check_encoder
 
@@ -289,8 +290,7 @@ def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
 
     Features of shape [n, n_features] give [n, n_pairs].
     """
-    products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
-    return products
+    return product(seen, coefficients[:-1]) + coefficients[-1]
 
 
 def products(seen: NDArray[Any], coefficients: NDArray[Any], short: NDArray[Any] | None) -> NDArray[Any]:
