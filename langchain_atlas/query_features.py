@@ -290,7 +290,8 @@ def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
 
     Features of shape [n, n_features] give [n, n_pairs].
     """
-    return product(seen, coefficients[:-1]) + coefficients[-1]
+    products: NDArray[Any] = product(seen, coefficients[:-1]) + coefficients[-1]
+    return products
 
 
 def products(seen: NDArray[Any], coefficients: NDArray[Any], short: NDArray[Any] | None) -> NDArray[Any]:

@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from langchain_atlas.engines.products import product
+from langchain_atlas.engines.products import one_thread, product
 
 SIZES = st.integers(0, 300)
 
@@ -61,3 +63,46 @@ def test_no_other_thread_takes_part_in_small_ones() -> None:
     assert ran.returncode == 0, ran.stderr
     spent = json.loads(ran.stdout)
     assert max(spent.values()) < 0.2, spent  # with BLAS's threads, 0.5 to 100
+
+
+def blas_threads() -> set[int]:
+    np.ones((2, 2)) @ np.ones((2, 2))
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+
+def test_work_of_many_products_takes_one_thread_and_gives_the_others_back() -> None:
+    with threadpool_limits(3, user_api="blas"):
+        with one_thread():
+            assert blas_threads() == {1}
+            with one_thread():
+                assert blas_threads() == {1}
+            assert blas_threads() == {1}
+        assert blas_threads() == {3}
+
+
+def test_a_block_that_outlives_the_first_one_leaves_everything_as_it_was() -> None:
+    entered, leave = threading.Event(), threading.Event()
+
+    def work() -> None:
+        with one_thread():
+            entered.set()
+            leave.wait(10)
+
+    with threadpool_limits(3, user_api="blas"):
+        other = threading.Thread(target=work)
+        with one_thread():
+            other.start()
+            assert entered.wait(10)
+        assert blas_threads() == {3}
+        leave.set()
+        other.join()
+        assert blas_threads() == {3}
+        with one_thread():
+            assert blas_threads() == {1}
+
+
+def test_they_are_given_back_after_an_error() -> None:
+    with threadpool_limits(3, user_api="blas"):
+        with pytest.raises(ValueError, match="wrong"), one_thread():
+            raise ValueError("wrong")
+        assert blas_threads() == {3}
