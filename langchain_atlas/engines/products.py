@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FEW, _MANY = 200_000, 4_000_000
+_FEW, _MANY = 200_000, 2_000_000
 """Multiplications up to which BLAS takes one thread by itself, and from which on several are worth waiting for."""
 _STEP = 8
 """Parts hold a multiple of so many rows or columns, as BLAS takes them together."""
