@@ -90,7 +90,7 @@ format: $(INSTALLED) ## Put the code into the one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench-startup: $(INSTALLED) ## How long importing the package and showing the help take
+bench-startup: $(INSTALLED) ## How long importing the package, showing the help and the first answer take
 	$(BIN)/python benchmarks/startup.py
 
 bench-bfcl: $(INSTALLED) ## Routers on function calling (needs ../shared/data, like the next three)

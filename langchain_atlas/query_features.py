@@ -12,18 +12,20 @@ distinguishes texts determines which pair is right. So a query's vector has, in 
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.engines.products import product
 from langchain_atlas.outcomes.pair_levels import Effects
 from langchain_atlas.privacy import check_encoder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -47,6 +49,8 @@ SHAPE_FEATURES = ("length", "words", "numbers", "lines", "sentences", "capitals"
 
 _ONES = len(SHAPE_FEATURES) + 2
 """Features of a query besides the four parts that are as long as an embedding."""
+_GROUP = 32
+"""Numbers that are added up together in a product of matrices, or a multiple of them."""
 _NUMBERS = re.compile(r"\d[\d,.]*")
 _ENDS = re.compile(r"[.!?;]")
 
@@ -80,7 +84,10 @@ class QueryFeatures:
         texts = [query.text for query in queries]
         vectors = encoder.encode([*texts, *(item for group in items for item in group)])
         text, rest = vectors[: len(texts)], vectors[len(texts) :]
-        context, best = np.zeros(text.shape, text.dtype), np.zeros(text.shape, text.dtype)
+        shape, context, best = np.array(list(map(shape_of, texts))), *np.zeros((2, *text.shape), text.dtype)
+        if not len(rest):
+            none = np.zeros((len(texts), 1))
+            return cls(text=text, shape=shape, context=context, best=best, fit=none, items=none)
         start = 0
         for row, group in enumerate(items):
             if group:
@@ -89,12 +96,17 @@ class QueryFeatures:
                 start += len(group)
         return cls(
             text=text,
-            shape=np.array([shape_of(text) for text in texts]),
+            shape=shape,
             context=context,
             best=best,
             fit=np.add.reduce(text * best, axis=1, keepdims=True).astype(np.float64),
             items=np.log1p([[len(group)] for group in items]),
         )
+
+    @property
+    def has_context(self) -> bool:
+        """Whether any of the queries has a context; otherwise most features are zero."""
+        return bool(self.items.any())
 
 
 @dataclass(frozen=True)
@@ -149,17 +161,20 @@ class Featurizer:
         return view, np.hstack([view._plain(features), (apart - mean) @ axes])
 
     def vectors(self, features: QueryFeatures, seen: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Return the vectors of some queries, shape [n_queries, dimension]; `seen` are their features, if known."""
+        """Return the vectors of some queries, shape [n_queries, dimension].
+
+        Args:
+            features: the features of the queries.
+            seen: the result of `seen`, if already computed; it may be short.
+        """
         if not self.directions.shape[1]:
             return self._plain(features)
         seen = self.seen(features) if seen is None else seen
         shape = seen[:, -len(self.centre) :] * (_SHAPE_WEIGHT / _SEEN_SHAPE_WEIGHT)  # a half, so that it is exact
-        return np.concatenate(
-            [self._plain(features, shape), products(seen, self.directions, self._plain_directions)], axis=1
-        )
+        return self._plain(features, shape, products(seen, self.directions, self._short_directions))
 
     @cached_property
-    def _plain_directions(self) -> NDArray[np.float64] | None:
+    def _short_directions(self) -> NDArray[np.float64] | None:
         return without_context(self.directions)
 
     def dimension(self, encoded: int) -> int:
@@ -170,42 +185,35 @@ class Featurizer:
         """Return the number of features, given the length of the encoder's vectors."""
         return int(4 * encoded + 2 + len(self.centre))
 
-    def _shape(self, features: QueryFeatures) -> NDArray[np.float64]:
-        varied, spread = self._varied
-        deviations = np.where(varied, (features.shape - self.centre) / spread, 0.0)
-        return np.minimum(np.maximum(deviations, -_MOST_DEVIATIONS), _MOST_DEVIATIONS)
+    def _shape(self, features: QueryFeatures, weight: float) -> NDArray[np.float64]:
+        deviations = (features.shape - self.centre) / self._divisor
+        return weight * np.minimum(np.maximum(deviations, -_MOST_DEVIATIONS), _MOST_DEVIATIONS)
 
     @cached_property
-    def _varied(self) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        varied = self.spread > 0
-        return varied, np.where(varied, self.spread, 1.0)
+    def _divisor(self) -> NDArray[np.float64]:
+        return np.where(self.spread > 0, self.spread, np.inf)
 
-    def _plain(self, features: QueryFeatures, shape: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def _plain(self, features: QueryFeatures, *known: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the vectors, given the weighted shape and the directions; without them, those without directions."""
+        known = known or (self._shape(features, _SHAPE_WEIGHT),)
         fit, items = _FIT_WEIGHT * features.fit, _COUNT_WEIGHT * features.items
-        shape = _SHAPE_WEIGHT * self._shape(features) if shape is None else shape
-        return np.concatenate([features.text, features.context, fit, items, shape], axis=1)
+        return np.concatenate([features.text, features.context, fit, items, *known], axis=1)
 
-    def seen(self, features: QueryFeatures) -> NDArray[np.float64]:
-        """Return all features from which outcomes are predicted, shape [n_queries, n_seen]."""
+    def seen(self, features: QueryFeatures, *, short: bool = False) -> NDArray[np.float64]:
+        """Return all features from which outcomes are predicted, shape [n_queries, n_seen].
+
+        Args:
+            features: the features of the queries.
+            short: whether to leave out most of those of the context if no query has one, as they are zero; see
+                `products`. There are then fewer numbers, by three times those of the encoder's vectors.
+        """
         # Weights give the parts similar lengths, so that one penalty suits all.
-        if len(features.items) == 1 and not features.items[0, 0]:  # without context, most of it is zero
-            text, shape = features.text.shape[1], self._shape(features)
-            lone = np.zeros((1, self.n_seen(text)))
-            lone[:, :text] = features.text
-            lone[:, -len(self.centre) :] = _SEEN_SHAPE_WEIGHT * shape
-            return lone
-        both = [8.0 * features.text * features.best, 3.0 * np.abs(features.text - features.best) * (features.items > 0)]
-        return np.concatenate(
-            [
-                features.text,
-                features.context,
-                *both,
-                3.0 * features.fit,
-                0.3 * features.items,
-                _SEEN_SHAPE_WEIGHT * self._shape(features),
-            ],
-            axis=1,
-        )
+        text, shape = features.text, self._shape(features, _SEEN_SHAPE_WEIGHT)
+        if short and not features.has_context and not text.shape[1] % _GROUP:
+            return np.concatenate([text, features.fit, features.items, shape], axis=1)
+        both = [8.0 * text * features.best, 3.0 * np.abs(text - features.best) * (features.items > 0)]
+        ones = [3.0 * features.fit, 0.3 * features.items]
+        return np.concatenate([text, features.context, *both, *ones, shape], axis=1)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[np.float64]]) -> Featurizer:
@@ -246,10 +254,23 @@ def _item_text(entry: Any) -> str:
 def shape_of(text: str) -> list[float]:
     """Return the numbers about the shape of a text, in the order of `SHAPE_FEATURES`."""
     words, length = len(text.split()), max(len(text), 1)
-    symbols = len(text) - sum(map(str.isalnum, text)) - sum(map(str.isspace, text))
-    capitals = sum(map(str.isupper, text))
+    symbols = len(text) - _count(text, str.isalnum) - _count(text, str.isspace)
+    capitals = _count(text, str.isupper)
     counts = (len(text), words, len(_NUMBERS.findall(text)), text.count("\n"), len(_ENDS.findall(text)))
-    return [*np.log1p(counts), 10 * capitals / length, 10 * symbols / length, length / max(words, 1) / 3]
+    return [*map(math.log1p, counts), 10 * capitals / length, 10 * symbols / length, length / max(words, 1) / 3]
+
+
+def _count(text: str, is_one: Callable[[str], bool]) -> int:
+    """Return how many characters of a text are of a kind."""
+    if not text.isascii():
+        return sum(map(is_one, text))
+    return len(text) - len(text.encode().translate(None, _ascii(is_one)))
+
+
+@cache
+def _ascii(is_one: Callable[[str], bool]) -> bytes:
+    """Return the ASCII characters of a kind."""
+    return bytes(code for code in range(128) if is_one(chr(code)))
 
 
 def filled(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -269,32 +290,30 @@ def affine(seen: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
 
     Features of shape [n, n_features] give [n, n_pairs].
     """
-    products: NDArray[Any] = seen @ coefficients[:-1] + coefficients[-1]
+    products: NDArray[Any] = product(seen, coefficients[:-1]) + coefficients[-1]
     return products
 
 
-def products(seen: NDArray[Any], coefficients: NDArray[Any], plain: NDArray[Any] | None) -> NDArray[Any]:
-    """Return what `affine` does; faster for one query without context.
+def products(seen: NDArray[Any], coefficients: NDArray[Any], short: NDArray[Any] | None) -> NDArray[Any]:
+    """Return what `affine` does, also for features that are short.
 
     Args:
-        seen: features from a `Featurizer`, shape [n_queries, n_seen].
+        seen: features from a `Featurizer`, shape [n_queries, n_seen], or fewer if they are short.
         coefficients: shape [n_seen + 1, n].
-        plain: the result of `without_context` for these coefficients.
+        short: the result of `without_context` for these coefficients.
     """
-    if plain is None or len(seen) > 1 or seen[0, -len(SHAPE_FEATURES) - 1]:  # the number of items in the context
-        return affine(seen, coefficients)
-    text = (seen.shape[1] - _ONES) // 4
-    return affine(np.concatenate([seen[:, :text], seen[:, 4 * text :]], axis=1), plain)
+    return affine(seen, coefficients if short is None or seen.shape[1] + 1 != len(short) else short)
 
 
 def without_context(coefficients: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the coefficients without those of the context, which are most of them; None for uncommon encoders.
+    """Return the coefficients of short features, see `Featurizer.seen`; None for uncommon encoders.
 
-    A query without context has zeros there. Sums without them are the same to the last bit, because vectors of a
-    multiple of 32 numbers are added up in the same groups. Shape [n_features + 1, n_pairs], with fewer features.
+    A query without context has zeros in the features that are left out. Sums without them are the same to the last bit,
+    because vectors of a multiple of 32 numbers are added up in the same groups. Shape [n_features + 1, n_pairs], with
+    fewer features.
     """
     text, left = divmod(len(coefficients) - 1 - _ONES, 4)
-    if left or text % 32 or not text:
+    if left or text % _GROUP or not text:
         return None
     return np.concatenate([coefficients[:text], coefficients[4 * text :]])
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recorded import CALLER, TALKER, Compass, offer, offers, row, table_of
 
 from langchain_atlas.pool.pool import Pair
-from langchain_atlas.query_features import Featurizer, QueryFeatures, context_items, filled
+from langchain_atlas.query_features import SHAPE_FEATURES, Featurizer, QueryFeatures, context_items, filled, shape_of
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.testing import FakeEncoder
@@ -422,3 +422,13 @@ class TestSaved:
         assert isinstance(again, ClusterRouter)
         assert again.view_ is None
         assert again.view == "text"
+
+
+@given(st.text())
+def test_characters_are_counted_alike_in_any_script(text: str) -> None:
+    kinds = dict(zip(SHAPE_FEATURES, shape_of(text), strict=True))
+    length = max(len(text), 1)
+    symbols = sum(not character.isalnum() and not character.isspace() for character in text)
+    assert kinds["symbols"] == pytest.approx(10 * symbols / length)
+    assert kinds["capitals"] == pytest.approx(10 * sum(map(str.isupper, text)) / length)
+    assert kinds["length"] == pytest.approx(math.log1p(len(text)))

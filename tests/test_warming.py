@@ -81,3 +81,15 @@ encoder.encode = lambda given: (texts.extend(given), encode(given))[1]
 print(json.dumps([len(texts) > 0, "litellm" in sys.modules, "langchain_litellm" in sys.modules]))
 """)
     assert seen == [True, True, True]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(collects: bool) -> None:
+    left = run(f"""
+import gc
+from langchain_atlas.warming import begin_imports
+gc.{"enable" if collects else "disable"}()
+begin_imports().join()
+print(json.dumps([gc.isenabled(), "langchain_litellm" in sys.modules]))
+""")
+    assert left == [collects, True]

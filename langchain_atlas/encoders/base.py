@@ -80,8 +80,10 @@ class Encoder(ABC):
         fresh = [text for text in dict.fromkeys(texts) if text not in known]
         if fresh:
             vectors = self._read_or_encode(fresh)
-            known.update(zip(fresh, vectors, strict=True))
             self._remember(fresh, vectors)
+            if len(fresh) == len(texts):
+                return vectors
+            known.update(zip(fresh, vectors, strict=True))
         return np.stack([known[text] for text in texts])
 
     def _cache_key(self) -> str | None:
@@ -176,6 +178,6 @@ def _encode_part(shared: tuple[Encoder, str | None], texts: list[str]) -> NDArra
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1, keepdims=True))
     scaled: NDArray[np.float32] = np.divide(vectors, np.maximum(lengths, 1e-12)).astype(np.float32)
     return scaled

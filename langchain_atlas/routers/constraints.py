@@ -68,11 +68,14 @@ def feasible(
     if permitted is None:
         wanted = query.constraints.pairs
         permitted = np.array([wanted is None or pair in wanted for pair in pairs])
+    limits = query.constraints
+    if limits.max_cost_usd is None and limits.max_latency_s is None and permitted.any():
+        return Feasible(permitted, "")
     allowed, made = permitted, trajectory.observations
     reason = "No pair is left to ask." if allowed.any() else "The query allows none of the router's pairs."
     for limit, expected, seen, unit, times in (
-        (query.constraints.max_cost_usd, cost, [call.cost_usd for call in made], "dollars", True),
-        (query.constraints.max_latency_s, latency, [call.latency_s for call in made], "seconds", False),
+        (limits.max_cost_usd, cost, [call.cost_usd for call in made], "dollars", True),
+        (limits.max_latency_s, latency, [call.latency_s for call in made], "seconds", False),
     ):
         if limit is None:
             continue

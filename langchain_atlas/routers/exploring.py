@@ -110,7 +110,7 @@ class ExploringRouter(RouterWrapper):
         router = self._utility_router()._as_it_is()  # noqa: SLF001  # of the same room
         permitted = router._permitted(query)  # noqa: SLF001
         expected = router._expect(router._prepare([query])[0], permitted)  # noqa: SLF001
-        if own.pair not in router.pairs or expected.solved is None or expected.failed is None:
+        if own.pair not in router.pairs or expected.counted is None:
             return own
         mine = router.pairs.index(own.pair)
         with self._lock:
@@ -136,11 +136,10 @@ class ExploringRouter(RouterWrapper):
         for most, one in ((limits.max_cost_usd, expected.cost), (limits.max_latency_s, expected.latency)):
             if most is not None:
                 allowed &= one <= most
-        assert expected.solved is not None  # noqa: S101  # the caller looked
-        assert expected.failed is not None  # noqa: S101
-        drawn = self._draw.beta(
-            np.maximum(expected.solved, 1e-9), np.maximum(expected.failed, 1e-9), (_DRAWS, len(permitted))
-        )
+        beta = expected.beta()
+        assert beta is not None  # noqa: S101  # the caller looked
+        solved, failed = (np.maximum(part, 1e-9) for part in beta)
+        drawn = self._draw.beta(solved, failed, (_DRAWS, len(permitted)))
         utility = router.utility(expected, query.cost_weight)
         trusted = router._trusted(expected)  # noqa: SLF001
         weight = router._weight(expected, query.cost_weight)  # noqa: SLF001

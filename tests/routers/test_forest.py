@@ -15,6 +15,7 @@ from recorded import row, table_of
 from langchain_atlas.errors import SettingError
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.query_features import QueryFeatures
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.cluster.trees import Forest
@@ -230,3 +231,43 @@ class TestForest:
     def test_arrays_that_do_not_fit_are_noticed(self, name: str, change: Any) -> None:
         assert some().fits(3, 2)
         assert not dataclasses.replace(some(), **{name: change(getattr(some(), name))}).fits(3, 2)
+
+
+class TestSpeed:
+    @given(st.integers(0, 2**32 - 1))
+    def test_one_query_reaches_the_leaves_that_a_step_at_a_time_reaches(self, seed: int) -> None:
+        forest, draw = one_forest(), np.random.default_rng(seed)
+        values = draw.choice([-0.5, -0.1, 0.0, 0.1, 0.5, 1.0, 3.0], int(forest.features.max()) + 1).astype(np.float32)
+        at = forest.roots
+        for _ in range(len(forest.features)):
+            right = values.astype(np.float64)[forest.features[at]] > forest.thresholds[at]
+            at = forest.children[at, right.astype(int)]
+            if (at >= len(forest.features) - len(forest.records)).all():
+                break
+        leaves = at - (len(forest.features) - len(forest.records))
+        assert forest._leaves_of_one(values)[0].tolist() == leaves.tolist()
+        assert forest._leaves(np.tile(values, 2), len(values)).tolist() == [leaves.tolist()] * 2
+
+    @pytest.mark.parametrize("size", [32, 64, 20])
+    def test_features_without_those_of_a_context_give_the_same_estimates(self, size: int) -> None:
+        router = ClusterRouter(FakeEncoder(size), n_clusters=3, guard=0.85).fit(by_length())
+        assert router.view_ is not None
+        assert router.forest_ is not None
+        assert router.ridge_ is not None
+        texts = ["What is 2 + 2?", LONG, "Größe: 3 °C;\nÄhnlich?", ""]
+        features = QueryFeatures.of([Query(text=text) for text in texts], router.encoder)
+        whole, short = router.view_.seen(features), router.view_.seen(features, short=True)
+        assert short.shape[1] == whole.shape[1] - (0 if size % 32 else 3 * size)
+        for estimate in (
+            lambda seen: router.forest_.success(texts, seen),
+            router.ridge_.success,
+            lambda seen: router.view_.vectors(features, seen),
+        ):
+            np.testing.assert_allclose(estimate(short), estimate(whole), rtol=1e-12, atol=1e-12)
+
+
+@cache
+def one_forest() -> Forest:
+    forest = one_cluster().fit(by_length()).forest_
+    assert forest is not None
+    return forest

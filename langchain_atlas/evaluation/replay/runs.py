@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.amounts import add_known
+from langchain_atlas.engines.products import one_thread
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.evaluation.replay.together import REFUSED, Prepared, solve_together
 from langchain_atlas.loop.limits.per_query import MAX_TURNS
@@ -92,8 +93,9 @@ def run_router(
             pairs has a score on any query.
     """
     replay = _Replay(router, executor, max_turns)
-    for start in range(0, len(executor.table.query_ids), _BATCH):
-        replay.run(start, start + _BATCH, on_query)
+    with one_thread():
+        for start in range(0, len(executor.table.query_ids), _BATCH):
+            replay.run(start, start + _BATCH, on_query)
     return replay.runs()
 
 
@@ -122,9 +124,10 @@ def run_routers(
     for name, router in routers.items():
         with named(name):
             replays[name] = _Replay(router, executor, max_turns)
-    for start in range(0, len(executor.table.query_ids), _BATCH):
-        for replay in replays.values():
-            replay.run(start, start + _BATCH, on_query)
+    with one_thread():
+        for start in range(0, len(executor.table.query_ids), _BATCH):
+            for replay in replays.values():
+                replay.run(start, start + _BATCH, on_query)
     return {name: replay.runs() for name, replay in replays.items()}
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.engines.products import product
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,7 +76,7 @@ class Clusterings:
 
     def distances(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the distance of each vector to every centre, shape [n, n_rows]."""
-        squared = (vectors**2).sum(axis=1, keepdims=True) - 2 * vectors @ self.centres.T + self._squares
+        squared = (vectors**2).sum(axis=1, keepdims=True) - product(2 * vectors, self.centres.T) + self._squares
         distances: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0))
         return distances
 

@@ -50,13 +50,13 @@ class Ridge:
 
     def success(self, seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs], 0 to 1."""
-        said = products(seen.astype(np.float32), self.coefficients, self._plain).astype(np.float64)
+        said = products(seen.astype(np.float32), self.coefficients, self._short).astype(np.float64)
         # Rounded, because products of one row and of many, or of some pairs and of all, differ in their last bits.
         estimates: NDArray[np.float64] = np.minimum(np.maximum(said.round(_DECIMALS), 0), 1)
         return estimates
 
     @cached_property
-    def _plain(self) -> NDArray[np.float32] | None:
+    def _short(self) -> NDArray[np.float32] | None:
         return without_context(self.coefficients)
 
     def with_pairs(self, columns: NDArray[np.int64]) -> Ridge:

@@ -201,9 +201,7 @@ class ClusterRouter(UtilityRouter):
 
     def best(self, cluster: int) -> Candidate:
         """Return the pair with the highest utility in a cluster of the first clustering, with its evidence."""
-        rows = [cluster]
-        expected = self._average(rows, "nearest-cluster", None)
-        expected = replace(expected, **self._spread(rows, None, expected.success[None]))
+        expected = self._expected([cluster], "nearest-cluster", None, None)
         utility = self.utility(expected)
         return self._candidate(expected, int(np.argmax(utility)), utility)
 
@@ -226,9 +224,10 @@ class ClusterRouter(UtilityRouter):
         if self.view_ is None or self.forest_ is None or self.ridge_ is None:
             return [(distances, None) for distances in self._distances(queries)]
         features = QueryFeatures.of(queries, self.encoder)
-        seen = self.view_.seen(features)
+        seen = self.view_.seen(features, short=True)
         distances = self.clusterings_.distances(self.view_.vectors(features, seen))
-        further = np.stack([self.forest_.success(_texts(queries), seen), self.ridge_.success(seen)], axis=1)
+        further = np.empty((len(queries), 2, len(self.forest_.counts)))
+        further[:, 0], further[:, 1] = self.forest_.success(_texts(queries), seen), self.ridge_.success(seen)
         return list(zip(distances, further, strict=True))
 
     def _expect(
@@ -236,20 +235,58 @@ class ClusterRouter(UtilityRouter):
     ) -> PairEstimates:
         distances, further = item
         rows, rule = self._speaking(distances, permitted)
-        away = None if rule == "best-overall" else float(distances[rows].mean())
-        expected = self._average(rows, rule, float(distances[rows[0]]))
-        if further is None or self.forest_ is None or expected.solved is None or expected.failed is None:
-            return replace(expected, **self._spread(rows, away, expected.success[None]))
-        # Pairs that were added later are last; the forest and the ridge regression have no outcomes of them.
-        known, weight = further.shape[1], self.statistics_.share_of(self.forest_.counts, _HALFWAY)
-        estimates = np.repeat(expected.success[None], 1 + len(further), axis=0)
-        estimates[1:, :known] = weight * further + (1 - weight) * expected.success[:known]
-        success = np.add.reduce(estimates) / len(estimates)
-        counted = expected.solved + expected.failed
-        parts = {**expected.parts, "The trees": estimates[1], "The ridge regression": estimates[2]}
-        solved, failed = success * counted, (1 - success) * counted
-        spread = self._spread(rows, away, estimates)
-        return replace(expected, success=success, solved=solved, failed=failed, parts=parts, **spread)
+        return self._expected(rows, rule, distances[rows].tolist(), further)
+
+    def _expected(
+        self, rows: list[int], rule: str, distances: list[float] | None, further: NDArray[np.float64] | None
+    ) -> PairEstimates:
+        """Return the estimates from some clusters.
+
+        Args:
+            rows: the clusters, one of each clustering, or only the first.
+            rule: how they were found.
+            distances: distance of the query to their centres; None if there is no query.
+            further: what forest and ridge regression estimate, shape [2, n_known_pairs]; None without them.
+        """
+        strength = self.natural_strength_ if self.strength is None else self.strength
+        known, cluster = self.statistics_.estimates(strength), rows[0]
+        success, counted, cost, latency, scaled_cost, scaled_latency = known.averaged(rows)
+        away = None if distances is None or rule == "best-overall" else sum(distances) / len(rows)
+        parts, estimates = {"The cluster": known.success[cluster], "Finer clusters": success}, success[None]
+        if further is not None:
+            estimates = self._joined(success, further)
+            parts |= {"The trees": estimates[1], "The ridge regression": estimates[2]}
+            success = np.add.reduce(estimates) / len(estimates)
+        where = f"cluster {cluster} ({self.clusters_[cluster].label})"
+        return PairEstimates(
+            success=success,
+            parts=parts,
+            cost=cost,
+            latency=latency,
+            scaled_cost=scaled_cost,
+            scaled_latency=scaled_latency,
+            highest=known.highest,
+            rule=rule,
+            where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
+            evidence=self.statistics_.count[cluster],
+            counted=counted,
+            cluster=cluster,
+            distance=None if distances is None else distances[0],
+            **self._spread(rows, away, estimates),
+        )
+
+    def _joined(self, success: NDArray[np.float64], further: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the estimates of clusters, forest and ridge regression, shape [3, n_pairs].
+
+        Each of the further ones is mixed with that of the clusters, which has learned more outcomes since the fit.
+        """
+        estimates = np.empty((1 + len(further), len(success)))
+        estimates[:] = success
+        if self.forest_ is not None:  # without it nothing further is estimated
+            # Pairs that were added later are last; the forest and the ridge regression have no outcomes of them.
+            mixed = estimates[1:, : further.shape[1]]
+            mixed += self.statistics_.share_of(self.forest_.counts, _HALFWAY) * (further - mixed)
+        return estimates
 
     def _spread(self, rows: list[int], away: float | None, estimates: NDArray[np.float64]) -> dict[str, Any]:
         """Return the uncertainty of the estimates against the default pair, if there is a guard that uses it.
@@ -288,28 +325,6 @@ class ClusterRouter(UtilityRouter):
                 return rows[:1], "best-overall"
             rows[number] = part.start + int(np.where(speaking, item[part], np.inf).argmin())
         return rows, "nearest-cluster" if evidenced[0] else "nearby-cluster"
-
-    def _average(self, rows: list[int], rule: str, distance: float | None) -> PairEstimates:
-        strength = self.natural_strength_ if self.strength is None else self.strength
-        known, cluster = self.statistics_.estimates(strength), rows[0]
-        where = f"cluster {cluster} ({self.clusters_[cluster].label})"
-        success, total, cost, latency, scaled_cost, scaled_latency = known.averaged(rows)
-        return PairEstimates(
-            success=success,
-            parts={"The cluster": known.success[cluster], "Finer clusters": success},
-            cost=cost,
-            latency=latency,
-            scaled_cost=scaled_cost,
-            scaled_latency=scaled_latency,
-            highest=known.highest,
-            rule=rule,
-            where="the overall records, as no cluster has outcomes" if rule == "best-overall" else where,
-            evidence=self.statistics_.count[cluster],
-            solved=success * total,  # not the mean of the counts: the interval must be about `success`
-            failed=(1 - success) * total,
-            cluster=cluster,
-            distance=distance,
-        )
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

@@ -36,7 +36,7 @@ _MOST_LEAVES = 2000
 _FEATURES_TRIED = 0.3
 _DEPTH = 24
 _SHORT, _STRIDE = 12, 4
-"""Steps down the trees before it is first checked whether all paths have ended, and between two checks."""
+"""Steps down the trees before it is first checked whether all paths have ended, and then between two checks."""
 _FEW_NODES = 20_000
 """So many nodes are asked all at once for a lone query; of more, only those on its paths."""
 _LONGEST_TEXT = 20_000
@@ -105,58 +105,61 @@ class Forest:
 
     def success(self, texts: Sequence[str], seen: NDArray[np.float64]) -> NDArray[np.float64]:
         """Estimate each pair's success, shape [n_queries, n_pairs]."""
-        features = _features(texts, seen, self.projection, self._plain_projection)
-        values, n_features = features.ravel().astype(np.float64), features.shape[1]
+        features = _features(texts, seen, self.projection, self._short_projection)
         if len(features) == 1 and self._n_inner <= _FEW_NODES:
-            leaves = self._leaves_of_one(values)
+            leaves = self._leaves_of_one(features[0])
         else:
-            leaves = self._leaves(values, n_features)
+            leaves = self._leaves(features.ravel(), features.shape[1])
         reached = self.records.take(leaves, axis=0)
         estimates: NDArray[np.float64] = np.add.reduce(reached, axis=1, dtype=np.float64) / reached.shape[1]
         return estimates
 
-    def _leaves(self, values: NDArray[np.float64], n_features: int) -> NDArray[np.intp]:
+    def _leaves(self, values: NDArray[np.float32], n_features: int) -> NDArray[np.intp]:
         """Return the leaf of each query in each tree, shape [n_queries, n_trees]; all go down step by step."""
         roots, tested, thresholds, following = self._doubled
         starts = np.arange(0, values.size, n_features)[:, None]
         at = np.tile(roots, (len(starts), 1))
-        for step in range(self._steps):
-            at = following.take(at + (values.take(starts + tested.take(at)) > thresholds.take(at)))
-            if self._have_ended(step, at, 2 * self._n_inner):
+        for steps in self._stretches:
+            for _ in range(steps):
+                at = following.take(at + (values.take(starts + tested.take(at)) > thresholds.take(at)))
+            if (at >= 2 * self._n_inner).all():
                 break
         return at // 2 - self._n_inner
 
-    def _leaves_of_one(self, values: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _leaves_of_one(self, values: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the leaf of one query in each tree, shape [1, n_trees].
 
         Every node is asked at once where it leads, so that a step down is one operation.
         """
-        tested, thresholds, children, leads = self._asked
-        leads = leads.copy()
-        children.take(self._even + (values.take(tested) > thresholds), out=leads[: self._n_inner], mode="clip")
+        inner, (tested, left, right) = self._n_inner, self._asked
+        leads = left.copy()  # a leaf leads to itself
+        np.copyto(leads[:inner], right, where=values.take(tested) > self._least[:inner])
         at = self._start
-        for step in range(self._steps):
-            at = leads.take(at)
-            if self._have_ended(step, at, self._n_inner):
+        for steps in self._stretches:
+            for _ in range(steps):
+                at = leads.take(at)
+            if np.minimum.reduce(at, axis=None) >= inner:
                 break
-        return at - self._n_inner
+        return at - inner
 
     @cached_property
-    def _asked(self) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.intp], NDArray[np.intp]]:
-        """Feature, threshold and children of the inner nodes, and the number of every node, to which leaves lead."""
-        inner, every = self._n_inner, np.arange(len(self.features), dtype=np.intp)
-        return self.features[:inner].astype(np.intp), self.thresholds[:inner], self._doubled[3][: 2 * inner] // 2, every
+    def _asked(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        """Feature of the inner nodes, left child of all nodes, and right child of the inner nodes."""
+        children = self.children.T.astype(np.intp)
+        return self.features[: self._n_inner].astype(np.intp), children[0].copy(), children[1, : self._n_inner].copy()
 
     @cached_property
-    def _even(self) -> NDArray[np.intp]:
-        return 2 * np.arange(self._n_inner, dtype=np.intp)
+    def _least(self) -> NDArray[np.float32]:
+        """The thresholds as the next lower number of the features' precision: above both are the same features."""
+        near = self.thresholds.astype(np.float32)
+        return np.where(near > self.thresholds, np.nextafter(near, np.float32(-np.inf)), near)
 
     @cached_property
     def _start(self) -> NDArray[np.intp]:
         return self.roots.astype(np.intp)[None]
 
     @cached_property
-    def _doubled(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64], NDArray[np.intp]]:
+    def _doubled(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32], NDArray[np.intp]]:
         """The roots, and for each node its feature, its threshold and its children, with every node's number doubled.
 
         So that a node's number plus a comparison is where its child stands: one operation less for each step.
@@ -164,25 +167,22 @@ class Forest:
         return (
             (2 * self.roots).astype(np.intp),
             np.repeat(self.features, 2).astype(np.intp),
-            np.repeat(self.thresholds, 2),
+            np.repeat(self._least, 2),
             (2 * self.children.ravel()).astype(np.intp),
         )
 
-    def _have_ended(self, step: int, at: NDArray[np.intp], first_leaf: int) -> bool:
-        """Return whether all paths are known to have ended in leaves; most are far shorter than the longest."""
-        return step >= _SHORT and step % _STRIDE == 0 and bool(np.minimum.reduce(at, axis=None) >= first_leaf)
-
     @cached_property
-    def _plain_projection(self) -> NDArray[np.float64] | None:
+    def _short_projection(self) -> NDArray[np.float64] | None:
         return without_context(self.projection)
 
     @cached_property
-    def _steps(self) -> int:
-        """How many steps lead from a root to a leaf, at most."""
+    def _stretches(self) -> tuple[int, ...]:
+        """Steps to take before it is checked whether all paths have ended: most are far shorter than the longest."""
         at, steps = self.roots, 0
         while steps < _DEPTH and not (at >= self._n_inner).all():
             at, steps = np.unique(self.children[at]), steps + 1
-        return steps
+        first = min(_SHORT, steps)
+        return (first, *(min(_STRIDE, steps - start) for start in range(first, steps, _STRIDE)))
 
     @cached_property
     def _n_inner(self) -> int:
@@ -270,17 +270,18 @@ def _features(
     texts: Sequence[str],
     seen: NDArray[np.float64],
     projection: NDArray[np.float64],
-    plain: NDArray[np.float64] | None = None,
+    short: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float32]:
     """Return the components and how often each word occurs in the text, shape [n_queries, n_components + buckets].
 
     Rounded, because products of one row and of many differ in their last bits.
     """
-    components = products(seen, projection, plain).round(_DECIMALS)
-    features = np.zeros((len(texts), components.shape[1] + _BUCKETS), dtype=np.float32)
+    components = products(seen, projection, short).round(_DECIMALS)
+    features = np.empty((len(texts), components.shape[1] + _BUCKETS), dtype=np.float32)
     features[:, : components.shape[1]] = components
     counted = features[:, components.shape[1] :]
     for row, text in enumerate(texts):
-        for word in _WORDS.findall(text[:_LONGEST_TEXT].lower()):
-            counted[row, zlib.crc32(word.encode("utf-8", "replace")) % _BUCKETS] += 1
+        words = _WORDS.findall(text[:_LONGEST_TEXT].lower())
+        buckets = [zlib.crc32(word.encode("utf-8", "replace")) % _BUCKETS for word in words]
+        counted[row] = np.bincount(np.array(buckets, dtype=np.intp), minlength=_BUCKETS)
     return features

@@ -130,8 +130,7 @@ class EmbeddingRouter(UtilityRouter):
             rule=rule,
             where=where,
             evidence=count,
-            solved=(count + strength) * success,
-            failed=(count + strength) * (1 - success),
+            counted=count + strength,
         )
 
     def _with_pairs(self, pairs: tuple[Pair, ...]) -> Self:
@@ -204,7 +203,7 @@ class EstimatingRouter(EmbeddingRouter):
         del permitted
         overall = self._overall("learned-estimate", f"{self._called} fitted on {self.n_queries_} queries")
         success = np.where(self.records_.count[0] > 0, item, overall.success)
-        return replace(overall, success=success, solved=None, failed=None)
+        return replace(overall, success=success, counted=None)
 
 
 def check_number(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from langchain_atlas.engines.products import product
 from langchain_atlas.routers.learned.base import EmbeddingRouter, check_number
 from langchain_atlas.routers.utility.estimates import PairEstimates
 
@@ -112,7 +113,7 @@ class KNNRouter(EmbeddingRouter):
         rows = max(1, _CELLS // len(known))
         found: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
         for start in range(0, len(vectors), rows):
-            found += [_nearest(row, self.n_neighbours) for row in vectors[start : start + rows] @ known.T]
+            found += [_nearest(row, self.n_neighbours) for row in product(vectors[start : start + rows], known.T)]
         return found
 
     def _expect(
@@ -144,8 +145,7 @@ class KNNRouter(EmbeddingRouter):
             rule=overall.rule,
             where=overall.where,
             evidence=count,
-            solved=solved,
-            failed=failed,
+            counted=solved + failed,
             distance=float(distances[0]),
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from langchain_atlas.engines.products import product
 from langchain_atlas.outcomes.matrix import OutcomeMatrix, join_columns
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Places:
 
     def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the distance of other vectors to each of them, shape [n_others, n_rows]."""
-        squares = (vectors**2).sum(axis=1)[:, None] + self.squares[None] - 2 * vectors @ self.vectors.T
+        squares = (vectors**2).sum(axis=1)[:, None] + self.squares[None] - product(2 * vectors, self.vectors.T)
         return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float32)
 
 

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
+from langchain_atlas.engines.products import product
 from langchain_atlas.routers.arrays import Array, highest, library_of, logit, numbers, sigmoid, taken
 from langchain_atlas.routers.policy.cascade import cascade_values
 from langchain_atlas.routers.policy.state import ANSWER_FEATURES, KINDS, PAIR_FEATURES, QUERY_FEATURES
@@ -240,7 +241,7 @@ class PlainPolicy(Policy):
         """Apply a network; see `Policy.score`."""
         hidden = seen
         for layer in LAYERS:
-            hidden = hidden @ self.weights[f"{part}.{layer}.weight"].T + self.weights[f"{part}.{layer}.bias"]
+            hidden = product(hidden, self.weights[f"{part}.{layer}.weight"].T) + self.weights[f"{part}.{layer}.bias"]
             if layer != LAYERS[-1]:
                 hidden = hidden * sigmoid(hidden)
         return hidden.squeeze(-1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from langchain_atlas.engines.products import product
 from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers.arrays import constants
 from langchain_atlas.routers.policy.memory import Memory
@@ -148,7 +149,7 @@ class StateFeaturizer:
 
     def _numbers_of(self, seen: EncodedQueries) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         nearby = NearbyStatistics.of(seen.vectors, self.memory, self.record, None)
-        return prior_features(nearby, self.record, seen, seen.text @ self.descriptions.T, self.scale)
+        return prior_features(nearby, self.record, seen, product(seen.text, self.descriptions.T), self.scale)
 
     def _assembled(self, numbers: Sequence[NDArray[np.float32]]) -> PriorFeatures:
         pairs, query, cost = numbers

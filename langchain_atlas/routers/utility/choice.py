@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,8 +32,8 @@ class Choice(NamedTuple):
 
 def top_two(utility: NDArray[np.float64]) -> tuple[int, int | None]:
     """Return the columns of the highest utility and of the next, if that may be called too."""
-    others = np.where(np.isnan(utility), -np.inf, utility)
+    others = np.fmax(utility, -np.inf)  # which an unknown utility counts as
     best = int(others.argmax())
     others[best] = -np.inf
     second = int(others.argmax())
-    return best, second if np.isfinite(others[second]) else None
+    return best, second if math.isfinite(others[second]) else None

@@ -35,10 +35,9 @@ class PairEstimates:
     """What the estimates are based on, for the decision's reason, such as ``cluster 3 (java)``."""
     evidence: NDArray[np.float64] | None = None
     """Number of outcomes behind each expected score; None when it can't be counted."""
-    solved: NDArray[np.float64] | None = None
-    """First parameter of the Beta distribution of each score, for the interval; None when there is none."""
-    failed: NDArray[np.float64] | None = None
-    """Second parameter of that distribution."""
+    counted: NDArray[np.float64] | None = None
+    """Number of outcomes, and of the prior's, that each expected score counts as; None where that is not known. The
+    score then has a Beta distribution, with so many right and wrong outcomes as parameters."""
     cluster: int | None = None
     """The cluster that the query fell into."""
     distance: float | None = None
@@ -54,6 +53,10 @@ class PairEstimates:
     `moved.moved`."""
     far: bool = False
     """Whether the query is farther away than nearly all logged queries."""
+
+    def beta(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return the parameters of every score's Beta distribution, shape [n_pairs] each; None when there is none."""
+        return None if self.counted is None else (self.counted * self.success, self.counted * (1 - self.success))
 
 
 def scaled(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -224,7 +224,7 @@ class PairedOutcomes:
         by_cell, overall = self.cells() if cells is None else cells
         apart = estimates - estimates[:, self.default, None]
         apart -= np.add.reduce(apart) / len(apart)
-        variance: NDArray[np.float64] = np.add.reduce(by_cell[rows]) / (len(rows) * len(estimates))
+        variance: NDArray[np.float64] = np.add.reduce(by_cell.take(rows, axis=0)) / (len(rows) * len(estimates))
         variance += (
             overall
             + np.add.reduce(apart**2) / len(apart)

@@ -51,4 +51,5 @@ def moved(
 def _best(values: NDArray[np.float64], allowed: NDArray[np.bool_], chosen: int) -> int:
     """Return the column of the highest allowed value; of equals, the chosen one."""
     masked = np.where(allowed, values, -np.inf)
-    return chosen if masked[chosen] >= masked.max() - _ALIKE else int(masked.argmax())
+    best = int(masked.argmax())
+    return chosen if masked[chosen] >= masked[best] - _ALIKE else best

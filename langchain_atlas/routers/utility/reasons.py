@@ -29,9 +29,10 @@ def guarded(expected: PairEstimates, default: Pair, other: Pair, column: int) ->
 
 def interval(expected: PairEstimates, column: int) -> tuple[float, float] | None:
     """Return the 95% interval of an expected score, from its Beta distribution."""
-    if expected.solved is None or expected.failed is None:
+    if expected.counted is None:
         return None
-    solved, failed = max(float(expected.solved[column]), 1e-9), max(float(expected.failed[column]), 1e-9)
+    success, counted = float(expected.success[column]), float(expected.counted[column])
+    solved, failed = max(counted * success, 1e-9), max(counted * (1 - success), 1e-9)
     return beta_quantile(solved, failed, 0.025), beta_quantile(solved, failed, 0.975)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self
@@ -205,7 +206,9 @@ class UtilityRouter(Router):
             cost_weight: 0 for accuracy alone, 1 for cost alone; None for the router's own.
         """
         dollars, seconds = expected.highest
-        price = (1 - self.latency_share) * expected.scaled_cost + self.latency_share * expected.scaled_latency
+        price = expected.scaled_cost
+        if self.latency_share:
+            price = (1 - self.latency_share) * price + self.latency_share * expected.scaled_latency
         unit = dollars
         if self.usd_per_second and seconds:
             waiting = self.usd_per_second * seconds * expected.scaled_latency
@@ -389,4 +392,4 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)
