@@ -53,6 +53,11 @@ ANSWERED_SINCE = sa.select(sa.func.min(DECISIONS.c.decided_at))
 """The query for the time of the first decision; null if there is none."""
 
 
+def latest_written(count: int) -> Select[Any]:
+    """Return the query for the time since which so many scores were written; no row if there are fewer."""
+    return sa.select(SCORES.c.written_at).order_by(SCORES.c.written_at.desc()).offset(count - 1).limit(1)
+
+
 def _latest_scores(since: float | None, changed_since: float | None = None) -> sa.Subquery:
     """Return the latest score of each decision since a time; only of those with a score written since another time."""
     rank = sa.func.row_number().over(
@@ -68,13 +73,16 @@ def _latest_scores(since: float | None, changed_since: float | None = None) -> s
     return sa.select(ranked).where(ranked.c.rank == 1).subquery()
 
 
-def outcomes_query(since: float | None, *, scored: bool = False, scores_since: float | None = None) -> Select[Any]:
+def outcomes_query(
+    since: float | None, *, scored: bool = False, scores_since: float | None = None, answers: bool = True
+) -> Select[Any]:
     """Return the query for outcomes with their latest score.
 
     Args:
         since: leave out decisions before this time, in seconds since 1970; None for none.
         scored: leave out outcomes without a score.
         scores_since: leave out those without a score that was written since this time of the database.
+        answers: whether the answers are read; without them, they are null.
     """
     latest = _latest_scores(since, scores_since)
     query = (
@@ -82,7 +90,11 @@ def outcomes_query(since: float | None, *, scored: bool = False, scores_since: f
             DECISIONS.c.id,
             DECISIONS.c.decided_at,
             *(DECISIONS.c[name] for name in _NAMES),
-            *(column for column in OUTCOMES.c if column.name not in ("decision_id", "written_at")),
+            *(
+                column if answers or column.name != "response" else sa.null().label("response")
+                for column in OUTCOMES.c
+                if column.name not in ("decision_id", "written_at")
+            ),
             latest.c.score,
             latest.c.source,
             latest.c.confidence,
