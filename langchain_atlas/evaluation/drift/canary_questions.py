@@ -124,7 +124,7 @@ class CanaryQuestions:
         while True:
             try:
                 every_s = self.every_hours * _HOUR_S
-                if time.time() - self._last() >= every_s and self._store.claim(self._name, every_s):
+                if self._is_due(every_s) and self._store.claim(self._name, every_s):
                     self.ask()
             except Exception as error:  # noqa: BLE001  # the next round may do
                 _LOG.warning("The canary questions could not be asked. %s", error_text(error))
@@ -142,17 +142,22 @@ class CanaryQuestions:
         told = "\n".join((*sorted(map(str, self.pairs)), *sorted(self._asked)))
         return f"canary-questions:{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
 
-    def _last(self) -> float:
-        """Return when these pairs were last asked one of these questions, in seconds since 1970."""
-        own = (
-            row.decided_at
-            for row in self._rows()
-            if row.query_hash in self._asked and Pair(row.model, row.tool) in self.pairs
-        )
-        return max(own, default=float("-inf"))
+    def _is_due(self, every_s: float) -> bool:
+        """Return whether these pairs were asked none of these questions within some seconds."""
+        import sqlalchemy as sa
 
-    def _rows(self) -> list[Any]:
-        from langchain_atlas.outcomes.store.reading import outcomes_query
         from langchain_atlas.outcomes.store.schema import DECISIONS
 
-        return self._store.read(outcomes_query(None).where(DECISIONS.c.rule == RULE))
+        columns = DECISIONS.c
+        latest = sa.select(columns.model, columns.tool, columns.query_hash).where(
+            columns.decided_at > time.time() - every_s, columns.rule == RULE
+        )
+        return not any(
+            row.query_hash in self._asked and Pair(row.model, row.tool) in self.pairs
+            for row in self._store.read(latest)
+        )
+
+    def _rows(self) -> list[Any]:
+        from langchain_atlas.outcomes.store.reading import answers_query
+
+        return self._store.read(answers_query(RULE))

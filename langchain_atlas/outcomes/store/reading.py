@@ -106,6 +106,17 @@ def outcomes_query(
     return query if since is None else query.where(DECISIONS.c.decided_at >= since)
 
 
+def answers_query(rule: str) -> Select[Any]:
+    """Return the query for the answers to all decisions by a rule, without scores, in the order of time."""
+    names = ("decided_at", "query_hash", "query", "context", "model", "tool")
+    return (
+        sa.select(*(DECISIONS.c[name] for name in names), OUTCOMES.c.response, OUTCOMES.c.error)
+        .select_from(_ANSWERED)
+        .where(DECISIONS.c.rule == rule)
+        .order_by(DECISIONS.c.decided_at, DECISIONS.c.id)
+    )
+
+
 def summary_query(since: float | None) -> Select[Any]:
     """Return the query for the sums of each pair."""
     latest = _latest_scores(since)
