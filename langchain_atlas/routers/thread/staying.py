@@ -165,8 +165,8 @@ class StayingRouter(RouterWrapper):
         dollars = [state.reading(one) for one in (place, other)]
         why = (
             f"{best.pair} is worth ${worth[place] - worth[other]:.3g} more than {options[other].pair} over the "
-            f"{left} turn{'s' * (left != 1)} that are expected; the thread's {thread.tokens} tokens cost "
-            f"${dollars[0]:.3g} with it and ${dollars[1]:.3g} with the other."
+            f"{left} turn{'s that are' if left != 1 else ' that is'} expected; the thread's {thread.tokens} tokens "
+            f"cost ${dollars[0]:.3g} with it and ${dollars[1]:.3g} with the other."
         )
         if best is decision:
             told = {"runner_up": options[other].chosen, "reason": f"{decision.reason} In this thread {why}"}
