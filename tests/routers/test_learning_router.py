@@ -246,6 +246,21 @@ def test_is_fitted_anew_on_all_that_the_store_holds(
     assert router.refresh() == 0
 
 
+def test_bought_outcomes_of_late_count_in_this_refit_and_in_later_ones(
+    store: Store, learning: Callable[..., LearningRouter], outcomes: OutcomeTable
+) -> None:
+    """Of a pair that has changed, they are outcomes since the change; the table's are from before."""
+    router = learning()
+    scored(store, "call", BEST, 1.0, text="a question of a new kind")
+    late = outcomes.select(query_ids=outcomes.query_ids[:6])
+    router._changed[Pair.parse(BEST)] = time.time() - DAY
+    for _ in range(2):
+        router.refit(outcomes, probes=None if router._probes else late)
+        counted = router.router.statistics_.outcomes  # type: ignore[attr-defined]
+        assert counted[router.pairs.index(Pair.parse(BEST))] == pytest.approx(18 + 6 + 1)
+        assert counted.sum() == pytest.approx(3 * (18 + 6) + 1)
+
+
 def test_is_fitted_anew_by_itself_while_decisions_go_on(
     store: Store, learning: Callable[..., LearningRouter], base: ClusterRouter, outcomes: OutcomeTable
 ) -> None:

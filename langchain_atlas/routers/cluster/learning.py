@@ -86,7 +86,7 @@ class LearningRouter(RouterWrapper):
     not_deciding = frozenset(
         {
             *("_store", "_stop", "_every_s", "_refreshing", "_known", "_seen_until", "_monitor", "_changed"),
-            *("_table", "_refit_s", "_refitted_at", "_most"),
+            *("_table", "_probes", "_refit_s", "_refitted_at", "_most"),
         }
     )
 
@@ -127,6 +127,7 @@ class LearningRouter(RouterWrapper):
         self._refit_s = math.inf if refit_days is None else refit_days * _DAY_S
         self._refitted_at = time.monotonic()
         self._changed: dict[Pair, float] = {}
+        self._probes: list[tuple[OutcomeTable, float]] = []
         self._known: dict[str, _Learned] = {}
         self._begins_at: float | None = None
         self._seen_until = 0.0
@@ -222,7 +223,7 @@ class LearningRouter(RouterWrapper):
         self._router = changed
         publish([event])
 
-    def refit(self, table: OutcomeTable, *, now: float | None = None) -> None:
+    def refit(self, table: OutcomeTable, *, probes: OutcomeTable | None = None, now: float | None = None) -> None:
         """Fit the router anew, with clusters and trees, on a table and on what the store holds; decisions go on.
 
         Of a pair that has changed, what is older than the change counts as 20 outcomes. Everything else counts in full,
@@ -230,6 +231,8 @@ class LearningRouter(RouterWrapper):
 
         Args:
             table: what the router was fitted on at first.
+            probes: outcomes of several pairs on the same late queries, as `profile` gives; they count as recorded now,
+                in every later refit, too.
             now: the time, in seconds since 1970; now by default.
 
         Raises:
@@ -237,6 +240,8 @@ class LearningRouter(RouterWrapper):
         """
         self.refresh(now)
         with self._refreshing:
+            if probes is not None:
+                self._probes.append((probes, time.time() if now is None else now))
             router = self.router
             assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
             rows = [(row, -math.inf) for row in table.table.to_pylist()]
@@ -244,6 +249,11 @@ class LearningRouter(RouterWrapper):
                 (table_row(row, each_apart=True), row.decided_at)
                 for row in self._store.read(_scored(self._earliest()))
                 if row.query is not None and (self._new_pairs or Pair(row.model, row.tool) in router.pairs)
+            ]
+            rows += [
+                ({**row, "query_id": f"probe {number}: {row['query_id']}"}, at)
+                for number, (bought, at) in enumerate(self._probes)
+                for row in bought.table.to_pylist()
             ]
             self._router = refitted(router, rows, self._changed, _FORGOTTEN)
             self._faded_until = time.time() if now is None else now
@@ -287,6 +297,7 @@ class LearningRouter(RouterWrapper):
             wrapper = super()._around(router)
             wrapper._known = dict(self._known)  # noqa: SLF001  # of its own class
             wrapper._changed = dict(self._changed)  # noqa: SLF001
+            wrapper._probes = list(self._probes)  # noqa: SLF001
             wrapper._monitor = copy.deepcopy(self._monitor)  # noqa: SLF001
         wrapper._begin()  # noqa: SLF001
         return wrapper
