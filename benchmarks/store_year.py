@@ -6,6 +6,8 @@ on, and what deletes old rows. The database is one of its own, as the tests have
 is removed at the end.
 
     python benchmarks/store_year.py [--url postgresql://...] [--decisions 10000000]
+
+Run with: make bench-store
 """
 
 from __future__ import annotations
