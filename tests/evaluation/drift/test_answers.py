@@ -108,8 +108,8 @@ def test_a_round_of_other_pairs_is_another_round(store: Store) -> None:
 
 
 def test_a_round_that_was_claimed_by_a_process_that_died_is_asked_when_the_next_is_due(store: Store) -> None:
-    questions = canary(Provider(), store, every_hours=0.5 / 3600)
-    assert store.claim(questions._name, 0.5)
+    questions = canary(Provider(), store, every_hours=4 / 3600)
+    assert store.claim(questions._name, 4)
     with questions.start():
         time.sleep(0.2)
         assert drift_report(store).canary_answers == 0
