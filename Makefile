@@ -16,7 +16,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help install demo docs docs-serve docs-pages pictures wheel test test-all test-train-llm test-installs check net format \
 	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
-	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
+	bench-shadow bench-drift bench-threads bench-store bench-routerbench bench-routerdc bench-routing bench-scale \
 	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-judge bench-buying bench-peers settings-picture bench-ablation \
 	bench-rl bench-language-model bench-concurrency bench-chaos bench-verifiers fuzz trace-picture clean
 
@@ -129,6 +129,10 @@ bench-drift: $(INSTALLED) ## A simulated year: how soon drift is found, what lea
 
 bench-threads: $(INSTALLED) ## What threads cost where providers cache prompts: staying, leaving, and reckoning
 	$(BIN)/python benchmarks/threads.py
+
+bench-store: $(INSTALLED) ## What a store adds to a decision, and a year of ten million in PostgreSQL (half an hour, 10 GB)
+	$(BIN)/python benchmarks/store.py
+	$(BIN)/python benchmarks/store_year.py
 
 bench-routerbench: $(INSTALLED) ## Routers on RouterBench's zero-shot part
 	$(BIN)/python benchmarks/routerbench.py

@@ -16,7 +16,7 @@ from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Ke
 from langchain_atlas.loop.identity import identified
 from langchain_atlas.loop.limits.meter import Meter
 from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns, limited, permitted
-from langchain_atlas.loop.limits.quota import Quota, needs_limits
+from langchain_atlas.loop.limits.quota import Quota, deciding_within, needs_limits
 from langchain_atlas.loop.limits.run_budget import budget
 from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run, is_observed
@@ -216,12 +216,14 @@ class Handler:
     def _decide_within(self, query: Query, trajectory: Trajectory) -> Decision:
         """Have the router decide within the quota."""
         assert self.router is not None  # noqa: S101  # the caller looked
+        assert self.quota is not None  # noqa: S101
         asking = self._meter.deciding(query, trajectory)
         try:
             asked = next(asking)
             while True:
                 try:
-                    decision = self.router.decide(asked, trajectory)
+                    with deciding_within(self.quota):
+                        decision = self.router.decide(asked, trajectory)
                 except ConstraintError as error:
                     asked = asking.throw(error)
                 else:
@@ -233,11 +235,13 @@ class Handler:
     async def _adecide_within(self, query: Query, trajectory: Trajectory) -> Decision:
         """Async version of `_decide_within`."""
         assert self.router is not None  # noqa: S101  # the caller looked
+        assert self.quota is not None  # noqa: S101
         asking = self._meter.deciding(query, trajectory)
         asked: Query | Decision = await self._stepped(partial(next, asking))
         while isinstance(asked, Query):
             try:
-                decision = await self.router.adecide(asked, trajectory)
+                with deciding_within(self.quota):
+                    decision = await self.router.adecide(asked, trajectory)
             except ConstraintError as error:
                 asked = await self._stepped(partial(asking.throw, error))
             else:

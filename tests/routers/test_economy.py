@@ -8,7 +8,7 @@ import pytest
 
 from langchain_atlas.messages.thread_calls import ThreadCall
 from langchain_atlas.pool.pool import Pair
-from langchain_atlas.routers.thread.economy import ThreadState, TokenPrices, worth
+from langchain_atlas.routers.thread.economy import ThreadState, TokenPrices, worths
 from langchain_atlas.routers.thread.staying import _Thread
 
 CHEAP, DEAR = TokenPrices(full=1.0, cached=0.1), TokenPrices(full=10.0, cached=1.0)
@@ -29,6 +29,10 @@ def state(**changes: Any) -> ThreadState:
         "calls": 1,
     }
     return ThreadState(**{**usual, **changes})
+
+
+def worth(thread: ThreadState, pair: int, turns_left: int) -> float:
+    return worths(thread, turns_left)[pair]
 
 
 def test_the_last_turn_is_worth_its_merit_less_the_reading() -> None:
@@ -57,10 +61,24 @@ def test_more_calls_of_a_turn_read_the_cache() -> None:
     assert worth(state(calls=4), 1, 1) == pytest.approx(50 - 100 - 3 * 10)
 
 
-def test_turns_to_come_are_like_the_latest() -> None:
-    """Of the next four turns two want the dear pair, as of the latest two one did: 50 - 10 each, and the others -1."""
-    mixed = state(turns=[[0, 0], [0, 50]])
-    assert worth(mixed, 1, 5) == pytest.approx(-50 + (-1 + 40) * 2)
+def test_equal_threads_are_decided_equally() -> None:
+    mixed = state(turns=[[0, 0], [0, 50], [0, 0]])
+    assert worths(mixed, 9) == worths(mixed, 9)
+
+
+def test_a_kind_of_turn_that_lasted_so_far_is_expected_to_last() -> None:
+    """Whether it pays to leave for a hard turn depends on how many follow: as after the last one, most likely."""
+    easy, hard = [0, 0], [0, 40]
+    seldom = state(turns=[hard, *[easy] * 8, hard])
+    long = state(turns=[*[hard] * 8, easy, hard])
+    assert worth(seldom, 1, 5) < worth(seldom, 0, 5)
+    assert worth(long, 1, 5) > worth(long, 0, 5)
+
+
+def test_turns_of_two_kinds_by_turns_come_by_turns() -> None:
+    """Ten changes leave little doubt: after a turn that wants the dear pair comes one that does not."""
+    by_turns = state(turns=[[0, 0], [0, 50]] * 20)
+    assert worth(by_turns, 1, 3) == pytest.approx(-50 - 1 + 40, abs=6)
 
 
 def call(pair: str, seconds: float, prompt: int, cached: int | None) -> ThreadCall:

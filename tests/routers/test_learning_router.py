@@ -144,6 +144,36 @@ def test_outcomes_without_text_or_score_are_left_out(
     store.close()
 
 
+def test_begins_with_the_latest_outcomes_of_a_large_store(
+    store: Store, base: ClusterRouter, learning: Callable[..., LearningRouter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a store of many years holds neither fills the memory nor is all embedded before anything is learned."""
+    for number in range(30):
+        scored(store, f"call-{number}", BEST, 1.0, text=f"a question of a new kind {number}")
+    router, every = learning(most_outcomes=10), learning()
+    repeats = base.statistics_.repeats
+    assert router.refresh() == 10
+    assert (sums(router)["count"] - base.statistics_.count).sum() == 10 * repeats
+    assert sorted(router._known) == sorted(f"call-{number}" for number in range(20, 30))
+    assert all(known.row["response"] is None for known in router._known.values())
+    scored(store, "late", BEST, 0.0)
+    assert router.refresh() == 1, "later, all that is new is learned"
+    monkeypatch.setattr("langchain_atlas.routers.cluster.learning._AT_ONCE", 7)
+    assert every.refresh() == 31
+    assert (sums(every)["count"] - base.statistics_.count).sum() == pytest.approx(31 * repeats)
+
+
+def test_a_refit_reads_the_latest_outcomes_too(
+    store: Store, learning: Callable[..., LearningRouter], outcomes: OutcomeTable
+) -> None:
+    for number in range(12):
+        scored(store, f"call-{number}", BEST, 0.0, text=f"a question of a new kind {number}")
+    router = learning(most_outcomes=5)
+    router.refit(outcomes)
+    column = router.pairs.index(Pair.parse(BEST))
+    assert router.router.statistics_.outcomes[column] == pytest.approx(18 + 5)  # type: ignore[attr-defined]
+
+
 def test_a_store_that_is_away_is_told_once_and_decisions_go_on(
     tmp_path: Path, base: ClusterRouter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -164,6 +194,8 @@ def test_slips_are_told(base: ClusterRouter, store: Store) -> None:
         LearningRouter(SinglePairRouter(BEST), store)  # type: ignore[arg-type]
     with pytest.raises(SettingError, match="half_life_days is 0; it must be a number above 0"):
         LearningRouter(base, store, half_life_days=0)
+    with pytest.raises(SettingError, match="most_outcomes is 0; it must be a whole number from 1"):
+        LearningRouter(base, store, most_outcomes=0)
 
 
 def test_a_pair_that_changes_is_learned_anew(
@@ -212,6 +244,21 @@ def test_is_fitted_anew_on_all_that_the_store_holds(
     column = router.pairs.index(Pair.parse(BEST))
     assert router.router.statistics_.outcomes[column] == pytest.approx(18 + 20)
     assert router.refresh() == 0
+
+
+def test_bought_outcomes_of_late_count_in_this_refit_and_in_later_ones(
+    store: Store, learning: Callable[..., LearningRouter], outcomes: OutcomeTable
+) -> None:
+    """Of a pair that has changed, they are outcomes since the change; the table's are from before."""
+    router = learning()
+    scored(store, "call", BEST, 1.0, text="a question of a new kind")
+    late = outcomes.select(query_ids=outcomes.query_ids[:6])
+    router._changed[Pair.parse(BEST)] = time.time() - DAY
+    for _ in range(2):
+        router.refit(outcomes, probes=None if router._probes else late)
+        counted = router.router.statistics_.outcomes  # type: ignore[attr-defined]
+        assert counted[router.pairs.index(Pair.parse(BEST))] == pytest.approx(18 + 6 + 1)
+        assert counted.sum() == pytest.approx(3 * (18 + 6) + 1)
 
 
 def test_is_fitted_anew_by_itself_while_decisions_go_on(

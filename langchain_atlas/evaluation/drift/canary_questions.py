@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.drift.answers import RULE, changed_answers
 from langchain_atlas.loop.identity import identified
+from langchain_atlas.outcomes.store.rows import query_hash
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.routers.drift.events import publish
@@ -89,7 +92,11 @@ class CanaryQuestions:
         return events
 
     def start(self) -> Self:
-        """Ask a round whenever none was asked for `every_hours`, by this process or another, in a thread."""
+        """Ask a round whenever none was asked for `every_hours`, in a thread.
+
+        A round of the same questions to the same pairs counts whichever process asked it; of several that begin at the
+        same moment, one asks.
+        """
         if self._thread is None:
             self._stop.clear()
             self._thread = threading.Thread(target=self._follow, name="AtlasCanaryQuestions", daemon=True)
@@ -116,18 +123,41 @@ class CanaryQuestions:
     def _follow(self) -> None:
         while True:
             try:
-                if time.time() - self._last() >= self.every_hours * _HOUR_S:
+                every_s = self.every_hours * _HOUR_S
+                if self._is_due(every_s) and self._store.claim(self._name, every_s):
                     self.ask()
             except Exception as error:  # noqa: BLE001  # the next round may do
                 _LOG.warning("The canary questions could not be asked. %s", error_text(error))
             if self._stop.wait(min(_LOOK_S, self.every_hours * _HOUR_S)):
                 return
 
-    def _last(self) -> float:
-        return max((row.decided_at for row in self._rows()), default=float("-inf"))
+    @cached_property
+    def _asked(self) -> frozenset[str]:
+        """The hashes of the questions, as in the store."""
+        return frozenset(query_hash(query.text, query.context) for query in self.questions)
 
-    def _rows(self) -> list[Any]:
-        from langchain_atlas.outcomes.store.reading import outcomes_query
+    @cached_property
+    def _name(self) -> str:
+        """What is claimed in the store: a round of these questions to these pairs."""
+        told = "\n".join((*sorted(map(str, self.pairs)), *sorted(self._asked)))
+        return f"canary-questions:{hashlib.blake2b(told.encode(), digest_size=16).hexdigest()}"
+
+    def _is_due(self, every_s: float) -> bool:
+        """Return whether these pairs were asked none of these questions within some seconds."""
+        import sqlalchemy as sa
+
         from langchain_atlas.outcomes.store.schema import DECISIONS
 
-        return self._store.read(outcomes_query(None).where(DECISIONS.c.rule == RULE))
+        columns = DECISIONS.c
+        latest = sa.select(columns.model, columns.tool, columns.query_hash).where(
+            columns.decided_at > time.time() - every_s, columns.rule == RULE
+        )
+        return not any(
+            row.query_hash in self._asked and Pair(row.model, row.tool) in self.pairs
+            for row in self._store.read(latest)
+        )
+
+    def _rows(self) -> list[Any]:
+        from langchain_atlas.outcomes.store.reading import answers_query
+
+        return self._store.read(answers_query(RULE))

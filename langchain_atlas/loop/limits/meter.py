@@ -81,6 +81,15 @@ class Meter:
             decision = yield from self._fitting(decision, caps, wide, trajectory)
         return decision
 
+    def count(self, decision: Decision) -> None:
+        """Count the dollars of a decision that is acted on elsewhere, if its router asked a model. Never raises."""
+        caps = self._caps()
+        if caps:
+            try:
+                self._count_deciding(decision, caps)
+            except LimitError as error:
+                _LOG.warning("What a decision took could not be counted. %s", error)
+
     def _count_deciding(self, decision: Decision, caps: dict[str, Caps]) -> None:
         """Count the dollars of the router's own models, whatever they decided: they are spent already.
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.errors import LimitError, OutcomeError, SettingError
 from langchain_atlas.loop.limits.settings import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from langchain_atlas.loop.limits.ledger import LimitLedger
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Query
 
 Value = TypeVar("Value")
+
+_SCOPES_OF_ONE = ("user", "thread", "run")
+_UNITS = ("usd", "s", "calls")
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,36 @@ class Quota:
                 f"Limits are set, and what was used of them can't be read or written, so no pair is called. {error} "
                 "With if_store_is_away='allow', this process would count alone meanwhile."
             ) from error
+
+    def of_the_day(self) -> Quota | None:
+        """Return what calls count in that nobody asked for, such as a candidate's: the day alone; None if it is open.
+
+        A user, a thread or a run pays for what it asks. Failures of such calls leave no model out.
+        """
+        if "day" not in self.limits.caps:
+            return None
+        unset: dict[str, Any] = {f"{scope}_{unit}": None for scope in _SCOPES_OF_ONE for unit in _UNITS}
+        # Whose query it is has been looked at where it was decided.
+        day = replace(self.limits, **unset, user_members=None, cooldown_s=None, if_store_is_away="refuse")
+        return Quota(day, self.ledger)
+
+
+_DECIDING: ContextVar[Quota | None] = ContextVar("langchain_atlas_deciding", default=None)
+
+
+@contextmanager
+def deciding_within(quota: Quota) -> Iterator[None]:
+    """Let a router that decides inside the block see within which limits; see `quota_of_decision`."""
+    token = _DECIDING.set(quota)
+    try:
+        yield
+    finally:
+        _DECIDING.reset(token)
+
+
+def quota_of_decision() -> Quota | None:
+    """Return the limits within which the decision that is being made is acted on; None without any."""
+    return _DECIDING.get()
 
 
 def as_quota(limits: Any, store: Any = None, pairs: Iterable[Pair] = ()) -> Quota | None:

@@ -53,28 +53,42 @@ ANSWERED_SINCE = sa.select(sa.func.min(DECISIONS.c.decided_at))
 """The query for the time of the first decision; null if there is none."""
 
 
+def latest_written(count: int) -> Select[Any]:
+    """Return the query for the time since which so many scores were written; no row if there are fewer."""
+    return sa.select(SCORES.c.written_at).order_by(SCORES.c.written_at.desc()).offset(count - 1).limit(1)
+
+
 def _latest_scores(since: float | None, changed_since: float | None = None) -> sa.Subquery:
-    """Return the latest score of each decision since a time; only of those with a score written since another time."""
-    rank = sa.func.row_number().over(
-        partition_by=SCORES.c.decision_id, order_by=(SCORES.c.recorded_at.desc(), SCORES.c.source)
-    )
-    scores = sa.select(SCORES, rank.label("rank"))
+    """Return the latest score of each decision since a time; only of those with a score written since another time.
+
+    It is asked which score has none after it, as a database can answer that with joins that run in parallel; numbering
+    the scores of each decision would take three times as long in a store of many millions.
+    """
+    later = SCORES.alias("later")
+    is_after = later.c.recorded_at > SCORES.c.recorded_at
+    is_first = (later.c.recorded_at == SCORES.c.recorded_at) & (later.c.source < SCORES.c.source)
+    after = sa.exists().where(later.c.decision_id == SCORES.c.decision_id, is_after | is_first)
+    if since is not None:
+        after = after.where(later.c.recorded_at >= since - _CLOCKS_S)
+    scores = sa.select(SCORES).where(~after)
     if since is not None:  # a score is later than its decision, but for clocks that differ
         scores = scores.where(SCORES.c.recorded_at >= since - _CLOCKS_S)
     if changed_since is not None:
         changed = sa.select(SCORES.c.decision_id).where(SCORES.c.written_at >= changed_since)
         scores = scores.where(SCORES.c.decision_id.in_(changed))
-    ranked = scores.subquery()
-    return sa.select(ranked).where(ranked.c.rank == 1).subquery()
+    return scores.subquery("latest")
 
 
-def outcomes_query(since: float | None, *, scored: bool = False, scores_since: float | None = None) -> Select[Any]:
+def outcomes_query(
+    since: float | None, *, scored: bool = False, scores_since: float | None = None, answers: bool = True
+) -> Select[Any]:
     """Return the query for outcomes with their latest score.
 
     Args:
         since: leave out decisions before this time, in seconds since 1970; None for none.
         scored: leave out outcomes without a score.
         scores_since: leave out those without a score that was written since this time of the database.
+        answers: whether the answers are read; without them, they are null.
     """
     latest = _latest_scores(since, scores_since)
     query = (
@@ -82,7 +96,11 @@ def outcomes_query(since: float | None, *, scored: bool = False, scores_since: f
             DECISIONS.c.id,
             DECISIONS.c.decided_at,
             *(DECISIONS.c[name] for name in _NAMES),
-            *(column for column in OUTCOMES.c if column.name not in ("decision_id", "written_at")),
+            *(
+                column if answers or column.name != "response" else sa.null().label("response")
+                for column in OUTCOMES.c
+                if column.name not in ("decision_id", "written_at")
+            ),
             latest.c.score,
             latest.c.source,
             latest.c.confidence,
@@ -92,6 +110,17 @@ def outcomes_query(since: float | None, *, scored: bool = False, scores_since: f
         .order_by(DECISIONS.c.decided_at, DECISIONS.c.id)
     )
     return query if since is None else query.where(DECISIONS.c.decided_at >= since)
+
+
+def answers_query(rule: str) -> Select[Any]:
+    """Return the query for the answers to all decisions by a rule, without scores, in the order of time."""
+    names = ("decided_at", "query_hash", "query", "context", "model", "tool")
+    return (
+        sa.select(*(DECISIONS.c[name] for name in names), OUTCOMES.c.response, OUTCOMES.c.error)
+        .select_from(_ANSWERED)
+        .where(DECISIONS.c.rule == rule)
+        .order_by(DECISIONS.c.decided_at, DECISIONS.c.id)
+    )
 
 
 def summary_query(since: float | None) -> Select[Any]:

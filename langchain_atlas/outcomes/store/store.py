@@ -242,6 +242,21 @@ class Store:
 
         return summaries(self.read(summary_query(since)))
 
+    def claim(self, name: str, seconds: float) -> bool:
+        """Claim some work that one of several processes does; return False if it was claimed within the last seconds.
+
+        Args:
+            name: what is claimed, such as ``report:2026-03-01``, at most 300 characters.
+            seconds: how long the claim holds, by the database's clock.
+
+        Raises:
+            OutcomeError: the database can't be written.
+        """
+        from langchain_atlas.outcomes.store.claims import claim
+
+        with _database_errors(self._name):
+            return claim(self._writer.current(), name, seconds)
+
     def prune(self, *, days: float) -> int:
         """Delete what is older than some days; return the number of rows.
 

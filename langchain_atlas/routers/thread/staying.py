@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 from langchain_atlas.errors import AtlasError, PoolError, SettingError, suggest
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.messages.thread_calls import Expected, ThreadCall, thread_calls, thread_tokens
-from langchain_atlas.routers.thread.economy import ThreadState, TokenPrices, worth
+from langchain_atlas.routers.thread.economy import ThreadState, TokenPrices, worths
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
@@ -30,7 +30,7 @@ STAYS = "stays"
 """The `Decision.rule` of a decision to stay with a pair of the thread instead of the wrapped router's choice."""
 
 _MOST_PAIRS = 4
-_LATEST_TURNS = 6
+_LATEST_TURNS = 20
 
 
 class StayingRouter(RouterWrapper):
@@ -40,7 +40,8 @@ class StayingRouter(RouterWrapper):
     decision. So it keeps nothing itself, and any process can continue any thread. The tokens of the thread are counted
     as billed; those that a pair read within the cache's time to live cost its cached price, the others the full one.
     For every pair of the thread, and for the wrapped router's choice, the turns to come are played out; see
-    `economy.py`. What they will be like is told by the latest turns.
+    `economy.py`. What they will be like is told by the latest twenty turns: how often the pair that is best on one is
+    so on the next, too.
 
     The wrapped router decides alone for the first message of a thread, after a failed call, for a run that sets its own
     `cost_weight`, and where a price or an expectation is unknown.
@@ -158,14 +159,14 @@ class StayingRouter(RouterWrapper):
         if len(options) == 1 or not any(one is decision for one in options):
             return decision
         state, left = self._state(thread, options), self._turns_left(thread)
-        worths = [worth(state, place, left) for place in range(len(options))]
-        place = max(range(len(options)), key=worths.__getitem__)
+        worth = worths(state, left)
+        place = max(range(len(options)), key=worth.__getitem__)
         best, other = options[place], _other(options, place, last if options[place] is decision else decision.pair)
-        dollars = [state.reading(one, state.tokens, state.cached[one]) for one in (place, other)]
+        dollars = [state.reading(one) for one in (place, other)]
         why = (
-            f"{best.pair} is worth ${worths[place] - worths[other]:.3g} more than {options[other].pair} over the "
-            f"{left} turn{'s' * (left != 1)} that are expected; the thread's {thread.tokens} tokens cost "
-            f"${dollars[0]:.3g} with it and ${dollars[1]:.3g} with the other."
+            f"{best.pair} is worth ${worth[place] - worth[other]:.3g} more than {options[other].pair} over the "
+            f"{left} turn{'s that are' if left != 1 else ' that is'} expected; the thread's {thread.tokens} tokens "
+            f"cost ${dollars[0]:.3g} with it and ${dollars[1]:.3g} with the other."
         )
         if best is decision:
             told = {"runner_up": options[other].chosen, "reason": f"{decision.reason} In this thread {why}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_atlas.errors import InvalidInputError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.loop.effects import Steps
     from langchain_atlas.loop.handler import Handler
+    from langchain_atlas.loop.limits.meter import Meter
     from langchain_atlas.trajectory import Decision, Observation, Trajectory
 
 Preference = Literal["first", "second", "tie"]
@@ -46,6 +48,13 @@ class CallBudget:
     is_empty: bool = False
     """Whether a call was refused for the limit. Nothing is compared from then on: queries on which both routers decide
     the same would go on to count, and those on which they differ would not."""
+    full_on: date | None = None
+    """The day (UTC) whose budget, shared with the live router, had no room for a call; None for none."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing may be compared: from now on, or until the day's budget is another one."""
+        return self.is_empty or self.full_on == datetime.now(UTC).date()
 
     @property
     def left(self) -> float | None:
@@ -70,7 +79,9 @@ def same_choice(first: Decision, second: Decision) -> bool:
     )
 
 
-def candidate_trajectory(query: Query, live: Trajectory, handler: Handler, purse: CallBudget) -> Trajectory:
+def candidate_trajectory(
+    query: Query, live: Trajectory, handler: Handler, purse: CallBudget, meter: Meter | None = None
+) -> Trajectory:
     """Return what the candidate does with a query that the live router has answered.
 
     As long as it decides like the live router, it gets that one's observations, and nothing is called.
@@ -80,6 +91,7 @@ def candidate_trajectory(query: Query, live: Trajectory, handler: Handler, purse
         live: the live router's trajectory.
         handler: holds the candidate, and the executor that runs what it decides.
         purse: the dollars that its calls may cost; what they do cost is taken from it.
+        meter: counts its calls in the day's budget, which the live router's calls share; None if there is none.
 
     Raises:
         UnaffordableError: its next call is expected to cost more than is left, or nothing is left.
@@ -98,10 +110,17 @@ def candidate_trajectory(query: Query, live: Trajectory, handler: Handler, purse
             purse.is_empty = True
             raise UnaffordableError
         assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
+        if meter is not None and meter.charge(query, decision) is not None:
+            purse.full_on = datetime.now(UTC).date()
+            raise UnaffordableError
         seconds, budget = left_for(query, decision, trajectory)
         if left is not None:
             budget = Budget(left if budget is None else min(left, budget.usd), expected)
+        if meter is not None:
+            seconds, budget = meter.seconds(seconds), meter.budget(budget)
         seen: Observation = yield Run(decision.pair, asked(query, decision), seconds, budget)
+        if meter is not None:
+            meter.settle(decision, seen)
         purse.pay(expected if seen.cost_usd is None else seen.cost_usd)
         return seen
 

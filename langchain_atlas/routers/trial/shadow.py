@@ -11,7 +11,9 @@ from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.handler import Handler
+from langchain_atlas.loop.limits.meter import Meter
 from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.quota import quota_of_decision
 from langchain_atlas.records import Record
 from langchain_atlas.routers.trial.background import Background
 from langchain_atlas.routers.trial.comparing import (
@@ -159,7 +161,9 @@ class ShadowRouter(RouterWrapper):
     that raises has given an empty answer. It may call what the query allows the live router: fit both on one pool, or
     queries for which the candidate has no such pair count as failed.
 
-    Sampled calls are real: they cost money, and tools run a second time. Give an `executor` whose tools may.
+    Sampled calls are real: they cost money, and tools run a second time. Give an `executor` whose tools may. Where the
+    integration has `Limits` on a day, the candidate's calls and decisions count in it, too; a day without room for them
+    is one on which nothing is compared.
 
     Args:
         live: the router that decides.
@@ -304,17 +308,27 @@ class ShadowRouter(RouterWrapper):
         if not trajectory.steps:
             watch.count("queries")
             if candidate is not None:
-                watch.background.submit(lambda: self._compare_first(candidate, query, decision))
+                meter = self._meter(candidate)
+                watch.background.submit(lambda: self._compare_first(candidate, query, decision, meter))
         if decision.kind == "answer" and candidate is not None and self._share and watch.test.verdict == "open":
             with watch.lock:
                 is_sampled = watch.draw.random() < self._share
             if is_sampled:
-                watch.background.submit(lambda: self._compare(candidate, query, trajectory.then(decision)))
+                counted = self._meter(candidate)
+                watch.background.submit(lambda: self._compare(candidate, query, trajectory.then(decision), counted))
         return decision
 
-    def _compare_first(self, candidate: Router, query: Query, live: Decision) -> None:
+    def _meter(self, candidate: Router) -> Meter | None:
+        """Return what counts the candidate's calls in the day's budget of the decision being made; None without one."""
+        quota = quota_of_decision()
+        day = None if quota is None else quota.of_the_day()
+        return None if day is None else Meter(day, candidate.pairs, getattr(self._executor, "stays_here", None))
+
+    def _compare_first(self, candidate: Router, query: Query, live: Decision, meter: Meter | None) -> None:
         with untraced():
             decision = candidate.decide(query)
+        if meter is not None:
+            meter.count(decision)
         watch = self._watch
         with watch.lock:
             watch.counts["decided"] += 1
@@ -323,18 +337,18 @@ class ShadowRouter(RouterWrapper):
                 watch.purse.pay(decision.spent.cost_usd)
         watch.file.write(watch.to_json)
 
-    def _compare(self, candidate: Router, query: Query, live: Trajectory) -> None:
+    def _compare(self, candidate: Router, query: Query, live: Trajectory, meter: Meter | None) -> None:
         watch = self._watch
         assert self._executor is not None  # noqa: S101  # a share above 0 needs both
         assert self._check is not None  # noqa: S101
         if watch.test.verdict != "open":
             return  # it came while this waited
-        if watch.purse.is_empty:
+        if watch.purse.is_closed:
             watch.count("unaffordable")
             return
         handler = Handler(candidate, self._executor, self._max_turns)
         try:
-            theirs = candidate_trajectory(query, live, handler, watch.purse)
+            theirs = candidate_trajectory(query, live, handler, watch.purse, meter)
         except UnaffordableError:
             watch.count("unaffordable")
             return
@@ -343,6 +357,8 @@ class ShadowRouter(RouterWrapper):
         except Exception as error:  # noqa: BLE001  # a router that breaks gives no answer
             watch.background.count_failure(error)
             theirs = START
+        for step in theirs.steps if meter is not None else ():
+            meter.count(step.decision)
         difference = score_difference(self._check, query, live.answer, theirs.answer, watch.draw)
         costs = [add_known(one.cost_usd, one.deciding_usd) for one in (live, theirs)]
         with watch.lock:
