@@ -17,6 +17,7 @@ from langchain_atlas.routers.base import Router, decided, last_answer, reconfigu
 from langchain_atlas.routers.constraints import Feasible, feasible, untried
 from langchain_atlas.routers.policy.deciding import AssessedStep, LookedUp, OpenStep, answer, candidate, route
 from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.least_gain import with_least_gain
 from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
 from langchain_atlas.routers.policy.settings import (
@@ -68,6 +69,8 @@ class RLRouter(Router):
         cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own takes precedence. A call of the most
             expensive pair counts as ``cost_weight / (1 - cost_weight)`` of a right answer.
         max_turns: maximum number of calls in a trajectory, 1 to 4.
+        least_gain: least gain that another call must be expected to bring beyond its cost, as a fraction of a right
+            answer; 0 for any gain. A cautious policy stops where two answers agree, whatever this is.
         value_usd: dollars that a right answer is worth, above 0; None uses `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which the policy's own answer must beat the default pair, 0 to below 1; up to
@@ -90,6 +93,7 @@ class RLRouter(Router):
         *,
         cost_weight: float = DEFAULT_COST_WEIGHT,
         max_turns: int = MAX_CALLS,
+        least_gain: float = 0.0,
         value_usd: float | None = None,
         usd_per_second: float = DEFAULT_USD_PER_SECOND,
         guard: float = DEFAULT_CONFIDENCE,
@@ -100,7 +104,7 @@ class RLRouter(Router):
         self.policy = policy.plain()
         self.featurizer = featurizer
         self.encoder = encoder
-        self.cost_weight, self.max_turns = cost_weight, max_turns
+        self.cost_weight, self.max_turns, self.least_gain = cost_weight, max_turns, least_gain
         check_settings(self.settings)
         self.agreement = agreement or AnswerAgreement()
         self.training: dict[str, Any] = {}
@@ -147,7 +151,8 @@ class RLRouter(Router):
             if self.margin is not None:
                 floored = with_floor(floored, state, np.full(len(left), self.default), self.margin)
             mask, right, same = assessed.mask, assessed.right, state.same
-            values, bare = (np.where(mask, part, -np.inf) for part in (floored, assessed.action_values))
+            both = (with_least_gain(part, state, self.least_gain) for part in (floored, assessed.action_values))
+            values, bare = (np.where(mask, part, -np.inf) for part in both)
             for number, each in enumerate(left):
                 part = AssessedStep(mask[number], values[number], bare[number], right[number], same[number])
                 found[each.row] = self._chosen(each, part, looked_up[each.row])
