@@ -64,6 +64,7 @@ def sweep(router: RLRouter, table: OutcomeTable, *, turns: int = 4) -> Swept:
     """Replay a policy at every cost weight, all queries at once; `agrees_with_loop` checks it against the loop."""
     recordings = Recordings.of(table, router.encoder, like=router.featurizer)
     router = router.restrict(table.pairs)
+    router = router.restrict(router.supported)
     columns = [table.pair_number(pair) for pair in router.pairs]
     recordings = recordings.columns(columns)
     prior = router.featurizer.prior(recordings.seen)
