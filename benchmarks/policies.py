@@ -68,7 +68,8 @@ def sweep(router: RLRouter, table: OutcomeTable, *, turns: int = 4) -> Swept:
     columns = [table.pair_number(pair) for pair in router.pairs]
     recordings = recordings.columns(columns)
     prior = router.featurizer.prior(recordings.seen)
-    outcomes = [follow(router.policy, recordings, prior, price_of(weight), turns=turns) for weight in WEIGHTS]
+    limits = {"turns": turns, "least_gain": router.least_gain}
+    outcomes = [follow(router.policy, recordings, prior, price_of(weight), **limits) for weight in WEIGHTS]
     return Swept(
         score=np.array([outcome.score.numpy() for outcome in outcomes], dtype=np.float64),
         cost=np.array([outcome.cost.numpy() for outcome in outcomes], dtype=np.float64),
