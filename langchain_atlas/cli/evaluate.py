@@ -95,7 +95,7 @@ def evaluate(
     if probes is not None:
         learned = _probes(probes, table.pairs if pairs is not None else None)
         figures |= members.show_promotions(routers, learned, told_against, terminal)
-        routers = {name: _taught(name, decider, learned) for name, decider in routers.items()}
+        routers = {name: _taught(name, decider, learned, told_against) for name, decider in routers.items()}
         notes += _about_probes(table, learned)
     notes += _about_pairs(routers, seen, table)
     doing = "Estimating from" if must_estimate(table.matrix("score")) else "Replaying on"
@@ -212,14 +212,18 @@ def _probes(path: Path, pool: tuple[Pair, ...] | None) -> OutcomeTable:
     return table.select(pairs=kept)
 
 
-def _taught(name: str, router: Router, probes: OutcomeTable) -> Router:
+def _taught(name: str, router: Router, probes: OutcomeTable, against: Mapping[str, str]) -> Router:
     from langchain_atlas.errors import SettingError
+    from langchain_atlas.routers.policy.router import RLRouter
 
     if not isinstance(router, _Learner):
         raise SettingError(
             f"Router {name!r} is of kind {router.kind!r}, which can't learn about new pairs from --probes. "
             "Fit it again on outcomes of all pairs, or use a 'cluster' router."
         )
+    if isinstance(router, RLRouter):
+        new = {pair.model for pair in probes.pairs if pair not in router.pairs}
+        return router.add_pairs(probes, predecessors={model: old for model, old in against.items() if model in new})
     return router.add_pairs(probes)  # for this command alone; the saved router does not change
 
 

@@ -51,9 +51,9 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     executor = ReplayExecutor(table)
     runs: list[Runs] = []
     with common.progress("calibrating") as bar:
-        step = Steps(2 * len(table.query_ids), bar)
-        runs = [run_router(part, executor, on_query=step) for part in (dual.cluster, dual.rl)]
-    measured = runs[0].measured & runs[1].measured
+        step = Steps(3 * len(table.query_ids), bar)
+        runs = [run_router(part, executor, on_query=step) for part in (dual.cluster, dual.second, dual.rl)]
+    measured = runs[0].measured & runs[1].measured & runs[2].measured
 
     def of(run: Runs) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         return run.score[measured], run.cost[measured]
@@ -73,5 +73,15 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
         f"On {told.queries} queries, {common.percent(told.share)} take the cluster path, which changes accuracy by "
         f"{100 * told.gain:+.1f} points against the policy alone; {100 * told.error:.1f} may be lost."
     )
+    calls = {"calls_per_query": _mean(runs[1].calls, measured), "calls_of_policy": _mean(runs[2].calls, measured)}
+    terminal.print(
+        f"The others are asked about again only where that is expected to bring {100 * joined.least_gain:.1f} points: "
+        f"{calls['calls_per_query']:.2f} calls a query, against {calls['calls_of_policy']:.2f} by the policy alone, "
+        f"which changes accuracy by {100 * _mean(runs[1].score - runs[2].score, measured):+.1f} points."
+    )
     common.saved(terminal, out)
-    common.write_json(json, {"router": joined.kind, "settings": dict(joined.settings), **vars(told)})
+    common.write_json(json, {"router": joined.kind, "settings": dict(joined.settings), **vars(told), **calls})
+
+
+def _mean(values: NDArray[np.float64], measured: NDArray[np.bool_]) -> float:
+    return float(values[measured].mean())

@@ -11,6 +11,7 @@ from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.process import DecisionProcess
 from langchain_atlas.learning.tensors import as_tensors
 from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.least_gain import with_least_gain
 from langchain_atlas.routers.policy.network import PlainPolicy
 from langchain_atlas.routers.policy.state import MAX_CALLS
 
@@ -46,6 +47,7 @@ def follow(
     price: float,
     *,
     turns: int = MAX_CALLS,
+    least_gain: float = 0.0,
     floor: tuple[Tensor, float] | None = None,
 ) -> Outcomes:
     """Take the best action in every state, from the start to the answer, on all queries of the recordings.
@@ -56,6 +58,7 @@ def follow(
         prior: what is known of every pair on each query.
         price: score that one unit of cost is worth.
         turns: maximum number of calls.
+        least_gain: see `with_least_gain`.
         floor: column of the default pair on each query, shape [B], and the margin of `with_floor`; None for none.
     """
     plain = policy.plain()
@@ -68,6 +71,7 @@ def follow(
         values = assessed.action_values
         if floor is not None and not policy.config.cautious:
             values = with_floor(values, state, *floor)
+        values = with_least_gain(values, state, least_gain)
         return torch.where(assessed.mask, values, -torch.inf).argmax(dim=1)
 
     cost, end = torch.zeros(n), start

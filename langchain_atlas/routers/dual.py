@@ -1,4 +1,4 @@
-"""The dual path: cluster routing near well-covered queries, the policy elsewhere."""
+"""The dual path: one call where that is expected to be enough, and the policy's further calls elsewhere."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from langchain_atlas.errors import ArtifactError, PoolError, SettingError
-from langchain_atlas.routers.base import Router
+from langchain_atlas.routers.base import Router, reconfigured
 from langchain_atlas.routers.cluster.router import ClusterRouter
 from langchain_atlas.routers.kinds import class_of
 from langchain_atlas.routers.operating import LOOKED_UP, TRADES, OperatingCurve
 from langchain_atlas.routers.policy.router import RLRouter
-from langchain_atlas.routers.policy.settings import SHARED
+from langchain_atlas.routers.policy.settings import SHARED, check_settings
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import united
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 PATHS = ("calibrated", "cluster", "rl", "budget")
 """What `path` may be."""
+
+DEFAULT_LEAST_GAIN = 0.02
+"""Gain that another call must be expected to bring, as a fraction of a right answer. Chosen on three splits of BFCL; on
+two others it cost 0.2 points, at 57% of the policy's calls, and on reasoning nothing, at 68%: see ``docs/rl.md``."""
 
 DEFAULT_ERROR = 0.003
 """Accuracy that the first path may cost, as measured on held-out queries."""
@@ -62,17 +66,22 @@ class Calibration:
 
 
 class DualRouter(Router):
-    """Routes once by cluster where that is known to be enough, and lets the policy go round the loop elsewhere.
+    """Makes one call where that is expected to be enough, and lets the policy go on round the loop elsewhere.
+
+    Two things part the ways, query by query. Where held-out queries prove it, a query near the remembered ones takes
+    the cluster path. On the policy's path, another call is made only if it is expected to bring `least_gain`.
 
     Args:
         cluster: the first path, which routes once.
         rl: the second path.
         calibration: the distance at which the paths switch; see `calibrate`.
-        path: ``calibrated``; ``cluster`` or ``rl`` to always take one path; ``budget`` for the policy when a query's
-            limits on cost and latency leave room for a second call, and the cluster path otherwise.
+        path: ``calibrated``; ``cluster`` or ``rl`` to always take one path, the policy then with its own `least_gain`;
+            ``budget`` for the policy when a query's limits on cost and latency leave room for a second call, and the
+            cluster path otherwise.
+        least_gain: least gain that another call must be expected to bring, as a fraction of a right answer, 0 to 1.
 
     Raises:
-        SettingError: a part is of the wrong kind, or `path` is unknown.
+        SettingError: a part is of the wrong kind, `path` is unknown, or `least_gain` is out of range.
         PoolError: the parts have no pair in common.
     """
 
@@ -80,7 +89,13 @@ class DualRouter(Router):
     is_deterministic = True
 
     def __init__(
-        self, cluster: ClusterRouter, rl: RLRouter, *, calibration: Calibration | None = None, path: str = "calibrated"
+        self,
+        cluster: ClusterRouter,
+        rl: RLRouter,
+        *,
+        calibration: Calibration | None = None,
+        path: str = "calibrated",
+        least_gain: float = DEFAULT_LEAST_GAIN,
     ) -> None:
         if not isinstance(cluster, ClusterRouter) or not isinstance(rl, RLRouter):
             raise SettingError(
@@ -88,6 +103,7 @@ class DualRouter(Router):
                 f"{rl.kind!r}."
             )
         _check_path(path)
+        check_settings({"least_gain": least_gain})
         common = [pair for pair in rl.pairs if pair in set(cluster.pairs)]
         if not common:
             raise PoolError("The two parts have no pair in common; fit and train them on the same pool.")
@@ -97,7 +113,7 @@ class DualRouter(Router):
         if rl.policy.config.cautious:
             # Held-out queries of few domains don't show how the first path does on others, so it is not taken.
             self.calibration = replace(self.calibration, distance=0.0, share=0.0, gain=0.0)
-        self.path = path
+        self.path, self.least_gain = path, least_gain
         self.fitted_on = united(cluster.fitted_on, rl.fitted_on)
 
     def warm(self) -> None:
@@ -118,7 +134,7 @@ class DualRouter(Router):
         decisions: dict[int, Decision] = {}
         for side in (True, False):
             numbers = [number for number, (near, _) in enumerate(sides) if near is side]
-            part: Router = self.cluster if side else self.rl
+            part: Router = self.cluster if side else self.second
             for number, decision in zip(numbers, part.decide_batch([queries[n] for n in numbers]), strict=True):
                 decisions[number] = self._by(side, sides[number][1]).explained(decision)
         return [decisions[number] for number in range(len(queries))]
@@ -161,7 +177,14 @@ class DualRouter(Router):
             where = "nearer than" if near else "as far as or farther than"
             edge = self.calibration.distance
             why = f"At distance {distance:.2f} the query is {where} {edge:.2f}, where the paths part."
-        return _Side(self.cluster if near else self.rl, "cluster-path" if near else "rl-path", why)
+        return _Side(self.cluster if near else self.second, "cluster-path" if near else "rl-path", why)
+
+    @property
+    def second(self) -> RLRouter:
+        """The second path as it decides here: the policy, with this router's `least_gain` if that is higher."""
+        if self.path == "rl" or self.least_gain <= self.rl.least_gain:
+            return self.rl
+        return reconfigured(self.rl, {"least_gain": self.least_gain})
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -176,7 +199,7 @@ class DualRouter(Router):
     @property
     def settings(self) -> Mapping[str, float | int | str | None]:
         """What `configure` can change, for both paths; the values, and `max_turns`, are those of the second path."""
-        return {"path": self.path, **self.rl.settings}
+        return {"path": self.path, **self.rl.settings, "least_gain": self.least_gain}
 
     def configure(self, **settings: Any) -> Self:
         """Return a copy of this router with other settings; `target` and `budget` are looked up by each path."""
@@ -192,9 +215,12 @@ class DualRouter(Router):
         if "path" in settings:
             _check_path(settings["path"])
             router.path = settings["path"]
+        check_settings({"least_gain": settings.get("least_gain", self.least_gain)})
+        router.least_gain = settings.get("least_gain", self.least_gain)
         shared = {name: settings[name] for name in ("cost_weight", *SHARED) if name in settings}
         router.cluster = self.cluster.configure(**shared)
-        router.rl = self.rl.configure(**{name: settings[name] for name in self.rl.settings if name in settings})
+        own = self.rl.settings.keys() - {"least_gain"}
+        router.rl = self.rl.configure(**{name: settings[name] for name in own if name in settings})
         return router
 
     def restrict(self, pairs: Iterable[Pair]) -> Self:
@@ -224,7 +250,7 @@ class DualRouter(Router):
                 kind=self.kind,
                 pairs=self.pairs,
                 encoder=rl.encoder,
-                settings={"path": self.path},
+                settings={"path": self.path, "least_gain": self.least_gain},
                 facts={
                     "calibration": vars(self.calibration),
                     "parts": {
@@ -252,7 +278,8 @@ class DualRouter(Router):
         """Rebuild the router from what `save` wrote."""
         parts = {prefix: _part(artifact, prefix, encoder) for prefix in (_CLUSTER, _RL)}
         calibration = Calibration(**artifact.facts["calibration"])
-        return cls(parts[_CLUSTER], parts[_RL], calibration=calibration, **artifact.settings)
+        settings = {"least_gain": 0.0, **artifact.settings}  # a folder saved before this setting decides as it did
+        return cls(parts[_CLUSTER], parts[_RL], calibration=calibration, **settings)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """``train`` and ``fit --router dual``, as a user runs them."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,7 @@ class TestTrain:
         assert done.exit_code == 0, done.output
         said = " ".join(done.output.split())
         assert "take the cluster path" in said
+        assert re.search(r"expected to bring 2.0 points: [1-4][.0-9]+ calls a query, against [1-4][.0-9]+ by", said)
         assert "Note: a part was fitted on" in said
         assert "Join them with outcomes of queries that neither part has seen." in said
         routed = runner.invoke(app, ["route", "What is 3 plus 4?", "--router", f"{folder / 'dual'}?path=cluster"])

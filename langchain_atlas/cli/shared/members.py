@@ -82,7 +82,7 @@ def _compared(
     """
     from langchain_atlas.errors import PoolError, suggest
     from langchain_atlas.pool.pairs import Pair
-    from langchain_atlas.routers.cluster.successors import predecessor_of
+    from langchain_atlas.pool.succession import inherits_from
 
     models = list(dict.fromkeys(pair.model for pair in router.pairs))
     for pair in probes.pairs:
@@ -91,7 +91,7 @@ def _compared(
         old = against.get(pair.model)
         if old is not None and old not in models:
             raise PoolError(f"--against {pair.model}={old}: the router does not know {old!r}. {suggest(old, models)}")
-        old = old or predecessor_of(pair.model, models)
+        old = old or inherits_from(pair.model, models)
         other = None if old is None else Pair(old, pair.tool)
         yield pair, other if other in router.pairs else None
 

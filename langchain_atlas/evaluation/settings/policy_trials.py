@@ -101,7 +101,8 @@ def _followed(
     floor = None
     if router.margin is not None:
         floor = (torch.from_numpy(_singles(recordings, held_out.parts[view])), router.margin)
-    return follow(router.policy, recordings, prior, price, turns=router.max_turns, floor=floor)
+    limits = {"turns": router.max_turns, "least_gain": router.least_gain}
+    return follow(router.policy, recordings, prior, price, **limits, floor=floor)
 
 
 def _singles(recordings: Recordings, part: NDArray[np.int64]) -> NDArray[np.int64]:

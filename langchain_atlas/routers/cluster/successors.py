@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import re
 import threading
 from typing import TYPE_CHECKING
 
@@ -11,38 +10,13 @@ import numpy as np
 
 from langchain_atlas.errors import PoolError, SettingError, suggest
 from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.pool.succession import inherits_from
 from langchain_atlas.routers.cluster.statistics import ClusterStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from langchain_atlas.routers.cluster.router import ClusterRouter
-
-_PART = re.compile(r"[^a-z0-9]+")
-_VERSION = re.compile(r"v?\d+")
-_LABELS = {"latest", "preview", "exp", "experimental"}
-
-
-def predecessor_of(model: str, known: Iterable[str]) -> str | None:
-    """Return the model of which another is a later version, by name; None if there is none.
-
-    Names are compared without their versions and dates, in any order of their words: ``claude-sonnet-4-5`` comes after
-    ``claude-3-5-sonnet``. The latest earlier version is taken. ``70b`` and ``4o`` are no versions.
-
-    Args:
-        model: name of the new model.
-        known: names of the models that it may come after.
-    """
-    family, version = _parsed(model)
-    earlier = [(number, name) for name in known for words, number in [_parsed(name)] if words == family]
-    before = [(number, name) for number, name in earlier if number < version and name != model]
-    return max(before)[1] if before else None
-
-
-def _parsed(name: str) -> tuple[frozenset[str], tuple[int, ...]]:
-    words = [word for word in _PART.split(name.lower().rpartition("/")[2]) if word and word not in _LABELS]
-    versions = tuple(int(word.lstrip("v")) for word in words if _VERSION.fullmatch(word))
-    return frozenset(word for word in words if not _VERSION.fullmatch(word)), versions
 
 
 def with_successors(
@@ -61,7 +35,7 @@ def with_successors(
     Args:
         router: a fitted router.
         pairs: the new pairs.
-        predecessors: model by new model, where names don't tell; see `predecessor_of`.
+        predecessors: model by new model, where names don't tell; see `inherits_from`.
         outcomes: as how many outcomes an inherited record counts.
         cost_ratio: price of the new model, divided by that of its predecessor. Without it, the cost of a new pair is
             unknown until it was called.
@@ -87,7 +61,7 @@ def with_successors(
     for pair in new:
         if pair in router.pairs:
             raise PoolError(f"Pair {str(pair)!r} is known to this router; only a new pair inherits a record.")
-        old = told.get(pair.model) or predecessor_of(pair.model, models)
+        old = told.get(pair.model) or inherits_from(pair.model, models)
         earlier = None if old is None else Pair(old, pair.tool)
         if earlier in router.pairs and earlier is not None:
             before[pair] = earlier

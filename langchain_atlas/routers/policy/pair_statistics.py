@@ -40,6 +40,9 @@ _DOMAIN_STRENGTH = 10.0
 _MOST_EVIDENCE = 3.0
 _PESSIMISM = 0.05
 
+_INHERITED = 20.0
+"""Number of outcomes that a predecessor's record counts as, as on path one (`with_successors`)."""
+
 
 @dataclass(frozen=True)
 class PairStatistics:
@@ -74,12 +77,15 @@ class PairStatistics:
     None if there are no verdicts. See `verdict_evidence.py`."""
 
     @classmethod
-    def of(cls, memory: Memory, kept: NDArray[np.bool_]) -> PairStatistics:
+    def of(
+        cls, memory: Memory, kept: NDArray[np.bool_], predecessors: Mapping[Pair, Pair | None] | None = None
+    ) -> PairStatistics:
         """Compute the record.
 
         Args:
             memory: the outcomes.
             kept: which of them count, shape [n, n_pairs].
+            predecessors: the pair from whose record a new one begins.
         """
         rows = np.asarray(kept.any(axis=1))
         outcomes, answers = memory.outcomes.rows(np.flatnonzero(rows)), memory.answers.rows(rows)
@@ -89,6 +95,7 @@ class PairStatistics:
         settled = settled_pairs(count)
         success = scores.sum(axis=0) - count * luck_of_probes(scores, known, settled)
         overall = _overall(success.clip(0, count), count, memory.pairs)
+        overall = _inherited(overall, success.clip(0, count), count, memory.pairs, predecessors or {})
         rescue, agreed, differed = _jointly(scores, known, answers.groups, overall, settled)
         return cls(
             success=clipped_logits(overall),
@@ -133,6 +140,24 @@ def _overall(success: NDArray[np.float64], count: NDArray[np.int64], pairs: Sequ
     prior = np.clip(likely - _PESSIMISM, EDGE, 1 - EDGE)
     chances: NDArray[np.float64] = (success + _OVERALL_STRENGTH * prior) / (count + _OVERALL_STRENGTH)
     return chances
+
+
+def _inherited(
+    overall: NDArray[np.float64],
+    success: NDArray[np.float64],
+    count: NDArray[np.int64],
+    pairs: Sequence[Pair],
+    predecessors: Mapping[Pair, Pair | None],
+) -> NDArray[np.float64]:
+    """Let pairs with a predecessor begin with its success, counted as some outcomes."""
+    number = {pair: column for column, pair in enumerate(pairs)}
+    found = overall.copy()
+    for pair, earlier in predecessors.items():
+        if pair in number and earlier in number:
+            column = number[pair]
+            prior = np.clip(overall[number[earlier]] - _PESSIMISM, EDGE, 1 - EDGE)
+            found[column] = (success[column] + _INHERITED * prior) / (count[column] + _INHERITED)
+    return found
 
 
 def _worst(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import asdict, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -17,8 +18,10 @@ from langchain_atlas.routers.base import Router, decided, last_answer, reconfigu
 from langchain_atlas.routers.constraints import Feasible, feasible, untried
 from langchain_atlas.routers.policy.deciding import AssessedStep, LookedUp, OpenStep, answer, candidate, route
 from langchain_atlas.routers.policy.floor import with_floor
+from langchain_atlas.routers.policy.least_gain import with_least_gain
 from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
+from langchain_atlas.routers.policy.newcomers import with_predecessors
 from langchain_atlas.routers.policy.settings import (
     DEFAULT_COST_WEIGHT,
     DEFAULT_USD_PER_SECOND,
@@ -68,6 +71,8 @@ class RLRouter(Router):
         cost_weight: 0 for accuracy alone, 1 for cost alone; a query's own takes precedence. A call of the most
             expensive pair counts as ``cost_weight / (1 - cost_weight)`` of a right answer.
         max_turns: maximum number of calls in a trajectory, 1 to 4.
+        least_gain: least gain that another call must be expected to bring beyond its cost, as a fraction of a right
+            answer; 0 for any gain. A cautious policy stops where two answers agree, whatever this is.
         value_usd: dollars that a right answer is worth, above 0; None uses `cost_weight`.
         usd_per_second: dollars that a second of waiting counts as.
         guard: one-sided confidence with which the policy's own answer must beat the default pair, 0 to below 1; up to
@@ -90,6 +95,7 @@ class RLRouter(Router):
         *,
         cost_weight: float = DEFAULT_COST_WEIGHT,
         max_turns: int = MAX_CALLS,
+        least_gain: float = 0.0,
         value_usd: float | None = None,
         usd_per_second: float = DEFAULT_USD_PER_SECOND,
         guard: float = DEFAULT_CONFIDENCE,
@@ -100,7 +106,7 @@ class RLRouter(Router):
         self.policy = policy.plain()
         self.featurizer = featurizer
         self.encoder = encoder
-        self.cost_weight, self.max_turns = cost_weight, max_turns
+        self.cost_weight, self.max_turns, self.least_gain = cost_weight, max_turns, least_gain
         check_settings(self.settings)
         self.agreement = agreement or AnswerAgreement()
         self.training: dict[str, Any] = {}
@@ -147,7 +153,8 @@ class RLRouter(Router):
             if self.margin is not None:
                 floored = with_floor(floored, state, np.full(len(left), self.default), self.margin)
             mask, right, same = assessed.mask, assessed.right, state.same
-            values, bare = (np.where(mask, part, -np.inf) for part in (floored, assessed.action_values))
+            both = (with_least_gain(part, state, self.least_gain) for part in (floored, assessed.action_values))
+            values, bare = (np.where(mask, part, -np.inf) for part in both)
             for number, each in enumerate(left):
                 part = AssessedStep(mask[number], values[number], bare[number], right[number], same[number])
                 found[each.row] = self._chosen(each, part, looked_up[each.row])
@@ -207,6 +214,17 @@ class RLRouter(Router):
         return max(0.0, NormalDist().inv_cdf(self.guard))
 
     @property
+    def _errors(self) -> float:
+        """Standard errors by which a newcomer must be ahead; minus infinity if there is no guard."""
+        return max(0.0, NormalDist().inv_cdf(self.guard)) if self.guard else -math.inf
+
+    @property
+    def supported(self) -> tuple[Pair, ...]:
+        """The pairs that it takes over others: all but the newcomers whose probes don't support it yet."""
+        taken = self.featurizer.supported(self._errors)
+        return tuple(pair for pair, is_taken in zip(self.pairs, taken, strict=True) if is_taken)
+
+    @property
     def default(self) -> int:
         """Column of the default pair: the most accurate of the remembered ones."""
         return self.featurizer.default
@@ -218,6 +236,9 @@ class RLRouter(Router):
         latency = np.nan_to_num(record.latency.astype(np.float64), nan=np.inf)
         permitted = untried(query, trajectory, self.pairs)
         limits = feasible(query, trajectory, self.pairs, cost, latency, permitted=permitted)
+        taken = limits.allowed & self.featurizer.supported(self._errors)
+        if taken.any() or any(not seen.failed for seen in trajectory.observations):
+            limits = replace(limits, allowed=taken)
         return limits if self._turns(trajectory) else replace(limits, reason=f"All {self.max_turns} turns are used.")
 
     def _turns(self, trajectory: Trajectory) -> int:
@@ -298,21 +319,33 @@ class RLRouter(Router):
             router.always = str(router.pairs[router.default])
         return router
 
-    def add_pairs(self, probes: OutcomeTable, descriptions: Mapping[str, str] | None = None) -> Self:
+    def add_pairs(
+        self,
+        probes: OutcomeTable,
+        descriptions: Mapping[str, str] | None = None,
+        predecessors: Mapping[str, str] | None = None,
+    ) -> Self:
         """Return a router that also knows pairs it was not trained with, from a few outcomes; nothing is trained again.
+
+        A new pair is taken over others only if its probes support that, see `newcomers.py`; at a `guard` of 0, always.
 
         Args:
             probes: outcomes of the new pairs, 20 to 50 each; those of known pairs are skipped.
             descriptions: descriptions of models and tools, by name.
+            predecessors: model by new model from whose record it begins, where names don't tell.
 
         Raises:
             OutcomeError: the table has no score.
+            PoolError: a predecessor is not known, or one is given of a model that is not new.
         """
         read = read_table(probes, self.encoder, self.agreement, descriptions, self.featurizer)
         fresh = [column for column, pair in enumerate(read.memory.pairs) if pair not in self.featurizer.numbers]
         joined = self.featurizer.memory.joined(read.memory)
         described = np.concatenate([self.featurizer.descriptions, read.descriptions[fresh]])
-        router = self._with(StateFeaturizer.of(joined, self.featurizer.view, described, self.featurizer.scale))
+        new = with_predecessors([read.memory.pairs[column] for column in fresh], self.pairs, predecessors)
+        newcomers = {**self.featurizer.newcomers, **new}
+        featurizer = StateFeaturizer.of(joined, self.featurizer.view, described, self.featurizer.scale, newcomers)
+        router = self._with(featurizer)
         router.fitted_on = united(self.fitted_on, fingerprints(probes.queries))
         return router
 

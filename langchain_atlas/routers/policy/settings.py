@@ -24,7 +24,7 @@ SECONDS_OF_A_CALL = 1.0
 SHARED = ("value_usd", "usd_per_second", "guard", "always")
 """Settings that routers of both paths have."""
 
-SETTINGS = ("cost_weight", "max_turns", *SHARED)
+SETTINGS = ("cost_weight", "max_turns", "least_gain", *SHARED)
 """Settings that can be changed without training again."""
 
 HIGHEST_PRICE = 1000.0
@@ -46,6 +46,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         if name == "max_turns":
             right = isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CALLS
             valid = f"a whole number from 1 to {MAX_CALLS}"
+        elif name == "least_gain":
+            right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+            valid = "a number from 0 (any gain that is worth its cost) to 1 (never ask again)"
         elif name == "cost_weight":
             right = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
             valid = "a number from 0 (accuracy alone) to 1 (cost alone)"

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from langchain_atlas.engines.products import product
+from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers.arrays import constants
 from langchain_atlas.routers.policy.memory import Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
+from langchain_atlas.routers.policy.newcomers import supported
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
 from langchain_atlas.routers.policy.recent import RecentNumbers
 from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.encoders import Encoder
-    from langchain_atlas.pool.pool import Pair
     from langchain_atlas.trajectory import Query
 
 _MEMORY, _RECORD = "memory.", "record."
@@ -96,6 +97,8 @@ class StateFeaturizer:
     """Embedding of each pair's description, shape [n_pairs, encoded]."""
     scale: Scale
     """The units of scaled values."""
+    newcomers: Mapping[Pair, Pair | None] = field(default_factory=dict)
+    """Pairs that joined after training, with the pair of which each inherits; None if it inherits of none."""
 
     @classmethod
     def of(
@@ -104,10 +107,11 @@ class StateFeaturizer:
         view: Featurizer,
         descriptions: NDArray[np.float32],
         scale: Scale | None = None,
+        newcomers: Mapping[Pair, Pair | None] | None = None,
     ) -> StateFeaturizer:
         """Make the featurizer of a whole memory; the scale is measured on it unless given."""
-        record = PairStatistics.of(memory, memory.recorded)
-        return cls(memory, record, view, descriptions, scale or _scale(memory, record))
+        record = PairStatistics.of(memory, memory.recorded, newcomers)
+        return cls(memory, record, view, descriptions, scale or _scale(memory, record), newcomers or {})
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
@@ -128,6 +132,16 @@ class StateFeaturizer:
     def styles(self) -> dict[str, int]:
         """Index of each known style of answer."""
         return {name: number for number, name in enumerate(self.memory.answers.style_names)}
+
+    def supported(self, errors: float) -> NDArray[np.bool_]:
+        """Return which pairs may be taken over others, shape [n_pairs]; see `newcomers.supported`."""
+        if errors not in self._supported:
+            self._supported[errors] = supported(self.memory.outcomes, self.newcomers, errors)
+        return self._supported[errors]
+
+    @cached_property
+    def _supported(self) -> dict[float, NDArray[np.bool_]]:
+        return {}
 
     def prior(self, seen: EncodedQueries) -> PriorFeatures:
         """Look up the record of every pair for some queries."""
@@ -186,6 +200,7 @@ class StateFeaturizer:
             "scale": list(self.scale),
             "styles": list(self.memory.answers.style_names),
             "domains": list(self.memory.outcomes.domain_names),
+            "newcomers": {str(pair): earlier and str(earlier) for pair, earlier in self.newcomers.items()},
         }
 
     @classmethod
@@ -204,7 +219,11 @@ class StateFeaturizer:
         if memory.outcomes.scores.shape[1] != len(pairs) or len(record.success) != len(pairs):
             raise ValueError("its pairs and what it remembers don't fit together")
         scale = Scale(*map(float, facts["scale"]))
-        return cls(memory, record, Featurizer.from_arrays(arrays), arrays["descriptions"], scale)
+        newcomers = {
+            Pair.parse(pair): None if earlier is None else Pair.parse(earlier)
+            for pair, earlier in facts.get("newcomers", {}).items()
+        }
+        return cls(memory, record, Featurizer.from_arrays(arrays), arrays["descriptions"], scale, newcomers)
 
     def restrict(self, pairs: Sequence[Pair]) -> StateFeaturizer:
         """Return the featurizer on some of the pairs."""

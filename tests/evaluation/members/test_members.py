@@ -17,7 +17,8 @@ from langchain_atlas.evaluation.members.promotion import promotion
 from langchain_atlas.pool import prices
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.pool.prices import refresh_prices
-from langchain_atlas.routers.cluster.successors import predecessor_of, with_successors
+from langchain_atlas.pool.succession import inherits_from, predecessor_of
+from langchain_atlas.routers.cluster.successors import with_successors
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:
@@ -50,6 +51,21 @@ def router() -> ClusterRouter:
 )
 def test_predecessors_are_known_by_name(model: str, known: list[str], expected: str | None) -> None:
     assert predecessor_of(model, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("model", "known", "expected"),
+    [
+        ("gpt5-low", ["gpt5", "gpt4"], "gpt5"),
+        ("gpt-5-mini:high", ["gpt-5", "gpt-5-mini"], "gpt-5-mini"),
+        ("claude-sonnet-4-5-thinking", ["claude-sonnet-4-5", "claude-sonnet-4"], "claude-sonnet-4-5"),
+        ("o3_medium", ["o1"], None),
+        ("gpt-4o-2024-11-20", ["gpt-4o-2024-08-06"], "gpt-4o-2024-08-06"),  # no variant: a later version
+        ("high", ["low"], None),
+    ],
+)
+def test_a_variant_inherits_from_its_base(model: str, known: list[str], expected: str | None) -> None:
+    assert inherits_from(model, known) == expected
 
 
 def test_a_new_model_begins_with_its_predecessors_record(router: ClusterRouter) -> None:
