@@ -16,15 +16,9 @@ export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help install demo docs docs-serve docs-pages pictures wheel test test-all test-train-llm test-installs check net format \
 	bench-startup bench-bfcl bench-bfcl-live bench-reasoning bench-all bench-agentic bench-zeroeval bench-logged \
-<<<<<<< HEAD
 	bench-shadow bench-drift bench-threads bench-store bench-routerbench bench-routerdc bench-routing bench-scale \
 	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-judge bench-buying bench-peers settings-picture bench-ablation \
-	bench-rl bench-language-model bench-concurrency bench-chaos bench-verifiers fuzz trace-picture clean
-=======
-	bench-shadow bench-drift bench-threads bench-routerbench bench-routerdc bench-routing bench-scale \
-	distil bench-encoding bench-static bench-tools bench-as-it-comes bench-buying bench-peers settings-picture bench-ablation \
 	bench-rl bench-language-model bench-concurrency bench-chaos bench-verifiers bench-verifiers-live fuzz trace-picture clean
->>>>>>> h18
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18

@@ -68,16 +68,20 @@ def sweep(router: RLRouter, table: OutcomeTable, *, turns: int = 4) -> Swept:
     router = router.restrict(router.supported)
     columns = [table.pair_number(pair) for pair in router.pairs]
     recordings = recordings.columns(columns)
-<<<<<<< HEAD
     prior = router.priced(router.featurizer.prior(recordings.seen))
     floor = None if router.margin is None else (torch.full((len(recordings),), router.default), router.margin)
-    prices = map(price_of, WEIGHTS)
-    outcomes = [follow(router.policy, recordings, prior, price, turns=turns, floor=floor) for price in prices]
-=======
-    prior = router.featurizer.prior(recordings.seen)
-    limits = {"turns": turns, "least_gain": router.least_gain}
-    outcomes = [follow(router.policy, recordings, prior, price_of(weight), **limits) for weight in WEIGHTS]
->>>>>>> h18
+    outcomes = [
+        follow(
+            router.policy,
+            recordings,
+            prior,
+            price_of(weight),
+            turns=turns,
+            floor=floor,
+            least_gain=router.least_gain,
+        )
+        for weight in WEIGHTS
+    ]
     return Swept(
         score=np.array([outcome.score.numpy() for outcome in outcomes], dtype=np.float64),
         cost=np.array([outcome.cost.numpy() for outcome in outcomes], dtype=np.float64),

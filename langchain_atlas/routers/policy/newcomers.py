@@ -51,8 +51,8 @@ def with_predecessors(fresh: Sequence[Pair], known: Sequence[Pair], told: Mappin
             raise PoolError(f"Predecessor {old!r} is not a model of this router. {suggest(old, models)}")
     found: dict[Pair, Pair | None] = {}
     for pair in fresh:
-        old = (told or {}).get(pair.model) or inherits_from(pair.model, models)
-        earlier = None if old is None else Pair(old, pair.tool)
+        base = (told or {}).get(pair.model) or inherits_from(pair.model, models)
+        earlier = None if base is None else Pair(base, pair.tool)
         found[pair] = earlier if earlier in known else None
     return found
 
