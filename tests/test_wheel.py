@@ -103,7 +103,7 @@ def test_the_sdist_has_what_its_tests_and_docs_need(built: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {"README.md", "LICENSE", "CHANGELOG.md", "SECURITY.md", "pyproject.toml", "mkdocs.yml", "Makefile"} <= names
     assert {"docs/index.md", "tests/test_wheel.py", "examples/tutorials/router_from_logs.py"} <= names
-    assert [name for name in names if re.search(r"__pycache__|\.venv|\.pyc$|^site/|^\.ci/", name)] == []
+    assert [name for name in names if re.search(r"__pycache__|\.venv|\.pyc$|^site/|^\.ci/|\.db$", name)] == []
 
 
 def test_two_builds_give_the_same_bytes(built: Path) -> None:
