@@ -101,8 +101,8 @@ def _followed(
     floor = None
     if router.margin is not None:
         floor = (torch.from_numpy(_singles(recordings, held_out.parts[view])), router.margin)
-    limits = {"turns": router.max_turns, "least_gain": router.least_gain}
-    return follow(router.policy, recordings, prior, price, **limits, floor=floor)
+    turns, least_gain = router.max_turns, router.least_gain
+    return follow(router.policy, recordings, prior, price, turns=turns, least_gain=least_gain, floor=floor)
 
 
 def _singles(recordings: Recordings, part: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     """The pair of which each newcomer inherits; None for a newcomer that inherits of none."""
 
 _STRENGTH = 10.0
-"""Number of probes that the expectation before any probe counts as: no difference, or that of the predecessor."""
+"""Number of probes that the expectation before any probe counts as: the predecessor's difference to the same pair, or
+without one that of all newcomers together, if they are ahead."""
 
 _UNSEEN = 2.0
 """Squared differences added to those observed: one query won and one lost."""
@@ -51,8 +52,8 @@ def with_predecessors(fresh: Sequence[Pair], known: Sequence[Pair], told: Mappin
             raise PoolError(f"Predecessor {old!r} is not a model of this router. {suggest(old, models)}")
     found: dict[Pair, Pair | None] = {}
     for pair in fresh:
-        old = (told or {}).get(pair.model) or inherits_from(pair.model, models)
-        earlier = None if old is None else Pair(old, pair.tool)
+        base = (told or {}).get(pair.model) or inherits_from(pair.model, models)
+        earlier = None if base is None else Pair(base, pair.tool)
         found[pair] = earlier if earlier in known else None
     return found
 
@@ -70,32 +71,43 @@ def supported(outcomes: OutcomeMatrix, newcomers: Newcomers, errors: float) -> N
     """
     number = {pair: column for column, pair in enumerate(outcomes.pairs)}
     before = [column for pair, column in number.items() if pair not in newcomers]
+    fresh = [pair for pair in number if pair in newcomers]
     found = np.ones(len(number), dtype=bool)
-    for pair, column in number.items():
-        if pair in newcomers and before and not np.isneginf(errors):
-            earlier = newcomers[pair]
-            found[column] = _ahead(outcomes, column, before, None if earlier is None else number.get(earlier), errors)
+    if not before or not fresh or np.isneginf(errors):
+        return found
+    apart = {pair: _compared(outcomes, number[pair], before, newcomers[pair]) for pair in fresh}
+    told = np.concatenate([differences for differences, _ in apart.values()])
+    # What the newcomers are ahead together, each of them may be: a new generation needs fewer probes.
+    usual = max(0.0, float(told.sum() / (len(told) + _STRENGTH)))
+    for pair, (differences, expected) in apart.items():
+        found[number[pair]] = _ahead(differences, usual if expected is None else expected, errors)
     return found
 
 
-def _ahead(outcomes: OutcomeMatrix, column: int, before: list[int], earlier: int | None, errors: float) -> bool:
-    """Whether a newcomer's probes put it ahead of the best pair that costs no more, paired by query."""
+def _compared(
+    outcomes: OutcomeMatrix, column: int, before: list[int], earlier: Pair | None
+) -> tuple[NDArray[np.float64], float | None]:
+    """Compare a newcomer with the best pair that costs no more, on the queries of both.
+
+    Returns:
+        The differences in score, shape [n_common], and the expected one by its predecessor; None without one.
+    """
     rows = np.flatnonzero(outcomes.recorded[:, column])
     scores, costs = outcomes.scores.astype(np.float64), outcomes.costs.astype(np.float64)
-    own = costs[rows, column]
-    known = [one for one in before if outcomes.recorded[:, one].any()]
-    price = {one: _mean(costs[:, one]) for one in known}
-    limit = _mean(own) if len(own) else np.nan
-    within = [one for one in known if price[one] <= limit] if not np.isnan(limit) else known
+    price = {one: _mean(costs[:, one]) for one in before}
+    limit = _mean(costs[rows, column])
+    within = before if np.isnan(limit) else [one for one in before if price[one] <= limit]
     if not within:  # it is the cheapest: the next one is what it would replace
-        within = [min(known, key=lambda one: price[one])] if known else []
-    if not within:
-        return True
-    success = {one: _mean(scores[:, one]) for one in within}
+        within = [min(before, key=lambda one: np.nan_to_num(price[one], nan=np.inf))]
+    success = {one: np.nan_to_num(_mean(scores[:, one]), nan=-np.inf) for one in within}
     rival = max(within, key=lambda one: success[one])
     both = rows[outcomes.recorded[rows, rival]]
-    apart = scores[both, column] - scores[both, rival]
-    expected = 0.0 if earlier is None else _mean(scores[:, earlier]) - success[rival]
+    expected = None if earlier is None else _mean(scores[:, outcomes.pairs.index(earlier)]) - float(success[rival])
+    return scores[both, column] - scores[both, rival], expected
+
+
+def _ahead(apart: NDArray[np.float64], expected: float, errors: float) -> bool:
+    """Whether differences in score are above 0 by more than chance."""
     count = len(apart)
     mean = (apart.sum() + _STRENGTH * expected) / (count + _STRENGTH)
     spread = np.sqrt(((apart**2).sum() + _UNSEEN) / (count + _UNSEEN))
