@@ -72,7 +72,7 @@ def test_few_probes_are_enough_where_the_predecessor_was_as_good() -> None:
     assert supported(few, {NEW: DEAR}, 1.0)[2]
 
 
-def test_a_new_generation_that_is_ahead_together_needs_fewer_probes() -> None:
+def test_a_new_generation_that_is_ahead_together_is_taken_as_a_whole() -> None:
     """Three probes on which it is one ahead are too few for one newcomer, but not beside twenty that are ahead."""
     few = np.concatenate([[1.0, 1.0, 1.0], np.full(197, np.nan)])
     alone = outcomes(few, 1.0, probes=3)

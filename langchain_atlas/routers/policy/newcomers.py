@@ -2,7 +2,8 @@
 
 The best of many pairs with few probes each is mostly the luckiest. So a newcomer is taken over the pairs that were
 there before only if its probes support it: on the same queries, it must beat the best of those that cost no more than
-it does, by more than chance. One that is not supported yet is called only where nothing else may be.
+it does, by more than chance. One that is not supported yet is called only where nothing else may be. If all newcomers
+together are ahead in this sense, they are a new generation, and all are taken.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     """The pair of which each newcomer inherits; None for a newcomer that inherits of none."""
 
 _STRENGTH = 10.0
-"""Number of probes that the expectation before any probe counts as: the predecessor's difference to the same pair, or
-without one that of all newcomers together, if they are ahead."""
+"""Number of probes that the expectation before any probe counts as: the difference of its predecessor to the same pair;
+without one, no difference."""
 
 _UNSEEN = 2.0
 """Squared differences added to those observed: one query won and one lost."""
@@ -77,10 +78,10 @@ def supported(outcomes: OutcomeMatrix, newcomers: Newcomers, errors: float) -> N
         return found
     apart = {pair: _compared(outcomes, number[pair], before, newcomers[pair]) for pair in fresh}
     told = np.concatenate([differences for differences, _ in apart.values()])
-    # What the newcomers are ahead together, each of them may be: a new generation needs fewer probes.
-    usual = max(0.0, float(told.sum() / (len(told) + _STRENGTH)))
+    if _ahead(told, 0.0, errors):  # a new generation: to take the best of those that are ahead needs no luck
+        return found
     for pair, (differences, expected) in apart.items():
-        found[number[pair]] = _ahead(differences, usual if expected is None else expected, errors)
+        found[number[pair]] = _ahead(differences, expected or 0.0, errors)
     return found
 
 
