@@ -7,12 +7,12 @@ import pytest
 
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
+from langchain_atlas.routers.arrays import sigmoid
 from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import (
     PairStatistics,
     agreement_by_success,
-    chance,
     eased,
     luck_of_probes,
     settled_pairs,
@@ -63,7 +63,7 @@ def test_luck_is_how_much_easier_the_probes_were() -> None:
 def test_easy_probes_count_for_less_than_hard_ones() -> None:
     easy = record_of(half_easy([1.0] * 8 + [NAN] * 32))
     hard = record_of(half_easy([NAN] * 32 + [1.0] * 8))
-    assert chance(hard.success)[2] - chance(easy.success)[2] > 0.3
+    assert sigmoid(hard.success)[2] - sigmoid(easy.success)[2] > 0.3
 
 
 def test_a_newcomer_that_is_right_more_often_agrees_more_with_right_answers() -> None:
