@@ -72,6 +72,19 @@ def test_few_probes_are_enough_where_the_predecessor_was_as_good() -> None:
     assert supported(few, {NEW: DEAR}, 1.0)[2]
 
 
+def test_a_new_generation_that_is_ahead_together_is_taken_as_a_whole() -> None:
+    """Three probes on which it is one ahead are too few for one newcomer, but not beside twenty that are ahead."""
+    few = np.concatenate([[1.0, 1.0, 1.0], np.full(197, np.nan)])
+    alone = outcomes(few, 1.0, probes=3)
+    others = tuple(Pair(f"other-{number}", "none") for number in range(20))
+    ahead = np.where(np.arange(200)[:, None] < PROBES, 1.0, np.nan) * np.ones((200, len(others)))
+    scores = np.column_stack([alone.scores, ahead])
+    costs = np.where(np.isnan(scores), np.nan, np.array([1.0, 3.0, *[1.0] * (1 + len(others))]))
+    generation = OutcomeMatrix((*alone.pairs, *others), alone.domains, scores, costs, np.full_like(scores, np.nan))
+    assert not supported(alone, {NEW: None}, 1.0)[2]
+    assert supported(generation, dict.fromkeys((NEW, *others)), 1.0).all()
+
+
 def test_without_a_guard_and_without_others_all_are_taken() -> None:
     assert supported(outcomes(np.zeros(200), 1.0), {NEW: None}, -np.inf).all()
     assert supported(outcomes(np.zeros(200), 1.0).columns([2]), {NEW: None}, 1.0).all()

@@ -2,7 +2,8 @@
 
 The best of many pairs with few probes each is mostly the luckiest. So a newcomer is taken over the pairs that were
 there before only if its probes support it: on the same queries, it must beat the best of those that cost no more than
-it does, by more than chance. One that is not supported yet is called only where nothing else may be.
+it does, by more than chance. One that is not supported yet is called only where nothing else may be. If all newcomers
+together are ahead in this sense, they are a new generation, and all are taken.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     """The pair of which each newcomer inherits; None for a newcomer that inherits of none."""
 
 _STRENGTH = 10.0
-"""Number of probes that the expectation before any probe counts as: no difference, or that of the predecessor."""
+"""Number of probes that the expectation before any probe counts as: the difference of its predecessor to the same pair;
+without one, no difference."""
 
 _UNSEEN = 2.0
 """Squared differences added to those observed: one query won and one lost."""
@@ -70,32 +72,43 @@ def supported(outcomes: OutcomeMatrix, newcomers: Newcomers, errors: float) -> N
     """
     number = {pair: column for column, pair in enumerate(outcomes.pairs)}
     before = [column for pair, column in number.items() if pair not in newcomers]
+    fresh = [pair for pair in number if pair in newcomers]
     found = np.ones(len(number), dtype=bool)
-    for pair, column in number.items():
-        if pair in newcomers and before and not np.isneginf(errors):
-            earlier = newcomers[pair]
-            found[column] = _ahead(outcomes, column, before, None if earlier is None else number.get(earlier), errors)
+    if not before or not fresh or np.isneginf(errors):
+        return found
+    apart = {pair: _compared(outcomes, number[pair], before, newcomers[pair]) for pair in fresh}
+    told = np.concatenate([differences for differences, _ in apart.values()])
+    if _ahead(told, 0.0, errors):  # a new generation: to take the best of those that are ahead needs no luck
+        return found
+    for pair, (differences, expected) in apart.items():
+        found[number[pair]] = _ahead(differences, expected or 0.0, errors)
     return found
 
 
-def _ahead(outcomes: OutcomeMatrix, column: int, before: list[int], earlier: int | None, errors: float) -> bool:
-    """Whether a newcomer's probes put it ahead of the best pair that costs no more, paired by query."""
+def _compared(
+    outcomes: OutcomeMatrix, column: int, before: list[int], earlier: Pair | None
+) -> tuple[NDArray[np.float64], float | None]:
+    """Compare a newcomer with the best pair that costs no more, on the queries of both.
+
+    Returns:
+        The differences in score, shape [n_common], and the expected one by its predecessor; None without one.
+    """
     rows = np.flatnonzero(outcomes.recorded[:, column])
     scores, costs = outcomes.scores.astype(np.float64), outcomes.costs.astype(np.float64)
-    own = costs[rows, column]
-    known = [one for one in before if outcomes.recorded[:, one].any()]
-    price = {one: _mean(costs[:, one]) for one in known}
-    limit = _mean(own) if len(own) else np.nan
-    within = [one for one in known if price[one] <= limit] if not np.isnan(limit) else known
+    price = {one: _mean(costs[:, one]) for one in before}
+    limit = _mean(costs[rows, column])
+    within = before if np.isnan(limit) else [one for one in before if price[one] <= limit]
     if not within:  # it is the cheapest: the next one is what it would replace
-        within = [min(known, key=lambda one: price[one])] if known else []
-    if not within:
-        return True
-    success = {one: _mean(scores[:, one]) for one in within}
+        within = [min(before, key=lambda one: np.nan_to_num(price[one], nan=np.inf))]
+    success = {one: np.nan_to_num(_mean(scores[:, one]), nan=-np.inf) for one in within}
     rival = max(within, key=lambda one: success[one])
     both = rows[outcomes.recorded[rows, rival]]
-    apart = scores[both, column] - scores[both, rival]
-    expected = 0.0 if earlier is None else _mean(scores[:, earlier]) - success[rival]
+    expected = None if earlier is None else _mean(scores[:, outcomes.pairs.index(earlier)]) - float(success[rival])
+    return scores[both, column] - scores[both, rival], expected
+
+
+def _ahead(apart: NDArray[np.float64], expected: float, errors: float) -> bool:
+    """Whether differences in score are above 0 by more than chance."""
     count = len(apart)
     mean = (apart.sum() + _STRENGTH * expected) / (count + _STRENGTH)
     spread = np.sqrt(((apart**2).sum() + _UNSEEN) / (count + _UNSEEN))
