@@ -76,7 +76,7 @@ def address(given: str | None) -> Iterator[str]:
         yield given
         return
     sys.path.insert(0, str(ROOT / "tests" / "outcomes" / "store"))
-    from postgres import Postgres
+    from postgres import Postgres  # type: ignore[import-not-found]
 
     server = Postgres()
     try:
