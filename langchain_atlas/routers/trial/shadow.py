@@ -357,8 +357,9 @@ class ShadowRouter(RouterWrapper):
         except Exception as error:  # noqa: BLE001  # a router that breaks gives no answer
             watch.background.count_failure(error)
             theirs = START
-        for step in theirs.steps if meter is not None else ():
-            meter.count(step.decision)
+        if meter is not None:
+            for step in theirs.steps:
+                meter.count(step.decision)
         difference = score_difference(self._check, query, live.answer, theirs.answer, watch.draw)
         costs = [add_known(one.cost_usd, one.deciding_usd) for one in (live, theirs)]
         with watch.lock:
