@@ -16,6 +16,7 @@ import argparse
 import sys
 import time
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -76,9 +77,7 @@ def address(given: str | None) -> Iterator[str]:
         yield given
         return
     sys.path.insert(0, str(ROOT / "tests" / "outcomes" / "store"))
-    from postgres import Postgres  # type: ignore[import-not-found]
-
-    server = Postgres()
+    server = import_module("postgres").Postgres()
     try:
         yield server.url("year")
     finally:
