@@ -222,11 +222,13 @@ def _figures(point: Point, bar: Point) -> dict[str, Any]:
     cost = np.where(np.isfinite(point.cost), point.cost, np.nan)
     low, high = intervals(bootstrap_means(apart[known][:, None]))[0]
     both = ~np.isnan(cost) & ~np.isnan(bar.cost)
+    priced = both.any() and bar.cost[both].sum() > 0
     return {
         "accuracy": float(np.nanmean(point.score)),
         "gain": float(apart[known].mean()),
         "gain_ci95": [float(low), float(high)],
-        "share": float(cost[both].sum() / bar.cost[both].sum()) if both.any() and bar.cost[both].sum() > 0 else None,
+        "cost": float(cost[both].mean()) if priced else None,
+        "bar_cost": float(bar.cost[both].mean()) if priced else None,
         "calls": point.calls,
     }
 

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
 
 HEAD = """# Leaderboard
 
-Every router on every table of outcomes: how many points above or below the best single pair in hindsight, at shares of
-what that pair costs. The settings were chosen inside the training part of each split. Written by `make bench-all`.
+Every router on every table of outcomes: how many points above or below the best single pair in hindsight, within
+budgets. Settings were chosen inside the training part of each split. Written by `make bench-all`.
 
-![Points to the best single pair at shares of its cost](images/leaderboard.svg)
+<picture>
+  <source media="(prefers-color-scheme: dark)" srcset="images/leaderboard-dark.svg">
+  <img alt="For each table and router, points to the best single pair by share of its cost" src="images/leaderboard.svg">
+</picture>
 
-How to read it: the best single pair in hindsight is what nobody has in advance; 0.0 at 30% is its accuracy for three
-tenths of its cost. In brackets is the 95% interval over the queries of a split, averaged over splits, and what was
-really spent, as a share. *AIQ* is the mean accuracy over all budgets from the cheapest pair's cost to the best pair's
-(times 100). *Decide* is the time of a decision without the encoder, which is the same for all and takes some 3 to 12 ms
-a query. Routers that ask one pair make one call; the policy may make more.
+How to read it: the best single pair in hindsight is what nobody has in advance. A column is a budget, as a share of
+what the training part's best single pair costs. A cell says points to the pair in hindsight, the 95% interval over the
+queries of a split (averaged over splits), and what was really spent: dollars over the dollars of the pair in hindsight,
+both summed over splits, on queries of which both are known. *AIQ* is the mean accuracy over all budgets from the
+cheapest pair's cost to the best pair's (times 100). *Decide* is the time of a decision without the encoder, on a machine
+that did other work too. Routers that ask one pair make one call; the policy may make more.
 """
 MORE = """
 ## Add a router or a table
@@ -38,7 +42,7 @@ A table is a `Source`: its name, its file, and the domains to train on for the p
 """
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 52, 16, 34, 44
 INK, GRID = "#1f2937", "#e5e7eb"
-COLOURS = ("#2563eb", "#94a3b8", "#0d9488", "#b45309", "#7c3aed", "#be185d", "#65a30d", "#111827")
+COLOURS = ("#2563eb", "#94a3b8", "#0d9488", "#b45309", "#7c3aed", "#be185d", "#65a30d", "#111827", "#0ea5e9", "#dc2626")
 LOWEST, HIGHEST = -10.0, 4.0
 """Points that the picture shows; what is below is drawn at its lower edge."""
 
@@ -77,9 +81,18 @@ def _table(rows: Mapping[str, Sequence[Mapping[str, Any]]], shares: Sequence[flo
 def _cell(figures: Sequence[Mapping[str, Any]]) -> str:
     gain = 100 * np.mean([each["gain"] for each in figures])
     low, high = (100 * np.mean([each["gain_ci95"][end] for each in figures]) for end in (0, 1))
-    known = [each["share"] for each in figures if each["share"] is not None]
-    spent = f"; {np.mean(known):.0%}" if known else ""
-    return f"{gain:+.1f} ({low:+.1f} to {high:+.1f}{spent})"
+    share = _share(figures)
+    spent = "cost unknown" if share is None else f"{share:.0%}"
+    return f"{gain:+.1f} ({low:+.1f} to {high:+.1f}; {spent})" if low or high else f"0.0 ({spent})"
+
+
+def _share(figures: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return dollars over the best single pair's dollars, both summed over splits; None where one is not known.
+
+    The best pair in hindsight may be cheap in one split and dear in the next, so a mean of shares would say little.
+    """
+    known = [each for each in figures if each["cost"] is not None]
+    return sum(each["cost"] for each in known) / sum(each["bar_cost"] for each in known) if known else None
 
 
 def picture(boards: Mapping[str, Board], part: str) -> str:
@@ -127,10 +140,10 @@ def _line(splits: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
     """Return mean share of cost spent and mean points gained of each budget, the cheapest first."""
     found = []
     for key in splits[0]["at"]:
-        shares = [each["at"][key]["share"] for each in splits]
-        if None not in shares:
+        share = _share([each["at"][key] for each in splits])
+        if share is not None:
             gain = 100 * np.mean([each["at"][key]["gain"] for each in splits])
-            found.append((min(float(np.mean(shares)), 1.0), float(gain)))
+            found.append((min(share, 1.0), float(gain)))
     return sorted(found)
 
 
