@@ -18,15 +18,15 @@ budgets. Settings were chosen inside the training part of each split. Written by
 
 <picture>
   <source media="(prefers-color-scheme: dark)" srcset="images/leaderboard-dark.svg">
-  <img alt="For each table and router, points to the best single pair by share of its cost" src="images/leaderboard.svg">
+  <img alt="Points to the best single pair by share of its cost, each table and router" src="images/leaderboard.svg">
 </picture>
 
 How to read it: the best single pair in hindsight is what nobody has in advance. A column is a budget, as a share of
 what the training part's best single pair costs. A cell says points to the pair in hindsight, the 95% interval over the
 queries of a split (averaged over splits), and what was really spent: dollars over the dollars of the pair in hindsight,
 both summed over splits, on queries of which both are known. *AIQ* is the mean accuracy over all budgets from the
-cheapest pair's cost to the best pair's (times 100). *Decide* is the time of a decision without the encoder, on a machine
-that did other work too. Routers that ask one pair make one call; the policy may make more.
+cheapest pair's cost to the best pair's (times 100). *Decide* is the time of a decision without the encoder, on a busy
+machine. Routers that ask one pair make one call; the policy may make more.
 """
 MORE = """
 ## Add a router or a table
