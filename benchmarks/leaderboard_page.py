@@ -16,10 +16,7 @@ HEAD = """# Leaderboard
 Every router on every table of outcomes: how many points above or below the best single pair in hindsight, within
 budgets. Settings were chosen inside the training part of each split. Written by `make bench-all`.
 
-<picture>
-  <source media="(prefers-color-scheme: dark)" srcset="images/leaderboard-dark.svg">
-  <img alt="Points to the best single pair by share of its cost, each table and router" src="images/leaderboard.svg">
-</picture>
+![Points to the best single pair by share of its cost, each table and router](images/leaderboard.svg)
 
 How to read it: the best single pair in hindsight is what nobody has in advance. A column is a budget, as a share of
 what the training part's best single pair costs. A cell says points to the pair in hindsight, the 95% interval over the
@@ -42,7 +39,7 @@ A table is a `Source`: its name, its file, and the domains to train on for the p
 """
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 300, 52, 16, 34, 44
 INK, GRID = "#1f2937", "#e5e7eb"
-COLOURS = ("#2563eb", "#94a3b8", "#0d9488", "#b45309", "#7c3aed", "#be185d", "#65a30d", "#111827", "#0ea5e9", "#dc2626")
+COLOURS = ("#2563eb", "#94a3b8", "#0d9488", "#b45309", "#7c3aed", "#be185d", "#65a30d", "#111827", "#0369a1", "#7c2d12")
 LOWEST, HIGHEST = -10.0, 4.0
 """Points that the picture shows; what is below is drawn at its lower edge."""
 
@@ -53,8 +50,13 @@ def page(boards: Mapping[str, Board], shares: Sequence[float]) -> str:
     for name, board in boards.items():
         parts.append(f"\n## {name}\n\n{board['queries']} queries, {board['pairs']} pairs.\n")
         for part, rows in board["rows"].items():
-            count = board["splits"] if part != "unfamiliar kinds" else board["parts"]
-            how = "random 70/30 splits" if part != "unfamiliar kinds" else "choices of kinds to train on"
+            inside = part != "unfamiliar kinds"
+            count = board["splits"] if inside else board["parts"]
+            how = (
+                f"random 70/30 split{'s' * (count > 1)}"
+                if inside
+                else f"choice{'s' * (count > 1)} of kinds to train on"
+            )
             parts.append(f"\n### {name}: {part} ({count} {how})\n\n{_table(rows, shares)}")
     return "".join([*parts, MORE])
 
@@ -83,7 +85,14 @@ def _cell(figures: Sequence[Mapping[str, Any]]) -> str:
     low, high = (100 * np.mean([each["gain_ci95"][end] for each in figures]) for end in (0, 1))
     share = _share(figures)
     spent = "cost unknown" if share is None else f"{share:.0%}"
-    return f"{gain:+.1f} ({low:+.1f} to {high:+.1f}; {spent})" if low or high else f"0.0 ({spent})"
+    if not low and not high:
+        return f"0.0 ({spent})"
+    return f"{_points(gain)} ({_points(low)} to {_points(high)}; {spent})"
+
+
+def _points(value: float) -> str:
+    written = f"{value:+.1f}"
+    return "0.0" if written in {"+0.0", "-0.0"} else written
 
 
 def _share(figures: Sequence[Mapping[str, Any]]) -> float | None:
