@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 HEAD = """# Leaderboard
 
 Every router on every table of outcomes: how many points above or below the best single pair in hindsight, within
-budgets. Settings were chosen inside the training part of each split. Written by `make bench-all`; a table that is not below
-was not measured.
+budgets. Settings were chosen inside the training part of each split. Written by `make bench-all`; a table that is not
+below was not measured.
 
 ![Points to the best single pair by share of its cost, each table and router](images/leaderboard.svg)
 

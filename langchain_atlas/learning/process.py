@@ -53,7 +53,7 @@ class Episodes:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Transition:
     """One action in each of a batch of episodes."""
 
     before: Episodes
@@ -126,7 +126,7 @@ class DecisionProcess:
             answered=torch.where(gives, _given(episodes, action), episodes.answered),
         )
 
-    def turns(self, episodes: Episodes, choose: Callable[[State], Tensor]) -> Iterator[Turn]:
+    def turns(self, episodes: Episodes, choose: Callable[[State], Tensor]) -> Iterator[Transition]:
         """Take turns until every episode is done: `horizon` calls at most, and an answer.
 
         Args:
@@ -137,7 +137,7 @@ class DecisionProcess:
             state = self.state(episodes)
             action = choose(state)
             following = self.transition(episodes, action)
-            yield Turn(episodes, state, action, following)
+            yield Transition(episodes, state, action, following)
             episodes = following
 
     def cost(self, episodes: Episodes, action: Tensor) -> Tensor:
