@@ -108,12 +108,12 @@ def train(
     _say_data(table, terminal)
     made = encoder_named(encoder, cache_size=max(10_000, 20 * len(table.query_ids)))
     check(table, seed, steps)
-    more: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints, "seed": seed}
-    more["config"] = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
+    config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
+    kept: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints, "seed": seed, "config": config}
 
     def learn_from(part: OutcomeTable, recordings: Recordings) -> RLRouter:
         with common.progress("training") as bar:
-            return learn(part, made, recordings=recordings, progress=bar, **more)
+            return learn(part, made, recordings=recordings, progress=bar, **kept)
 
     router, curve = _trained(learn_from, table, made, descriptions, share=hold_out, seed=seed)
     router.save(out)

@@ -234,7 +234,7 @@ class ClusterRouter(UtilityRouter):
         self, item: tuple[NDArray[np.float64], NDArray[np.float64] | None], permitted: NDArray[np.bool_]
     ) -> PairEstimates:
         distances, further = item
-        rows, rule = self._speaking(distances, permitted)
+        rows, rule = self.statistics_.speaking(distances, self.clusterings_.parts, permitted)
         return self._expected(rows, rule, distances[rows].tolist(), further)
 
     def _expected(
@@ -306,25 +306,6 @@ class ClusterRouter(UtilityRouter):
     def _cells(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return how uncertain each cell is; computed again only after learning."""
         return self.paired_.cells_beside(self.statistics_.count, self.statistics_.outcomes)
-
-    def _speaking(self, item: NDArray[np.float64], permitted: NDArray[np.bool_]) -> tuple[list[int], str]:
-        """Return the nearest cluster of each clustering that has outcomes of a permitted pair, and the rule.
-
-        The paper does not say what happens where a cluster has no statistics: here the next nearest cluster is used,
-        and when none has any, the overall records.
-        """
-        count, parts = self.statistics_.count, self.clusterings_.parts
-        rows = [part.start + int(item[part].argmin()) for part in parts]
-        if self.statistics_.recorded.issuperset(rows) and permitted.all():
-            return rows, "nearest-cluster"
-        evidenced = np.asarray((count[rows] * permitted).any(axis=1))
-        for number in np.flatnonzero(~evidenced):
-            part = parts[number]
-            speaking = count[part][:, permitted].any(axis=1)
-            if not speaking.any():
-                return rows[:1], "best-overall"
-            rows[number] = part.start + int(np.where(speaking, item[part], np.inf).argmin())
-        return rows, "nearest-cluster" if evidenced[0] else "nearby-cluster"
 
     @property
     def pairs(self) -> tuple[Pair, ...]:

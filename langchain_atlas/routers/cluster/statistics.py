@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.routers.utility.estimates import highest_known, scaled
+from langchain_atlas.routers.utility.sums import by_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,8 +82,8 @@ class ClusterStatistics:
             (outcomes.latencies, "latency", "latency_count"),
         ):
             known = ~np.isnan(values)
-            sums[total] = _by_cluster(each[:, None] * np.where(known, values, 0.0), columns, n_clusters)
-            sums[count] = _by_cluster(each[:, None] * known, columns, n_clusters)
+            sums[total] = by_cluster(each[:, None] * np.where(known, values, 0.0), columns, n_clusters)
+            sums[count] = by_cluster(each[:, None] * known, columns, n_clusters)
         return cls(pairs=outcomes.pairs, repeats=columns.shape[1], **sums)
 
     @cached_property
@@ -95,6 +96,31 @@ class ClusterStatistics:
     def recorded(self) -> frozenset[int]:
         """The clusters that have outcomes of some pair."""
         return frozenset(np.flatnonzero(self.count.any(axis=1)).tolist())
+
+    def speaking(
+        self, distances: NDArray[np.float64], parts: tuple[slice, ...], permitted: NDArray[np.bool_]
+    ) -> tuple[list[int], str]:
+        """Return the nearest cluster of each clustering that has outcomes of a permitted pair, and the rule.
+
+        The paper does not say what happens where a cluster has no statistics: here the next nearest cluster is used,
+        and when none has any, the overall records.
+
+        Args:
+            distances: distance of a query to each centre, shape [n_clusters].
+            parts: the clusters of each clustering.
+            permitted: which pairs may be called, shape [n_pairs].
+        """
+        rows = [part.start + int(distances[part].argmin()) for part in parts]
+        if self.recorded.issuperset(rows) and permitted.all():
+            return rows, "nearest-cluster"
+        evidenced = np.asarray((self.count[rows] * permitted).any(axis=1))
+        for number in np.flatnonzero(~evidenced):
+            part = parts[number]
+            speaking = self.count[part][:, permitted].any(axis=1)
+            if not speaking.any():
+                return rows[:1], "best-overall"
+            rows[number] = part.start + int(np.where(speaking, distances[part], np.inf).argmin())
+        return rows, "nearest-cluster" if evidenced[0] else "nearby-cluster"
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the sums by name, for saving."""
@@ -284,13 +310,6 @@ def natural_strength(sums: ClusterStatistics, sizes: Sequence[int]) -> float:
     if not within:
         return _STRENGTHS[1]
     return float(np.clip(2 * np.mean(within) / max(float(np.mean(between)), 1e-9), *_STRENGTHS))
-
-
-def _by_cluster(values: NDArray[np.float64], clusters: NDArray[np.int64], n_clusters: int) -> NDArray[np.float64]:
-    sums = np.zeros((n_clusters, values.shape[1]))
-    for column in clusters.T:
-        np.add.at(sums, column, values)
-    return sums
 
 
 def _means(total: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:

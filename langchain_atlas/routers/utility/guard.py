@@ -20,6 +20,7 @@ import numpy as np
 
 from langchain_atlas.outcomes.pair_levels import Effects
 from langchain_atlas.routers.utility import unpaired
+from langchain_atlas.routers.utility.sums import by_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -282,9 +283,5 @@ def _sums(
     apart = scores - scores[:, [default]]
     known = ~np.isnan(apart)
     apart = np.where(known, apart, 0.0)
-    count, total, squares = (np.zeros((n_rows, scores.shape[1])) for _ in range(3))
-    for column in rows.T:
-        np.add.at(count, column, known.astype(np.float64))
-        np.add.at(total, column, apart)
-        np.add.at(squares, column, apart**2)
+    count, total, squares = (by_cluster(each, rows, n_rows) for each in (known, apart, apart**2))
     return count, total, squares

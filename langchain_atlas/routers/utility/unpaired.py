@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from langchain_atlas.routers.utility.sums import by_cluster
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -97,11 +99,7 @@ def cluster_differences(
     """
     known = ~np.isnan(scores)
     values = np.where(known, scores, 0.0)
-    count, total, squares = (np.zeros((n_rows, scores.shape[1])) for _ in range(3))
-    for column in rows.T:
-        np.add.at(count, column, known.astype(np.float64))
-        np.add.at(total, column, values)
-        np.add.at(squares, column, values**2)
+    count, total, squares = (by_cluster(each, rows, n_rows) for each in (known, values, values**2))
     mean = total / np.maximum(count, 1.0)
     within = squares.sum() - (count * mean**2).sum()
     variance = within / max(float(count.sum() - (count > 0).sum()), 1.0)
