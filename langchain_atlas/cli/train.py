@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -88,10 +89,9 @@ def train(
     if policy is not None:
         from langchain_atlas.cli.train_policy import train_policy
 
-        table = common.load_table(data, pairs, domains)
         train_policy(
-            table, policy, out, pool=pool, seed=seed, steps=steps, step_tokens=step_tokens, imitate=imitate,
-            resume=resume, curves=curves, checkpoints=checkpoints, figures=json,
+            common.load_table(data, pairs, domains), policy, out, pool=pool, seed=seed, steps=steps,
+            step_tokens=step_tokens, imitate=imitate, resume=resume, curves=curves, checkpoints=checkpoints, figures=json,
         )  # fmt: skip
         return
     from langchain_atlas.cli.shared.setting import say
@@ -110,11 +110,7 @@ def train(
     check(table, seed, steps)
     config = TrainingConfig(ppo=PPOConfig(steps=steps), cautious=cautious)
     kept: dict[str, Any] = {"curves": curves, "checkpoints": checkpoints, "seed": seed, "config": config}
-
-    def learn_from(part: OutcomeTable, recordings: Recordings) -> RLRouter:
-        with common.progress("training") as bar:
-            return learn(part, made, recordings=recordings, progress=bar, **kept)
-
+    learn_from = _with_progress(partial(learn, encoder=made, **kept))
     router, curve = _trained(learn_from, table, made, descriptions, share=hold_out, seed=seed)
     router.save(out)
     terminal.print(_manner(router.training))
@@ -123,6 +119,16 @@ def train(
     _say_cluster(router.held_out, terminal)
     common.saved(terminal, out)
     common.write_json(json, _figures(router, curve))
+
+
+def _with_progress(learn: Callable[..., RLRouter]) -> Callable[[OutcomeTable, Recordings], RLRouter]:
+    """Return what trains on a part of the table, with a progress bar."""
+
+    def learn_from(part: OutcomeTable, recordings: Recordings) -> RLRouter:
+        with common.progress("training") as bar:
+            return learn(part, recordings=recordings, progress=bar)
+
+    return learn_from
 
 
 def _figures(router: RLRouter, curve: OperatingCurve | None) -> dict[str, Any]:
