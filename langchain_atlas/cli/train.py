@@ -91,7 +91,8 @@ def train(
 
         train_policy(
             common.load_table(data, pairs, domains), policy, out, pool=pool, seed=seed, steps=steps,
-            step_tokens=step_tokens, imitate=imitate, resume=resume, curves=curves, checkpoints=checkpoints, figures=json,
+            step_tokens=step_tokens, imitate=imitate, resume=resume, curves=curves, checkpoints=checkpoints,
+            figures=json,
         )  # fmt: skip
         return
     from langchain_atlas.cli.shared.setting import say
