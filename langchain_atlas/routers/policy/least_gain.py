@@ -1,7 +1,7 @@
 """The least that another call must be expected to bring: below it, the policy gives the answer that it has.
 
 The policy's estimate of what another call brings is never exactly 0, and where calls cost next to nothing it asks until
-the turns are used up. Most of these calls change no answer. See ``docs/rl.md``, "The dual path", for what it saves.
+the turns are used up. Most of these calls change no answer. See ``docs/rl-measured.md`` for what it saves.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ def with_least_gain(values: Array, state: State, least: float) -> Array:
         state: the states.
         least: fraction of a right answer.
     """
+    if not least:
+        return values
     library, made = library_of(values), state.made
     toll = least * numbers(made.any(axis=1))[:, None]
     n_answers = made.shape[1]

@@ -209,13 +209,11 @@ class RLRouter(Router):
     @property
     def margin(self) -> float | None:
         """Standard errors that favour the default pair; None if there is no floor."""
-        if not self.guard or self.policy.config.cautious:
-            return None
-        return max(0.0, NormalDist().inv_cdf(self.guard))
+        return None if not self.guard or self.policy.config.cautious else self._errors
 
     @property
     def _errors(self) -> float:
-        """Standard errors by which a newcomer must be ahead; minus infinity if there is no guard."""
+        """Standard errors by which something must be ahead, by `guard`; minus infinity if there is no guard."""
         return max(0.0, NormalDist().inv_cdf(self.guard)) if self.guard else -math.inf
 
     @property
