@@ -123,6 +123,29 @@ def families(encoder: SentenceTransformerEncoder, *, bert: bool = False) -> dict
     return made
 
 
+def two_models(questions: int) -> OutcomeTable:
+    """Make up outcomes of a cheap and a dear model, each right on one of two kinds of question.
+
+    Args:
+        questions: number of questions of each kind.
+    """
+    rows = [
+        {
+            "query_id": f"{kind}{number}",
+            "query": f"{kind} question {number}",
+            "domain": kind,
+            "model": model,
+            "tool": "none",
+            "score": float(model == best),
+            "cost_usd": cost,
+        }
+        for kind, best in (("history", "small"), ("algebra", "large"))
+        for number in range(questions)
+        for model, cost in (("small", 1e-4), ("large", 1e-3))
+    ]
+    return OutcomeTable.from_rows(rows, "the benchmark")
+
+
 def split(table: OutcomeTable, seed: int, part: float = TRAINING_PART) -> tuple[OutcomeTable, OutcomeTable]:
     """Part a table by query, at random, into what is fitted on and what is tested on."""
     names = np.array(table.query_ids)[np.random.default_rng(seed).permutation(len(table.query_ids))]

@@ -1,4 +1,4 @@
-"""What the doors add to a model call when 200 tasks ask at a time, and whether every answer gets to who asked.
+"""What the integrations add to a model call when 200 tasks ask at a time, and whether every answer gets to who asked.
 
 A local OpenAI-compatible server, in a process of its own, answers each request after 50 ms with the words it was sent.
 The same 200 questions are asked in several ways in turns, again and again in one run, and the medians are compared:
@@ -6,7 +6,7 @@ by bare HTTP (`aiohttp`), by OpenAI's client and by `ChatLiteLLM` directly, by `
 LangGraph itself costs), by `AtlasNode` in such a node's place, and by `create_atlas_graph`, which takes four steps for
 one call. The router is a fitted cluster router with the real encoder. Questions are new to it in the first round and
 cached afterwards; the first round is told apart. All but bare HTTP are bound by one Python process's time on a
-processor, more than by the 50 ms; so what a door adds to one call is given in milliseconds too.
+processor, more than by the 50 ms; so what each adds to one call is given in milliseconds too.
 
 Run with: make bench-concurrency
 """
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
-from common import RESULTS, Clock, check, show, show_checks, write
+from common import RESULTS, Clock, check, show, show_checks, two_models, write
 from langchain_core.messages import HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 from openai import AsyncOpenAI
@@ -37,7 +37,6 @@ from langchain_atlas import (
     ClusterRouter,
     LiveExecutor,
     Model,
-    OutcomeTable,
     Pool,
     create_atlas_graph,
 )
@@ -86,21 +85,7 @@ def routed(url: str) -> tuple[ClusterRouter, LiveExecutor]:
         )
         for name, price in (("small", 1e-6), ("large", 1e-5))
     )
-    rows = [
-        {
-            "query_id": f"{kind}{number}",
-            "query": f"{kind} question {number}",
-            "domain": kind,
-            "model": name,
-            "tool": "none",
-            "score": float(name == best),
-            "cost_usd": cost,
-        }
-        for kind, best in (("history", "small"), ("algebra", "large"))
-        for number in range(20)
-        for name, cost in (("small", 1e-4), ("large", 1e-3))
-    ]
-    router = ClusterRouter(n_clusters=2).fit(OutcomeTable.from_rows(rows, "the benchmark"))
+    router = ClusterRouter(n_clusters=2).fit(two_models(20))
     return router, LiveExecutor(Pool(models=models, tools=(NO_TOOL,)))
 
 

@@ -19,7 +19,9 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from langchain_atlas import ClusterRouter, OutcomeTable
+from common import two_models
+
+from langchain_atlas import ClusterRouter
 from langchain_atlas.testing import OpenAIServer
 
 RUNS = 5
@@ -79,7 +81,7 @@ def first_answers(folder: Path) -> dict[str, dict[str, float]]:
         return "four"
 
     router, pool = folder / "router", folder / "pool.yaml"
-    ClusterRouter(n_clusters=2).fit(outcomes()).save(router)
+    ClusterRouter(n_clusters=2).fit(two_models(100)).save(router)
     settings = {"ATLAS_BENCHMARK_KEY": "any", "LITELLM_LOCAL_MODEL_COST_MAP": "True", "HF_HUB_OFFLINE": "1"}
     with OpenAIServer(answer) as server:
         pool.write_text(POOL.format(url=server.url), encoding="utf-8")
@@ -110,25 +112,6 @@ def processor_seconds() -> float:
     """Return the seconds that processes started from here, and ended, have spent on a processor."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-def outcomes() -> OutcomeTable:
-    """Make up outcomes of two models on two kinds of question."""
-    rows = [
-        {
-            "query_id": f"{kind}{number}",
-            "query": f"{kind} question {number}",
-            "domain": kind,
-            "model": model,
-            "tool": "none",
-            "score": float(model == best),
-            "cost_usd": cost,
-        }
-        for kind, best in (("history", "small"), ("algebra", "large"))
-        for number in range(100)
-        for model, cost in (("small", 1e-4), ("large", 1e-3))
-    ]
-    return OutcomeTable.from_rows(rows, "the benchmark")
 
 
 def main() -> None:

@@ -34,7 +34,8 @@ PATHS = ("calibrated", "cluster", "rl", "budget")
 
 DEFAULT_LEAST_GAIN = 0.02
 """Gain that another call must be expected to bring, as a fraction of a right answer. Chosen on three splits of BFCL; on
-two others it cost 0.2 points, at 57% of the policy's calls, and on reasoning nothing, at 68%: ``docs/rl-measured.md``."""
+two others it cost 0.2 points, at 57% of the policy's calls, and on reasoning nothing, at 68%. See
+``docs/rl-measured.md``."""
 
 DEFAULT_ERROR = 0.003
 """Accuracy that the first path may cost, as measured on held-out queries."""
