@@ -38,8 +38,8 @@ def join(router: str, parts: str | None, table: OutcomeTable, out: Path, *, seed
     folders = [part.strip() for part in (parts or "").split(",") if part.strip()]
     if router != "dual" or len(folders) != _TWO:
         raise SettingError(
-            f"--router {router!r} with --parts {parts!r}: a dual router is fitted with "
-            "'--router dual --parts CLUSTER_DIR,RL_DIR', and no other kind has parts."
+            f"--router {router!r} {'has no --parts' if parts is None else f'with --parts {parts!r}'}: a dual router is "
+            "fitted with '--router dual --parts CLUSTER_DIR,RL_DIR', and no other kind has parts."
         )
     first, second = (load_with_settings(folder) for folder in folders)
     if is_unpaired(table.matrix("score")):

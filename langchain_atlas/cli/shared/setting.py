@@ -115,7 +115,7 @@ def say(
         if not given:
             terminal.print(
                 f"Too few queries to compare settings: every query goes to {router.settings['always']}. Whether "
-                "routing may pay already, 'doctor' says; --value fits at a setting that you choose.",
+                "routing may pay already, 'doctor' says. A setting of your own follows the folder: DIR?value=0.05.",
                 markup=False,
             )
         return
