@@ -154,6 +154,15 @@ def page_of(kind: type[AtlasError]) -> str:
     return f"{PAGE}#{name.lower()}"
 
 
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message, without its full stop, for a sentence; its type where it is empty.
+
+    Messages of other libraries may go on for paragraphs, or say nothing.
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0].rstrip(". ") if lines else type(error).__name__
+
+
 def suggest(bad: str, valid: Iterable[str], limit: int = 12) -> str:
     """List the names that are valid in place of `bad`, the closest first.
 

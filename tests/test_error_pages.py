@@ -12,7 +12,7 @@ import pytest
 from pages import modules, page
 
 from langchain_atlas import errors
-from langchain_atlas.errors import AtlasError, ExecutionError, MissingExtraError, SettingError, page_of
+from langchain_atlas.errors import AtlasError, ExecutionError, MissingExtraError, SettingError, first_line, page_of
 from langchain_atlas.failures.kinds import execution_error, failed_call
 from langchain_atlas.pool.pairs import Pair
 
@@ -88,3 +88,11 @@ def test_the_command_line_names_the_page_last() -> None:
     first, *_, last = done.stderr.strip().splitlines()
     assert first.startswith("Error: '/none' is not a folder.")
     assert last == "More: docs/reference/errors.md#artifacterror"
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [("No such model.\nSee https://example.org.", "No such model"), ("", "ValueError"), ("\n \n", "ValueError")],
+)
+def test_of_another_librarys_message_the_first_line_is_told(message: str, told: str) -> None:
+    assert first_line(ValueError(message)) == told

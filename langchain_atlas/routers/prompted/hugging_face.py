@@ -12,7 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from pydantic import PrivateAttr
 
-from langchain_atlas.errors import ArtifactError, InvalidInputError, MissingExtraError
+from langchain_atlas.errors import ArtifactError, InvalidInputError, MissingExtraError, first_line
 from langchain_atlas.pool.embedded import EMBEDDED, is_embedded
 from langchain_atlas.routers.prompted.conversation import STOPS
 
@@ -52,8 +52,8 @@ def load_causal_model(name: str, dtype: str = "float32", device: str | None = No
         raise MissingExtraError(f"The policy {name!r}", "train-llm") from error
     except (OSError, ValueError) as error:
         raise InvalidInputError(
-            f"Can't load {name!r} as a language model: {error}. Name a folder, a GGUF file, a model that is in the "
-            "Hugging Face cache, or 'atlas-local/smollm2-135m'."
+            f"Can't load {name!r} as a language model: {first_line(error)}. Name a folder, a GGUF file, a model that is "
+            "in the Hugging Face cache, or 'atlas-local/smollm2-135m'."
         ) from error
     if options:  # read from a GGUF file, the weights are ordinary ones
         model.config.__dict__.pop("quantization_config", None)
@@ -155,7 +155,9 @@ class PolicyWeights:
                 for name, array in self.arrays.items():
                     self._apply(name, torch.from_numpy(array.copy()).to(model.device), weights)
         except (KeyError, RuntimeError) as error:
-            raise ArtifactError(f"What was trained does not fit {self.base!r}: {error}. Train again.") from error
+            raise ArtifactError(
+                f"What was trained does not fit {self.base!r}: {first_line(error)}. Train again."
+            ) from error
         return model.eval(), tokenizer
 
     def _apply(self, name: str, trained: Any, weights: Mapping[str, Any]) -> None:
