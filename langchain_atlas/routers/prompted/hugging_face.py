@@ -52,8 +52,8 @@ def load_causal_model(name: str, dtype: str = "float32", device: str | None = No
         raise MissingExtraError(f"The policy {name!r}", "train-llm") from error
     except (OSError, ValueError) as error:
         raise InvalidInputError(
-            f"Can't load {name!r} as a language model: {first_line(error)}. Name a folder, a GGUF file, a model that is "
-            "in the Hugging Face cache, or 'atlas-local/smollm2-135m'."
+            f"Can't load {name!r} as a language model: {first_line(error)}. Name a folder, a GGUF file, a model "
+            "that is in the Hugging Face cache, or 'atlas-local/smollm2-135m'."
         ) from error
     if options:  # read from a GGUF file, the weights are ordinary ones
         model.config.__dict__.pop("quantization_config", None)
