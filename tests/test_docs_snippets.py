@@ -6,6 +6,7 @@ A block marked ``python`` is run; one that can't be is marked ``py``, and the pa
 from __future__ import annotations
 
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ from recorded import row, table_of
 
 from langchain_atlas import AtlasNode, ClusterRouter, LiveExecutor, Pool, Query, Router, Store
 from langchain_atlas.routers.operating import OperatingCurve, OperatingPoint
+
+sys.path.insert(0, str(ROOT / "benchmarks"))
+from leaderboard import Entry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,6 +67,7 @@ HERE = (
     "docs/drift.md",
     "docs/encoders.md",
     "docs/language_model.md",
+    "docs/leaderboard.md",
     "docs/limits.md",
     "docs/metrics.md",
     "docs/rl.md",
@@ -159,6 +164,14 @@ def test_the_snippets_on_drift_run(names: dict[str, Any], capsys: pytest.Capture
     executor = LiveExecutor(Pool.load("pool.yaml"))
     run("docs/drift.md", {"router": router.fit(table), "executor": executor, "table": table, "probes": probes})
     assert len(capsys.readouterr().out.splitlines()) >= 2
+
+
+def test_the_snippet_on_the_leaderboard_makes_an_entry() -> None:
+    entries: list[Entry] = []
+    router = ClusterRouter()
+    written = {"Entry": lambda *given: entries.append(Entry(*given)), "MyRouter": lambda *_, **__: router}
+    run("docs/leaderboard.md", {**written, "encoder": None})
+    assert [entry.make(0) for entry in entries] == [router]
 
 
 def test_every_snippet_is_run_or_says_why_not() -> None:
