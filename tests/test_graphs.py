@@ -99,7 +99,7 @@ async def test_all_graphs_are_served(server: str) -> None:
 
 async def test_the_loop_streams_updates_tokens_and_decisions(server: str) -> None:
     parts, state = await stream(server, "atlas", "Which animal barks?")
-    assert [next(iter(update)) for update in events(parts, "updates")] == ["decide", "execute", "decide", "answer"]
+    assert [next(iter(update)) for update in events(parts, "updates")] == ["decide", "execute", "answer"]
     decisions = [event["atlas_decision"]["kind"] for event in events(parts, "custom")]
     assert decisions == ["route", "answer"]
     answer = state["values"]["messages"][-1]

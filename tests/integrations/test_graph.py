@@ -65,7 +65,8 @@ class TestDrawing:
             "\t__start__ --> decide;",
             "\tdecide -.-> answer;",
             "\tdecide -. &nbsp;route&nbsp; .-> execute;",
-            "\texecute --> decide;",
+            "\texecute -.-> answer;",
+            "\texecute -.-> decide;",
             "\tanswer --> __end__;",
             "\tdecide -. &nbsp;think&nbsp; .-> decide;",
         ]
@@ -286,7 +287,13 @@ class TestStream:
     def test_of_updates_gives_the_parts_of_the_loop(self, serve: Serve, connect: Connect, echo: Echo) -> None:
         graph = create_atlas_graph(ScriptedRouter("small@@none"), connect(serve(echo))).compile()
         updates = [next(iter(update)) for update in graph.stream(HELLO, stream_mode="updates")]
-        assert updates == ["decide", "execute", "decide", "answer"]
+        assert updates == ["decide", "execute", "answer"]
+
+    def test_of_updates_gives_a_decision_after_each_call_of_a_router_that_may_go_on(self) -> None:
+        executor = ScriptedExecutor({"small@@none": RuntimeError("no"), "large@@none": "yes"})
+        graph = create_atlas_graph(ScriptedRouter("small@@none", "large@@none"), executor).compile()
+        updates = [next(iter(update)) for update in graph.stream(HELLO, stream_mode="updates")]
+        assert updates == ["decide", "execute", "decide", "execute", "decide", "answer"]
 
     @pytest.mark.parametrize("asynchronous", [False, True])
     def test_of_messages_gives_the_answer_once(

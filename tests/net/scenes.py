@@ -152,6 +152,11 @@ class Again(InTurn):
             return last_answer(trajectory, rule="net", reason="Twice.")
         return Decision(kind="route", pair=self.pairs[0], input="again" if trajectory.calls else "first", rule="net")
 
+    @property
+    def takes_first_answer(self) -> bool:
+        """Whether one answer is enough: no."""
+        return False
+
 
 @dataclass(frozen=True)
 class Scene:

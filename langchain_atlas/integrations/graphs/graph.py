@@ -103,6 +103,8 @@ def create_atlas_graph(
 ) -> StateGraph[AtlasState, AtlasContext, AtlasInput, AtlasState]:
     """Build the loop as a graph: ``decide`` and ``execute`` in turn, then ``answer``.
 
+    With a router that takes the first answer, ``execute`` makes the last decision too, and leads to ``answer``.
+
     Decisions are streamed as custom events (``stream_mode="custom"``), tokens as those of any chat model
     (``stream_mode="messages"``).
 
@@ -153,7 +155,7 @@ def _wired(loop: _Loop, *, asks: bool) -> StateGraph[AtlasState, AtlasContext, A
     if asks:
         graph.add_node("approve", GraphStep(loop.approve))
         graph.add_conditional_edges("approve", GraphStep(_next), {"route": "execute", "answer": "answer"})
-    graph.add_edge("execute", "decide")
+    graph.add_conditional_edges("execute", GraphStep(_after), {"decide": "decide", "answer": "answer"})
     graph.add_edge("answer", END)
     return graph
 
@@ -200,13 +202,25 @@ class _Loop:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
             observation = drive(kept(run_pair, query, decision, trajectory), self._handler(_key(state)))
-        return scope.update(_executed(trajectory, decision, observation))
+        trajectory = trajectory.then(decision, observation)
+        if not self._answers(observation):
+            return scope.update({"atlas": record(trajectory)})
+        final = drive(ask_router(query, trajectory), self._handler())
+        return scope.update(_decided(state, query, trajectory, final))
 
     async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
             observation = await adrive(kept(run_pair, query, decision, trajectory), self._handler(_key(state)))
-        return scope.update(_executed(trajectory, decision, observation))
+        trajectory = trajectory.then(decision, observation)
+        if not self._answers(observation):
+            return scope.update({"atlas": record(trajectory)})
+        final = await adrive(ask_router(query, trajectory), self._handler())
+        return scope.update(_decided(state, query, trajectory, final))
+
+    def _answers(self, observation: Observation) -> bool:
+        """Whether an observation is the answer: the decision to give it then needs no step of its own."""
+        return not observation.failed and self._router.takes_first_answer
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step receives it
@@ -228,6 +242,11 @@ class _Loop:
 def _next(state: AtlasState, config: RunnableConfig) -> str:
     del config  # every step receives it
     return str(state["atlas_next"]["decision"]["kind"])
+
+
+def _after(state: AtlasState, config: RunnableConfig) -> str:
+    del config
+    return "answer" if _trajectory(state).done else "decide"
 
 
 def _read(state: AtlasState, config: RunnableConfig) -> tuple[Query, Trajectory]:
@@ -264,7 +283,3 @@ def _decided(state: AtlasState, query: Query, trajectory: Trajectory, decision: 
         "trajectory_id": str(uuid7()) if key is None else key,
     }
     return {"atlas": record(trajectory), "atlas_next": ahead}
-
-
-def _executed(trajectory: Trajectory, decision: Decision, observation: Observation) -> AtlasState:
-    return {"atlas": record(trajectory.then(decision, observation))}
