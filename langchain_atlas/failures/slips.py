@@ -63,7 +63,7 @@ def as_trajectory(given: Any) -> Trajectory:
     )
 
 
-def as_pair(given: Any) -> Pair:
+def as_first_pair(given: Any) -> Pair:
     """Return a pair unchanged, or parse one from its written form.
 
     Raises:
@@ -102,13 +102,13 @@ def running(run: Callable[..., Any]) -> Callable[..., Any]:
 
         @wraps(run)
         async def achecked(self: Any, pair: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-            return await run(self, as_pair(pair), as_query(query), *args, **kwargs)
+            return await run(self, as_first_pair(pair), as_query(query), *args, **kwargs)
 
         return achecked
 
     @wraps(run)
     def checked(self: Any, pair: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
-        return run(self, as_pair(pair), as_query(query), *args, **kwargs)
+        return run(self, as_first_pair(pair), as_query(query), *args, **kwargs)
 
     return checked
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from langchain_atlas.errors import OutcomeError, PoolError, suggest
 from langchain_atlas.files import atomic_path
 from langchain_atlas.outcomes.columns import COLUMNS, OPTIONAL_COLUMNS, checked, read_jsonl, table_of
+from langchain_atlas.pool.pairs import as_pair, as_pairs
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.text_files import why
 from langchain_atlas.trajectory import Query
@@ -159,7 +160,7 @@ class OutcomeTable:
         """Domain of each query, shape [n_queries]."""
         return tuple(self._per_query("domain"))
 
-    def matrix(self, column: str = "score", pairs: Sequence[Pair] | None = None) -> NDArray[np.float64]:
+    def matrix(self, column: str = "score", pairs: Sequence[Pair | str] | None = None) -> NDArray[np.float64]:
         """Arrange a numeric column as queries by pairs.
 
         Args:
@@ -187,7 +188,7 @@ class OutcomeTable:
         count = np.bincount(cells[known], minlength=size)
         with np.errstate(invalid="ignore"):
             full: NDArray[np.float64] = (total / count).reshape(shape)
-        return full if pairs is None else full[:, [self.pair_number(pair) for pair in pairs]]
+        return full if pairs is None else full[:, [self.pair_number(pair) for pair in as_pairs(pairs)]]
 
     def texts(self, column: str) -> list[list[str | None]]:
         """Arrange a text column as queries by pairs; None where nothing is recorded, the last one of repeated runs.
@@ -222,14 +223,14 @@ class OutcomeTable:
         array = np.array([[numbers.get(word or "", -1) for word in row] for row in found], dtype=np.int8)
         return array if (array >= 0).any() else None
 
-    def pair_number(self, pair: Pair) -> int:
+    def pair_number(self, pair: Pair | str) -> int:
         """Return the index of a pair in `pairs`.
 
         Raises:
             PoolError: the table has no outcomes of it.
         """
         try:
-            return self._pair_numbers[pair]
+            return self._pair_numbers[as_pair(pair)]
         except KeyError:
             names = [str(known) for known in self.pairs]
             raise PoolError(
@@ -239,7 +240,7 @@ class OutcomeTable:
     def select(
         self,
         *,
-        pairs: Iterable[Pair] | None = None,
+        pairs: Iterable[Pair | str] | None = None,
         domains: Iterable[str] | None = None,
         query_ids: Iterable[str] | None = None,
     ) -> OutcomeTable:
@@ -251,7 +252,7 @@ class OutcomeTable:
         """
         keep = np.ones(len(self), dtype=bool)
         if pairs is not None:
-            keep &= np.isin(self._pair_index[1], [self.pair_number(pair) for pair in pairs])
+            keep &= np.isin(self._pair_index[1], [self.pair_number(pair) for pair in as_pairs(pairs)])
         for column, wanted in (("domain", domains), ("query_id", query_ids)):
             if wanted is None:
                 continue

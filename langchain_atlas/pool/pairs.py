@@ -12,6 +12,8 @@ from langchain_atlas.errors import PoolError
 from langchain_atlas.text_files import read_text, why
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import GetCoreSchemaHandler
 
 SEPARATOR = "@@"
@@ -68,19 +70,35 @@ class Pair:
     def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """Let records hold pairs: serialized as text in JSON, read from text or from a `Pair`."""
         del source, handler
-
-        def validate(value: object) -> Pair:
-            if isinstance(value, cls):
-                return value
-            if isinstance(value, str):
-                return cls.parse(value)
-            raise PoolError(f"A pair is written 'model{SEPARATOR}tool'; got {value!r}.")
-
         return core_schema.no_info_plain_validator_function(
-            validate,
+            as_pair,
             json_schema_input_schema=core_schema.str_schema(),
             serialization=core_schema.to_string_ser_schema(),
         )
+
+
+def as_pair(given: object) -> Pair:
+    """Return a pair unchanged, or parse one from its written form.
+
+    Raises:
+        PoolError: it is neither.
+    """
+    if isinstance(given, Pair):
+        return given
+    if isinstance(given, str):
+        return Pair.parse(given)
+    raise PoolError(f"A pair is written 'model{SEPARATOR}tool'; got {given!r}.")
+
+
+def as_pairs(given: Iterable[Pair | str]) -> tuple[Pair, ...]:
+    """Return several pairs, in their order; those in their written form are parsed.
+
+    Raises:
+        PoolError: one of them is no pair, or a single pair is given.
+    """
+    if isinstance(given, str | Pair):
+        raise PoolError(f"Several pairs are given in a list, and one too: [{str(given)!r}].")
+    return tuple(as_pair(each) for each in given)
 
 
 def read_pairs(path: str | Path) -> tuple[Pair, ...]:

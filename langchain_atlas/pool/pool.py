@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from langchain_atlas.errors import PoolError, suggest
 from langchain_atlas.pool.option_secrets import check_variable, without_secrets
-from langchain_atlas.pool.pairs import SEPARATOR, Pair, check_name, read_pairs
+from langchain_atlas.pool.pairs import SEPARATOR, Pair, as_pairs, check_name, read_pairs
 from langchain_atlas.pool.prices import find_facts, table_price
 from langchain_atlas.pool.tool_sources import ToolSources
 from langchain_atlas.pool.variants import described
@@ -365,7 +365,7 @@ class Pool(Record):
         Raises:
             PoolError: a pair is not in this pool.
         """
-        kept = {self.check(pair if isinstance(pair, Pair) else Pair.parse(pair)) for pair in pairs}
+        kept = {self.check(pair) for pair in as_pairs(pairs)}
         models = tuple(model for model in self.models if any(pair.model == model.name for pair in kept))
         tools = tuple(tool for tool in self.tools if any(pair.tool == tool.name for pair in kept))
         product = {Pair(model.name, tool.name) for model in models for tool in tools}

@@ -17,6 +17,7 @@ from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits.per_query import TURN_LIMIT
 from langchain_atlas.loop.turns import adrive, drive, turns
 from langchain_atlas.messages.user_message import Ask, AtlasContext, configured, read_ask, with_settings
+from langchain_atlas.pool.pairs import as_pairs
 from langchain_atlas.trajectory import START, Assignment, Decision, Query, Trajectory, last_answer
 from langchain_atlas.warming import begin_imports
 
@@ -202,7 +203,7 @@ class Router(Runnable[Any, Assignment], ABC):
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         raise NotImplementedError  # only reached if a router names settings and does not apply them
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that chooses only from these of its pairs.
 
         Raises:
@@ -280,13 +281,13 @@ def reconfigured(router: Changed, settings: Mapping[str, Any]) -> Changed:
     return changed
 
 
-def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair]) -> tuple[Pair, ...]:
+def shared_pairs(known: Sequence[Pair], wanted: Iterable[Pair | str]) -> tuple[Pair, ...]:
     """Return the wanted pairs that a router has, in the router's order.
 
     Raises:
         PoolError: it has none of them.
     """
-    names = set(wanted)
+    names = set(as_pairs(wanted))
     kept = tuple(pair for pair in known if pair in names)
     if not kept:
         raise PoolError(

@@ -6,8 +6,8 @@ import hashlib
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
-from langchain_atlas.pool.pool import Pair
-from langchain_atlas.routers.base import Router, last_answer
+from langchain_atlas.pool.pairs import as_pair, as_pairs
+from langchain_atlas.routers.base import Router, last_answer, shared_pairs
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from langchain_atlas.encoders import Encoder
+    from langchain_atlas.pool.pool import Pair
 
 
 class SinglePairRouter(Router):
@@ -32,7 +33,7 @@ class SinglePairRouter(Router):
     is_deterministic = True
 
     def __init__(self, pair: Pair | str) -> None:
-        self.pair = _pair(pair)
+        self.pair = as_pair(pair)
 
     def decide(self, query: Query, trajectory: Trajectory = START) -> Decision:
         """Route to the pair, then answer; see `Router.decide`."""
@@ -51,13 +52,13 @@ class SinglePairRouter(Router):
         """The one pair."""
         return (self.pair,)
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return the router itself if its pair is in `pairs`.
 
         Raises:
             PoolError: it is not in `pairs`.
         """
-        _shared(self.pairs, pairs)
+        shared_pairs(self.pairs, pairs)
         return self
 
     def save(self, folder: str | Path) -> None:
@@ -86,7 +87,7 @@ class RandomRouter(Router):
     kind: ClassVar[str] = "random"
 
     def __init__(self, pairs: Iterable[Pair | str], *, seed: int = 0) -> None:
-        self._pairs = tuple(dict.fromkeys(_pair(pair) for pair in pairs))
+        self._pairs = tuple(dict.fromkeys(as_pairs(pairs)))
         if not self._pairs:
             raise PoolError("A random router needs at least one pair to draw from; none was given.")
         if not isinstance(seed, int) or isinstance(seed, bool):
@@ -121,13 +122,13 @@ class RandomRouter(Router):
     def _configured(self, settings: Mapping[str, Any]) -> Self:
         return type(self)(self._pairs, **{**self.settings, **settings})
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that draws only from these of its pairs.
 
         Raises:
             PoolError: none of them is one of its pairs.
         """
-        return type(self)(_shared(self._pairs, pairs), seed=self.seed)
+        return type(self)(shared_pairs(self._pairs, pairs), seed=self.seed)
 
     def save(self, folder: str | Path) -> None:
         """Write the router to a folder; see `Router.save`."""
@@ -138,10 +139,6 @@ class RandomRouter(Router):
         """Rebuild the router from what `save` wrote."""
         del encoder
         return cls(artifact.pairs, **artifact.settings)
-
-
-def _pair(pair: Pair | str) -> Pair:
-    return pair if isinstance(pair, Pair) else Pair.parse(pair)
 
 
 def _allowed(query: Query, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
@@ -160,11 +157,3 @@ def _allowed(query: Query, pairs: tuple[Pair, ...]) -> tuple[Pair, ...]:
     if not allowed:
         raise ConstraintError(f"The query allows none of the router's pairs: {', '.join(map(str, pairs[:4]))}.")
     return allowed
-
-
-def _shared(mine: tuple[Pair, ...], pairs: Iterable[Pair]) -> tuple[Pair, ...]:
-    wanted = set(pairs)
-    kept = tuple(pair for pair in mine if pair in wanted)
-    if not kept:
-        raise PoolError(f"The router's pairs ({', '.join(map(str, mine[:4]))}) and the pool's have none in common.")
-    return kept

@@ -224,7 +224,7 @@ class DualRouter(Router):
         router.rl = self.rl.configure(**{name: settings[name] for name in own if name in settings})
         return router
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that chooses only from these of its pairs."""
         wanted = tuple(pairs)
         router = copy.copy(self)

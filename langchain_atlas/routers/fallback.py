@@ -9,6 +9,7 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ConstraintError, PoolError, suggest
 from langchain_atlas.failures.masked_errors import cleaned
+from langchain_atlas.pool.pairs import as_pair
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import last_answer
 from langchain_atlas.routers.wrapper import RouterWrapper
@@ -97,7 +98,7 @@ def with_fallback(router: Router, pairs: Sequence[Pair], on_router_error: OnRout
     """
     if on_router_error == "raise":
         return router
-    pair = on_router_error if isinstance(on_router_error, Pair) else Pair.parse(on_router_error)
+    pair = as_pair(on_router_error)
     if pairs and pair not in pairs:
         known = suggest(str(pair), map(str, pairs))
         raise PoolError(f"on_router_error is {str(pair)!r}, which is neither 'raise' nor a pair. {known}")

@@ -79,7 +79,7 @@ class LazyRouter(RouterWrapper):
         """Whether a failed call uses up a turn of the router; True, for unknown, until it is created."""
         return self._made is None or self._made.failures_are_turns
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a copy with the router restricted; if it is not created yet, it is restricted at creation."""
         kept = tuple(pairs)
         if self._made is None:

@@ -118,7 +118,7 @@ class RouterWrapper(Router):
         """Return a wrapper around the wrapped router with other settings."""
         return self if not settings else self._around(self.router.configure(**settings))
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a wrapper around the wrapped router, restricted."""
         return self._around(self.router.restrict(pairs))
 

@@ -14,7 +14,7 @@ from langchain_atlas.encoders import Encoder
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError, suggest
 from langchain_atlas.execution.base import Executor
 from langchain_atlas.failures.kinds import failed_call
-from langchain_atlas.pool.pool import Pair
+from langchain_atlas.pool.pairs import as_pair, as_pairs
 from langchain_atlas.routers.base import Router, last_answer
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
+
+    from langchain_atlas.pool.pool import Pair
 
 _WORD = re.compile(r"\w+")
 
@@ -134,13 +136,13 @@ class ScriptedRouter(Router):
         """The pairs of the script."""
         return tuple(dict.fromkeys(decision.pair for decision in self._script if decision.pair is not None))
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return the router unchanged if the script only uses `pairs`.
 
         Raises:
             PoolError: the script uses another pair.
         """
-        wanted = set(pairs)
+        wanted = set(as_pairs(pairs))
         foreign = [str(pair) for pair in self.pairs if pair not in wanted]
         if foreign:
             raise PoolError(f"The script routes to {foreign[0]!r}. {suggest(foreign[0], map(str, wanted))}")
@@ -150,5 +152,5 @@ class ScriptedRouter(Router):
 def _decision(item: Decision | Pair | str) -> Decision:
     if isinstance(item, Decision):
         return item
-    pair = Pair.parse(item) if isinstance(item, str) else item
+    pair = as_pair(item)
     return Decision(kind="route", pair=pair, rule="script", reason="The script says so.")

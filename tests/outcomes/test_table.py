@@ -334,6 +334,21 @@ class TestLayout:
                 assert math.isnan(found) if not cell else found == pytest.approx(sum(cell) / len(cell))
 
 
+class TestWrittenPairs:
+    """A pair may be given in its written form."""
+
+    def test_wherever_pairs_are_named(self) -> None:
+        table = OutcomeTable.from_rows(GOOD)
+        assert table.pair_number("b@@python") == table.pair_number(B) == 1
+        assert table.select(pairs=["b@@python"]).pairs == (B,)
+        np.testing.assert_array_equal(table.matrix("score", ["b@@python", "a"]), table.matrix("score", [B, A]))
+
+    @pytest.mark.parametrize("pairs", ["b@@python", B, [3]])
+    def test_what_is_no_list_of_pairs_is_refused(self, pairs: Any) -> None:
+        with pytest.raises(PoolError, match=r"in a list, and one too: \['b@@python'\]|A pair is written"):
+            OutcomeTable.from_rows(GOOD).select(pairs=pairs)
+
+
 class TestSelect:
     TABLE = table_of(
         row("q1", "a", 1.0, domain="x"),

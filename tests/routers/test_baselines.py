@@ -59,8 +59,11 @@ class TestBoth:
 
     def test_restrict(self, router: Router) -> None:
         assert router.restrict([A, Pair("other")]).pairs == (A,)
-        with pytest.raises(PoolError, match="none in common"):
+        assert router.restrict([str(A), "other"]).pairs == (A,)
+        with pytest.raises(PoolError, match=r"share no pair: the router knows a@@none.*, the pool has other@@none"):
             router.restrict([Pair("other")])
+        with pytest.raises(PoolError, match=r"in a list, and one too: \['a@@none'\]"):
+            router.restrict("a@@none")
 
     def test_come_back_from_what_was_saved(self, router: Router, tmp_path: Path) -> None:
         router.save(tmp_path / "router")

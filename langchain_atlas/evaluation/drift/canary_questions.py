@@ -14,7 +14,7 @@ from langchain_atlas.evaluation.drift.answers import RULE, changed_answers
 from langchain_atlas.loop.identity import identified
 from langchain_atlas.outcomes.store.rows import query_hash
 from langchain_atlas.outcomes.store.store import Store
-from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.pool.pairs import Pair, as_pairs
 from langchain_atlas.routers.drift.events import publish
 from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query
@@ -65,7 +65,7 @@ class CanaryQuestions:
         if not every_hours > 0:
             raise SettingError(f"every_hours is {every_hours!r}; it must be a number above 0.")
         named = executor.pairs if pairs is None else pairs
-        self.pairs = tuple(Pair.parse(each) if isinstance(each, str) else each for each in named)
+        self.pairs = as_pairs(named)
         if not self.pairs:
             raise SettingError("The executor does not say which pairs it has; name them: pairs=['model@@tool'].")
         self.executor = executor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from langchain_atlas.errors import PoolError, SettingError
-from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.pool.pairs import Pair, as_pairs
 from langchain_atlas.routers.trial.sequential import DEFAULT_ERROR, SequentialTest
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def promotion(
         PoolError: the new pair has no outcomes, or the router does not know the other one.
         SettingError: `loss` or `error` is out of range.
     """
-    new, other = (Pair.parse(each) if isinstance(each, str) else each for each in (pair, against))
+    new, other = as_pairs((pair, against))
     if not 0 < loss <= 1:
         raise SettingError(f"loss is {loss!r}; it must be a number above 0, up to 1.")
     if other not in router.pairs:

@@ -286,7 +286,7 @@ class LearningRouter(RouterWrapper):
             assert isinstance(router, ClusterRouter)  # noqa: S101  # checked at construction
             self._router = with_successors(router, pairs, predecessors=predecessors, outcomes=outcomes)
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that learns too, of these pairs alone."""
         router = super().restrict(pairs)
         router._new_pairs = False  # noqa: SLF001  # of its own class

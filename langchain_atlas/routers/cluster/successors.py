@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.errors import PoolError, SettingError, suggest
-from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.pool.pairs import Pair, as_pairs
 from langchain_atlas.pool.succession import inherits_from
 from langchain_atlas.routers.cluster.statistics import ClusterStatistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from langchain_atlas.routers.cluster.router import ClusterRouter
 
@@ -47,7 +47,7 @@ def with_successors(
     for name, value in (("outcomes", outcomes), ("cost_ratio", cost_ratio)):
         if value is not None and not value > 0:
             raise SettingError(f"{name} is {value!r}; it must be a number above 0.")
-    new = [Pair.parse(pair) if isinstance(pair, str) else pair for pair in pairs]
+    new = as_pairs(pairs)
     models = list(dict.fromkeys(pair.model for pair in router.pairs))
     told = dict(predecessors or {})
     names = sorted({pair.model for pair in new})
@@ -69,7 +69,7 @@ def with_successors(
 
 
 def _joined(
-    router: ClusterRouter, new: list[Pair], before: Mapping[Pair, Pair], outcomes: float, cost_ratio: float | None
+    router: ClusterRouter, new: Sequence[Pair], before: Mapping[Pair, Pair], outcomes: float, cost_ratio: float | None
 ) -> ClusterRouter:
     known = router.statistics_
     sums = {name: np.zeros((len(known.count), len(new))) for name in known.arrays()}

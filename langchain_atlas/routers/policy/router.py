@@ -303,7 +303,7 @@ class RLRouter(Router):
         check_settings(settings)
         return reconfigured(self, settings)
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that chooses only from these of its pairs; nothing is trained again.
 
         Raises:

@@ -76,7 +76,7 @@ class ModelRouter(Router):
         """A pool of its pairs; nothing in it can be run."""
         return pool_of(self._pairs)
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that chooses only from these of its pairs.
 
         Raises:

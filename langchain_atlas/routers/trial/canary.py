@@ -152,7 +152,7 @@ class Canary(RouterWrapper):
             for query, is_candidate in zip(queries, drawn, strict=True)
         ]
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a copy with both routers restricted; a candidate that has none of the pairs decides nothing in it."""
         kept = tuple(pairs)
         restricted = self._copied()

@@ -248,7 +248,7 @@ class ShadowRouter(RouterWrapper):
         decisions = self.router.decide_batch(queries)
         return [self._watched(query, START, decision) for query, decision in zip(queries, decisions, strict=True)]
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a copy with both routers restricted; a candidate that has none of the pairs is not watched in it."""
         kept = tuple(pairs)
         restricted = self._around(self.router.restrict(kept))

@@ -338,7 +338,7 @@ class UtilityRouter(Router):
         changed._guard_is_set = self._guard_is_set or "guard" in settings  # noqa: SLF001  # of its own class
         return changed
 
-    def restrict(self, pairs: Iterable[Pair]) -> Self:
+    def restrict(self, pairs: Iterable[Pair | str]) -> Self:
         """Return a router that chooses only from these of its pairs.
 
         Raises:
