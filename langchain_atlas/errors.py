@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from langchain_atlas.secrets import masked
+from langchain_atlas.masking import masked
 
 PAGE = "docs/reference/errors.md"
 """The page on the errors."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from langchain_atlas.errors import InvalidInputError, suggest
-from langchain_atlas.secrets import without_forms
+from langchain_atlas.masking import without_forms
 
 
 def field_docs(record: type[BaseModel]) -> dict[str, str]:

@@ -8,9 +8,9 @@ from pydantic import Field, field_validator, model_validator
 
 from langchain_atlas.amounts import add_known
 from langchain_atlas.images import image_url
+from langchain_atlas.masking import masked
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.records import Record
-from langchain_atlas.secrets import masked
 from langchain_atlas.text.markup import neutral
 from langchain_atlas.text.thoughts import part_thoughts
 from langchain_atlas.usage import Dollars, Spending, Usage

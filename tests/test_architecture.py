@@ -35,7 +35,7 @@ VOCABULARY = {
     "privacy",
     "progress",
     "records",
-    "secrets",
+    "masking",
     "text",
     "text_files",
     "trajectory",

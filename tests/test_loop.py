@@ -8,7 +8,7 @@ import pytest
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.execution.base import Executor
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, last_answer

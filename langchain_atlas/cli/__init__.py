@@ -5,7 +5,7 @@ import sys
 from typing import NoReturn
 
 from langchain_atlas.errors import AtlasError, InvalidInputError, SlimInstallError
-from langchain_atlas.secrets import masked
+from langchain_atlas.masking import masked
 
 _INTERRUPTED = 130
 _COLLECT_AFTER = 100_000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.secrets import masked
+from langchain_atlas.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -22,8 +22,8 @@ from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.models.plain_values import plain_message
 from langchain_atlas.execution.tool_calls import result_text
-from langchain_atlas.loop.limits.run_budget import current_budget
-from langchain_atlas.secrets import error_text, shortened
+from langchain_atlas.loop.limits.pair_budget import current_budget
+from langchain_atlas.masking import error_text, shortened
 from langchain_atlas.tools.event_loop import loop_thread
 from langchain_atlas.tracing.tokens import speaking_for_node
 from langchain_atlas.trajectory import ToolTrace

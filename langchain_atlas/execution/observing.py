@@ -12,8 +12,8 @@ from langchain_atlas.costs.billing import billed
 from langchain_atlas.execution.agents import AgentRun
 from langchain_atlas.execution.invocations import InvocationCall, ModelCall, text_of
 from langchain_atlas.failures.kinds import error_kinds_of, status_of
-from langchain_atlas.loop.limits.run_budget import current_budget
-from langchain_atlas.secrets import error_text
+from langchain_atlas.loop.limits.pair_budget import current_budget
+from langchain_atlas.masking import error_text
 from langchain_atlas.trajectory import Observation, ToolTrace
 from langchain_atlas.usage import Usage
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.costs.usage_counting import counted_here
 from langchain_atlas.images import shown
+from langchain_atlas.masking import error_text, shortened
 from langchain_atlas.messages.content_blocks import as_text, media_of
-from langchain_atlas.secrets import error_text, shortened
 from langchain_atlas.trajectory import ToolTrace
 from langchain_atlas.usage import Spending
 

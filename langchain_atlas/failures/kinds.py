@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 from langchain_atlas.trajectory import Observation
 
 if TYPE_CHECKING:

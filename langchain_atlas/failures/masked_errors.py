@@ -9,7 +9,7 @@ from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from langchain_atlas.errors import ExecutionError
-from langchain_atlas.secrets import STARS, error_text, keys_looked_up, masked, masked_value
+from langchain_atlas.masking import STARS, error_text, keys_looked_up, masked, masked_value
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 

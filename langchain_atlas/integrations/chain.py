@@ -13,8 +13,8 @@ from langchain_atlas.failures.kinds import no_answer
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.integrations.messages import answer_message, run_settings
 from langchain_atlas.integrations.storing import as_store
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
 from langchain_atlas.loop.limits.quota import as_quota
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.messages.user_message import Ask
 from langchain_atlas.routers.base import read_assignment

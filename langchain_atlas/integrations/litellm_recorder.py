@@ -10,9 +10,9 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.masking import error_text
 from langchain_atlas.outcomes.importers.litellm import row_of
 from langchain_atlas.outcomes.journal import Journal
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

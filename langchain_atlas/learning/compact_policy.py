@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from langchain_atlas.routers.policy.network import INPUTS, Assessment, Part, PlainPolicy, Policy, PolicyConfig
 
 if TYPE_CHECKING:
-    from langchain_atlas.routers.policy.state import State
+    from langchain_atlas.routers.policy.state_features import State
 
 
 class CompactPolicy(nn.Module, Policy):

@@ -15,7 +15,7 @@ import torch
 from langchain_atlas.errors import MissingExtraError, SettingError
 from langchain_atlas.learning.process import DecisionProcess, Episodes, draw_pool, draw_prices
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.policy.state import ANSWER_FEATURES, MAX_CALLS, PAIR_FEATURES, QUERY_FEATURES
+from langchain_atlas.routers.policy.state_features import ANSWER_FEATURES, MAX_CALLS, PAIR_FEATURES, QUERY_FEATURES
 
 try:
     import gymnasium

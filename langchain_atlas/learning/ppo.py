@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from langchain_atlas.learning.process import DecisionProcess
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.learning.compact_policy import CompactPolicy
     from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
-    from langchain_atlas.routers.policy.state import PriorFeatures, State
+    from langchain_atlas.routers.policy.state_features import PriorFeatures, State
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional
 
 from langchain_atlas.learning.process import draw_pool, draw_prices
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.learning.compact_policy import CompactPolicy
     from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
-    from langchain_atlas.routers.policy.state import State
+    from langchain_atlas.routers.policy.state_features import State
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.learning.rewards import RIGHT, Rewards
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.learning.recordings import HeldOutStatistics, Recordings
-    from langchain_atlas.routers.policy.state import PriorFeatures, State
+    from langchain_atlas.routers.policy.state_features import PriorFeatures, State
 
 PRICES = (0.003, 6.0)
 """Lowest and highest price in training, drawn log-uniformly; see `State.price`."""

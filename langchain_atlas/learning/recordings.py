@@ -14,7 +14,7 @@ from langchain_atlas.learning.tensors import as_tensors
 from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
-from langchain_atlas.routers.policy.state import PriorFeatures, State, prior_features
+from langchain_atlas.routers.policy.state_features import PriorFeatures, State, prior_features
 from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, StateFeaturizer, assemble
 
 if TYPE_CHECKING:

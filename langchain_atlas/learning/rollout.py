@@ -13,14 +13,14 @@ from langchain_atlas.learning.tensors import as_tensors
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.least_gain import with_least_gain
 from langchain_atlas.routers.policy.network import PlainPolicy
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from langchain_atlas.learning.recordings import Recordings
     from langchain_atlas.routers.policy.network import Policy
-    from langchain_atlas.routers.policy.state import PriorFeatures, State
+    from langchain_atlas.routers.policy.state_features import PriorFeatures, State
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from langchain_atlas.routers.policy.state import PriorFeatures
+    from langchain_atlas.routers.policy.state_features import PriorFeatures
 
 
 def as_tensors(prior: PriorFeatures) -> PriorFeatures:

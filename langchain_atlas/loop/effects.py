@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from langchain_atlas.loop.limits.run_budget import Budget
+    from langchain_atlas.loop.limits.pair_budget import Budget
     from langchain_atlas.pool.pairs import Pair
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 

@@ -15,9 +15,9 @@ from langchain_atlas.loop.deadlines import allowance, deadline
 from langchain_atlas.loop.effects import CallModel, Decide, Effect, GetModel, Keep, Run, Tell, Verify
 from langchain_atlas.loop.identity import identified
 from langchain_atlas.loop.limits.meter import Meter
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns, limited, permitted
+from langchain_atlas.loop.limits.pair_budget import budget
 from langchain_atlas.loop.limits.quota import Quota, deciding_within, needs_limits
-from langchain_atlas.loop.limits.run_budget import budget
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, checked_turns, limited, permitted
 from langchain_atlas.loop.suiting import elsewhere
 from langchain_atlas.tracing import adecision_run, aexecution_run, decision_run, execution_run, is_observed
 from langchain_atlas.tracing.tokens import HOLD_BACK_S, HeldTokens, settled, sure_reply, unbroken

@@ -21,10 +21,10 @@ from langchain_atlas.failures.slips import as_query
 from langchain_atlas.loop.deadlines import abegun_within, begun_within
 from langchain_atlas.loop.effects import CallModel, Decide, GetModel, Keep, Run, Steps, Tell, Verify
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, left_for
 from langchain_atlas.loop.limits.quota import as_quota
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, left_for
 from langchain_atlas.loop.suiting import suiting
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 from langchain_atlas.tracing import asolve_run, solve_run
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory, last_answer

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from langchain_atlas.errors import PoolError, suggest
+from langchain_atlas.masking import without_forms
 from langchain_atlas.pool.pool import NO_TOOL, SEPARATOR, Model, Pair, Pool, Tool
 from langchain_atlas.pool.variants import with_bases
-from langchain_atlas.secrets import without_forms
 from langchain_atlas.text_files import decoded, why
 
 if TYPE_CHECKING:

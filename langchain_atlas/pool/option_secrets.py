@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
-from langchain_atlas.secrets import looks_secret, remember
+from langchain_atlas.masking import looks_secret, remember
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from langchain_atlas.errors import ArtifactError, AtlasError, ExecutionError, Po
 from langchain_atlas.failures.misspelled import refuse_unknown
 from langchain_atlas.failures.slips import check_methods, deciding
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits.per_query import TURN_LIMIT
+from langchain_atlas.loop.limits.trajectory_limits import TURN_LIMIT
 from langchain_atlas.loop.turns import adrive, drive, turns
 from langchain_atlas.messages.user_message import Ask, AtlasContext, configured, read_ask, with_settings
 from langchain_atlas.pool.pairs import as_pairs

@@ -1,6 +1,6 @@
 """Which pairs are expected to satisfy a query's constraints, for all routers.
 
-The loop itself refuses what exceeds a limit, whichever router decides; see `loop/limits/per_query.py`.
+The loop itself refuses what exceeds a limit, whichever router decides; see `loop/limits/trajectory_limits.py`.
 """
 
 from __future__ import annotations

@@ -9,11 +9,11 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_atlas.errors import ConstraintError, PoolError, suggest
 from langchain_atlas.failures.masked_errors import cleaned
+from langchain_atlas.masking import error_text
 from langchain_atlas.pool.pairs import as_pair
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import last_answer
 from langchain_atlas.routers.wrapper import RouterWrapper
-from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query, Trajectory
 
 if TYPE_CHECKING:

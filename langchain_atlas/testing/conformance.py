@@ -23,7 +23,7 @@ import pytest
 
 from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, TURN_LIMIT
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, TURN_LIMIT
 from langchain_atlas.loop.turns import drive, solve, turns
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router

@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.tools import ToolException
 
-from langchain_atlas.secrets import error_text, masked
+from langchain_atlas.masking import error_text, masked
 
 
 def answer_error(error: ToolException) -> str:

@@ -19,7 +19,7 @@ from langchain_core.callbacks import BaseCallbackHandler, BaseCallbackManager, C
 
 from langchain_atlas.errors import BrokenStreamError
 from langchain_atlas.failures.kinds import execution_error
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -15,7 +15,7 @@ from langgraph.types import interrupt
 
 from langchain_atlas import ChatAtlas, LiveExecutor, Pair, Pool, Query, Tool
 from langchain_atlas.errors import PoolError
-from langchain_atlas.loop.limits.run_budget import Budget, budget
+from langchain_atlas.loop.limits.pair_budget import Budget, budget
 from langchain_atlas.testing import Failure, ScriptedRouter, call_tool
 from langchain_atlas.usage import Usage
 

@@ -11,7 +11,7 @@ from langchain_atlas.learning.compact_policy import CompactPolicy
 from langchain_atlas.learning.process import DecisionProcess, Episodes
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
 from langchain_atlas.learning.rewards import Rewards
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 from langchain_atlas.testing import FakeEncoder
 
 RECORDINGS = Recordings.of(sums(), FakeEncoder())

@@ -10,7 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from langchain_atlas.errors import SettingError
 from langchain_atlas.learning.environment import RoutingEnvironment
 from langchain_atlas.learning.recordings import Recordings, held_out_statistics
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 from langchain_atlas.testing import FakeEncoder
 
 

@@ -23,7 +23,7 @@ from langchain_atlas.routers.dual import DualRouter
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.network import Assessment, Policy, PolicyConfig
 from langchain_atlas.routers.policy.router import DEFAULT_USD_PER_SECOND, RLRouter
-from langchain_atlas.routers.policy.state import (
+from langchain_atlas.routers.policy.state_features import (
     ANSWER_FEATURES,
     MAX_CALLS,
     PAIR_FEATURES,

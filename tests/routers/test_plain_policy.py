@@ -25,7 +25,7 @@ from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
 from langchain_atlas.routers.policy.router import RLRouter
-from langchain_atlas.routers.policy.state import MAX_CALLS, State
+from langchain_atlas.routers.policy.state_features import MAX_CALLS, State
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:

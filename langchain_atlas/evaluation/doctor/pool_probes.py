@@ -20,11 +20,11 @@ from langchain_atlas.execution.invocations.calls.formats import FORMATS
 from langchain_atlas.execution.invocations.ranked import RankedSettings
 from langchain_atlas.execution.live import LiveExecutor
 from langchain_atlas.execution.models.chat_models import build_chat_model, check_key, schema_format
+from langchain_atlas.masking import masked
 from langchain_atlas.pool.embedded import is_embedded
 from langchain_atlas.pool.parameters import taken
 from langchain_atlas.pool.pool import Model, Pool, Tool
 from langchain_atlas.records import Record
-from langchain_atlas.secrets import masked
 from langchain_atlas.tools.deadlines import within
 from langchain_atlas.tools.event_loop import invoke
 

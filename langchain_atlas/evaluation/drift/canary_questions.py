@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.drift.answers import RULE, changed_answers
 from langchain_atlas.loop.identity import identified
+from langchain_atlas.masking import error_text
 from langchain_atlas.outcomes.store.rows import query_hash
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.pool.pairs import Pair, as_pairs
 from langchain_atlas.routers.drift.events import publish
-from langchain_atlas.secrets import error_text
 from langchain_atlas.trajectory import START, Decision, Query
 
 if TYPE_CHECKING:

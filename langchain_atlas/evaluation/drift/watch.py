@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.drift.report import drift_report
+from langchain_atlas.masking import error_text
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.routers.drift.events import publish
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from types import TracebackType

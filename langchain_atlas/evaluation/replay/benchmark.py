@@ -18,7 +18,7 @@ from langchain_atlas.evaluation.replay.robustness import robustness
 from langchain_atlas.evaluation.replay.runs import Runs, named, run_routers
 from langchain_atlas.evaluation.replay.unseen import unseen_figures
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.progress import Progress, Steps
 from langchain_atlas.routers.utility.unpaired import is_unpaired

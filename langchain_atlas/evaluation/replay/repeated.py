@@ -12,7 +12,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.evaluation.replay.bootstrap import accuracy_interval
 from langchain_atlas.evaluation.replay.metrics import known_mean
 from langchain_atlas.evaluation.replay.runs import run_router
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.records import Record
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from langchain_atlas.amounts import add_known
 from langchain_atlas.engines.products import one_thread
 from langchain_atlas.errors import OutcomeError, PoolError
 from langchain_atlas.evaluation.replay.together import REFUSED, Prepared, solve_together
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.routers.utility.router import ROUTED_ONCE, UtilityRouter
 from langchain_atlas.tracing import untraced
 

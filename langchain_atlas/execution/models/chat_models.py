@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError
 from langchain_atlas.execution.models.bounds import MAX_REPLY_BYTES, install
+from langchain_atlas.masking import remember
 from langchain_atlas.pool.embedded import is_embedded
 from langchain_atlas.pool.gateway import without_gateway
 from langchain_atlas.pool.option_secrets import filled
-from langchain_atlas.secrets import remember
 from langchain_atlas.warming import import_for_calls
 
 if TYPE_CHECKING:

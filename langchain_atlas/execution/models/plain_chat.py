@@ -10,7 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from langchain_atlas.costs.hidden_counts import result_without_count, with_count, without_count
 from langchain_atlas.execution.models.plain_values import plain, plain_message
 from langchain_atlas.failures.masked_errors import keys_masked
-from langchain_atlas.secrets import masked_value, remember
+from langchain_atlas.masking import masked_value, remember
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

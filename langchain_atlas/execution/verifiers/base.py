@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import SettingError
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 from langchain_atlas.trajectory import Verdict
 from langchain_atlas.usage import Spending, Usage
 

@@ -20,7 +20,7 @@ from langchain_atlas.failures.kinds import execution_error, failures
 from langchain_atlas.integrations.agents.run_pins import RunPins, prompt_start
 from langchain_atlas.integrations.messages import answer_message, last_said, read_query
 from langchain_atlas.loop.effects import CallModel
-from langchain_atlas.loop.limits.per_query import seconds_for
+from langchain_atlas.loop.limits.trajectory_limits import seconds_for
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import ask_router, call_model, failure, run_pair, turns
 from langchain_atlas.messages.histories import sendable

@@ -19,8 +19,8 @@ from langchain_atlas.integrations.graphs.durable import announce
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasRecord, checked_hold_back, run_settings
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
 from langchain_atlas.loop.limits.quota import as_quota
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import adrive, drive
 from langchain_atlas.routers.thread.escalating import EscalatingRouter
 from langchain_atlas.tracing.tokens import HOLD_BACK_S

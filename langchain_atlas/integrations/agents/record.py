@@ -8,7 +8,7 @@ from pydantic import Field
 
 from langchain_atlas.amounts import add_known
 from langchain_atlas.errors import ConstraintError, InvalidInputError
-from langchain_atlas.loop.limits.per_query import dollars_of
+from langchain_atlas.loop.limits.trajectory_limits import dollars_of
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.records import Record
 from langchain_atlas.trajectory import Step

@@ -27,11 +27,11 @@ from langchain_atlas.integrations.messages import (
     record,
     usage_metadata,
 )
-from langchain_atlas.loop.limits.per_query import seconds_for
+from langchain_atlas.loop.limits.trajectory_limits import seconds_for
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import Whole, call_model, run_pair, turns
+from langchain_atlas.masking import error_text
 from langchain_atlas.messages.histories import sendable
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

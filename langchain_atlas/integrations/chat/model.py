@@ -34,8 +34,8 @@ from langchain_atlas.integrations.inner_runs import (
 from langchain_atlas.integrations.messages import RECORD_KEY, AtlasContext, run_settings
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
 from langchain_atlas.loop.limits.quota import Quota, as_quota  # pydantic reads it
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.loop.turns import Whole, adrive, astream, drive, stream
 from langchain_atlas.records import describe
 from langchain_atlas.routers.base import Router  # noqa: TC001  # pydantic reads it

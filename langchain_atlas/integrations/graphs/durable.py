@@ -20,7 +20,7 @@ from langchain_atlas.errors import ExecutionError
 from langchain_atlas.execution.in_graph import current_scope, graph_scope
 from langchain_atlas.execution.wrapper import ExecutorWrapper
 from langchain_atlas.loop.identity import identified
-from langchain_atlas.loop.limits.per_query import limited
+from langchain_atlas.loop.limits.trajectory_limits import limited
 from langchain_atlas.routers.wrapper import RouterWrapper
 from langchain_atlas.tracing.tokens import aholding, holding
 from langchain_atlas.trajectory import START, Decision, Observation, Query, Trajectory

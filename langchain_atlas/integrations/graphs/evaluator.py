@@ -15,7 +15,7 @@ from langgraph.errors import GraphBubbleUp
 from langchain_atlas.errors import AtlasError, SettingError
 from langchain_atlas.integrations.messages import RECORD_KEY
 from langchain_atlas.integrations.storing import as_store
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

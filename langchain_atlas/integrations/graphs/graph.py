@@ -31,8 +31,8 @@ from langchain_atlas.integrations.messages import (
 )
 from langchain_atlas.integrations.storing import as_store
 from langchain_atlas.loop.handler import Handler
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
 from langchain_atlas.loop.limits.quota import as_quota
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import adrive, ask_router, drive, kept, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback

@@ -26,8 +26,8 @@ from langchain_atlas.integrations.messages import (
     run_settings,
 )
 from langchain_atlas.integrations.storing import as_store
-from langchain_atlas.loop.limits.per_query import MAX_TURNS, checked_turns
 from langchain_atlas.loop.limits.quota import as_quota
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS, checked_turns
 from langchain_atlas.loop.turns import asolve, solve
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing import is_observed

@@ -13,7 +13,7 @@ from langchain_atlas.errors import SettingError
 from langchain_atlas.execution.replay import ReplayExecutor
 from langchain_atlas.learning.language_model.rewards import TranscriptRewards
 from langchain_atlas.learning.rewards import RIGHT
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.routers.prompted.conversation import (
     GO_ON,
     first_step,

@@ -1,1 +1,1 @@
-"""Limits of one query (`per_query`), and of many calls, users and processes (`Limits` in `settings`; `meter`)."""
+"""Limits of one query (`trajectory_limits`), and of many calls, users and processes (`settings`, `meter`)."""

@@ -16,9 +16,9 @@ from langchain_atlas.errors import ConstraintError, LimitError, SettingError
 from langchain_atlas.failures.kinds import failed_call
 from langchain_atlas.loop.limits.cooldowns import is_for_a_while, rested
 from langchain_atlas.loop.limits.members import MemberRules
-from langchain_atlas.loop.limits.per_query import SPENT, dollars_used
-from langchain_atlas.loop.limits.run_budget import Budget
+from langchain_atlas.loop.limits.pair_budget import Budget
 from langchain_atlas.loop.limits.scopes import named, storable, unnamed
+from langchain_atlas.loop.limits.trajectory_limits import SPENT, dollars_used
 from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_atlas.errors import AtlasError
-from langchain_atlas.secrets import masked
+from langchain_atlas.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

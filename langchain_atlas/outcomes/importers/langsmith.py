@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError
+from langchain_atlas.masking import masked
 from langchain_atlas.outcomes.importers.base import Draft, shown
 from langchain_atlas.outcomes.importers.reading.conversations import find_answer, find_query
 from langchain_atlas.outcomes.importers.reading.exchanges import tool_name
@@ -24,7 +25,6 @@ from langchain_atlas.outcomes.importers.reading.values import (
     text_of,
     unpacked,
 )
-from langchain_atlas.secrets import masked
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Ledger

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from langchain_atlas.errors import OutcomeError, SettingError
+from langchain_atlas.masking import error_text
 from langchain_atlas.outcomes.store.rows import Decided, Observed, Rows, Scored
 from langchain_atlas.outcomes.table import OutcomeTable
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -181,7 +181,7 @@ class Store:
             OutcomeError: LangSmith can't be read.
             SettingError: the scale is unknown, or none fits.
         """
-        from langchain_atlas.outcomes.store.langsmith import record_feedback
+        from langchain_atlas.outcomes.store.langsmith_feedback import record_feedback
 
         return record_feedback(self, project, keys=keys, scale=scale, since=since)
 

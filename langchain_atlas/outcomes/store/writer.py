@@ -10,9 +10,9 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from langchain_atlas.masking import error_text
 from langchain_atlas.outcomes.store.database import Database, is_refused
 from langchain_atlas.outcomes.store.spill import Spill
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

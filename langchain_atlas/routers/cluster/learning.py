@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.masking import error_text
 from langchain_atlas.outcomes.store.reading import ANSWERED_SINCE, latest_written, outcomes_query, table_row
 from langchain_atlas.outcomes.store.store import Store
 from langchain_atlas.outcomes.table import OutcomeTable
@@ -24,7 +25,6 @@ from langchain_atlas.routers.cluster.successors import with_successors
 from langchain_atlas.routers.drift.events import publish
 from langchain_atlas.routers.drift.monitor import DriftMonitor
 from langchain_atlas.routers.wrapper import RouterWrapper
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

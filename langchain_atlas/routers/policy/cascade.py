@@ -21,7 +21,7 @@ from langchain_atlas.routers.arrays import (
 )
 
 if TYPE_CHECKING:
-    from langchain_atlas.routers.policy.state import State
+    from langchain_atlas.routers.policy.state_features import State
 
 BY_MODEL = 0.6
 """Weight of its model's record in a pair's strength; the rest is the pair's own record. A pair is not to be relied on

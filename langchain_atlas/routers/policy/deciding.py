@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from langchain_atlas.pool.pool import Pair
     from langchain_atlas.routers.constraints import Feasible
-    from langchain_atlas.routers.policy.state import PriorFeatures
+    from langchain_atlas.routers.policy.state_features import PriorFeatures
     from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer
 
 

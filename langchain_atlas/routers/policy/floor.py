@@ -11,10 +11,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_atlas.routers.arrays import Array, library_of, one_hot, sigmoid
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 
 if TYPE_CHECKING:
-    from langchain_atlas.routers.policy.state import State
+    from langchain_atlas.routers.policy.state_features import State
 
 _ERROR = 0.02
 """Standard error of the policy's estimates near the remembered queries, as a fraction of a right answer."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from langchain_atlas.routers.arrays import Array, library_of, numbers
 
 if TYPE_CHECKING:
-    from langchain_atlas.routers.policy.state import State
+    from langchain_atlas.routers.policy.state_features import State
 
 
 def with_least_gain(values: Array, state: State, least: float) -> Array:

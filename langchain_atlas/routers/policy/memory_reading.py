@@ -9,7 +9,7 @@ import numpy as np
 
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
 from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
-from langchain_atlas.routers.policy.state import ANSWER_FEATURES, answer_features
+from langchain_atlas.routers.policy.state_features import ANSWER_FEATURES, answer_features
 from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, pair_description
 
 if TYPE_CHECKING:

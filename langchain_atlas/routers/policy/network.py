@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 from langchain_atlas.engines.products import product
 from langchain_atlas.routers.arrays import Array, highest, library_of, logit, numbers, sigmoid, taken
 from langchain_atlas.routers.policy.cascade import cascade_values
-from langchain_atlas.routers.policy.state import ANSWER_FEATURES, KINDS, PAIR_FEATURES, QUERY_FEATURES
+from langchain_atlas.routers.policy.state_features import ANSWER_FEATURES, KINDS, PAIR_FEATURES, QUERY_FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from langchain_atlas.routers.policy.state import PriorFeatures, State
+    from langchain_atlas.routers.policy.state_features import PriorFeatures, State
 
 SHARPNESS = 100.0
 """How strongly the policy prefers higher values: logits are values times this."""

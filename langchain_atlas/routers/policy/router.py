@@ -30,7 +30,7 @@ from langchain_atlas.routers.policy.settings import (
     check_settings,
     price_of,
 )
-from langchain_atlas.routers.policy.state import (
+from langchain_atlas.routers.policy.state_features import (
     ANSWER_FEATURES,
     MAX_CALLS,
     PriorFeatures,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.routers.policy.state import MAX_CALLS
+from langchain_atlas.routers.policy.state_features import MAX_CALLS
 from langchain_atlas.routers.utility.router import check_settings as check_shared
 
 if TYPE_CHECKING:

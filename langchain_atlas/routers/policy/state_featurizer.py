@@ -18,7 +18,7 @@ from langchain_atlas.routers.policy.newcomers import supported
 from langchain_atlas.routers.policy.pair_statistics import PairStatistics
 from langchain_atlas.routers.policy.recent import RecentNumbers
 from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
-from langchain_atlas.routers.policy.state import PriorFeatures, prior_features, relations
+from langchain_atlas.routers.policy.state_features import PriorFeatures, prior_features, relations
 from langchain_atlas.routers.utility.guard import most_accurate
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from langchain_atlas.errors import SettingError, suggest
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.messages.histories import sendable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import last_answer

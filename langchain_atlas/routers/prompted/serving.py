@@ -8,13 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.masking import remember
 from langchain_atlas.pool.embedded import is_embedded
 from langchain_atlas.pool.gateway import without_gateway
 from langchain_atlas.pool.option_secrets import filled
 from langchain_atlas.pool.parameters import taken
 from langchain_atlas.pool.pool import Model
 from langchain_atlas.routers.prompted.hugging_face import InProcessModel, PolicyWeights
-from langchain_atlas.secrets import remember
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import SettingError
 from langchain_atlas.failures.masked_errors import cleaned
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_atlas.errors import InvalidInputError
 from langchain_atlas.loop.effects import Run
-from langchain_atlas.loop.limits.per_query import left_for
-from langchain_atlas.loop.limits.run_budget import Budget
+from langchain_atlas.loop.limits.pair_budget import Budget
+from langchain_atlas.loop.limits.trajectory_limits import left_for
 from langchain_atlas.loop.turns import asked, drive, turns
 from langchain_atlas.tracing import untraced
 from langchain_atlas.trajectory import Query

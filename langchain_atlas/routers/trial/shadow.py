@@ -12,8 +12,8 @@ from langchain_atlas.errors import ConstraintError, PoolError, SettingError
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits.meter import Meter
-from langchain_atlas.loop.limits.per_query import MAX_TURNS
 from langchain_atlas.loop.limits.quota import quota_of_decision
+from langchain_atlas.loop.limits.trajectory_limits import MAX_TURNS
 from langchain_atlas.records import Record
 from langchain_atlas.routers.trial.background import Background
 from langchain_atlas.routers.trial.comparing import (

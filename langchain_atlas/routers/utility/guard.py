@@ -63,6 +63,19 @@ def standard_errors(confidence: float) -> float:
     return max(0.0, NormalDist().inv_cdf(confidence)) if confidence > 0 else 0.0
 
 
+def trusted(success: NDArray[np.float64], spread: NDArray[np.float64] | None, errors: float) -> NDArray[np.float64]:
+    """Return what each pair's success counts as, shape [n_pairs]: minus a multiple of its standard error.
+
+    Args:
+        success: expected success, shape [n_pairs].
+        spread: standard error of each pair's difference to the default pair, whose own is 0; None without a guard.
+        errors: the multiple; see `standard_errors`.
+    """
+    if spread is None or not errors:
+        return success
+    return success - errors * spread
+
+
 def confidence_for(domains: Sequence[str]) -> float:
     """Return the confidence that a guard asks for when nobody has set one.
 

@@ -15,7 +15,7 @@ from langchain_atlas.routers.base import Router, last_answer, reconfigured, shar
 from langchain_atlas.routers.batching import decide_together
 from langchain_atlas.routers.constraints import feasible
 from langchain_atlas.routers.utility.choice import Choice, top_two
-from langchain_atlas.routers.utility.guard import DEFAULT_CONFIDENCE, standard_errors
+from langchain_atlas.routers.utility.guard import DEFAULT_CONFIDENCE, standard_errors, trusted
 from langchain_atlas.routers.utility.moved import moved
 from langchain_atlas.routers.utility.reasons import guarded, interval, reason
 from langchain_atlas.trajectory import START, Candidate, Decision, Query, Trajectory
@@ -227,9 +227,7 @@ class UtilityRouter(Router):
 
     def _trusted(self, expected: PairEstimates) -> NDArray[np.float64]:
         """Return each pair's success, minus its uncertainty if it would be chosen over the default pair."""
-        if expected.spread is None or not self._margin:
-            return expected.success
-        return expected.success - self._margin * expected.spread
+        return trusted(expected.success, expected.spread, self._margin)
 
     @property
     def _margin(self) -> float:

@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Literal
 
 from langchain_atlas.errors import SettingError
+from langchain_atlas.masking import remember
 from langchain_atlas.pool.option_secrets import check_variable
 from langchain_atlas.records import Record
-from langchain_atlas.secrets import remember
 from langchain_atlas.usage import Spending
 
 if TYPE_CHECKING:

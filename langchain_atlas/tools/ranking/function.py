@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, get_args
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, split_steps
 from langchain_atlas.usage import Usage
 

@@ -17,8 +17,8 @@ from langgraph.constants import TAG_NOSTREAM
 from langchain_atlas.amounts import add_known
 from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import SettingError
+from langchain_atlas.masking import error_text
 from langchain_atlas.pool.parameters import taken
-from langchain_atlas.secrets import error_text
 from langchain_atlas.text.json_objects import first_object
 from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.ranking.base import AnswerScore, AnswerScorer, By, Scores, own_key, split_steps

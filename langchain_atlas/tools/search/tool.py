@@ -9,7 +9,7 @@ from langchain_core.tools import BaseTool, ToolException
 from pydantic import BaseModel, Field
 
 from langchain_atlas.errors import SettingError
-from langchain_atlas.secrets import error_text, masked
+from langchain_atlas.masking import error_text, masked
 from langchain_atlas.tools.deadlines import awithin, within
 from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.search.folder import FolderSearch

@@ -15,7 +15,7 @@ from langchain_atlas.costs.usage_counting import heard_once
 from langchain_atlas.errors import InvalidInputError, SettingError
 from langchain_atlas.failures.masked_errors import keys_masked
 from langchain_atlas.images import image_url
-from langchain_atlas.secrets import error_text
+from langchain_atlas.masking import error_text
 from langchain_atlas.text.thoughts import without_thoughts
 from langchain_atlas.tools.failures import answer_error, answer_validation_error
 from langchain_atlas.tools.vision.stages import PROCEDURES, Stage

@@ -13,10 +13,10 @@ from langchain_atlas.costs.billing import billed
 from langchain_atlas.errors import SettingError, WritingError
 from langchain_atlas.evaluation.scoring.judging.reply_cache import ReplyCache, reply_key
 from langchain_atlas.execution.models.chat_models import build_chat_model, check_key, remember_keys
+from langchain_atlas.masking import error_text
 from langchain_atlas.pool.parameters import taken
 from langchain_atlas.pool.pool import Model
 from langchain_atlas.records import Record
-from langchain_atlas.secrets import error_text
 
 if TYPE_CHECKING:
     from pathlib import Path

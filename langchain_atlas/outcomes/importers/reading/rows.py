@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import PoolError, SettingError, suggest
+from langchain_atlas.masking import masked
 from langchain_atlas.outcomes.columns import COLUMNS, OPTIONAL_COLUMNS, Column
 from langchain_atlas.outcomes.importers.base import shown
 from langchain_atlas.outcomes.importers.reading.conversations import asked, find_answer, find_query
@@ -18,7 +19,6 @@ from langchain_atlas.outcomes.importers.reading.score_rules import RULES, ScoreR
 from langchain_atlas.outcomes.importers.reading.values import MISSING, at, empty, number, text_of
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.pool.prices import table_price
-from langchain_atlas.secrets import masked
 
 if TYPE_CHECKING:
     from langchain_atlas.outcomes.importers.base import Draft, Ledger

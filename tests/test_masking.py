@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr
 
 from langchain_atlas.errors import ExecutionError
 from langchain_atlas.failures.masked_errors import cleaned, keys_masked
-from langchain_atlas.secrets import error_text, masked, masked_value, remember
+from langchain_atlas.masking import error_text, masked, masked_value, remember
 from langchain_atlas.trajectory import Observation, ToolTrace
 
 KEY = "q7-" + "Zx9/Lm+4" * 3

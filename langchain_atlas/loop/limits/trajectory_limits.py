@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import ConstraintError, SettingError
-from langchain_atlas.loop.limits.run_budget import Budget
+from langchain_atlas.loop.limits.pair_budget import Budget
 from langchain_atlas.trajectory import last_answer
 
 if TYPE_CHECKING:

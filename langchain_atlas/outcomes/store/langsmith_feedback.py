@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import OutcomeError
+from langchain_atlas.masking import masked
 from langchain_atlas.outcomes.importers.langsmith import feedback
 from langchain_atlas.outcomes.importers.reading.score_rules import named_rule, rule_for
-from langchain_atlas.secrets import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
