@@ -26,7 +26,7 @@ from langchain_atlas.evaluation.replay.benchmark import evaluate
 from langchain_atlas.learning.recordings import Recordings
 from langchain_atlas.routers.baselines import SinglePairRouter
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.dual import DEFAULT_LEAST_GAIN, calibrate
+from langchain_atlas.routers.dual import DUAL_LEAST_GAIN, calibrate
 from langchain_atlas.routers.learned.knn import KNNRouter
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def add_dual(
     after = by_cluster(ClusterRouter(trainer.encoder, random_state=seed).fit(training), test)
     edge = 0.0 if router.policy.config.cautious else found.distance  # as `DualRouter` does
     near = distances(training, test) < edge
-    parted = sweep(router.configure(least_gain=DEFAULT_LEAST_GAIN), test)
+    parted = sweep(router.configure(least_gain=DUAL_LEAST_GAIN), test)
     joined = Swept(
         score=np.where(near, after[0], parted.score[row])[None],
         cost=np.where(near, after[1], parted.cost[row])[None],

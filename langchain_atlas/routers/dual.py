@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PATHS = ("calibrated", "cluster", "rl", "budget")
 """What `path` may be."""
 
-DEFAULT_LEAST_GAIN = 0.02
+DUAL_LEAST_GAIN = 0.02
 """Gain that another call must be expected to bring, as a fraction of a right answer. Chosen on three splits of BFCL; on
 two others it cost 0.2 points, at 57% of the policy's calls, and on reasoning nothing, at 68%. See
 ``docs/rl-measured.md``."""
@@ -96,7 +96,7 @@ class DualRouter(Router):
         *,
         calibration: Calibration | None = None,
         path: str = "calibrated",
-        least_gain: float = DEFAULT_LEAST_GAIN,
+        least_gain: float = DUAL_LEAST_GAIN,
     ) -> None:
         if not isinstance(cluster, ClusterRouter) or not isinstance(rl, RLRouter):
             raise SettingError(

@@ -21,8 +21,9 @@ from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.loop.turns import solve
 from langchain_atlas.routers.base import Router
 from langchain_atlas.routers.cluster.router import ClusterRouter
-from langchain_atlas.routers.dual import DEFAULT_LEAST_GAIN, DualRouter
+from langchain_atlas.routers.dual import DUAL_LEAST_GAIN, DualRouter
 from langchain_atlas.routers.policy.least_gain import with_least_gain
+from langchain_atlas.routers.policy.settings import DEFAULT_LEAST_GAIN
 from langchain_atlas.testing import FakeEncoder
 
 if TYPE_CHECKING:
@@ -70,6 +71,11 @@ def test_a_policy_that_must_gain_a_whole_answer_calls_once(policy: RLRouter) -> 
     assert set(calls(policy.configure(least_gain=1.0))) == {1}
 
 
+def test_by_default_a_policy_wants_one_point(policy: RLRouter) -> None:
+    assert policy.settings["least_gain"] == DEFAULT_LEAST_GAIN == 0.01
+    assert sum(calls(policy)) <= sum(calls(policy.configure(least_gain=0.0)))
+
+
 def test_more_to_gain_means_no_more_calls(policy: RLRouter) -> None:
     few = [sum(calls(policy.configure(least_gain=least))) for least in (0.0, 0.02, 0.1, 1.0)]
     assert few == sorted(few, reverse=True)
@@ -92,7 +98,7 @@ class TestDual:
 
     def test_two_points_by_default(self, policy: RLRouter, cluster: ClusterRouter) -> None:
         dual = DualRouter(cluster, policy)
-        assert dual.settings["least_gain"] == DEFAULT_LEAST_GAIN == 0.02
+        assert dual.settings["least_gain"] == DUAL_LEAST_GAIN == 0.02
         assert calls(dual) == calls(policy.configure(least_gain=0.02))
         assert calls(dual.configure(least_gain=0.0)) == calls(policy)
 

@@ -113,7 +113,8 @@ def test_a_router_goes_the_ways_that_torch_goes(tmp_path: Path, *, cautious: boo
     RLRouter(policy, RECORDINGS.featurizer, FakeEncoder(), guard=0.0, usd_per_second=0.0).save(tmp_path / "router")
     loaded = Router.load(tmp_path / "router", FakeEncoder())
     assert isinstance(loaded, RLRouter)
-    expected = follow(policy, RECORDINGS, RECORDINGS.featurizer.prior(RECORDINGS.seen), loaded.price)
+    prior = RECORDINGS.featurizer.prior(RECORDINGS.seen)
+    expected = follow(policy, RECORDINGS, prior, loaded.price, least_gain=loaded.least_gain)
     for row, query in enumerate(TABLE.queries):
         trajectory = solve(query, loaded, ReplayExecutor(TABLE))
         called = [loaded.featurizer.numbers[seen.pair] for seen in trajectory.observations]

@@ -24,6 +24,7 @@ from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
 from langchain_atlas.routers.policy.newcomers import with_predecessors
 from langchain_atlas.routers.policy.settings import (
     DEFAULT_COST_WEIGHT,
+    DEFAULT_LEAST_GAIN,
     DEFAULT_USD_PER_SECOND,
     HIGHEST_PRICE,
     SETTINGS,
@@ -95,7 +96,7 @@ class RLRouter(Router):
         *,
         cost_weight: float = DEFAULT_COST_WEIGHT,
         max_turns: int = MAX_CALLS,
-        least_gain: float = 0.0,
+        least_gain: float = DEFAULT_LEAST_GAIN,
         value_usd: float | None = None,
         usd_per_second: float = DEFAULT_USD_PER_SECOND,
         guard: float = DEFAULT_CONFIDENCE,
