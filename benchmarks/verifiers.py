@@ -38,7 +38,7 @@ from langchain_atlas.learning.ppo import PPOConfig
 from langchain_atlas.learning.pretraining import PretrainingConfig
 from langchain_atlas.learning.training import TrainingConfig
 from langchain_atlas.outcomes import OutcomeTable
-from langchain_atlas.routers.policy.verdict_evidence import VERDICTS, verdict_evidence
+from langchain_atlas.routers.policy.experience.verdict_evidence import VERDICTS, verdict_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,9 +11,9 @@ import torch
 
 from langchain_atlas.answers import AnswerAgreement
 from langchain_atlas.learning.tensors import as_tensors
-from langchain_atlas.routers.policy.memory_reading import read_table
-from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
-from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+from langchain_atlas.routers.policy.experience.memory_reading import read_table
+from langchain_atlas.routers.policy.experience.nearby_statistics import NearbyStatistics
+from langchain_atlas.routers.policy.experience.pair_statistics import PairStatistics
 from langchain_atlas.routers.policy.state_features import PriorFeatures, State, prior_features
 from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, StateFeaturizer, assemble
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from langchain_atlas.answers import Agreement
     from langchain_atlas.encoders import Encoder
     from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
-    from langchain_atlas.routers.policy.memory import Memory
+    from langchain_atlas.routers.policy.experience.memory import Memory
 
 _FOLDS = 5
 _FEWEST_DOMAINS = 2

@@ -15,7 +15,7 @@ from langchain_atlas.learning.training import TrainingConfig, train
 from langchain_atlas.outcomes import OutcomeMatrix, OutcomeTable
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router
-from langchain_atlas.routers.policy.newcomers import supported, with_predecessors
+from langchain_atlas.routers.policy.experience.newcomers import supported, with_predecessors
 from langchain_atlas.testing import FakeEncoder
 from langchain_atlas.trajectory import Constraints
 

@@ -8,9 +8,9 @@ import pytest
 from langchain_atlas.outcomes import OutcomeMatrix
 from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.arrays import sigmoid
-from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
-from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
-from langchain_atlas.routers.policy.pair_statistics import (
+from langchain_atlas.routers.policy.experience.memory import AnswerMatrix, Memory
+from langchain_atlas.routers.policy.experience.nearby_statistics import NearbyStatistics
+from langchain_atlas.routers.policy.experience.pair_statistics import (
     PairStatistics,
     agreement_by_success,
     eased,

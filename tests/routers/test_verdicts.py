@@ -9,7 +9,7 @@ import pytest
 from langchain_atlas import OutcomeTable
 from langchain_atlas.errors import OutcomeError
 from langchain_atlas.execution.replay import ReplayExecutor
-from langchain_atlas.routers.policy.verdict_evidence import verdict_evidence
+from langchain_atlas.routers.policy.experience.verdict_evidence import verdict_evidence
 
 
 def counted(error: float, n: int, pairs: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

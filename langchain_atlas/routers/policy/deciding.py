@@ -8,7 +8,7 @@ import numpy as np
 
 from langchain_atlas.errors import PoolError
 from langchain_atlas.routers.arrays import sigmoid
-from langchain_atlas.routers.policy.verdict_evidence import verdict_in_words
+from langchain_atlas.routers.policy.experience.verdict_evidence import verdict_in_words
 from langchain_atlas.trajectory import Candidate, Decision, Query, Trajectory
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from langchain_atlas.pool.pool import Pair
 from langchain_atlas.routers.base import Router, decided, last_answer, reconfigured, shared_pairs
 from langchain_atlas.routers.constraints import Feasible, feasible, untried
 from langchain_atlas.routers.policy.deciding import AssessedStep, LookedUp, OpenStep, answer, candidate, route
+from langchain_atlas.routers.policy.experience.memory_reading import read_table
+from langchain_atlas.routers.policy.experience.newcomers import with_predecessors
+from langchain_atlas.routers.policy.experience.verdict_evidence import VERDICTS
 from langchain_atlas.routers.policy.floor import with_floor
 from langchain_atlas.routers.policy.least_gain import with_least_gain
-from langchain_atlas.routers.policy.memory_reading import read_table
 from langchain_atlas.routers.policy.network import PlainPolicy, PolicyConfig
-from langchain_atlas.routers.policy.newcomers import with_predecessors
 from langchain_atlas.routers.policy.settings import (
     DEFAULT_COST_WEIGHT,
     DEFAULT_LEAST_GAIN,
@@ -39,7 +40,6 @@ from langchain_atlas.routers.policy.state_features import (
     answer_features,
 )
 from langchain_atlas.routers.policy.state_featurizer import StateFeaturizer, under
-from langchain_atlas.routers.policy.verdict_evidence import VERDICTS
 from langchain_atlas.routers.saved.artifact import Artifact, write_artifact
 from langchain_atlas.routers.saved.fingerprints import fingerprints, united
 from langchain_atlas.routers.utility.guard import DEFAULT_CONFIDENCE

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.answers import ParsedAnswer
-    from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
-    from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+    from langchain_atlas.routers.policy.experience.nearby_statistics import NearbyStatistics
+    from langchain_atlas.routers.policy.experience.pair_statistics import PairStatistics
     from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, Scale
 
 MAX_CALLS = 4

@@ -12,11 +12,11 @@ from langchain_atlas.engines.products import product
 from langchain_atlas.pool.pairs import Pair
 from langchain_atlas.query_features import Featurizer, QueryFeatures
 from langchain_atlas.routers.arrays import constants
-from langchain_atlas.routers.policy.memory import Memory
-from langchain_atlas.routers.policy.nearby_statistics import NearbyStatistics
-from langchain_atlas.routers.policy.newcomers import supported
-from langchain_atlas.routers.policy.pair_statistics import PairStatistics
-from langchain_atlas.routers.policy.recent import RecentNumbers
+from langchain_atlas.routers.policy.experience.memory import Memory
+from langchain_atlas.routers.policy.experience.nearby_statistics import NearbyStatistics
+from langchain_atlas.routers.policy.experience.newcomers import supported
+from langchain_atlas.routers.policy.experience.pair_statistics import PairStatistics
+from langchain_atlas.routers.policy.experience.recent import RecentNumbers
 from langchain_atlas.routers.policy.settings import SECONDS_OF_A_CALL
 from langchain_atlas.routers.policy.state_features import PriorFeatures, prior_features, relations
 from langchain_atlas.routers.utility.guard import most_accurate

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.routers.arrays import logit
-from langchain_atlas.routers.policy.verdict_evidence import verdict_evidence
+from langchain_atlas.routers.policy.experience.verdict_evidence import verdict_evidence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from langchain_atlas.pool.pool import Pair
-    from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
+    from langchain_atlas.routers.policy.experience.memory import AnswerMatrix, Memory
 
 EDGE = 0.02
 """Minimum distance of chances from 0 and 1."""

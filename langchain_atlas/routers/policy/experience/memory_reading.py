@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.outcomes.matrix import OutcomeMatrix
-from langchain_atlas.routers.policy.memory import AnswerMatrix, Memory
+from langchain_atlas.routers.policy.experience.memory import AnswerMatrix, Memory
 from langchain_atlas.routers.policy.state_features import ANSWER_FEATURES, answer_features
 from langchain_atlas.routers.policy.state_featurizer import EncodedQueries, pair_description
 

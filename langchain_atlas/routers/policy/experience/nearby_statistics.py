@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from langchain_atlas.routers.arrays import sigmoid
-from langchain_atlas.routers.policy.memory import Places
-from langchain_atlas.routers.policy.pair_statistics import clipped_logits, eased, settled_pairs
+from langchain_atlas.routers.policy.experience.memory import Places
+from langchain_atlas.routers.policy.experience.pair_statistics import clipped_logits, eased, settled_pairs
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from langchain_atlas.routers.policy.memory import Memory
-    from langchain_atlas.routers.policy.pair_statistics import PairStatistics
+    from langchain_atlas.routers.policy.experience.memory import Memory
+    from langchain_atlas.routers.policy.experience.pair_statistics import PairStatistics
 
 FEW, MANY = 16, 64
 """Number of neighbours in the two nearby records."""
