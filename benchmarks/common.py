@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from langchain_atlas.encoders import SentenceTransformerEncoder
+from langchain_atlas.encoders.cache import keeping_vectors
 from langchain_atlas.files import write_text
 from langchain_atlas.outcomes import OutcomeTable
 from langchain_atlas.routers.cluster.router import ClusterRouter
@@ -100,8 +101,9 @@ def load(file: str) -> OutcomeTable:
 
 
 def encoder_for(*tables: OutcomeTable) -> SentenceTransformerEncoder:
-    """Return an encoder that has seen all queries, and remembers whatever it sees."""
-    encoder = SentenceTransformerEncoder(cache_size=10**6)
+    """Return an encoder that has seen all queries, and remembers whatever it sees, on disk too."""
+    with keeping_vectors():
+        encoder = SentenceTransformerEncoder(cache_size=10**6)
     for table in tables:
         encoder.encode([query.text for query in table.queries])
     return encoder
