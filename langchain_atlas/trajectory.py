@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import add
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -372,3 +374,9 @@ def last_answer(trajectory: Trajectory, *, rule: str, reason: str) -> Decision:
         _, index, observation = max(answered, key=lambda one: one[:2])
         return Decision(kind="answer", answer=observation.answer, source=index, rule=rule, reason=reason)
     return Decision(kind="answer", rule=rule, reason=f"{reason} No call returned an answer.")
+
+
+def with_all_spent(decision: Decision, *made: Decision | None) -> Decision:
+    """Return a decision with what was spent on all decisions that were made for it, by routers' models of their own."""
+    spent = [one.spent for one in made if one is not None and one.spent is not None]
+    return decision.replace(spent=reduce(add, spent)) if spent else decision

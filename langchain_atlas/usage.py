@@ -37,3 +37,6 @@ class Spending(Record):
     """Tokens of its model calls."""
     cost_usd: Dollars = None
     """Cost of its model calls, in dollars; None when unknown."""
+
+    def __add__(self, other: Spending) -> Spending:
+        return Spending(usage=self.usage + other.usage, cost_usd=add_known(self.cost_usd, other.cost_usd))

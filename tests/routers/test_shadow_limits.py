@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from langchain_atlas import Limits, Pair, Query, Router, ShadowRouter, Store
+from langchain_atlas import Limits, Pair, Query, Router, ShadowRouter, Store, solve
+from langchain_atlas.errors import ArtifactError
 from langchain_atlas.integrations.chain import AtlasChain
-from langchain_atlas.testing import ScriptedExecutor
+from langchain_atlas.testing import ScriptedExecutor, ScriptedRouter
 from langchain_atlas.trajectory import START, Candidate, Decision, Observation, Trajectory, last_answer
 from langchain_atlas.usage import Spending
 
@@ -156,3 +157,47 @@ def test_without_a_limit_on_the_day_nothing_is_counted() -> None:
         assert router.wait()
         assert router.report().compared == 1
     assert limits.memory.used([TODAY])[TODAY].usd == 0
+
+
+def test_a_call_of_unknown_cost_ends_the_comparison() -> None:
+    executor = ScriptedExecutor(lambda pair, _: Observation(pair=pair, answer="s", model_calls=10, latency_s=0.1))
+    with ShadowRouter(
+        Priced(LIVE), Priced(CANDIDATE), executor=executor, check=lambda *_: "tie", share=1.0, max_cost=10.0
+    ) as router:
+        for _ in range(3):
+            solve("q", router, ScriptedExecutor(run), limits=Limits(day_usd=100))
+            assert router.wait()
+        report = router.report()
+    assert (len(executor.calls), report.compared, report.unaffordable, report.unknown_costs) == (1, 1, 2, 1)
+
+
+def test_decisions_count_though_the_call_is_not_affordable(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"executor": ScriptedExecutor(run), "check": lambda *_: "tie", "share": 1.0}
+    limits, path = Limits(day_usd=100), tmp_path / "shadow.json"
+    with ShadowRouter(
+        Priced(LIVE), Priced(CANDIDATE, deciding_usd=0.5), max_cost=0.52, path=path, **settings
+    ) as router:
+        solve("q", router, ScriptedExecutor(run), limits=limits)
+        assert router.wait()
+        report = router.report()
+    assert (report.unaffordable, report.spent_usd) == (1, pytest.approx(1.0))
+    assert limits.memory.used({TODAY})[TODAY].usd == pytest.approx(1.0 + USD[LIVE])
+    with ShadowRouter(Priced(LIVE), Priced(LIVE), max_cost=0.52, path=path, **settings) as again:
+        solve("q", again, ScriptedExecutor(run))
+        assert again.wait()
+        assert again.report().compared == 0, "nothing is compared after a call was refused, also after a restart"
+    path.write_text(path.read_text().replace('"is_empty"', '"was_empty"'))
+    with pytest.raises(ArtifactError, match="not the state of a shadow"):
+        ShadowRouter(Priced(LIVE), Priced(LIVE), max_cost=0.52, path=path, **settings)
+
+
+def test_it_says_so_where_nothing_is_known_of_what_a_call_costs() -> None:
+    unpriced = ScriptedRouter(Decision(kind="route", pair=CANDIDATE))
+    with ShadowRouter(
+        Priced(LIVE), unpriced, executor=ScriptedExecutor(run), check=lambda *_: "tie", share=1.0, max_cost=10.0
+    ) as router:
+        solve("q", router, ScriptedExecutor(run), limits=Limits(day_usd=100))
+        assert router.wait()
+        report = router.report()
+    assert (report.unaffordable, report.failed) == (1, 1)
+    assert "nothing is known of what candidate@@none costs" in report.last_error

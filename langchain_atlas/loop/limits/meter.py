@@ -19,7 +19,7 @@ from langchain_atlas.loop.limits.members import MemberRules
 from langchain_atlas.loop.limits.pair_budget import Budget
 from langchain_atlas.loop.limits.scopes import named, storable, unnamed
 from langchain_atlas.loop.limits.trajectory_limits import SPENT, dollars_used
-from langchain_atlas.trajectory import last_answer
+from langchain_atlas.trajectory import last_answer, with_all_spent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -49,6 +49,7 @@ class Meter:
         self._name = ""
         self._each: float | None = None
         self._left: Caps = Caps()
+        self._tightest = ""
         self._is_charged = False
         self._members = MemberRules(self._limits, pairs, stays_here)
 
@@ -76,7 +77,7 @@ class Meter:
         try:
             self._count_deciding(decision, caps)
         except LimitError as error:
-            return _end(trajectory, str(error))
+            return _end(trajectory, str(error), decision)
         if decision.pair is not None:
             decision = yield from self._fitting(decision, caps, wide, trajectory)
         return decision
@@ -111,15 +112,23 @@ class Meter:
         except LimitError as error:
             _LOG.warning("What a decision took could not be counted. %s", error)
 
-    def _chosen(self, wide: Query, trajectory: Trajectory) -> Generator[Query, Decision, Decision]:
-        """Have a decision made without the models that failed lately; one of these is better than none."""
+    def _chosen(
+        self, wide: Query, trajectory: Trajectory, left: Caps | None = None
+    ) -> Generator[Query, Decision, Decision]:
+        """Have a decision made without the models that failed lately; one of these is better than none.
+
+        Args:
+            wide: the query, for any model.
+            trajectory: the steps so far.
+            left: what a call may take at most; None for what the query says.
+        """
         first = self._rested(wide, trajectory)
         try:
-            return (yield first)
+            return (yield first if left is None else _within(first, trajectory, left))
         except ConstraintError:
             if first is wide:
                 raise
-        return (yield wide)
+        return (yield wide if left is None else _within(wide, trajectory, left))
 
     def _fitting(
         self, decision: Decision, caps: dict[str, Caps], wide: Query, trajectory: Trajectory
@@ -128,20 +137,20 @@ class Meter:
         try:
             used = self._quota.tried(lambda ledger: ledger.used(caps))
         except LimitError as error:
-            return _end(trajectory, str(error))
+            return _end(trajectory, str(error), decision)
         full = _full(caps, used, Use(calls=1))
         if full is not None:
-            return _end(trajectory, self._said(*full, used[full[0]]))
+            return _end(trajectory, self._said(*full, used[full[0]]), decision)
         full = _full(caps, used, self._expected(decision) or Use(usd=float("inf"), calls=1))
         if full is None:
             return decision
         said = self._said(*full, used[full[0]])
         try:
-            other = yield _within(wide, trajectory, _left(caps, used))
+            other = yield from self._chosen(wide, trajectory, _left(caps, used))
             self._count_deciding(other, caps)
         except ConstraintError as error:
-            return _end(trajectory, f"{said} {error}")
-        return other
+            return _end(trajectory, f"{said} {error}", decision)
+        return with_all_spent(other, decision, other)
 
     def charge(self, query: Query, decision: Decision) -> Observation | None:
         """Charge a call that is about to be made.
@@ -175,8 +184,13 @@ class Meter:
             unit = (*caps[full].passed(used[full], expected), "usd")[0]
             return _refused(pair, LimitError(self._said(full, unit, used[full])))
         self._is_charged = True
-        self._left = _left(caps, {scope: use.less(expected) for scope, use in used.items()})
+        before = {scope: use.less(expected) for scope, use in used.items()}
+        self._left, self._tightest = _left(caps, before), _tightest(caps, before)
         return None
+
+    def is_priced(self, decision: Decision) -> bool:
+        """Whether it is known, or settled, what a call counts as; always true where dollars are not limited."""
+        return self._expected(decision) is not None
 
     def settle(self, decision: Decision, observation: Observation) -> None:
         """Count what a call took, and whether its model failed. Never raises."""
@@ -206,7 +220,7 @@ class Meter:
         left = self._left.usd
         if left is None or (budget is not None and budget.usd <= left):
             return budget
-        return Budget(left, self._each if budget is None else budget.expected_usd)
+        return Budget(left, self._each if budget is None else budget.expected_usd, self._tightest)
 
     @property
     def waits(self) -> bool:
@@ -307,6 +321,12 @@ def _left(caps: dict[str, Caps], used: dict[str, Use]) -> Caps:
     return Caps(min(usd, default=None), min(seconds, default=None))
 
 
+def _tightest(caps: dict[str, Caps], used: dict[str, Use]) -> str:
+    """Return the name of the limit that leaves the fewest dollars; empty if none limits them."""
+    left = {scope: cap.rounded_usd - used[scope].usd for scope, cap in caps.items() if cap.usd is not None}
+    return f"{min(left, key=left.__getitem__).partition(':')[0]}_usd" if left else ""
+
+
 def _within(query: Query, trajectory: Trajectory, left: Caps) -> Query:
     """Return the query with limits of its own that what is left allows."""
     limits = query.constraints
@@ -320,15 +340,15 @@ def _within(query: Query, trajectory: Trajectory, left: Caps) -> Query:
     return query.replace(constraints=limits.replace(**changes))
 
 
-def _end(trajectory: Trajectory, reason: str) -> Decision:
-    """Return the decision to give the answer that there is.
+def _end(trajectory: Trajectory, reason: str, decision: Decision | None = None) -> Decision:
+    """Return the decision to give the answer that there is, in the place of one that a limit does not allow.
 
     Raises:
         LimitError: there is none.
     """
     if all(seen.failed for seen in trajectory.observations):
         raise LimitError(reason)
-    return last_answer(trajectory, rule=SPENT, reason=reason)
+    return with_all_spent(last_answer(trajectory, rule=SPENT, reason=reason), decision)
 
 
 def _last_refusal(trajectory: Trajectory) -> str | None:

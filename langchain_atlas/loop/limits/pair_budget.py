@@ -21,6 +21,8 @@ class Budget:
     """Dollars that are left of the query's limit."""
     expected_usd: float | None = None
     """Dollars that a call of unknown cost counts as; None where nothing is expected of it."""
+    limit: str = "max_cost_usd"
+    """Name of the limit that leaves so many."""
 
     def check(self, known_usd: float, unknown_calls: int) -> None:
         """Make sure that another model call may be made.
@@ -35,13 +37,13 @@ class Budget:
         if unknown_calls and self.expected_usd is None:
             raise ConstraintError(
                 f"{self.usd:.3g} dollars were left for this run, and what its calls cost is not known, so it makes no "
-                "more of them. Give the model's prices in the pool, or lift max_cost_usd."
+                f"more of them. Give the model's prices in the pool, or lift {self.limit}."
             )
         used = known_usd + unknown_calls * (self.expected_usd or 0.0)
-        if used >= self.usd:
+        if used >= self.usd and used > 0:  # where nothing is left, calls that cost nothing go on
             raise ConstraintError(
                 f"{used:.3g} dollars are used of the {self.usd:.3g} that were left for this run, so it makes no more "
-                "calls. Raise max_cost_usd."
+                f"calls. Raise {self.limit}."
             )
 
 

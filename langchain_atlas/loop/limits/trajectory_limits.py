@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from langchain_atlas.errors import ConstraintError, SettingError
 from langchain_atlas.loop.limits.pair_budget import Budget
-from langchain_atlas.trajectory import last_answer
+from langchain_atlas.trajectory import last_answer, with_all_spent
 
 if TYPE_CHECKING:
     from langchain_atlas.loop.contracts import RouterLike
@@ -34,7 +34,7 @@ def limited(decision: Decision, trajectory: Trajectory, max_turns: int, router: 
     """
     if decision.kind == "answer" or _turns_used(trajectory, router) < max_turns:
         return decision
-    return last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used.")
+    return with_all_spent(last_answer(trajectory, rule=TURN_LIMIT, reason=f"All {max_turns} turns are used."), decision)
 
 
 def _turns_used(trajectory: Trajectory, router: RouterLike) -> int:
@@ -79,14 +79,15 @@ def permitted(decision: Decision, query: Query, trajectory: Trajectory) -> Decis
         reason = (
             f"What a call took is not known, and the limit is {limits.max_cost_usd:g} dollars, so {pair} is not asked."
         )
-        return last_answer(trajectory, rule=SPENT, reason=f"{reason} Give prices in the pool, or lift max_cost_usd.")
+        reason = f"{reason} Give prices in the pool, or lift max_cost_usd."
+        return with_all_spent(last_answer(trajectory, rule=SPENT, reason=reason), decision)
     for limit, used, unit in (
         (limits.max_cost_usd, dollars or 0.0, "dollars"),
         (limits.max_latency_s, sum(seen.latency_s or 0.0 for seen in trajectory.observations), "seconds"),
     ):
         if limit is not None and used >= limit and used > 0:
             reason = f"{used:.3g} {unit} of {limit:g} are used, so {pair} is not asked. Raise the limit."
-            return last_answer(trajectory, rule=SPENT, reason=reason)
+            return with_all_spent(last_answer(trajectory, rule=SPENT, reason=reason), decision)
     return decision
 
 

@@ -56,8 +56,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def is_refused(error: Exception) -> bool:
-    """Return whether an error is about the rows, so that the same rows would fail again."""
-    about_rows = isinstance(error, DataError | IntegrityError)
+    """Return whether an error is about the rows, so that the same rows would fail again; some are a driver's own."""
+    about_rows = isinstance(error, DataError | IntegrityError | UnicodeError | OverflowError)
     return about_rows or (isinstance(error, StatementError) and not isinstance(error, DBAPIError))
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from langchain_atlas.outcomes.store.writer import Counts
     from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
 
-_CLOSE_S = 5.0
 _ID_LENGTH = 36
 _MAX_SOURCE = 200
 _DAY_S = 86_400.0
@@ -139,7 +138,7 @@ class Store:
         Raises:
             SettingError: a value is out of range.
         """
-        if not isinstance(decision_id, str) or not 0 < len(decision_id) <= _ID_LENGTH:
+        if not _is_text(decision_id, _ID_LENGTH):
             raise SettingError(
                 f"decision_id is {decision_id!r}; it must be the id in an answer's record: "
                 "message.response_metadata['atlas']['decision_id']."
@@ -151,7 +150,7 @@ class Store:
                 continue
             if not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise SettingError(f"{name} is {value!r}; it must be a number from 0 to 1.")
-        if not isinstance(source, str) or not 0 < len(source) <= _MAX_SOURCE or "\0" in source:
+        if not _is_text(source, _MAX_SOURCE):
             raise SettingError(f"source is {source!r}; it must be a text of 1 to {_MAX_SOURCE} characters.")
         self._writer.put(Scored(decision_id, source, float(score), confidence, time.time()))
 
@@ -210,7 +209,7 @@ class Store:
 
     def close(self) -> None:
         """Write what is left, and stop the thread; so does the end of the process. The store can still be used."""
-        self._writer.close(_CLOSE_S)
+        self._writer.close()
 
     def table(self, *, since: float | None = None, each_apart: bool = False) -> OutcomeTable:
         """Return the recorded outcomes; those without a score have a null one.
@@ -267,16 +266,18 @@ class Store:
         if not days >= 0:
             raise SettingError(f"days is {days!r}; it must be a number from 0.")
         with _database_errors(self._name):
-            return self._writer.database.prune(time.time() - days * _DAY_S)
+            return self._writer.current().prune(time.time() - days * _DAY_S)
 
     def forget(self, decision_ids: Sequence[str]) -> int:
-        """Delete all that is recorded of some decisions; return the number of rows.
+        """Delete all that is recorded of some decisions; return the number of rows in the database.
+
+        What this process has queued or spilled of them is deleted too, and what it records of them later is not kept.
 
         Raises:
             OutcomeError: the database can't be written.
         """
         with _database_errors(self._name):
-            return self._writer.database.forget(list(decision_ids))
+            return self._writer.forget(list(decision_ids))
 
     def read(self, query: Any) -> list[Any]:
         """Return the rows of a query of SQLAlchemy's over the tables of `schema`.
@@ -285,7 +286,14 @@ class Store:
             OutcomeError: the database can't be read.
         """
         with _database_errors(self._name):
-            return self._writer.database.read(query)
+            return self._writer.current().read(query)
+
+
+def _is_text(value: Any, most: int) -> bool:
+    """Whether a value is a text of 1 to so many characters that every database takes."""
+    if not isinstance(value, str) or not 0 < len(value) <= most or "\0" in value:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 @contextmanager

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import threading
 import time
 from collections import deque
 from dataclasses import dataclass, replace
+from multiprocessing.util import Finalize
 from typing import TYPE_CHECKING
 
 from langchain_atlas.masking import error_text
@@ -29,6 +31,18 @@ _RETRY_S = (0.5, 15.0)
 _REPLAY_S = 30.0
 _PRUNE_S = 3600.0
 _SAY_S = 60.0
+_CLOSE_S = 5.0
+_REBIRTH = threading.Lock()
+"""Held while a child process sets up what is its own."""
+
+
+def _free_in_child() -> None:
+    global _REBIRTH  # noqa: PLW0603  # the parent's may have been held when it forked
+    _REBIRTH = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_free_in_child)
 
 
 @dataclass(frozen=True)
@@ -69,23 +83,24 @@ class Writer:
         self._spill_bytes = spill_bytes
         self._queued = queued
         self._keep_s = keep_s
+        self._forgotten: frozenset[str] = frozenset()
         self._begin()
 
     def _begin(self) -> None:
         """Set up what belongs to one process; also in a child of it, to which no thread is handed down."""
-        self._process = os.getpid()
         self._items: deque[Item | threading.Event] = deque()
+        self._in_hand: list[Item | threading.Event] = []
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._closing = False
         self._retry_at, self._pause = 0.0, _RETRY_S[0]
         self._replay_at, self._prune_at, self._say_at, self._said = 0.0, 0.0, 0.0, 0
+        self._process = os.getpid()  # last: whoever sees it takes the rest to be there
 
     def put(self, item: Item) -> None:
         """Queue an item. Never waits and never raises."""
-        if self._process != os.getpid():
-            self._reborn()
+        self._reborn()
         if len(self._items) >= self._queued:
             self._lose(1)
             return
@@ -95,9 +110,15 @@ class Writer:
 
     def current(self) -> Database:
         """Return the database of this process; a child does not use its parent's connections."""
-        if self._process != os.getpid():
-            self._reborn()
+        self._reborn()
         return self.database
+
+    def forget(self, decision_ids: Sequence[str]) -> int:
+        """Delete all of some decisions, and keep no more of them; return the number of rows in the database."""
+        database = self.current()
+        self._forgotten |= frozenset(decision_ids)
+        self.flush(_CLOSE_S)  # what was taken from the queue before is written first
+        return database.forget(decision_ids)
 
     def flush(self, seconds: float) -> bool:
         """Wait until all items so far are in the database or in the spill file; return whether they are."""
@@ -108,7 +129,7 @@ class Writer:
         self._wake.set()
         return done.wait(seconds)
 
-    def close(self, seconds: float) -> None:
+    def close(self, seconds: float = _CLOSE_S) -> None:
         """Write what is queued, and stop; what the database does not take in this time goes to the spill file."""
         thread = self._thread
         if self._process != os.getpid():
@@ -120,8 +141,11 @@ class Writer:
         self._wake.set()
         thread.join(seconds)
         if thread.is_alive():  # it waits for the database
-            _LOG.warning("The store did not take the last %d rows in %g seconds.", len(self._items), seconds)
-            self._store_aside([self._rows.of(item) for item in self._taken() if not isinstance(item, threading.Event)])
+            # What the thread has in hand may be written after all; the same row twice is one row.
+            left = [item for item in (*self._in_hand, *self._items) if not isinstance(item, threading.Event)]
+            self._items.clear()
+            _LOG.warning("The store did not take the last %d rows in %g seconds.", len(left), seconds)
+            self._store_aside([row for item in left if (row := self._row(item)) is not None])
         self._thread = None
         self._closing = False
 
@@ -130,19 +154,28 @@ class Writer:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="AtlasStore", daemon=True)
                 self._thread.start()
+                if multiprocessing.parent_process() is not None:  # such a process ends without `atexit`
+                    Finalize(None, self.close, exitpriority=10)
 
     def _reborn(self) -> None:
-        self.database = Database(self.database.url)  # the parent's connections stay the parent's
-        self._spill = Spill(self._spill.folder, self._spill_bytes)
-        self.counts = Counts()
-        self._begin()
+        """In a child of the process that made this, set up what is the child's own."""
+        if self._process == os.getpid():
+            return
+        with _REBIRTH:
+            if self._process == os.getpid():
+                return  # another thread was faster
+            self.database = Database(self.database.url)  # the parent's connections stay the parent's
+            self._spill = Spill(self._spill.folder, self._spill_bytes)
+            self.counts = Counts()
+            self._begin()
 
     def _run(self) -> None:
         while True:
             closing = self._closing
-            batch = self._taken()
+            batch = self._in_hand = self._taken()
             if batch:
                 self._keep(batch)
+            self._in_hand = []
             self._tend(closing=closing)
             if closing and not self._items:
                 break
@@ -165,14 +198,26 @@ class Writer:
             if isinstance(item, threading.Event):
                 waiting.append(item)
                 continue
-            try:
-                rows.append(self._rows.of(item))
-            except Exception as error:  # noqa: BLE001  # the next row is kept all the same
-                self._refuse(error)
+            row = self._row(item)
+            if row is not None:
+                rows.append(row)
         if rows and not self._written(rows):
             self._store_aside(rows)
         for event in waiting:
             event.set()
+
+    def _row(self, item: Item) -> Row | None:
+        """Return the row of an item; None if it makes none, or is of a decision that was forgotten."""
+        try:
+            row = self._rows.of(item)
+        except Exception as error:  # noqa: BLE001  # the next row is kept all the same
+            self._refuse(error)
+            return None
+        return None if self._is_forgotten(row) else row
+
+    def _is_forgotten(self, row: Row) -> bool:
+        values = row[1]
+        return bool(self._forgotten) and values.get("decision_id", values.get("id")) in self._forgotten
 
     def _written(self, rows: Sequence[Row]) -> bool:
         """Write rows to the database; return False if it is away."""
@@ -187,7 +232,10 @@ class Writer:
 
     def _write(self, rows: Sequence[Row]) -> int:
         """Write rows and return how many; those that the database does not take are counted and left out."""
+        rows = [row for row in rows if not self._is_forgotten(row)]  # those of a spill file, too
         count = len(rows)
+        if not rows:
+            return 0
         try:
             self.database.write(rows)
         except Exception as error:

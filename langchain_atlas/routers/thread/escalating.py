@@ -11,7 +11,7 @@ from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.messages.thread_calls import call_of
 from langchain_atlas.messages.tool_loops import LoopRound, LoopSignals, rounds
 from langchain_atlas.routers.wrapper import RouterWrapper
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory, with_all_spent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,8 @@ class EscalatingRouter(RouterWrapper):
         staying = self._allowed(_only(query, move.current))
         if staying is None:  # the present pair may not be called again
             return self.router.decide(query) if decision is None else _moved(decision, move)
-        return _stronger(decision, staying, move) if move.direction == "up" else staying
+        chosen = _stronger(decision, staying, move) if move.direction == "up" else staying
+        return with_all_spent(chosen, decision, staying)
 
     def _allowed(self, query: Query) -> Decision | None:
         """Return the wrapped router's decision; None if the query allows none of its pairs."""
@@ -154,7 +155,10 @@ def _spans(query: Query) -> list[tuple[list[LoopRound], Pair]]:
 
 
 def _only(query: Query, *pairs: Pair) -> Query:
-    return query.replace(constraints=query.constraints.replace(pairs=frozenset(pairs)))
+    """Return the query with only these of the pairs that it allows."""
+    allowed = query.constraints.pairs
+    kept = frozenset(pairs) if allowed is None else frozenset(pairs) & allowed
+    return query.replace(constraints=query.constraints.replace(pairs=kept))
 
 
 def _wanted(query: Query, move: Move, router: Router) -> Query:

@@ -14,7 +14,7 @@ from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.messages.thread_calls import Expected, ThreadCall, thread_calls, thread_tokens
 from langchain_atlas.routers.thread.economy import ThreadState, TokenPrices, worths
 from langchain_atlas.routers.wrapper import RouterWrapper
-from langchain_atlas.trajectory import START, Decision, Query, Trajectory
+from langchain_atlas.trajectory import START, Decision, Query, Trajectory, with_all_spent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,7 +113,7 @@ class StayingRouter(RouterWrapper):
                 stays.append(await self.router.adecide(only))
             except AtlasError:  # the query's limits rule it out
                 continue
-        return self._dated(self._best(thread, decision, stays))
+        return self._dated(with_all_spent(self._best(thread, decision, stays), decision, *stays))
 
     def decide_batch(self, queries: Sequence[Query]) -> list[Decision]:
         """Decide the first step of many queries, each in its own thread."""
@@ -130,7 +130,7 @@ class StayingRouter(RouterWrapper):
                 stays.append(self.router.decide(only))
             except AtlasError:  # the query's limits rule it out
                 continue
-        return self._dated(self._best(thread, decision, stays))
+        return self._dated(with_all_spent(self._best(thread, decision, stays), decision, *stays))
 
     def _dated(self, decision: Decision) -> Decision:
         """Return the decision with its time, by which later turns know how old the provider's cache is."""
@@ -140,6 +140,8 @@ class StayingRouter(RouterWrapper):
         """Return the thread if there is something to reckon: another pair of it might take this turn."""
         if decision.pair is None or not query.history + query.since or query.cost_weight is not None:
             return None
+        if _expectation(decision) is None or self._prices(decision) is None:
+            return None  # it can't be compared
         messages = (*query.history, *query.since)
         calls = thread_calls(messages)
         used = dict.fromkeys(call.pair for call in reversed(calls))  # the latest first

@@ -32,7 +32,7 @@ _PREFERENCES = {"first": 1.0, "second": -1.0, "tie": 0.0}
 
 
 class UnaffordableError(Exception):
-    """The next call of the candidate may pass the limit on dollars."""
+    """The next call of the candidate may pass the limit on dollars; with a text if nobody knows what it costs."""
 
 
 @dataclass
@@ -61,6 +61,17 @@ class CallBudget:
         """Dollars that are left; None for any. Nothing is left after a call of unknown cost: it may have been all."""
         return None if self.limit is None else 0.0 if self.unknown else max(0.0, self.limit - self.spent)
 
+    def check(self, expected: float | None) -> None:
+        """Make sure that there is room for a call, of which so many dollars are expected.
+
+        Raises:
+            UnaffordableError: there is none; from then on nothing is compared.
+        """
+        left = self.left
+        if left is not None and (left <= 0 or (expected is not None and expected > left)):
+            self.is_empty = True
+            raise UnaffordableError
+
     def pay(self, amount: float | None) -> None:
         """Count a call; None for an unknown cost."""
         if amount is None:
@@ -80,7 +91,13 @@ def same_choice(first: Decision, second: Decision) -> bool:
 
 
 def candidate_trajectory(
-    query: Query, live: Trajectory, handler: Handler, purse: CallBudget, meter: Meter | None = None
+    query: Query,
+    live: Trajectory,
+    handler: Handler,
+    purse: CallBudget,
+    *,
+    meter: Meter | None = None,
+    made: list[Decision] | None = None,
 ) -> Trajectory:
     """Return what the candidate does with a query that the live router has answered.
 
@@ -92,13 +109,15 @@ def candidate_trajectory(
         handler: holds the candidate, and the executor that runs what it decides.
         purse: the dollars that its calls may cost; what they do cost is taken from it.
         meter: counts its calls in the day's budget, which the live router's calls share; None if there is none.
+        made: gets the decisions that it made, also where an error ends it.
 
     Raises:
         UnaffordableError: its next call is expected to cost more than is left, or nothing is left.
     """
+    made = [] if made is None else made
 
     def act(query: Query, decision: Decision, trajectory: Trajectory) -> Steps[Observation]:
-        mine = [*(step.decision for step in trajectory.steps), decision]
+        mine = made[:] = [*(step.decision for step in trajectory.steps), decision]
         theirs = [step.decision for step in live.steps[: len(mine)]]
         if len(theirs) == len(mine) and all(map(same_choice, mine, theirs)):
             observed = live.steps[len(mine) - 1].observation
@@ -106,13 +125,10 @@ def candidate_trajectory(
                 return observed
         expected = None if decision.chosen is None else decision.chosen.expected_cost_usd
         left = purse.left
-        if left is not None and (left <= 0 or (expected is not None and expected > left)):
-            purse.is_empty = True
-            raise UnaffordableError
+        purse.check(expected)
+        if meter is not None:
+            _charge(query, decision, meter, purse)
         assert decision.pair is not None  # noqa: S101  # only such decisions are acted on
-        if meter is not None and meter.charge(query, decision) is not None:
-            purse.full_on = datetime.now(UTC).date()
-            raise UnaffordableError
         seconds, budget = left_for(query, decision, trajectory)
         if left is not None:
             budget = Budget(left if budget is None else min(left, budget.usd), expected)
@@ -121,11 +137,28 @@ def candidate_trajectory(
         seen: Observation = yield Run(decision.pair, asked(query, decision), seconds, budget)
         if meter is not None:
             meter.settle(decision, seen)
-        purse.pay(expected if seen.cost_usd is None else seen.cost_usd)
+        purse.pay(seen.cost_usd)
         return seen
 
     with untraced():
-        return drive(turns(query, act=act), handler)
+        theirs = drive(turns(query, act=act), handler)
+    made[:] = [step.decision for step in theirs.steps]
+    return theirs
+
+
+def _charge(query: Query, decision: Decision, meter: Meter, purse: CallBudget) -> None:
+    """Charge a call of the candidate in the day's budget.
+
+    Raises:
+        UnaffordableError: it has no room, or nobody knows what the call costs.
+    """
+    refused = meter.charge(query, decision)
+    if refused is None:
+        return
+    if not meter.is_priced(decision):
+        raise UnaffordableError(refused.error)
+    purse.full_on = datetime.now(UTC).date()
+    raise UnaffordableError
 
 
 def score_difference(check: Check, query: Query, live: str | None, candidate: str | None, draw: random.Random) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from langchain_atlas.amounts import add_known
-from langchain_atlas.errors import ConstraintError, PoolError, SettingError
+from langchain_atlas.errors import ArtifactError, ConstraintError, PoolError, SettingError
 from langchain_atlas.failures.slips import check_sides
 from langchain_atlas.loop.handler import Handler
 from langchain_atlas.loop.limits.meter import Meter
@@ -138,14 +138,16 @@ class _Watch:
 
     def to_json(self) -> dict[str, Any]:
         with self.lock:
-            purse = {"spent": self.purse.spent, "unknown": self.purse.unknown}
+            purse = {"spent": self.purse.spent, "unknown": self.purse.unknown, "is_empty": self.purse.is_empty}
             return {"test": self.test.to_json(), "counts": {**self.counts}, "sums": {**self.sums}, "purse": purse}
 
     def resume(self, kept: dict[str, Any]) -> None:
         self.test = SequentialTest.from_json(kept["test"])
         self.counts = {name: int(kept["counts"][name]) for name in _COUNTS}
         self.sums = {name: float(kept["sums"][name]) for name in _SUMS}
-        self.purse.spent, self.purse.unknown = float(kept["purse"]["spent"]), int(kept["purse"]["unknown"])
+        purse = kept["purse"]
+        self.purse.spent, self.purse.unknown = float(purse["spent"]), int(purse["unknown"])
+        self.purse.is_empty = bool(purse["is_empty"])
 
 
 class ShadowRouter(RouterWrapper):
@@ -223,7 +225,12 @@ class ShadowRouter(RouterWrapper):
         )
         kept = self._watch.file.read()
         if kept is not None:
-            self._watch.resume(kept)
+            try:
+                self._watch.resume(kept)
+            except (KeyError, TypeError, ValueError) as wrong:
+                raise ArtifactError(
+                    f"{str(path)!r} is not the state of a shadow: {wrong!r}. Restore it, or name another file."
+                ) from wrong
 
     def __repr__(self) -> str:
         """Show both routers."""
@@ -327,15 +334,21 @@ class ShadowRouter(RouterWrapper):
     def _compare_first(self, candidate: Router, query: Query, live: Decision, meter: Meter | None) -> None:
         with untraced():
             decision = candidate.decide(query)
-        if meter is not None:
-            meter.count(decision)
+        self._pay_for([decision], meter)
         watch = self._watch
         with watch.lock:
             watch.counts["decided"] += 1
             watch.counts["agreed"] += same_choice(decision, live)
-            if decision.spent is not None:
-                watch.purse.pay(decision.spent.cost_usd)
         watch.file.write(watch.to_json)
+
+    def _pay_for(self, made: Sequence[Decision], meter: Meter | None) -> None:
+        """Count what the candidate spent on models of its own to make some decisions."""
+        for decision in made:
+            if meter is not None:
+                meter.count(decision)
+            if decision.spent is not None:
+                with self._watch.lock:
+                    self._watch.purse.pay(decision.spent.cost_usd)
 
     def _compare(self, candidate: Router, query: Query, live: Trajectory, meter: Meter | None) -> None:
         watch = self._watch
@@ -347,24 +360,24 @@ class ShadowRouter(RouterWrapper):
             watch.count("unaffordable")
             return
         handler = Handler(candidate, self._executor, self._max_turns)
+        made: list[Decision] = []
         try:
-            theirs = candidate_trajectory(query, live, handler, watch.purse, meter)
-        except UnaffordableError:
+            theirs = candidate_trajectory(query, live, handler, watch.purse, meter=meter, made=made)
+        except UnaffordableError as error:
             watch.count("unaffordable")
+            if error.args:  # not for what is used: nobody knows what the call costs
+                watch.background.count_failure(error)
             return
         except (ConstraintError, PoolError):
             raise  # it can't be compared on this query: the executor, or what the live router may call, leaves it none
         except Exception as error:  # noqa: BLE001  # a router that breaks gives no answer
             watch.background.count_failure(error)
             theirs = START
-        if meter is not None:
-            for step in theirs.steps:
-                meter.count(step.decision)
+        finally:
+            self._pay_for(made, meter)
         difference = score_difference(self._check, query, live.answer, theirs.answer, watch.draw)
         costs = [add_known(one.cost_usd, one.deciding_usd) for one in (live, theirs)]
         with watch.lock:
-            if any(step.decision.spent for step in theirs.steps):
-                watch.purse.pay(theirs.deciding_usd)
             watch.test.add(difference)
             if None not in costs:
                 watch.counts["priced"] += 1
