@@ -180,7 +180,7 @@ LONG = {
     "changelog.md",
     "decisions.md",
     "glossary.md",
-    "language_model.md",
+    "language-model-measured.md",
     "leaderboard.md",
     "metrics.md",
 }

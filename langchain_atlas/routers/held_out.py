@@ -41,7 +41,7 @@ class HeldOutFigures(Record):
     accuracy_ci95: tuple[float, float]
     """95% confidence interval of the accuracy, from a bootstrap over queries."""
     cost_usd_per_1k: float | None
-    """Dollars per 1000 queries; None when unknown."""
+    """Dollars per 1000 queries, the mean of those whose cost is known; None when unknown."""
     latency_s_mean: float | None
     """Mean seconds per query; None when unknown."""
     calls_per_query: float
@@ -60,5 +60,7 @@ class HeldOutFigures(Record):
     """The router's setting that the figures are of; where the setting was chosen anew for each part, the saved one."""
     estimated: bool = False
     """Whether the figures are estimated from a log of one pair a query."""
+    cost_known: float = 1.0
+    """Share of the queries whose cost is known, 0 to 1."""
     cluster_accuracy: float | None = None
     """Accuracy of a cluster router on the same part, fitted on the same queries; None if it was not compared."""

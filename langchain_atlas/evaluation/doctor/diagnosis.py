@@ -140,7 +140,7 @@ def diagnose(
     completed, trying = None if logged is None else logged.completed, partial(report, "trying routers")
     crossed = crossfit(part, groups, encoder, margin=margin, seed=seed, progress=trying, completed=completed)
     unfitted, measuring = ClusterRouter(encoder, random_state=seed), partial(report, "measuring settings")
-    facts["curve"] = measure_router(unfitted, chosen, seed=seed, progress=measuring)
+    facts["curve"] = measure_router(unfitted, chosen.marked(), seed=seed, progress=measuring)
     verdict = verdicts.after_trying(crossed, recorded, headroom, margin=margin, seed=seed)
     verdict["reason"] = ("" if logged is None else "Estimated, not replayed: ") + verdict["reason"]
     return Diagnosis(**verdict, **facts)

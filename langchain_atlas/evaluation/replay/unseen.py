@@ -44,7 +44,7 @@ def as_unseen(result: Result, held: HeldOutFigures) -> Result:
         accuracy=held.accuracy,
         accuracy_ci95=held.accuracy_ci95,
         cost_usd_per_1k=held.cost_usd_per_1k,
-        cost_usd_per_1k_least=held.cost_usd_per_1k,
+        cost_usd_per_1k_least=None if held.cost_usd_per_1k is None else held.cost_usd_per_1k * held.cost_known,
         per_domain={name: held.per_domain.get(name) for name in result.per_domain},
         regret=max(result.accuracy + result.regret - held.accuracy, 0.0),
         arena_score=None,

@@ -70,7 +70,8 @@ def references_in(table: OutcomeTable, column: str | None = None) -> References:
     for number, (name, answer, scorer) in enumerate(rows, start=1):
         if answer is not None and name not in found:
             try:
-                found[name] = Reference(answer, None if scorer is None else build_scorer(_settings(scorer)))
+                expected = _one_of(answer)
+                found[name] = Reference(expected, None if scorer is None else build_scorer(_settings(scorer)))
             except InvalidInputError as error:
                 raise OutcomeError(f"{table.source}, row {number}: {error}") from error
     return References(found, f"the column {column!r}" if found else "")
@@ -97,6 +98,16 @@ def read_references(path: Path, table: OutcomeTable) -> References:
             f"{str(path)!r} has no 'answer' to any query of {table.source}; queries are matched by 'id' and text."
         )
     return References(found, str(path))
+
+
+def _one_of(answer: Any) -> Any:
+    """Return the answers of which one is expected, if the text is a JSON list of texts; else the answer itself."""
+    if isinstance(answer, str) and answer.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):
+            read = json.loads(answer)
+            if read and all(isinstance(one, str) for one in read):
+                return read
+    return answer
 
 
 def _settings(scorer: Any) -> Any:

@@ -38,6 +38,8 @@ WORTH = 0.02
 """A gain in accuracy that is worth having; as in `doctor`."""
 
 _HALF = 0.5
+_MOSTLY_KNOWN = 0.9
+"""Share of the queries whose costs must be known for two costs to be compared."""
 
 
 def check_share(share: float) -> None:
@@ -269,6 +271,7 @@ def figures_of(
         accuracy=_share(float(score[there].mean())),
         accuracy_ci95=(_share(low), _share(high)),
         cost_usd_per_1k=_per_thousand(cost),
+        cost_known=float((~np.isnan(cost[there])).mean()),
         per_domain={
             name: _share(float(score[there & (names == name)].mean()))
             for name in dict.fromkeys(domains)
@@ -323,6 +326,8 @@ def _rival(mine: Results, single: Single, seed: int) -> Rival:
 
 def _ratio(cost: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
     both = ~np.isnan(cost) & ~np.isnan(other)
+    if both.mean() < _MOSTLY_KNOWN:
+        return None  # those whose cost is known may be the cheap ones, or the dear ones
     total = float(other[both].sum())
     return float(cost[both].sum()) / total if total > 0 else None
 

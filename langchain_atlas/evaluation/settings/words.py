@@ -43,9 +43,9 @@ def expected_held(held: HeldOutFigures) -> str:
     share = ""
     if not held.settings.get("always"):
         parts.append(f"{100 * rival.gain:+.1f} points to {rival.pair}")
-        if cost and rival.cost_usd_per_1k:
+        if cost and rival.cost_usd_per_1k and held.cost_known == 1:
             share = f" ({cost / rival.cost_usd_per_1k:.0%} of its)"
-    parts.append("an unknown cost" if cost is None else f"${cost:.3g} per 1000 queries{share}")
+    parts.append(cost_of(held) if cost is None else f"{cost_of(held)} per 1000 queries{share}")
     if held.calls_per_query > 1:
         parts.append(f"{held.calls_per_query:.1f} calls a query")
     if held.latency_s_mean is not None:
@@ -88,8 +88,8 @@ def expected(point: OperatingPoint, curve: OperatingCurve) -> str:
     return ", ".join(parts)
 
 
-def cost_of(point: OperatingPoint) -> str:
-    """Format the cost of a setting; a lower bound if some costs are unknown."""
+def cost_of(point: OperatingPoint | HeldOutFigures) -> str:
+    """Format the cost of what was measured; a lower bound if some costs are unknown."""
     if point.cost_usd_per_1k is None:
         return "an unknown cost"
     if point.cost_known < 1:

@@ -146,7 +146,7 @@ def _draft(entry: Entry, calls: Sequence[Mapping[str, Any]], key: str | None, le
     own = first(run, *_MODELS)
     values: dict[str, Any] = {
         "query": find_query(run.get("inputs")),
-        "response": find_answer(run.get("outputs")),
+        "response": find_answer(unpacked(run.get("outputs"))),
         "error": text_of(first(run, "error")),
         "latency_s": seconds_between(first(run, "start_time"), first(run, "end_time")),
         "recorded_at": first(run, "start_time"),

@@ -55,6 +55,14 @@ _ANSWERS = (
 )
 
 
+_REPLIES = frozenset(
+    {"choices", "generations", "candidates", "messages", "content", "lc", "kwargs", "body", "usage", "error"}
+)
+"""Names that tell a provider's response from an answer that is JSON itself."""
+_LABELS = frozenset({"role", "type", "finish_reason", "event", "object", "id", "status"})
+"""Names of texts that are no answers."""
+_HISTORIES = ("chat_history", "history")
+
 _DEEPEST = 20
 """How deep messages may be inside of other values."""
 
@@ -153,7 +161,7 @@ def find_query(value: Any, depth: int = 0) -> Any:
     for name in _QUERIES:
         inner = unpacked(value.get(name))
         if (isinstance(inner, str) and inner.strip()) or (inner and turns(inner)):
-            return inner
+            return _after_history(inner, value) if isinstance(inner, str) else inner
     if turns(value):
         return [value]
     texts = [inner for inner in value.values() if isinstance(inner, str) and inner.strip()]
@@ -164,20 +172,43 @@ def find_query(value: Any, depth: int = 0) -> Any:
     return find_query(nested[0], depth + 1) if alone else None
 
 
+def _after_history(text: str, inputs: Mapping[str, Any]) -> Any:
+    """Return a query with the conversation before it, where the inputs hold that beside it."""
+    earlier = next((told for name in _HISTORIES if (told := unpacked(inputs.get(name))) and turns(told)), None)
+    return text if earlier is None else [earlier, {"role": "user", "content": text}]
+
+
 def find_answer(value: Any, depth: int = 0) -> str | None:
     """Return the answer inside of a run's outputs or a provider's response; None if there is none."""
-    value = unpacked(value)
-    if depth > _DEEPEST:
-        return None
+    value = as_reply(value)
     if isinstance(value, str):
         return (value.strip() and value) or None
+    if depth > _DEEPEST:
+        return None
     if isinstance(value, Mapping):
         return _answer_in(value, depth)
     if isinstance(value, Sequence) and not isinstance(value, bytes):
-        if (said := answered(value)) is not None:
-            return said
-        return find_answer(value[-1], depth + 1) if value else None
+        return _answer_of_list(value, depth)
     return None
+
+
+def _answer_of_list(value: Sequence[Any], depth: int) -> str | None:
+    if (said := answered(value)) is not None:
+        return said
+    if not value:
+        return None
+    if len(value) == 1 or isinstance(value[-1], Mapping | list):
+        return find_answer(value[-1], depth + 1)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def as_reply(value: Any) -> Any:
+    """Return the provider's response, or the messages, that a text holds as JSON; any other value unchanged.
+
+    So an answer that is JSON itself stays the text that it is.
+    """
+    inside = unpacked(value)
+    return inside if turns(inside) or (isinstance(inside, Mapping) and not _REPLIES.isdisjoint(inside)) else value
 
 
 def _answer_in(value: Mapping[str, Any], depth: int) -> str | None:
@@ -200,7 +231,7 @@ def _answer_in(value: Mapping[str, Any], depth: int) -> str | None:
         inner = value.get(name)
         if inner and (found := find_answer(inner, depth + 1)) is not None:
             return found
-    texts = [inner for inner in value.values() if isinstance(inner, str) and inner.strip()]
+    texts = [inner for name, inner in value.items() if isinstance(inner, str) and inner.strip() and name not in _LABELS]
     return texts[0] if len(texts) == 1 and len(value) == 1 else None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.outcomes.importers.base import Draft
-from langchain_atlas.outcomes.importers.reading.conversations import find_answer, turns
+from langchain_atlas.outcomes.importers.reading.conversations import as_reply, find_answer, turns
 from langchain_atlas.outcomes.importers.reading.fields import aliased, taken
 from langchain_atlas.outcomes.importers.reading.values import first, seconds_between, text_of, unpacked
 from langchain_atlas.pool.prices import table_price
@@ -42,24 +42,43 @@ def paired(
         draft: makes a draft of an entry, the requests by ``custom_id``, the set of those answered, and the ledger.
     """
     requests: dict[str, tuple[Any, str]] = {}
+    doubled: set[str] = set()
     rest: list[Entry] = []
     for entry in found:
         value = entry.value
         request = batched(value) if isinstance(value, Mapping) and "custom_id" in value else None
         if is_request(request):
-            requests[str(value["custom_id"])] = (request, entry.place)
+            name = str(value["custom_id"])
+            if name in requests and requests[name][0] != request:
+                doubled.add(name)
+                ledger.read += 1
+                ledger.reject(entry.place, _doubled(name))
+            else:
+                requests[name] = (request, entry.place)
         else:
             rest.append(entry)
     answered: set[str] = set()
     for entry in rest:
         ledger.read += 1
+        name = str(entry.value.get("custom_id")) if isinstance(entry.value, Mapping) else ""
+        if name in doubled:
+            ledger.reject(entry.place, _doubled(name))
+            continue
         made = ledger.attempt(entry.place, draft, entry, requests, answered, ledger)
         if made is not None:
             yield made
     for name, (_, place) in requests.items():
         if name not in answered:
             ledger.read += 1
-            ledger.reject(place, f"is a request, and no result of {name!r} is in the sources")
+            no_result = f"is a request, and no result of {name!r} is in the sources"
+            ledger.reject(place, _doubled(name) if name in doubled else no_result)
+
+
+def _doubled(name: str) -> str:
+    return (
+        f"has custom_id {name!r}, which names two different requests in the sources; import each batch by itself, with "
+        "its results, and the later ones with --add"
+    )
 
 
 def exchange(place: str, entry: Mapping[str, Any], request: Any, response: Any) -> Draft:
@@ -71,7 +90,7 @@ def exchange(place: str, entry: Mapping[str, Any], request: Any, response: Any) 
         request: the request: a mapping with ``messages``, ``input`` or ``prompt``.
         response: the response: a mapping, or the text of the answer.
     """
-    request, response = unpacked(request), unpacked(response)
+    request, response = unpacked(request), as_reply(response)
     body = response.get("body", response) if isinstance(response, Mapping) else response
     names = {column: name for column, name in aliased(entry).items() if column in _BESIDE}
     values = taken(entry, names)
@@ -79,7 +98,8 @@ def exchange(place: str, entry: Mapping[str, Any], request: Any, response: Any) 
     values["model"] = first(request, "model") or first(body, "model") or first(entry, "model")
     values["tool"] = tool_name(first(request, "tools", "functions"))
     values["response"] = find_answer(body)
-    values |= tokens(body, str(values["model"]))
+    counted = tokens(body, str(values["model"]))
+    values |= counted if "cost_usd" not in values else {**counted, "cost_usd": values["cost_usd"]}  # the log's own
     if "latency_s" not in values:
         values["latency_s"] = seconds_between(
             first(entry, "start_time", "startTime", "started_at"), first(entry, "end_time", "endTime", "ended_at")
@@ -110,7 +130,7 @@ def tokens(body: Any, model: str) -> dict[str, Any]:
     if not all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts):
         return {"input_tokens": given, "output_tokens": written}
     given += sum(beside)
-    cost = table_price(model, given, written, int(cached) + int(beside[0]))
+    cost = table_price(model, given, written, int(cached) + int(beside[0])) if given + written else None
     return (
         {"input_tokens": given, "output_tokens": written, "cost_usd": cost}
         if cost is not None
@@ -141,9 +161,12 @@ def is_request(value: Any) -> bool:
 
 
 def find(entry: Mapping[str, Any], names: Sequence[str]) -> Any:
-    """Return the value under the first of the names that holds an object or a text; None if there is none."""
+    """Return the value under the first of the names that holds an object or a text; None if there is none.
+
+    A response that is a text stays one, unless it holds a provider's response.
+    """
     for name in names:
-        value = unpacked(entry.get(name))
+        value = as_reply(entry.get(name)) if names is RESPONSES else unpacked(entry.get(name))
         if value not in (None, "", {}, []):
             return value
     return None

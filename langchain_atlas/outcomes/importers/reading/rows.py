@@ -27,6 +27,8 @@ DEFAULT_DOMAIN = "logs"
 """Domain of rows whose source has none."""
 
 _COLUMNS = {column.name: column for column in (*COLUMNS, *OPTIONAL_COLUMNS)}
+_NO_ERROR = frozenset({"", "false", "0", "-", "no", "none", "null", "ok"})
+"""What logs write in the place of an error where there was none."""
 _NUMBERS = tuple(
     column for column in _COLUMNS.values() if column.kind in ("number", "integer") and column.name != "score"
 )
@@ -156,7 +158,7 @@ def _row(draft: Draft, ledger: Ledger, rule: ScoreRule) -> dict[str, Any] | None
     for name in _TEXTS:
         if name not in row or row[name] is None:
             row[name] = text_of(values.get(name))
-    row["error"] = row["error"] or ""
+    row["error"] = "" if str(row["error"] or "").strip().lower() in _NO_ERROR else row["error"]
     try:
         row["recorded_at"] = recorded_at(values.get("recorded_at"))
     except ValueError as error:
@@ -300,7 +302,7 @@ def _name_domains(rows: Sequence[dict[str, Any]], ledger: Ledger) -> None:
 def _price(rows: Sequence[dict[str, Any]], ledger: Ledger) -> None:
     for row in rows:
         tokens = row["input_tokens"], row["output_tokens"]
-        if row["cost_usd"] is None and None not in tokens:
+        if row["cost_usd"] is None and None not in tokens and sum(tokens) > 0:
             row["cost_usd"] = table_price(row["model"], int(tokens[0]), int(tokens[1]), 0)
             if row["cost_usd"] is not None:
                 ledger.note("no cost: computed from tokens, at LiteLLM's prices of today")

@@ -39,6 +39,8 @@ class Entry:
     """File and line, item or row, counted from 1."""
     value: Any
     """A mapping of columns for rows; any JSON for items."""
+    has_decimal_commas: bool = False
+    """Whether a comma in a number is a decimal one, as in files whose cells are parted by semicolons."""
 
 
 def files_of(source: str | Path, ledger: Ledger, suffixes: Sequence[str] = ()) -> list[Path]:
@@ -207,7 +209,7 @@ def _csv(path: Path, text: str, delimiter: str | None, ledger: Ledger) -> Iterat
     if delimiter is None:
         delimiter = max(_DELIMITERS, key=header_line.count)
     csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_CELL))
-    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
         line = rows.line_num + 1
@@ -218,7 +220,8 @@ def _csv(path: Path, text: str, delimiter: str | None, ledger: Ledger) -> Iterat
             return
         except csv.Error as error:
             ledger.read += 1
-            ledger.reject(place, f"is not CSV: {error}")
+            lost = f"; a quote may not be closed, and lines {line} to {rows.line_num} are not read"
+            ledger.reject(place, f"is not CSV: {error}{lost if rows.line_num > line else ''}")
             continue
         if not any(cell.strip() for cell in row):
             continue
@@ -233,7 +236,7 @@ def _csv(path: Path, text: str, delimiter: str | None, ledger: Ledger) -> Iterat
                 f"has {len(row)} cells where the header has {len(header)}{ends}; it begins with {shown(row[0][:60])}",
             )
             continue
-        yield Entry(place, dict(zip(header, row, strict=True)))
+        yield Entry(place, dict(zip(header, row, strict=True)), has_decimal_commas=delimiter == ";")
 
 
 def _header(path: Path, row: Sequence[str]) -> list[str]:

@@ -86,7 +86,7 @@ def number(value: Any) -> float | None:
     try:
         if isinstance(value, str):
             text = value.strip().removeprefix("$").removesuffix("$").strip()
-            if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", text):
+            if re.fullmatch(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", text):
                 text = text.replace(",", "")
             read = float(text)
         else:
