@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 from langchain_atlas.errors import InvalidInputError
-from langchain_atlas.pool.pairs import Pair
+from langchain_atlas.pool.pairs import Pair, as_pair
 from langchain_atlas.trajectory import START, Query, Trajectory
 
 if TYPE_CHECKING:
@@ -70,10 +70,8 @@ def as_first_pair(given: Any) -> Pair:
         PoolError: the text is not a pair.
         InvalidInputError: it is neither.
     """
-    if isinstance(given, Pair):
-        return given
-    if isinstance(given, str):
-        return Pair.parse(given)
+    if isinstance(given, Pair | str):
+        return as_pair(given)
     raise InvalidInputError(
         f"The pair is {_named(given)}; it must be a Pair, or written 'model@@tool'. It comes first: run(pair, query)."
     )

@@ -37,10 +37,11 @@ from langchain_atlas.loop.suiting import suiting
 from langchain_atlas.loop.turns import adrive, ask_router, drive, kept, run_pair
 from langchain_atlas.routers.fallback import OnRouterError, with_fallback
 from langchain_atlas.tracing.tokens import HOLD_BACK_S
-from langchain_atlas.trajectory import Decision, Observation, Query, Trajectory
+from langchain_atlas.trajectory import Decision, Query, Trajectory
 
 if TYPE_CHECKING:
     from langchain_atlas.execution.base import Executor
+    from langchain_atlas.loop.effects import Steps
     from langchain_atlas.loop.limits.quota import Quota
     from langchain_atlas.loop.limits.settings import Limits
     from langchain_atlas.outcomes.store import Store
@@ -201,26 +202,25 @@ class _Loop:
     def execute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
-            observation = drive(kept(run_pair, query, decision, trajectory), self._handler(_key(state)))
-        trajectory = trajectory.then(decision, observation)
-        if not self._answers(observation):
-            return scope.update({"atlas": record(trajectory)})
-        final = drive(ask_router(query, trajectory), self._handler())
-        return scope.update(_decided(state, query, trajectory, final))
+            trajectory, final = drive(self._acting(query, decision, trajectory), self._handler(_key(state)))
+        return scope.update(_executed(state, query, trajectory, final))
 
     async def aexecute(self, state: AtlasState, config: RunnableConfig) -> AtlasState | list[Any]:
         query, trajectory, decision = _pending(state, config)
         with graph_scope(state) as scope:
-            observation = await adrive(kept(run_pair, query, decision, trajectory), self._handler(_key(state)))
-        trajectory = trajectory.then(decision, observation)
-        if not self._answers(observation):
-            return scope.update({"atlas": record(trajectory)})
-        final = await adrive(ask_router(query, trajectory), self._handler())
-        return scope.update(_decided(state, query, trajectory, final))
+            trajectory, final = await adrive(self._acting(query, decision, trajectory), self._handler(_key(state)))
+        return scope.update(_executed(state, query, trajectory, final))
 
-    def _answers(self, observation: Observation) -> bool:
-        """Whether an observation is the answer: the decision to give it then needs no step of its own."""
-        return not observation.failed and self._router.takes_first_answer
+    def _acting(
+        self, query: Query, decision: Decision, trajectory: Trajectory
+    ) -> Steps[tuple[Trajectory, Decision | None]]:
+        """Run the pair; have the last decision made too where that is to give its answer."""
+        observation = yield from kept(run_pair, query, decision, trajectory)
+        trajectory = trajectory.then(decision, observation)
+        if observation.failed or not self._router.takes_first_answer:
+            return trajectory, None
+        final: Decision = yield from ask_router(query, trajectory)
+        return trajectory, final
 
     def answer(self, state: AtlasState, config: RunnableConfig) -> AtlasState:
         del config  # every step receives it
@@ -283,3 +283,7 @@ def _decided(state: AtlasState, query: Query, trajectory: Trajectory, decision: 
         "trajectory_id": str(uuid7()) if key is None else key,
     }
     return {"atlas": record(trajectory), "atlas_next": ahead}
+
+
+def _executed(state: AtlasState, query: Query, trajectory: Trajectory, final: Decision | None) -> AtlasState:
+    return {"atlas": record(trajectory)} if final is None else _decided(state, query, trajectory, final)
