@@ -27,7 +27,7 @@ def read(
     return done.table.table.to_pylist(), done.coverage
 
 
-@pytest.mark.parametrize("error", [False, 0, "False", "-", None, "", "none"])
+@pytest.mark.parametrize("error", [False, 0, "False", "-", None, "", "none", "nil", "Success", 200, "False."])
 def test_no_error_is_no_failed_call(error: Any, tmp_path: Path) -> None:
     rows, _ = read("jsonl", tmp_path, {"query": "q", "model": "m", "response": "fine", "error": error})
     assert (rows[0]["error"], rows[0]["score"]) == ("", None)

@@ -27,7 +27,7 @@ DEFAULT_DOMAIN = "logs"
 """Domain of rows whose source has none."""
 
 _COLUMNS = {column.name: column for column in (*COLUMNS, *OPTIONAL_COLUMNS)}
-_NO_ERROR = frozenset({"", "false", "0", "-", "no", "none", "null", "ok"})
+_NO_ERROR = frozenset({"", "false", "0", "-", "no", "none", "null", "nil", "ok", "success", "succeeded", "200"})
 """What logs write in the place of an error where there was none."""
 _NUMBERS = tuple(
     column for column in _COLUMNS.values() if column.kind in ("number", "integer") and column.name != "score"
@@ -158,7 +158,7 @@ def _row(draft: Draft, ledger: Ledger, rule: ScoreRule) -> dict[str, Any] | None
     for name in _TEXTS:
         if name not in row or row[name] is None:
             row[name] = text_of(values.get(name))
-    row["error"] = "" if str(row["error"] or "").strip().lower() in _NO_ERROR else row["error"]
+    row["error"] = "" if str(row["error"] or "").strip(". ").lower() in _NO_ERROR else row["error"]
     try:
         row["recorded_at"] = recorded_at(values.get("recorded_at"))
     except ValueError as error:
