@@ -132,8 +132,14 @@ def _order(problem: Problem) -> list[tuple[int, str]]:
 
 
 def _nothing(kind: str, sources: Sequence[str], ledger: Ledger) -> str:
-    told = [f"{problem.place} {problem.reason}" for problem in ledger.rejected[:_NAMED]]
-    more = f" and {len(ledger.rejected) - _NAMED} more" if len(ledger.rejected) > _NAMED else ""
+    places: dict[str, list[str]] = {}
+    for problem in ledger.rejected:
+        places.setdefault(problem.reason, []).append(problem.place)
+    told = [
+        f"{at[0]} {reason}{f' ({len(at) - 1} more do, too)' if len(at) > 1 else ''}"
+        for reason, at in list(places.items())[:_NAMED]
+    ]
+    more = f" and {len(places) - _NAMED} more reasons" if len(places) > _NAMED else ""
     left = f" Its columns are {', '.join(ledger.left_behind)}." if ledger.left_behind else ""
     reasons = f": {'; '.join(told)}{more}" if told else ""
     return f"{', '.join(sources)} holds no outcome that can be imported as {kind!r}{reasons}.{left}"
